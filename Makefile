@@ -1,0 +1,62 @@
+# Each target makes .venv and installs what it needs, and does so again only when pyproject.toml,
+# the Python or the Django asked for has changed. By default: python3 and the newest Django.
+#
+#   make demo
+#   make test
+#   make test ARGS="-k lease" PYTHON=python3.13 DJANGO="django~=6.0"
+#   make test DJANGO="django~=5.2.0 django-cockroachdb~=5.2.0"
+#   make check
+
+PYTHON ?= python3
+DJANGO ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What .venv was made for: another Python or Django makes it anew.
+WANTED := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') $(DJANGO)
+MADE := $(shell cat $(VENV)/made-for 2>/dev/null)
+ifneq ($(strip $(WANTED)),$(strip $(MADE)))
+.PHONY: $(VENV)/made-for
+endif
+
+.PHONY: help demo test check generate format clean
+help:
+	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
+
+demo: $(VENV)/for-demo
+	$(BIN)/python example_project/demo.py $(ARGS)
+
+test: $(VENV)/for-test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/for-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/unasync.py --check
+	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+generate: $(VENV)/for-test
+	$(BIN)/python tools/unasync.py
+
+format: $(VENV)/for-check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/made-for:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python 3.11 or later is needed: name one with PYTHON=python3.13, for example.")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@echo '$(strip $(WANTED))' > $@
+
+$(VENV)/for-demo: EXTRAS := django,server
+$(VENV)/for-test: EXTRAS := django,server,test
+$(VENV)/for-check: EXTRAS := django,server,test,docs,dev
+$(VENV)/for-%: pyproject.toml $(VENV)/made-for
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[$(EXTRAS)]' $(foreach requirement,$(DJANGO),'$(requirement)')
+	@touch $@

@@ -1,0 +1,187 @@
+"""Runs scripts that are one transaction each, one behind the other in a single stream.
+
+Every script is a transaction of its own, with its own ledger row and its own proof of the lease; but no
+answer is waited for in between. After an error the server discards the rest of the stream: scripts before
+the failed one are committed, it is rolled back, and none behind it has run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from . import _seam, run_record
+from .async_journal import lease_lost
+from .async_run import AsyncRun
+from .errors import ConnectionLost
+from .events import Retrying, StepFinished, StepStarted
+from .failure import migration_failed
+from .plan import Step
+from .reconcile import CANCELLED, outcome_unknown
+from .retry import RETRY, TRANSACTION
+from .script import Mode
+from .segments import Prepared, prepare
+from .statement import Statement
+from .wire import Command, Refusal, Result
+
+
+class _Part(Enum):
+    OURS = "ours"
+    SCRIPT = "script"
+    COMMIT = "commit"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What a command in flight belongs to."""
+
+    place: int
+    part: _Part
+    statement: Statement | None = None
+    number: int = 0
+
+
+_BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+_COMMIT = Command("COMMIT", flush=True)
+
+
+class AsyncAtomic:
+    """A stream of scripts.
+
+    Args:
+        run: The run it is part of.
+        steps: Every step of the run.
+    """
+
+    def __init__(self, run: AsyncRun, steps: tuple[Step, ...]) -> None:
+        self._run = run
+        self._steps = steps
+        self._in_flight: deque[_Sent] = deque()
+        self._prepared: dict[int, Prepared] = {}
+        self._finished = 0
+        self._told = 0
+        self._moment = time.monotonic()
+
+    async def go(self, start: int, count: Callable[[Step], None]) -> int:
+        """Run steps from number `start` (from 0) on, for as long as they are transactions.
+
+        Args:
+            start: The first.
+            count: Told of each step as soon as it is done.
+
+        Returns:
+            The number of the first step that was not run.
+        """
+        self._finished = start
+        attempt, failed_at = 0, start
+        while True:
+            before = self._finished
+            self._moment = time.monotonic()
+            self._tell_start()
+            refusal = await self._run.oversee(
+                self._work,
+                step=self._step_under_way,
+                statement=None,
+                on_item=lambda place: self._done(place, count),
+                renew=False,
+            )
+            if refusal is None:
+                return self._finished
+            if self._finished > before or failed_at != self._finished:
+                attempt, failed_at = 0, self._finished
+            attempt += 1
+            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
+            if pause is None:
+                raise await self._error(refusal) from refusal.error
+            what = self._step_under_way().script.path.name
+            self._run.emit(Retrying(what, refusal.error.sqlstate or "", attempt, pause))
+            await _seam.async_sleep(pause)
+
+    async def _work(self, report: Callable[[int], None]) -> Refusal | None:
+        self._in_flight.clear()
+
+        def answered(number: int, result: Result) -> None:
+            sent = self._in_flight.popleft()
+            if sent.part is _Part.COMMIT:
+                report(sent.place)
+
+        return await self._run.session.stream(self._commands(self._finished), answered)
+
+    def _commands(self, start: int) -> Iterator[Command]:
+        """Every command of the stream, made as it is sent: texts are not kept."""
+        run = self._run
+        tables, lease = run.journal.tables, run.lease
+        resets = run.server.reset_statements
+        dirty = False
+        for place in range(start, len(self._steps)):
+            prepared = self._prepare(place)
+            if not prepared.one_transaction or (resets is None and dirty):
+                return
+            for text in resets or () if dirty else (resets or ())[-1:]:
+                yield self._ours(place, Command(text))
+            yield self._ours(place, _BEGIN)
+            yield self._ours(place, run_record.prove(tables, lease))
+            for number, statement in enumerate(prepared.statements, 1):
+                self._in_flight.append(_Sent(place, _Part.SCRIPT, statement, number))
+                yield Command(statement.text)
+            dirty = prepared.dirties
+            step = prepared.step
+            finish = run_record.finish(
+                tables, lease, step.script, step.direction, in_transaction=True
+            )
+            yield self._ours(place, finish)
+            self._in_flight.append(_Sent(place, _Part.COMMIT))
+            yield _COMMIT
+
+    def _ours(self, place: int, command: Command) -> Command:
+        self._in_flight.append(_Sent(place, _Part.OURS))
+        return command
+
+    def _done(self, place: int, count: Callable[[Step], None]) -> None:
+        now = time.monotonic()
+        step = self._steps[place]
+        self._finished = place + 1
+        self._prepared.pop(place, None)
+        count(step)
+        self._run.emit(StepFinished(step, place + 1, len(self._steps), now - self._moment))
+        self._moment = now
+        self._tell_start()
+
+    def _tell_start(self) -> None:
+        """Tell that the step behind the finished ones is under way, if it is part of this stream."""
+        place = self._finished
+        if place < self._told or place >= len(self._steps):
+            return
+        prepared = self._prepare(place)
+        if prepared.one_transaction:
+            self._told = place + 1
+            self._run.emit(StepStarted(prepared.step, place + 1, len(self._steps), Mode.ATOMIC))
+
+    def _prepare(self, place: int) -> Prepared:
+        """Read a step once: it is asked for when it is sent and when it is told of."""
+        if place not in self._prepared:
+            run = self._run
+            self._prepared[place] = prepare(self._steps[place], run.server, run.options.mode)
+        return self._prepared[place]
+
+    def _step_under_way(self) -> Step:
+        return self._steps[min(self._finished, len(self._steps) - 1)]
+
+    async def _error(self, refusal: Refusal) -> Exception:
+        error = refusal.error
+        sent = self._in_flight[0]
+        if sent.part is _Part.OURS and error.sqlstate == run_record.LOST:
+            return lease_lost()
+        if outcome_unknown(error.sqlstate, self._run.server) and error.sqlstate != CANCELLED:
+            return ConnectionLost(str(error), sqlstate=error.sqlstate)
+        if sent.part is _Part.OURS:
+            return error
+        step = self._steps[sent.place]
+        failed = migration_failed(step, sent.statement, error, number=sent.number)
+        await self._run.write(
+            run_record.clear(self._run.journal.tables, self._run.lease, str(error))
+        )
+        return failed

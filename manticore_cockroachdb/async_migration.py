@@ -1,0 +1,265 @@
+"""The migration engine's public face: thin verbs over files, plan and engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from . import _seam, source
+from .async_database import AsyncDatabase
+from .async_engine import AsyncEngine
+from .async_journal import AsyncJournal
+from .async_resolve import AsyncResolve
+from .async_session import AsyncSession
+from .errors import LeaseTimeout
+from .events import Event
+from .ledger import DEFAULT_TABLE, Tables, highest
+from .options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
+from .placeholders import filled
+from .plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
+from .run_record import Book
+from .script import MigrationScript, Mode
+
+R = TypeVar("R")
+
+#: How long a look that changes nothing waits for another runner's open transaction, in seconds.
+_PATIENCE = 60.0
+
+
+class AsyncMigrator:
+    """Creates, applies and reverts SQL migrations on one database.
+
+    It opens connections of its own by the database's settings, and closes them before a verb returns.
+
+    Args:
+        db: The database; it need not be connected.
+        migrations_dir: The folder of the scripts; or several, whose versions are unique over all. New
+            scripts go into the first.
+        listener: Called with each `Event` of a run.
+        table: The ledger's table, `name` or `schema.name`.
+        lock_timeout: Seconds to wait for another runner at most.
+        lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
+        statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
+        mode: Mode of scripts whose file names none, `atomic` or `stepwise`; None: what is right for the
+            server.
+        allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
+
+    Raises:
+        SettingsError: An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        db: AsyncDatabase,
+        migrations_dir: str | Path | Sequence[str | Path] = "migrations",
+        *,
+        listener: Callable[[Event], None] | None = None,
+        table: str = DEFAULT_TABLE,
+        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        lease: float = DEFAULT_LEASE,
+        statement_timeout: float | None = None,
+        mode: str | Mode | None = None,
+        allow_out_of_order: bool = False,
+        placeholders: Mapping[str, str] | None = None,
+    ) -> None:
+        folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
+        self.folders: tuple[Path, ...] = tuple(Path(folder) for folder in folders)
+        self.options = Options(
+            table=table,
+            lock_timeout=lock_timeout,
+            lease=lease,
+            statement_timeout=statement_timeout,
+            mode=Mode(mode) if isinstance(mode, str) else mode,
+            allow_out_of_order=allow_out_of_order,
+            placeholders=placeholders,
+        )
+        self._db = db
+        self._listener = listener or _silent
+
+    @property
+    def db(self) -> AsyncDatabase:
+        """The database."""
+        return self._db
+
+    async def initialize(self) -> None:
+        """Create the ledger's tables where they are not there. Optional: a run does so itself.
+
+        Raises:
+            ConnectionFailed: No connection.
+            LedgerRefused: A table of that name is someone else's.
+        """
+
+        async def prepare(journal: AsyncJournal, book: Book) -> None:
+            await journal.prepare(book)
+
+        await self._with_book(prepare)
+
+    async def create_migration(
+        self, description: str, up_sql: str, down_sql: str | None = None, *, timestamp: bool = False
+    ) -> Path:
+        """Write a new script: `V{next version}__{description}.sql` in the (first) folder.
+
+        Args:
+            description: What it does, in a few words.
+            up_sql: The statements that apply it.
+            down_sql: The statements that revert it; None: it cannot be rolled back.
+            timestamp: Use the time (UTC) as the version instead of the next number.
+
+        Returns:
+            The file's path. Nothing is ever overwritten.
+
+        Raises:
+            SettingsError: The description makes no file name.
+            FilesRefused: The SQL makes no script, or the folder cannot be written to.
+            ConnectionFailed: The ledger could not be asked for its highest version.
+        """
+        book = await self._book()
+        return await _seam.async_in_thread(
+            lambda: source.create(
+                self.folders[0],
+                description,
+                up_sql,
+                down_sql,
+                at_least=highest(book.rows),
+                others=self.folders[1:],
+                timestamp=timestamp,
+            )
+        )
+
+    async def load_migrations(self) -> list[MigrationScript]:
+        """Read every script, by version.
+
+        Raises:
+            FilesRefused: With every problem of every file.
+        """
+        scripts = await _seam.async_in_thread(lambda: source.load(self.folders))
+        if self.options.placeholders is not None:
+            scripts = filled(scripts, self.options.placeholders)
+        return list(scripts)
+
+    async def migrate(self, target_version: int | None = None, *, fake: bool = False) -> int:
+        """Bring the database to a version: apply what is pending, revert what is above.
+
+        Args:
+            target_version: Where to end; None: apply everything, 0: revert everything.
+            fake: Move the ledger only; run nothing.
+
+        Returns:
+            How many scripts this run applied or reverted.
+
+        Raises:
+            FilesRefused: A file breaks a rule. Nothing was run.
+            PlanRefused: Files, ledger and target do not fit together. Nothing was run.
+            MigrationFailed: A statement failed; the message says what is done and how to go on.
+            LeaseError: Another runner had the lease for too long, or took it over.
+            ConnectionFailed: No connection, or it was lost and could not be made again.
+        """
+        scripts = await self.load_migrations()
+        return await self._engine().run(
+            lambda book: self._up(scripts, book, target_version), fake=fake
+        )
+
+    async def rollback(
+        self, count: int = 1, *, to_version: int | None = None, fake: bool = False
+    ) -> int:
+        """Revert the highest applied migrations.
+
+        Args:
+            count: How many; at least 1. If fewer are applied, all of them.
+            to_version: Instead of a count: the version to end at; 0: revert all.
+            fake: Move the ledger only; run nothing.
+
+        Returns:
+            How many scripts this run reverted.
+
+        Raises:
+            PlanRefused: One of them has no down part or no file. Nothing was run.
+            MigrationFailed: A statement failed; the message says what is done and how to go on.
+            LeaseError: Another runner had the lease for too long, or took it over.
+        """
+        goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
+        return await self._engine().run(
+            lambda book: goal.steps(book.rows, book.unfinished), fake=fake
+        )
+
+    async def plan(self, target_version: int | None = None) -> tuple[Step, ...]:
+        """What `migrate` would do now. Changes nothing.
+
+        Args:
+            target_version: As for `migrate`.
+        """
+        scripts = await self.load_migrations()
+        return self._up(scripts, await self._book(), target_version)
+
+    async def plan_rollback(
+        self, count: int = 1, *, to_version: int | None = None
+    ) -> tuple[Step, ...]:
+        """What `rollback` would do now. Changes nothing.
+
+        Args:
+            count: As for `rollback`.
+            to_version: As for `rollback`.
+        """
+        goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
+        book = await self._book()
+        return goal.steps(book.rows, book.unfinished)
+
+    async def status(self) -> list[ScriptStatus]:
+        """Every version that the folder or the ledger knows, and where it stands. Changes nothing."""
+        scripts = await self.load_migrations()
+        book = await self._book()
+        return statuses(scripts, book.rows, book.unfinished)
+
+    @property
+    def resolve(self) -> AsyncResolve:
+        """The way out by hand, for when only a person can know what is true."""
+        return AsyncResolve(self._db.settings, self.options, self._listener, self.load_migrations)
+
+    def _up(
+        self, scripts: Sequence[MigrationScript], book: Book, target: int | None
+    ) -> tuple[Step, ...]:
+        return plan_migrate(
+            scripts,
+            book.rows,
+            target=target,
+            unfinished=book.unfinished,
+            allow_out_of_order=self.options.allow_out_of_order,
+        )
+
+    def _engine(self) -> AsyncEngine:
+        return AsyncEngine(self._db.settings, self.options, self._listener)
+
+    async def _book(self) -> Book:
+        async def just_look(journal: AsyncJournal, book: Book) -> Book:
+            return book
+
+        return await self._with_book(just_look)
+
+    async def _with_book(self, use: Callable[[AsyncJournal, Book], Awaitable[R]]) -> R:
+        """Look at the tables without a lease, waiting a while for somebody's open transaction."""
+        session = await AsyncSession.open(self._db.settings, f"{new_owner()}/look")
+        try:
+            tables = Tables.named(
+                self.options.table, database=session.server.database, schema=session.server.schema
+            )
+            journal = AsyncJournal(session, tables, self._listener)
+            started = time.monotonic()
+            while (book := await journal.look()) is None:
+                waited = time.monotonic() - started
+                if waited > _PATIENCE:
+                    raise LeaseTimeout(
+                        f"The table {tables.label} could not be read for {waited:.0f} s: a runner's "
+                        "transaction holds it. Wait for that runner to end and try again.",
+                        owner=None,
+                        waited=waited,
+                    )
+            return await use(journal, book)
+        finally:
+            await session.close()
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""

@@ -1,0 +1,201 @@
+"""Finds out what became of a statement whose answer never came, and waits where waiting is the answer.
+
+The same path after a crash and after a connection lost in mid-statement. The verdicts are `reconcile`'s;
+here the server is asked, and the lease kept while waiting.
+"""
+
+from __future__ import annotations
+
+import time
+
+from psycopg import sql
+
+from . import _seam, catalog, jobs
+from .async_run import AsyncRun, job_failed
+from .async_session import AsyncSession
+from .errors import LeaseTimeout, OutcomeUnknown
+from .events import JobsAwaited, Reconciled, SessionAwaited
+from .jobs import Job, Outlook
+from .plan import Direction, Step
+from .reconcile import Finding, Verdict, judge
+from .run_record import Progress, clear, record
+from .statement import Statement, summary
+
+_PAUSE = 0.5
+
+
+async def async_recover(run: AsyncRun, step: Step, statement: Statement, sent: Progress) -> bool:
+    """Settle a statement that was in flight.
+
+    Returns:
+        Whether it took effect; if not, it can be sent again.
+
+    Raises:
+        JobFailed: Its job failed, or stands still.
+        OutcomeUnknown: Nothing tells, and sending it again could do it twice.
+    """
+    await async_await_session(run, sent)
+    started = time.monotonic()
+    while True:
+        finding = await _judge(run, statement, sent)
+        if finding.verdict is Verdict.WAIT:
+            await _wait(run, step, finding.jobs, started)
+            continue
+        if finding.verdict is Verdict.STUCK:
+            raise job_failed(step, statement, finding.jobs[-1])
+        if finding.verdict is Verdict.UNDONE:
+            await _record_undone(run, sent, finding)
+            raise job_failed(step, statement, finding.jobs[-1])
+        if finding.verdict is Verdict.ASK:
+            raise _unknown(step, statement, finding)
+        run.emit(Reconciled(step, statement, finding.words))
+        if finding.verdict is Verdict.SEND:
+            await _drop_invalid(run, statement)
+        return finding.verdict is Verdict.DONE
+
+
+async def async_await_session(run: AsyncRun, sent: Progress) -> None:
+    """A server may still be working for a runner that died: its session must be gone first.
+
+    Raises:
+        LeaseTimeout: It is still there after `lock_timeout`.
+    """
+    if sent.sent_by is None:
+        return
+    started = time.monotonic()
+    while True:
+        found = await run.session.send(catalog.sessions_named(run.server, sent.sent_by))
+        if not found[0].rows:
+            return
+        session_id = found[0].rows[0][0]
+        waited = time.monotonic() - started
+        if waited > run.options.lock_timeout:
+            raise LeaseTimeout(
+                f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
+                f"there after {waited:.0f} s; the server may still be working on version "
+                f"{sent.version}. Let it end, or end it with {catalog.how_to_end(run.server, session_id)}"
+                ", and run again.",
+                owner=sent.sent_by,
+                waited=waited,
+            )
+        run.emit(SessionAwaited(sent.sent_by, session_id, waited))
+        await run.keep()
+        await _seam.async_sleep(min(_PAUSE, run.lease.seconds / 5))
+
+
+async def async_await_others(run: AsyncRun, step: Step, statement: Statement) -> bool:
+    """Wait until no schema change on the statement's objects is under way; whether there was one.
+
+    Raises:
+        JobFailed: One stands still.
+    """
+    started = time.monotonic()
+    waited = False
+    while run.server.has_jobs:
+        unfinished = jobs.unfinished_on(await async_jobs(run.session), statement)
+        if not unfinished:
+            break
+        waited = True
+        for job in unfinished:
+            if job.outlook is Outlook.STUCK:
+                raise job_failed(step, statement, job)
+        await _wait(run, step, unfinished, started)
+    return waited
+
+
+async def async_await_own(run: AsyncRun, step: Step, since: float) -> bool:
+    """Wait for every schema change of this user made since then; whether all of them succeeded.
+
+    Raises:
+        JobFailed: One stands still.
+    """
+    started = time.monotonic()
+    while True:
+        own = tuple(
+            job
+            for job in await async_jobs(run.session)
+            if job.created >= since and job.user in ("", run.server.user)
+        )
+        running = tuple(job for job in own if job.outlook is Outlook.RUNNING)
+        if not running:
+            break
+        await _wait(run, step, running, started)
+    for job in own:
+        if job.outlook is Outlook.STUCK:
+            raise job_failed(step, None, job)
+    return all(job.outlook is Outlook.SUCCEEDED for job in own)
+
+
+async def async_count(session: AsyncSession, statement: Statement) -> int | None:
+    """How many there are of what an unnamed CREATE INDEX or ADD CONSTRAINT makes one more of."""
+    question = catalog.count_before(statement)
+    if question is None:
+        return None
+    count: int = (await session.send(question))[0].rows[0][0]
+    return count
+
+
+async def async_jobs(session: AsyncSession) -> tuple[Job, ...]:
+    """The schema-change jobs the server shows; none where it has no such thing."""
+    if not session.server.has_jobs:
+        return ()
+    return jobs.jobs((await session.send(jobs.show_jobs()))[0])
+
+
+async def _judge(run: AsyncRun, statement: Statement, sent: Progress) -> Finding:
+    now: float = (await run.session.send(catalog.NOW))[0].rows[0][0]
+    return judge(
+        statement,
+        run.server,
+        await async_jobs(run.session),
+        sent_at=sent.sent_at if sent.sent_at is not None else now,
+        now=now,
+        counted_before=sent.evidence,
+        counted_now=await async_count(run.session, statement),
+    )
+
+
+async def _wait(run: AsyncRun, step: Step, awaited: tuple[Job, ...], started: float) -> None:
+    run.emit(JobsAwaited(step, awaited, time.monotonic() - started))
+    await run.keep()
+    await _seam.async_sleep(min(_PAUSE, run.lease.seconds / 5))
+
+
+async def _drop_invalid(run: AsyncRun, statement: Statement) -> None:
+    question = catalog.invalid_index(run.server, statement)
+    if question is None:
+        return
+    for schema, name in (await run.session.send(question))[0].rows:
+        full = sql.Identifier(schema, name).as_string(None)
+        await run.session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {full}")
+
+
+async def _record_undone(run: AsyncRun, sent: Progress, finding: Finding) -> None:
+    """The statement is as if never sent: the next run sends it, as repaired by then."""
+    tables = run.journal.tables
+    if not sent.done:
+        await run.write(clear(tables, run.lease, finding.words))
+        return
+    undone = Progress(
+        version=sent.version,
+        direction=sent.direction,
+        done=sent.done,
+        in_flight=False,
+        error=finding.words,
+    )
+    await run.write(record(tables, run.lease, undone))
+
+
+def _unknown(step: Step, statement: Statement, finding: Finding) -> OutcomeUnknown:
+    version = step.version
+    verb = "applied" if step.direction is Direction.UP else "reverted"
+    return OutcomeUnknown(
+        f"{step.path.name}:{statement.line}: {summary(statement)} was sent by a run that did not "
+        f"live to see the answer, and {finding.words}. Sending it again could do it twice, so it is not "
+        "sent. Look at the database; if the statement took effect, finish the rest of the script by hand "
+        f"and say that version {version} is {verb}, or undo it by hand and say the opposite, with resolve "
+        f"(--applied {version} or --not-applied {version}).",
+        version=version,
+        path=step.path,
+        line=statement.line,
+    )

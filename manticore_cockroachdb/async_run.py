@@ -1,0 +1,253 @@
+"""What all parts of one run share: sessions, tables, lease, and looking after a statement under way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from . import _seam, run_record
+from .async_journal import AsyncJournal
+from .async_session import AsyncSession
+from .async_watch import AsyncWatch
+from .errors import JobFailed
+from .events import Event, StillRunning, Warned
+from .jobs import Job, Outlook, described, of_statement
+from .options import Options
+from .plan import Step
+from .run_record import Lease
+from .server import Server
+from .settings import ConnectionSettings
+from .statement import Statement
+from .wire import Command, Refusal, Result
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: Seconds between two looks at a statement under way, at most.
+TICK = 1.0
+#: How long a paused job is waited for before the run gives up, in seconds: somebody may resume it.
+PAUSED_GRACE = 30.0
+
+
+class AsyncRun:
+    """One run that holds the lease.
+
+    Attributes:
+        session: The connection that runs scripts and writes the tables.
+        journal: The tables, seen through it.
+        lease: The lease.
+        options: How to run.
+        emit: Told what happens.
+        jobs_seen: The jobs of the statement under way, or of the last one.
+        under_way: The script under way, and its statement where that was sent by itself.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        options: Options,
+        journal: AsyncJournal,
+        lease: Lease,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.session: AsyncSession = journal.session
+        self.journal = journal
+        self.lease = lease
+        self.options = options
+        self.emit = emit
+        self.jobs_seen: tuple[Job, ...] = ()
+        self.under_way: tuple[Step, Statement | None] | None = None
+        self._settings = settings
+        self._watch = AsyncWatch(settings, f"{lease.owner}/watch", journal.tables, lease, emit)
+        self._interval = min(TICK, lease.seconds / 5)
+        self._renamed = 0
+
+    @property
+    def server(self) -> Server:
+        """The server scripts run on."""
+        return self.session.server
+
+    async def write(self, *commands: Command) -> list[Result]:
+        """Send fenced statements; each extends the lease.
+
+        Raises:
+            LeaseLost: They wrote nothing.
+        """
+        results = await self.journal.write(*commands)
+        self._watch.touch()
+        return results
+
+    async def oversee(
+        self,
+        work: Callable[[Callable[[T], None]], Awaitable[R]],
+        *,
+        step: Callable[[], Step],
+        statement: Statement | None,
+        on_item: Callable[[T], None],
+        renew: bool,
+    ) -> R:
+        """Let `work` use the session while this side renews the lease, follows jobs and tells of both.
+
+        Args:
+            work: What to do; see `_seam.async_oversee`.
+            step: Which script it is for, asked at each sign of life.
+            statement: The statement under way, if it is one alone.
+            on_item: Called for each item that `work` reports.
+            renew: Whether the lease needs renewing meanwhile.
+        """
+        look_out = _LookOut(self, step, statement, renew)
+        self.jobs_seen = ()
+        self.under_way = (step(), statement)
+        outcome = await _seam.async_oversee(
+            work,
+            on_item=on_item,
+            on_tick=look_out.tick,
+            interval=self._interval,
+            abandon=self.session.abandon,
+        )
+        self.under_way = None
+        return outcome
+
+    async def clean(self) -> None:
+        """Bring the session back to its start, lest one script's settings reach the next."""
+        resets = self.server.reset_statements
+        if resets is not None:
+            await self.session.send(*(Command(text) for text in resets))
+            return
+        self._renamed += 1
+        name = f"{self.session.name}+{self._renamed}"
+        fresh = await AsyncSession.open(self._settings, name, self.options.pinned)
+        await self.session.close()
+        self.session = fresh
+        self.journal = AsyncJournal(fresh, self.journal.tables, self.emit)
+
+    async def alone(self, step: Step, statement: Statement) -> None:
+        """Send one statement by itself, looked after."""
+
+        async def work(report: Callable[[None], None]) -> None:
+            await self.session.run(statement.text)
+
+        await self.oversee(
+            work, step=lambda: step, statement=statement, on_item=_ignore, renew=True
+        )
+
+    async def together(self, step: Step, commands: Sequence[Command]) -> Refusal | None:
+        """Send a transaction that proves the lease itself, looked after."""
+
+        async def work(report: Callable[[None], None]) -> Refusal | None:
+            return await self.session.stream(commands, lambda number, result: None)
+
+        return await self.oversee(
+            work, step=lambda: step, statement=None, on_item=_ignore, renew=False
+        )
+
+    async def keep(self) -> None:
+        """Extend the lease while waiting without a statement under way."""
+        await self.write(run_record.prove(self.journal.tables, self.lease))
+
+    async def look(self, *, renew: bool = True) -> tuple[float | None, tuple[Job, ...]]:
+        """When the segment in flight was sent, by the server's clock, and the jobs there are."""
+        record, jobs = await self._watch.look(renew=renew)
+        sent_at = record.progress.sent_at if record and record.progress else None
+        return sent_at, jobs
+
+    async def close(self) -> None:
+        """End the watcher's connection."""
+        await self._watch.close()
+
+
+def _ignore(item: None) -> None:
+    """Nothing is reported while one thing is under way."""
+
+
+class _LookOut:
+    """The signs of life of one statement."""
+
+    def __init__(
+        self, run: AsyncRun, step: Callable[[], Step], statement: Statement | None, renew: bool
+    ) -> None:
+        self._run = run
+        self._step = step
+        self._statement = statement
+        self._renew = renew
+        self._started = time.monotonic()
+        self._moved: tuple[float, float] | None = None
+        self._paused_since: float | None = None
+
+    async def tick(self) -> None:
+        elapsed = time.monotonic() - self._started
+        sent_at, found = await self._run.look(renew=self._renew)
+        jobs = self._own(found, sent_at)
+        if jobs:
+            self._run.jobs_seen = jobs
+        step = self._step()
+        self._run.emit(StillRunning(step, self._statement, elapsed, jobs, self._remaining(jobs)))
+        self._check_paused(step, jobs)
+
+    def _own(self, found: tuple[Job, ...], sent_at: float | None) -> tuple[Job, ...]:
+        told = set(self._run.session.noticed_jobs)
+        own = [job for job in found if job.job_id in told]
+        if self._statement is not None and sent_at is not None:
+            user = self._run.server.user
+            matching = of_statement(found, self._statement, since=sent_at, user=user)
+            own += (job for job in matching if job not in own)
+        return tuple(own)
+
+    def _remaining(self, jobs: tuple[Job, ...]) -> float | None:
+        """Seconds left at the pace seen so far, once the server's fraction moves."""
+        fraction = max(
+            (job.fraction for job in jobs if job.outlook is Outlook.RUNNING), default=0.0
+        )
+        now = time.monotonic()
+        if not 0 < fraction < 1:
+            return None
+        if self._moved is None or fraction < self._moved[1]:
+            self._moved = (now, fraction)
+            return None
+        since, first = self._moved
+        pace = (fraction - first) / (now - since) if now > since else 0.0
+        return (1 - fraction) / pace if pace > 0 else None
+
+    def _check_paused(self, step: Step, jobs: tuple[Job, ...]) -> None:
+        """A paused job never ends by itself, and older servers let its client wait for ever."""
+        stuck = [job for job in jobs if job.outlook is Outlook.STUCK]
+        if not stuck:
+            self._paused_since = None
+            return
+        now = time.monotonic()
+        if self._paused_since is None:
+            self._paused_since = now
+            self._run.emit(Warned(f"{described(stuck[0])}. {what_to_do(stuck[0])}"))
+        elif now - self._paused_since > PAUSED_GRACE:
+            raise job_failed(step, self._statement, stuck[0])
+
+
+def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
+    """The error for a job that ended badly or stands still."""
+    line = statement.line if statement else None
+    where = f"{step.path.name}:{line}" if line else step.path.name
+    error = f"\n  {job.error}" if job.error else ""
+    return JobFailed(
+        f"{where}: its schema change did not succeed: {described(job)}.{error}\n  {what_to_do(job)}",
+        version=step.version,
+        path=step.path,
+        line=line,
+        job_id=job.job_id,
+        status=job.status,
+    )
+
+
+def what_to_do(job: Job) -> str:
+    """The way on from a job that did not succeed."""
+    if job.status == "paused":
+        return (
+            f"It is paused: the change is neither done nor undone. See why (a low disk pauses "
+            f"back-fills), then RESUME JOB {job.job_id} or CANCEL JOB {job.job_id}, and run again."
+        )
+    if job.status == "revert-failed":
+        return (
+            "The server could not take the change back either: the table needs a person. See the "
+            f"job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
+        )
+    return "The server took the change back. Repair the cause (the rows, or the statement) and run again."

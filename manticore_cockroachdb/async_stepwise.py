@@ -1,0 +1,384 @@
+"""Runs one script segment by segment, so that the run record is true at every moment in between.
+
+Before a statement is sent by itself the record says "in flight", after it "done"; done and the next
+statement's intent are one write. Segments of rows carry their mark in their own transaction. The last
+mark, the ledger's row and the next script's intent are one write too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from . import _seam, run_record
+from .async_journal import lease_lost
+from .async_recovery import (
+    async_await_others,
+    async_await_own,
+    async_await_session,
+    async_count,
+    async_recover,
+)
+from .async_run import AsyncRun
+from .errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
+from .events import Reconciled, Retrying, StatementFinished, StatementStarted, Warned
+from .failure import migration_failed, torn
+from .plan import Step
+from .reconcile import CANCELLED, outcome_unknown, proves_done
+from .retry import RETRY, TRANSACTION
+from .run_record import Progress
+from .segments import Prepared, Segment, Sending, fingerprint, prepare, replay, segments
+from .server import IN_TRANSACTION_DDL, UNDEFINED_OBJECT
+from .statement import Statement, has_if_exists, makes_no_job
+from .wire import Command, Refusal
+
+_BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+_COMMIT = Command("COMMIT")
+
+#: The transaction was committed, and then a schema change in it failed: rows stay, the change does not.
+#: https://www.cockroachlabs.com/docs/stable/online-schema-changes#limitations
+TORN = "XXA00"
+
+
+class AsyncStepwise:
+    """One script on its way.
+
+    Args:
+        run: The run it is part of.
+        prepared: The script, its direction and its statements; its mode is STEPWISE, or ATOMIC where the
+            server cannot do that in one transaction with the ledger.
+        behind: The step that comes next, if its first intent may be recorded with this one's end.
+    """
+
+    def __init__(self, run: AsyncRun, prepared: Prepared, behind: Step | None = None) -> None:
+        self._run = run
+        self._behind = behind
+        self._step = prepared.step
+        self._statements = prepared.statements
+        self._mode = prepared.mode
+        self._intended = self._following = False
+        self._sent_before: Progress | None = None
+        self._started = time.monotonic()
+
+    async def go(self, resume: Progress | None, *, intended: bool) -> bool:
+        """Run what is left of it and move the ledger.
+
+        Args:
+            resume: What an earlier run left half done of it.
+            intended: The first statement's intent is recorded already, by this run.
+
+        Returns:
+            Whether the next step's first intent was recorded with the ledger's row.
+        """
+        self._intended = intended
+        done = await self._resumed(resume) if resume is not None else 0
+        left = self._cut(done)
+        self._started = time.monotonic()
+        for index, segment in enumerate(left):
+            last = index + 1 == len(left)
+            behind = next((s for s in left[index + 1 :] if s.sending is not Sending.SESSION), None)
+            if segment.sending is Sending.SESSION:
+                await self._session(segment.statements)
+            elif segment.sending is Sending.TRANSACTION:
+                await self._transaction(segment, behind, last=last)
+            elif segment.sending is Sending.WHOLE:
+                await self._whole(segment)
+            else:
+                await self._alone(segment, behind, last=last)
+        if not left or left[-1].sending is Sending.SESSION:
+            await self._run.write(await self._finish())
+        return self._following
+
+    async def first_intent(self) -> Progress | None:
+        """What to record before the script's first statement, where the script before may do so."""
+        cut = self._cut(0)
+        if not cut or cut[0].sending is not Sending.ALONE:
+            return None
+        return await self._progress(0, cut[0])
+
+    # Segments, in the order of their law's strictness.
+
+    async def _session(self, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            try:
+                await self._run.session.run(statement.text)
+            except ConnectionLost:
+                raise
+            except DatabaseError as error:
+                done = next(i for i, s in enumerate(self._statements) if s is statement)
+                raise await self._failed(statement, error, done) from error
+
+    async def _transaction(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
+        run = self._run
+        tables, lease = run.journal.tables, run.lease
+        if last:
+            mark = run_record.prove(tables, lease)
+            tail: tuple[Command, ...] = (await self._finish(in_transaction=True), _COMMIT)
+        else:
+            mark = run_record.record(tables, lease, await self._progress(segment.end, behind))
+            tail = (_COMMIT,)
+        await self._in_transaction(segment, (_BEGIN, mark), tail)
+        self._intended = behind is not None and behind.sending is Sending.ALONE
+
+    async def _alone(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
+        run = self._run
+        (statement,) = segment.statements
+        if not self._intended:
+            progress = await self._progress(segment.start, segment)
+            await run.write(run_record.record(run.journal.tables, run.lease, progress))
+        self._intended = False
+        await self._send_alone(segment, statement)
+        if last:
+            await run.write(await self._finish())
+            return
+        progress = await self._progress(segment.end, behind)
+        await run.write(run_record.record(run.journal.tables, run.lease, progress))
+        self._intended = progress.in_flight
+
+    async def _send_alone(self, segment: Segment, statement: Statement) -> None:
+        run = self._run
+        number, total = segment.start + 1, len(self._statements)
+        run.emit(StatementStarted(self._step, statement, number, total))
+        began = time.monotonic()
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await run.alone(self._step, statement)
+            except ConnectionLost:
+                raise
+            except DatabaseError as error:
+                pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+                if pause is not None:
+                    run.emit(Retrying(self._where(statement), error.sqlstate or "", attempt, pause))
+                    await _seam.async_sleep(pause)
+                    continue
+                if not await self._done_before(statement, error):
+                    raise await self._failed(statement, error, segment.start) from error
+            if not await self._others_at_work(statement):
+                break
+        self._sent_before = None
+        seconds = time.monotonic() - began
+        run.emit(StatementFinished(self._step, statement, number, total, seconds))
+
+    async def _done_before(self, statement: Statement, error: DatabaseError) -> bool:
+        """Whether the error of a second sending tells that the first one took effect."""
+        run = self._run
+        if outcome_unknown(error.sqlstate, run.server):
+            raise ConnectionLost(str(error), sqlstate=error.sqlstate) from error
+        if self._sent_before is None or not proves_done(statement, error.sqlstate):
+            return False
+        # "Exists" proves nothing while a job on it is not at its end; and that end may be a failure.
+        if await async_await_others(run, self._step, statement) and not await async_recover(
+            run, self._step, statement, self._sent_before
+        ):
+            return False
+        finding = f"sent again, the server says it is so already: {error}"
+        run.emit(Reconciled(self._step, statement, finding))
+        run.emit(
+            Warned(
+                f"{self._where(statement)}: taken for done because {finding}. If the object was there "
+                "before the script ran, look at it."
+            )
+        )
+        return True
+
+    async def _others_at_work(self, statement: Statement) -> bool:
+        """Whether IF [NOT] EXISTS was answered while somebody's change of the object still ran.
+
+        That change may yet fail and vanish; so it is waited for, and the statement sent again.
+        """
+        if not self._run.server.has_jobs or not has_if_exists(statement) or makes_no_job(statement):
+            return False
+        return await async_await_others(self._run, self._step, statement)
+
+    async def _whole(self, segment: Segment) -> None:
+        run = self._run
+        tables, lease = run.journal.tables, run.lease
+        for text in IN_TRANSACTION_DDL:
+            try:
+                await run.session.run(text)
+            except DatabaseError as error:
+                if error.sqlstate != UNDEFINED_OBJECT:
+                    raise
+        sent = await self._progress(segment.start, segment)
+        await run.write(run_record.record(tables, lease, sent))
+        mark = run_record.record(tables, lease, await self._progress(segment.end, segment))
+        await self._in_transaction(segment, (_BEGIN, mark), (_COMMIT,))
+        await run.write(await self._finish())
+
+    async def _in_transaction(
+        self, segment: Segment, head: tuple[Command, ...], tail: tuple[Command, ...]
+    ) -> None:
+        """Send a segment between two lists of our own commands, again and again on 40001."""
+        run = self._run
+        commands = (*head, *(Command(s.text) for s in segment.statements), *tail)
+        attempt = 0
+        while True:
+            attempt += 1
+            refusal = await run.together(self._step, commands)
+            if refusal is None:
+                return
+            error = refusal.error
+            pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+            if pause is not None:
+                what = f"{self._step.path.name}, a transaction"
+                run.emit(Retrying(what, error.sqlstate or "", attempt, pause))
+                await _seam.async_sleep(pause)
+                continue
+            raise await self._refused(segment, refusal, len(head), len(tail)) from error
+
+    async def _refused(self, segment: Segment, refusal: Refusal, head: int, tail: int) -> Exception:
+        run, error = self._run, refusal.error
+        place = refusal.index - head
+        own = place < 0 or len(segment.statements) <= place < len(segment.statements) + tail - 1
+        if own and error.sqlstate == run_record.LOST:
+            return lease_lost()
+        if outcome_unknown(error.sqlstate, run.server) and error.sqlstate != CANCELLED:
+            return ConnectionLost(str(error), sqlstate=error.sqlstate)
+        if error.sqlstate == TORN:
+            return await self._torn(segment, error)
+        statement = segment.statements[place] if 0 <= place < len(segment.statements) else None
+        return await self._failed(statement, error, segment.start, segment.start + place + 1)
+
+    # What is recorded, and what is said.
+
+    async def _progress(self, done: int, behind: Segment | None) -> Progress:
+        """The record once `done` statements are, with the intent of the segment behind them."""
+        in_flight = behind is not None and behind.sending in (Sending.ALONE, Sending.WHOLE)
+        upto = behind.end if behind is not None and in_flight else done
+        counted = None
+        if behind is not None and behind.sending is Sending.ALONE:
+            counted = await async_count(self._run.session, behind.statements[0])
+        return Progress(
+            version=self._step.version,
+            direction=self._step.direction,
+            done=done,
+            in_flight=in_flight,
+            done_hash=fingerprint(self._statements, upto),
+            sent_by=self._run.session.name if in_flight else None,
+            evidence=counted,
+        )
+
+    async def _finish(self, *, in_transaction: bool = False) -> Command:
+        """The ledger's move, with the next step's first intent where there is one."""
+        run = self._run
+        intent: Progress | None = None
+        if self._behind is not None:
+            prepared = prepare(self._behind, run.server, run.options.mode)
+            if not prepared.one_transaction:
+                intent = await AsyncStepwise(run, prepared).first_intent()
+        self._following = intent is not None
+        return run_record.finish(
+            run.journal.tables,
+            run.lease,
+            self._step.script,
+            self._step.direction,
+            milliseconds=int((time.monotonic() - self._started) * 1000),
+            in_transaction=in_transaction,
+            following=intent,
+        )
+
+    async def _failed(
+        self, statement: Statement | None, error: DatabaseError, done: int, number: int = 0
+    ) -> MigrationFailed:
+        """Record that the statement failed and the ones before it are done; the error to raise."""
+        run = self._run
+        failed = migration_failed(
+            self._step,
+            statement,
+            error,
+            number=number or done + 1,
+            done=done,
+            total=len(self._statements),
+            jobs=run.jobs_seen,
+        )
+        tables = run.journal.tables
+        if done:
+            progress = Progress(
+                version=self._step.version,
+                direction=self._step.direction,
+                done=done,
+                in_flight=False,
+                done_hash=fingerprint(self._statements, done),
+                error=str(error),
+            )
+            await run.write(run_record.record(tables, run.lease, progress))
+        else:
+            await run.write(run_record.clear(tables, run.lease, str(error)))
+        return failed
+
+    async def _torn(self, segment: Segment, error: DatabaseError) -> MigrationFailed:
+        """A whole script was committed and a schema change in it then failed: a person must look."""
+        run = self._run
+        progress = Progress(
+            version=self._step.version,
+            direction=self._step.direction,
+            done=segment.end,
+            in_flight=True,
+            done_hash=fingerprint(self._statements, segment.end),
+            sent_by=run.session.name,
+            error=str(error),
+        )
+        await run.write(run_record.record(run.journal.tables, run.lease, progress))
+        return torn(self._step, str(error), error.sqlstate)
+
+    def _where(self, statement: Statement) -> str:
+        return f"{self._step.path.name}:{statement.line}"
+
+    # Going on where an earlier run, or an earlier connection, stopped.
+
+    async def _resumed(self, resume: Progress) -> int:
+        """Check what was done, bring the session there, settle what was in flight; how many are done."""
+        run, done = self._run, resume.done
+        cut = self._cut(done)
+        segment = cut[0] if resume.in_flight and cut else None
+        upto = segment.end if segment else done
+        if done > len(self._statements) or (
+            resume.done_hash is not None and fingerprint(self._statements, upto) != resume.done_hash
+        ):
+            raise self._changed(upto)
+        await self._session(replay(self._statements, done))
+        if not resume.in_flight:
+            return done
+        if segment is None:
+            return await self._resumed_whole(resume)
+        if segment.sending is Sending.WHOLE:
+            # The mark inside the transaction is not there: it was not committed.
+            await async_await_session(run, resume)
+            return done
+        if segment.sending is not Sending.ALONE:
+            return done
+        (statement,) = segment.statements
+        if await async_recover(run, self._step, statement, resume):
+            return segment.end
+        self._sent_before = resume
+        return done
+
+    async def _resumed_whole(self, resume: Progress) -> int:
+        """A whole script whose transaction was committed: its jobs say how it ended."""
+        await async_await_session(self._run, resume)
+        if resume.error is not None:
+            raise torn(self._step, resume.error, None)
+        if not await async_await_own(self._run, self._step, resume.sent_at or 0.0):
+            raise torn(self._step, "one of its schema-change jobs failed", None)
+        return resume.done
+
+    def _changed(self, count: int) -> PlanRefused:
+        version = self._step.version
+        return PlanRefused(
+            "Nothing was run",
+            [
+                Problem(
+                    f"version {version} is half done ({self._step.direction.value}), and among its "
+                    f"first {count} statements, which are done or under way, something was changed. "
+                    "Restore them; later ones may be edited. Or say by hand what is true with resolve "
+                    f"(--applied {version} or --not-applied {version}).",
+                    path=self._step.path,
+                    version=version,
+                )
+            ],
+        )
+
+    def _cut(self, start: int) -> tuple[Segment, ...]:
+        return segments(self._statements, self._mode, self._run.server, start=start)

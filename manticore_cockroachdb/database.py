@@ -1,0 +1,295 @@
+# Generated from async_database.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""A database for everyday statements: a pool, rows as dicts, and transactions that try again.
+
+Engines do not send through it: they take its settings and open connections of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, LiteralString, Self, TypeVar, cast
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from . import _seam
+from .session import Session
+from .driver import defaults, translated
+from .errors import ConnectionFailed, DatabaseError, SettingsError
+from .retry import RETRY, TRANSACTION
+from .server import Server
+from .settings import ConnectionSettings
+
+R = TypeVar("R")
+Row = dict[str, Any]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class Transaction:
+    """What the work inside `run_in_transaction` sends through."""
+
+    def __init__(self, connection: Connection[Row]) -> None:
+        self._connection = connection
+
+    def execute(self, query: str, params: Parameters | None = None) -> list[Row]:
+        """Run one statement in the transaction; see `Database.execute`."""
+        return _execute(self._connection, query, params)
+
+
+class Database:
+    """A database on CockroachDB or PostgreSQL.
+
+    Parameters that are not given come from libpq's environment variables (`PGHOST`, …); where those are
+    not set either, host is localhost, port 26257, user root, database defaultdb. TLS is as libpq does it
+    by default; every other libpq parameter (`sslmode`, `sslrootcert`, `options`, …) can be given, too.
+
+    Args:
+        database: The database's name.
+        host: Where the server is.
+        port: Its port.
+        user: Who we are there.
+        password: The password, if one is needed.
+        min_connections: Connections the pool keeps open.
+        max_connections: Connections the pool opens at most.
+        timeout: Seconds to wait for a connection of the pool.
+        application_name: What the server's session list shows.
+        **options: Any other libpq parameter.
+
+    Raises:
+        SettingsError: A parameter that libpq does not know.
+    """
+
+    def __init__(
+        self,
+        database: str | None = None,
+        host: str | None = None,
+        port: int | str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        min_connections: int = 0,
+        max_connections: int = 10,
+        timeout: float = 30.0,
+        application_name: str = "manticore",
+        **options: Any,
+    ) -> None:
+        given = {"dbname": database, "host": host, "port": port, "user": user}
+        settings = ConnectionSettings.from_parameters({**options, **given, "password": password})
+        self._set_up(
+            settings.with_defaults(**defaults(settings.parameters)),
+            min_connections,
+            max_connections,
+            timeout,
+            application_name,
+        )
+
+    def _set_up(
+        self,
+        settings: ConnectionSettings,
+        min_connections: int,
+        max_connections: int,
+        timeout: float,
+        application_name: str,
+    ) -> None:
+        if not 0 <= min_connections <= max_connections or max_connections < 1:
+            raise SettingsError(
+                f"min_connections is {min_connections} and max_connections is {max_connections}; the "
+                "first must not be negative nor above the second, the second at least 1."
+            )
+        self._settings = settings
+        self._server: Server | None = None
+        self._sizes = (min_connections, max_connections)
+        self._timeout = timeout
+        self._application_name = application_name
+        self._pool: ConnectionPool[Connection[Row]] | None = None
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        min_connections: int = 0,
+        max_connections: int = 10,
+        timeout: float = 30.0,
+        application_name: str = "manticore",
+    ) -> Self:
+        """A database by its URL: `postgresql://`, `postgres://` or `cockroachdb://`.
+
+        Args:
+            url: The URL, with any libpq option in its query part.
+            min_connections: Connections the pool keeps open.
+            max_connections: Connections the pool opens at most.
+            timeout: Seconds to wait for a connection of the pool.
+            application_name: What the server's session list shows.
+
+        Raises:
+            SettingsError: The URL cannot be read.
+        """
+        database = cls.__new__(cls)
+        settings = ConnectionSettings.from_url(url)
+        database._set_up(settings, min_connections, max_connections, timeout, application_name)
+        return database
+
+    @classmethod
+    def from_settings(cls, settings: ConnectionSettings) -> Self:
+        """A database by settings made elsewhere, with the default pool."""
+        database = cls.__new__(cls)
+        database._set_up(settings, 0, 10, 30.0, "manticore")
+        return database
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """Where the database is; engines connect by these."""
+        return self._settings
+
+    @property
+    def server(self) -> Server | None:
+        """What is at the other end, once connected."""
+        return self._server
+
+    def connect(self) -> None:
+        """Connect and check that the database is there; does nothing if that is done.
+
+        Raises:
+            ConnectionFailed: No server, wrong password.
+            DatabaseMissing: No such database.
+        """
+        self._opened()
+
+    def execute(self, query: str, params: Parameters | None = None) -> list[Row]:
+        """Run a statement, committed at once.
+
+        Args:
+            query: SQL; with `params`, `%s` and `%(name)s` stand for them, and `%%` for a percent sign.
+            params: The parameters.
+
+        Returns:
+            Its rows, each a dict by column name; an empty list for statements without rows.
+
+        Raises:
+            DatabaseError: The server refused it; its code is in `sqlstate`.
+            ConnectionFailed: No connection could be had.
+        """
+        return self._with_connection(lambda connection: _execute(connection, query, params))
+
+    def run_in_transaction(self, work: Callable[[Transaction], R]) -> R:
+        """Run `work` in a SERIALIZABLE transaction, again from the start whenever the server says so.
+
+        Args:
+            work: Is given the transaction; may be called several times, so it should do nothing but send
+                statements through it. What it raises rolls the transaction back.
+
+        Returns:
+            What `work` returned when its transaction was committed.
+
+        Raises:
+            DatabaseError: With `sqlstate` 40001 when it was still refused after all attempts.
+        """
+        return self._with_connection(lambda connection: _transact(connection, work))
+
+    def close(self) -> None:
+        """Close every connection. The database may be connected again."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._settings.place}>"
+
+    def _opened(self) -> ConnectionPool[Connection[Row]]:
+        if self._pool is not None:
+            return self._pool
+        # A pool would try for long and then tell of a timeout only; this tells why.
+        probe = Session.open(self._settings, self._application_name)
+        self._server = probe.server
+        probe.close()
+        parameters: dict[str, Any] = self._settings.for_engine(self._application_name, {})
+        pool = ConnectionPool[Connection[Row]](
+            connection_class=Connection[Row],
+            kwargs={
+                **parameters,
+                "autocommit": True,
+                "prepare_threshold": None,
+                "row_factory": dict_row,
+            },
+            min_size=self._sizes[0],
+            max_size=self._sizes[1],
+            timeout=self._timeout,
+            num_workers=1,
+            open=False,
+            check=ConnectionPool.check_connection,
+        )
+        pool.open()
+        self._pool = pool
+        return pool
+
+    def _with_connection(self, use: Callable[[Connection[Row]], R]) -> R:
+        pool = self._opened()
+        try:
+            with pool.connection() as connection:
+                return use(connection)
+        except (PoolTimeout, PoolClosed) as error:
+            raise ConnectionFailed(
+                f"No connection to {self._settings.place} could be had: {error}. Check that the server "
+                "is up, or allow the pool more connections (max_connections)."
+            ) from error
+
+
+def _execute(
+    connection: Connection[Row], query: str, params: Parameters | None
+) -> list[Row]:
+    try:
+        cursor = connection.execute(cast(LiteralString, query), params)
+        rows: list[Row] = []
+        while True:
+            if cursor.description is not None:
+                rows = cursor.fetchall()
+            if not cursor.nextset():
+                return rows
+    except psycopg.Error as error:
+        raise translated(error) from error
+
+
+def _transact(
+    connection: Connection[Row], work: Callable[[Transaction], R]
+) -> R:
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            _execute(connection, "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE", None)
+            result = work(Transaction(connection))
+            _execute(connection, "COMMIT", None)
+        except DatabaseError as error:
+            _roll_back(connection)
+            pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+            if pause is None:
+                raise
+            _seam.sleep(pause)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        else:
+            return result
+
+
+def _roll_back(connection: Connection[Row]) -> None:
+    if not connection.closed:
+        connection.rollback()

@@ -1,0 +1,279 @@
+# Generated from async_engine.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""One run from its first connection to the release of its lease, whatever happens in between.
+
+Set up, take the lease, plan, run step by step, report what was done. A connection lost on the way is
+treated like a crash: connect again, take the lease again (which fences off the old connection), read what
+is true, and go on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from . import _seam, run_record
+from .atomic import Atomic
+from .journal import Journal
+from .lease import take_lease
+from .recovery import await_session
+from .run import Run
+from .session import Session
+from .stepwise import Stepwise
+from .errors import ConnectionFailed, ConnectionLost, DatabaseMissing, ManticoreError, PlanRefused
+from .events import (
+    Connected,
+    Event,
+    Interrupted,
+    Planned,
+    Reconnecting,
+    StepFinished,
+    StepStarted,
+    Warned,
+)
+from .ledger import Tables
+from .options import Options, new_owner
+from .plan import Step
+from .retry import RECONNECT
+from .run_record import Book, Lease, Progress
+from .segments import forced_atomic_problems, prepare
+from .server import Server
+from .settings import ConnectionSettings
+from .wire import Command
+
+#: The steps that the tables, as they are, call for; raises what speaks against them.
+Goal = Callable[[Book], tuple[Step, ...]]
+
+
+class Engine:
+    """Runs one goal on one database.
+
+    Args:
+        settings: Where.
+        options: How.
+        emit: Told what happens.
+    """
+
+    def __init__(
+        self, settings: ConnectionSettings, options: Options, emit: Callable[[Event], None]
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._emit = emit
+        self._owner = new_owner()
+        self._connections = 0
+        self._session: Session | None = None
+        self._lease: Lease | None = None
+        self._tables: Tables | None = None
+        self._run: Run | None = None
+        self._done: list[Step] = []
+        self._planned: tuple[Step, ...] | None = None
+        self._begun: list[Step] = []
+        self._lost = False
+
+    def run(self, goal: Goal, *, fake: bool = False) -> int:
+        """Run until the goal is reached.
+
+        Args:
+            goal: What is to be done.
+            fake: Move the ledger only; send none of the scripts' statements.
+
+        Returns:
+            How many steps were done.
+        """
+        attempt, progress = 0, 0
+        try:
+            while True:
+                try:
+                    self._once(goal, fake)
+                except (ConnectionLost, ConnectionFailed) as error:
+                    if isinstance(error, DatabaseMissing) or not self._connections:
+                        raise
+                    if len(self._done) > progress:
+                        attempt, progress = 0, len(self._done)
+                    attempt += 1
+                    pause = RECONNECT.pause(attempt)
+                    if pause is None:
+                        raise
+                    self._lost = True
+                    self._emit(Reconnecting(str(error), attempt, pause))
+                    self._hang_up()
+                    _seam.sleep(pause)
+                else:
+                    return len(self._done)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._tell_interrupted()
+            raise
+        finally:
+            _seam.shield(self._leave)
+
+    def settle(self, change: Callable[[Book, Tables, Lease], list[Command]]) -> None:
+        """Take the lease and write what a person says is true.
+
+        Args:
+            change: The writes, from the tables as they are under the lease; raises to refuse.
+        """
+        try:
+            started = self._start(lambda book, server: True)
+            assert started is not None
+            run, book = started
+            if book.record.progress is not None:
+                await_session(run, book.record.progress)
+            for command in change(book, run.journal.tables, run.lease):
+                run.write(command)
+        finally:
+            _seam.shield(self._leave)
+
+    def _once(self, goal: Goal, fake: bool) -> None:
+        started = self._start(lambda book, server: bool(self._plan(goal, book, server)))
+        if started is None:
+            return
+        run, book = started
+        steps = self._plan(goal, book, run.server)
+        self._steps(run, steps, book.record.progress, fake)
+
+    def _start(self, wanted: Callable[[Book, Server], bool]) -> tuple[Run, Book] | None:
+        """Connect and take the lease; None when nothing is wanted any more."""
+        session = self._connect()
+        self._tables = Tables.named(
+            self._options.table, database=session.server.database, schema=session.server.schema
+        )
+        journal = Journal(session, self._tables, self._emit)
+        taken = take_lease(
+            journal,
+            owner=self._owner,
+            seconds=self._options.lease,
+            lock_timeout=self._options.lock_timeout,
+            emit=self._emit,
+            wanted=lambda book: wanted(book, session.server),
+        )
+        if taken is None:
+            return None
+        self._lease, book = taken
+        self._run = Run(self._settings, self._options, journal, self._lease, self._emit)
+        return self._run, book
+
+    def _connect(self) -> Session:
+        name = f"{self._owner}/{self._connections + 1}"
+        session = Session.open(self._settings, name, self._options.pinned)
+        self._connections += 1
+        self._session = session
+        if self._connections == 1:
+            self._emit(Connected(session.server))
+        return session
+
+    def _plan(self, goal: Goal, book: Book, server: Server) -> tuple[Step, ...]:
+        """The steps left, as the tables are now; credits us with what a lost connection hid."""
+        steps = goal(book)
+        if self._lost:
+            self._lost = False
+            self._credit(steps, book)
+        problems = [p for step in steps for p in forced_atomic_problems(step, server)]
+        if problems:
+            raise PlanRefused("Nothing was run", problems)
+        if steps != self._planned:
+            self._planned = steps
+            self._emit(Planned(steps))
+        return steps
+
+    def _credit(self, steps: tuple[Step, ...], book: Book) -> None:
+        """Count what was committed although its answer was lost, if nobody else ran in between."""
+        begun, self._begun = self._begun, []
+        if book.record.owner != self._owner:
+            return
+        left = {(step.version, step.direction) for step in steps}
+        total = len(self._done) + len(begun)
+        for step in begun:
+            if (step.version, step.direction) not in left:
+                self._count(step)
+                self._emit(StepFinished(step, len(self._done), total, 0.0))
+
+    def _steps(
+        self, run: Run, steps: tuple[Step, ...], resume: Progress | None, fake: bool
+    ) -> None:
+        self._begun = list(steps)
+        atomic = Atomic(run, steps)
+        intended = dirty = False
+        place = 0
+        while place < len(steps):
+            step = steps[place]
+            if fake:
+                self._fake(run, step, place, len(steps))
+                place += 1
+                continue
+            prepared = prepare(step, run.server, self._options.mode)
+            if dirty:
+                run.clean()
+            dirty = prepared.dirties
+            if prepared.one_transaction and resume is None:
+                place = atomic.go(place, self._count)
+                dirty = prepare(steps[place - 1], run.server, self._options.mode).dirties
+                continue
+            behind = steps[place + 1] if place + 1 < len(steps) and not dirty else None
+            done = resume.done if resume else 0
+            self._emit(StepStarted(step, place + 1, len(steps), prepared.mode, done))
+            started = time.monotonic()
+            intended = Stepwise(run, prepared, behind).go(resume, intended=intended)
+            resume = None
+            self._count(step)
+            self._emit(StepFinished(step, place + 1, len(steps), time.monotonic() - started))
+            place += 1
+
+    def _fake(self, run: Run, step: Step, place: int, total: int) -> None:
+        tables = run.journal.tables
+        run.write(run_record.finish(tables, run.lease, step.script, step.direction))
+        self._count(step)
+        self._emit(StepFinished(step, place + 1, total, 0.0, faked=True))
+
+    def _count(self, step: Step) -> None:
+        self._done.append(step)
+        self._begun = [other for other in self._begun if other is not step]
+
+    def _tell_interrupted(self) -> None:
+        run = self._run
+        step, statement = run.under_way if run and run.under_way else (None, None)
+        jobs = run.jobs_seen if run and statement else ()
+        self._emit(Interrupted(len(self._done), step, statement, jobs))
+
+    def _leave(self) -> None:
+        """Give the lease back and end every connection, on every path out."""
+        try:
+            if self._lease is not None:
+                self._release(self._lease)
+        except ManticoreError as error:
+            self._emit(
+                Warned(
+                    f"The lease could not be given back ({error}); it runs out by itself in "
+                    f"{self._options.lease:.0f} s."
+                )
+            )
+        finally:
+            self._hang_up()
+
+    def _release(self, lease: Lease) -> None:
+        assert self._tables is not None
+        run = self._run
+        session = run.session if run else self._session
+        if session is not None and session.usable:
+            try:
+                Journal(session, self._tables, self._emit).release(lease)
+            except ConnectionLost:
+                pass
+            else:
+                return
+        fresh = Session.open(self._settings, f"{self._owner}/leave")
+        try:
+            Journal(fresh, self._tables, self._emit).release(lease)
+        finally:
+            fresh.close()
+
+    def _hang_up(self) -> None:
+        run, self._run = self._run, None
+        session, self._session = self._session, None
+        if run is not None:
+            run.close()
+            run.session.close()
+        if session is not None:
+            session.close()

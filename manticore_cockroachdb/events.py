@@ -1,0 +1,273 @@
+"""What a run tells its listener: frozen values, in the order things happen.
+
+Engines print nothing. Whoever starts a run may give a listener, any callable that takes an `Event`, and
+turn events into lines, a progress bar, log records or metrics. Listeners are called in the thread (or
+task) that called the verb, one at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .jobs import Job
+    from .plan import Step
+    from .script import Mode
+    from .server import Server
+    from .statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The root of all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Event):
+    """The run's connection stands.
+
+    Attributes:
+        server: What was found at its other end.
+    """
+
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Event):
+    """What this run is going to do; told again when another runner did part of it meanwhile.
+
+    Attributes:
+        steps: The steps, in order; empty when there is nothing to do.
+    """
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAwaited(Event):
+    """Another runner holds the lease; told once a second while waiting.
+
+    Attributes:
+        owner: Who holds it: host, pid and a random part; None where it could not be read just now.
+        doing: What that runner is at, as far as its run record tells.
+        waited: Seconds waited so far.
+        expires_in: Seconds until its lease runs out unless it is renewed, by the server's clock.
+    """
+
+    owner: str | None
+    doing: str
+    waited: float
+    expires_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTaken(Event):
+    """The lease is ours.
+
+    Attributes:
+        owner: Our own name in it.
+        epoch: The lease's number.
+    """
+
+    owner: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted(Event):
+    """A script is about to run.
+
+    Attributes:
+        step: The script and its direction.
+        number: Which step of the run, from 1.
+        total: How many steps the run has.
+        mode: How it is going to run.
+        resumed_at: How many of its statements were done by an earlier run.
+    """
+
+    step: Step
+    number: int
+    total: int
+    mode: Mode
+    resumed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StatementStarted(Event):
+    """A statement is about to be sent by itself (stepwise mode).
+
+    Attributes:
+        step: Its script.
+        statement: The statement.
+        number: Which statement of the script, from 1.
+        total: How many statements the script has.
+    """
+
+    step: Step
+    statement: Statement
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementFinished(Event):
+    """A statement ended well.
+
+    Attributes:
+        step: Its script.
+        statement: The statement.
+        number: Which statement of the script, from 1.
+        total: How many statements the script has.
+        seconds: How long it took, as seen from here.
+    """
+
+    step: Step
+    statement: Statement
+    number: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning(Event):
+    """A sign of life while the server works on a statement, about once a second.
+
+    Attributes:
+        step: Its script.
+        statement: The statement, or None while a whole script is under way as one transaction.
+        elapsed: Seconds since it was sent.
+        jobs: The schema-change jobs it started, where the server shows any.
+        remaining: Estimated seconds left, only while a job reports a fraction that moves.
+    """
+
+    step: Step
+    statement: Statement | None
+    elapsed: float
+    jobs: tuple[Job, ...] = ()
+    remaining: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsAwaited(Event):
+    """Schema-change jobs, an earlier run's or somebody else's, must end before the run goes on.
+
+    Attributes:
+        step: The script that needs them to end.
+        jobs: The jobs.
+        elapsed: Seconds waited so far.
+    """
+
+    step: Step
+    jobs: tuple[Job, ...]
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAwaited(Event):
+    """The server is still working for a runner that is gone; its session must end first.
+
+    Attributes:
+        application_name: The name of that session in the server's session list.
+        session_id: The server's id of it.
+        elapsed: Seconds waited so far.
+    """
+
+    application_name: str
+    session_id: str
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying(Event):
+    """The server asked to try again (40001); nothing of the attempt took effect.
+
+    Attributes:
+        what: What is tried again.
+        sqlstate: The code it answered.
+        attempt: Which attempt failed, from 1.
+        pause: Seconds until the next.
+    """
+
+    what: str
+    sqlstate: str
+    attempt: int
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting(Event):
+    """The connection is gone; a new one is being made.
+
+    Attributes:
+        reason: What the driver or the server said.
+        attempt: Which attempt comes next, from 1.
+        pause: Seconds until then.
+    """
+
+    reason: str
+    attempt: int
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled(Event):
+    """What became of a statement whose answer never came has been found out.
+
+    Attributes:
+        step: Its script.
+        statement: The statement.
+        finding: What was found, in words.
+    """
+
+    step: Step
+    statement: Statement
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something a person should know, though the run goes on.
+
+    Attributes:
+        message: What, and what to do about it.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished(Event):
+    """A script is done and the ledger says so.
+
+    Attributes:
+        step: The script and its direction.
+        number: Which step of the run, from 1.
+        total: How many steps the run has.
+        seconds: How long it took, as seen from here.
+        faked: Only the ledger was changed; none of the script's statements was sent.
+    """
+
+    step: Step
+    number: int
+    total: int
+    seconds: float
+    faked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(Event):
+    """The run was told to stop (Ctrl-C, SIGTERM, cancellation); the lease is being given back.
+
+    Attributes:
+        done: How many steps this run finished.
+        step: The script that was under way, if any.
+        statement: The statement that was under way by itself, if any.
+        jobs: Its schema-change jobs as last seen: they go on without us.
+    """
+
+    done: int
+    step: Step | None
+    statement: Statement | None
+    jobs: tuple[Job, ...]

@@ -1,0 +1,206 @@
+"""Schema-change jobs: how CockroachDB is asked for them, what their states mean, whose they are. Pure.
+
+A schema change on CockroachDB is a background job that outlives its client. The list of jobs is the only
+witness of what became of a statement whose answer was lost.
+https://www.cockroachlabs.com/docs/stable/show-jobs
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from .statement import Statement, object_names
+from .wire import Command, Result
+
+#: The kinds that carry a schema change out; others (GC, statistics) are nobody's business here.
+KINDS = ("SCHEMA CHANGE", "NEW SCHEMA CHANGE", "TYPEDESC SCHEMA CHANGE")
+
+#: SHOW JOBS cuts descriptions to this many characters on older servers.
+_CUT = 100
+
+
+class Outlook(Enum):
+    """What a job's status means for who waits for it."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    UNDONE = "undone"
+    """It failed or was cancelled, and the server took the change back."""
+    STUCK = "stuck"
+    """It stands still until a person does something; the change is neither done nor undone."""
+
+
+_OUTLOOK = {
+    "succeeded": Outlook.SUCCEEDED,
+    "failed": Outlook.UNDONE,
+    "canceled": Outlook.UNDONE,
+    "paused": Outlook.STUCK,
+    "revert-failed": Outlook.STUCK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A schema-change job as SHOW JOBS tells of it.
+
+    Attributes:
+        job_id: Its id.
+        kind: Its kind, such as `SCHEMA CHANGE`.
+        description: The statement it carries out, as the server writes it, maybe cut.
+        status: Its status, as the server writes it.
+        running_status: What it is doing just now, in the server's words, or an empty text.
+        created: When it was made, seconds since 1970.
+        fraction: How much of it is done, 0 to 1.
+        error: Why it failed, or an empty text.
+        user: Whose it is.
+    """
+
+    job_id: int
+    kind: str
+    description: str
+    status: str
+    running_status: str
+    created: float
+    fraction: float
+    error: str
+    user: str = ""
+
+    @property
+    def outlook(self) -> Outlook:
+        """What its status means; unknown ones count as running."""
+        return _OUTLOOK.get(self.status, Outlook.RUNNING)
+
+
+_COLUMNS = (
+    "job_id, job_type, description, user_name, status, running_status, created, finished, "
+    "fraction_completed, error"
+)
+
+
+def show_jobs() -> Command:
+    """The schema-change jobs that the server still shows to this user.
+
+    `created` is filtered on this side: its type differs between versions.
+    """
+    kinds = ", ".join(f"'{kind}'" for kind in KINDS)
+    return Command(
+        f"SELECT {_COLUMNS} FROM [SHOW JOBS] WHERE job_type IN ({kinds})"  # noqa: S608
+    )
+
+
+def show_job(job_id: int) -> Command:
+    """One job by its id, its description uncut."""
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOB {job_id:d}]")  # noqa: S608
+
+
+def jobs(result: Result) -> tuple[Job, ...]:
+    """What `show_jobs` answered, oldest first."""
+    found = (_job(dict(zip(result.columns, row, strict=True))) for row in result.rows)
+    return tuple(sorted(found, key=lambda job: (job.created, job.job_id)))
+
+
+def _job(row: dict[str, Any]) -> Job:
+    return Job(
+        job_id=int(row["job_id"]),
+        kind=row.get("job_type") or "",
+        description=row.get("description") or "",
+        status=row.get("status") or "",
+        running_status=row.get("running_status") or "",
+        created=_seconds(row.get("created")),
+        fraction=float(row.get("fraction_completed") or 0.0),
+        error=row.get("error") or "",
+        user=row.get("user_name") or "",
+    )
+
+
+def _seconds(moment: datetime | None) -> float:
+    """`created` is UTC without a zone on older servers, and has one on newer."""
+    if moment is None:
+        return 0.0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def of_statement(
+    found: Iterable[Job], statement: Statement, *, since: float, user: str | None = None
+) -> tuple[Job, ...]:
+    """The jobs that carry out a statement sent at `since`.
+
+    The server keeps no session or application name, so a job is known by its user, by when it was made,
+    and by the objects its description names. `since` was taken from the clock of the node that the
+    statement was then sent to, and that node makes the job: so no margin is needed, and none is given,
+    lest the job of the statement before be taken for this one's.
+
+    Args:
+        found: Jobs.
+        statement: The statement.
+        since: When it was sent, seconds since 1970 by the server's clock.
+        user: Whose jobs; None: anybody's.
+    """
+    return tuple(
+        job
+        for job in found
+        if job.created >= since
+        and (user is None or not job.user or job.user == user)
+        and carries(job, statement)
+    )
+
+
+def unfinished_on(found: Iterable[Job], statement: Statement) -> tuple[Job, ...]:
+    """Anybody's jobs on the statement's objects that have not come to an end."""
+    return tuple(
+        job
+        for job in found
+        if job.outlook in (Outlook.RUNNING, Outlook.STUCK) and touches(job, statement)
+    )
+
+
+_WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
+
+
+def carries(job: Job, statement: Statement) -> bool:
+    """Whether a job's description names every object of a statement, as far as it is not cut."""
+    names = _names(statement)
+    said = _said(job)
+    if len(job.description) >= _CUT:
+        return bool(names & said)
+    return bool(names) and names <= said
+
+
+def touches(job: Job, statement: Statement) -> bool:
+    """Whether a job's description names any of the objects of a statement."""
+    return bool(_names(statement) & _said(job))
+
+
+def _names(statement: Statement) -> set[str]:
+    return {name.lower() for name in object_names(statement)}
+
+
+def _said(job: Job) -> set[str]:
+    return {
+        (quoted.replace('""', '"') or word).lower()
+        for quoted, word in _WORD.findall(job.description)
+    }
+
+
+_NOTICE = re.compile(r"waiting for job\(s\) to complete: ([\d, ]+)")
+
+
+def noticed(message: str) -> tuple[int, ...]:
+    """The job ids that a server from v26.1 on tells in a NOTICE while a statement waits for them."""
+    found = _NOTICE.search(message)
+    return tuple(int(part) for part in found.group(1).split(",") if part.strip()) if found else ()
+
+
+def described(job: Job) -> str:
+    """One line for people."""
+    parts = [f"job {job.job_id}", job.status]
+    if job.running_status:
+        parts.append(job.running_status)
+    if 0 < job.fraction < 1:
+        parts.append(f"{job.fraction:.0%}")
+    return f"{', '.join(parts)}: {' '.join(job.description.split())}"

@@ -1,0 +1,204 @@
+# Generated from async_recovery.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""Finds out what became of a statement whose answer never came, and waits where waiting is the answer.
+
+The same path after a crash and after a connection lost in mid-statement. The verdicts are `reconcile`'s;
+here the server is asked, and the lease kept while waiting.
+"""
+
+from __future__ import annotations
+
+import time
+
+from psycopg import sql
+
+from . import _seam, catalog, jobs
+from .run import Run, job_failed
+from .session import Session
+from .errors import LeaseTimeout, OutcomeUnknown
+from .events import JobsAwaited, Reconciled, SessionAwaited
+from .jobs import Job, Outlook
+from .plan import Direction, Step
+from .reconcile import Finding, Verdict, judge
+from .run_record import Progress, clear, record
+from .statement import Statement, summary
+
+_PAUSE = 0.5
+
+
+def recover(run: Run, step: Step, statement: Statement, sent: Progress) -> bool:
+    """Settle a statement that was in flight.
+
+    Returns:
+        Whether it took effect; if not, it can be sent again.
+
+    Raises:
+        JobFailed: Its job failed, or stands still.
+        OutcomeUnknown: Nothing tells, and sending it again could do it twice.
+    """
+    await_session(run, sent)
+    started = time.monotonic()
+    while True:
+        finding = _judge(run, statement, sent)
+        if finding.verdict is Verdict.WAIT:
+            _wait(run, step, finding.jobs, started)
+            continue
+        if finding.verdict is Verdict.STUCK:
+            raise job_failed(step, statement, finding.jobs[-1])
+        if finding.verdict is Verdict.UNDONE:
+            _record_undone(run, sent, finding)
+            raise job_failed(step, statement, finding.jobs[-1])
+        if finding.verdict is Verdict.ASK:
+            raise _unknown(step, statement, finding)
+        run.emit(Reconciled(step, statement, finding.words))
+        if finding.verdict is Verdict.SEND:
+            _drop_invalid(run, statement)
+        return finding.verdict is Verdict.DONE
+
+
+def await_session(run: Run, sent: Progress) -> None:
+    """A server may still be working for a runner that died: its session must be gone first.
+
+    Raises:
+        LeaseTimeout: It is still there after `lock_timeout`.
+    """
+    if sent.sent_by is None:
+        return
+    started = time.monotonic()
+    while True:
+        found = run.session.send(catalog.sessions_named(run.server, sent.sent_by))
+        if not found[0].rows:
+            return
+        session_id = found[0].rows[0][0]
+        waited = time.monotonic() - started
+        if waited > run.options.lock_timeout:
+            raise LeaseTimeout(
+                f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
+                f"there after {waited:.0f} s; the server may still be working on version "
+                f"{sent.version}. Let it end, or end it with {catalog.how_to_end(run.server, session_id)}"
+                ", and run again.",
+                owner=sent.sent_by,
+                waited=waited,
+            )
+        run.emit(SessionAwaited(sent.sent_by, session_id, waited))
+        run.keep()
+        _seam.sleep(min(_PAUSE, run.lease.seconds / 5))
+
+
+def await_others(run: Run, step: Step, statement: Statement) -> bool:
+    """Wait until no schema change on the statement's objects is under way; whether there was one.
+
+    Raises:
+        JobFailed: One stands still.
+    """
+    started = time.monotonic()
+    waited = False
+    while run.server.has_jobs:
+        unfinished = jobs.unfinished_on(jobs(run.session), statement)
+        if not unfinished:
+            break
+        waited = True
+        for job in unfinished:
+            if job.outlook is Outlook.STUCK:
+                raise job_failed(step, statement, job)
+        _wait(run, step, unfinished, started)
+    return waited
+
+
+def await_own(run: Run, step: Step, since: float) -> bool:
+    """Wait for every schema change of this user made since then; whether all of them succeeded.
+
+    Raises:
+        JobFailed: One stands still.
+    """
+    started = time.monotonic()
+    while True:
+        own = tuple(
+            job
+            for job in jobs(run.session)
+            if job.created >= since and job.user in ("", run.server.user)
+        )
+        running = tuple(job for job in own if job.outlook is Outlook.RUNNING)
+        if not running:
+            break
+        _wait(run, step, running, started)
+    for job in own:
+        if job.outlook is Outlook.STUCK:
+            raise job_failed(step, None, job)
+    return all(job.outlook is Outlook.SUCCEEDED for job in own)
+
+
+def count(session: Session, statement: Statement) -> int | None:
+    """How many there are of what an unnamed CREATE INDEX or ADD CONSTRAINT makes one more of."""
+    question = catalog.count_before(statement)
+    if question is None:
+        return None
+    count: int = session.send(question)[0].rows[0][0]
+    return count
+
+
+def jobs(session: Session) -> tuple[Job, ...]:
+    """The schema-change jobs the server shows; none where it has no such thing."""
+    if not session.server.has_jobs:
+        return ()
+    return jobs.jobs(session.send(jobs.show_jobs())[0])
+
+
+def _judge(run: Run, statement: Statement, sent: Progress) -> Finding:
+    now: float = run.session.send(catalog.NOW)[0].rows[0][0]
+    return judge(
+        statement,
+        run.server,
+        jobs(run.session),
+        sent_at=sent.sent_at if sent.sent_at is not None else now,
+        now=now,
+        counted_before=sent.evidence,
+        counted_now=count(run.session, statement),
+    )
+
+
+def _wait(run: Run, step: Step, awaited: tuple[Job, ...], started: float) -> None:
+    run.emit(JobsAwaited(step, awaited, time.monotonic() - started))
+    run.keep()
+    _seam.sleep(min(_PAUSE, run.lease.seconds / 5))
+
+
+def _drop_invalid(run: Run, statement: Statement) -> None:
+    question = catalog.invalid_index(run.server, statement)
+    if question is None:
+        return
+    for schema, name in run.session.send(question)[0].rows:
+        full = sql.Identifier(schema, name).as_string(None)
+        run.session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {full}")
+
+
+def _record_undone(run: Run, sent: Progress, finding: Finding) -> None:
+    """The statement is as if never sent: the next run sends it, as repaired by then."""
+    tables = run.journal.tables
+    if not sent.done:
+        run.write(clear(tables, run.lease, finding.words))
+        return
+    undone = Progress(
+        version=sent.version,
+        direction=sent.direction,
+        done=sent.done,
+        in_flight=False,
+        error=finding.words,
+    )
+    run.write(record(tables, run.lease, undone))
+
+
+def _unknown(step: Step, statement: Statement, finding: Finding) -> OutcomeUnknown:
+    version = step.version
+    verb = "applied" if step.direction is Direction.UP else "reverted"
+    return OutcomeUnknown(
+        f"{step.path.name}:{statement.line}: {summary(statement)} was sent by a run that did not "
+        f"live to see the answer, and {finding.words}. Sending it again could do it twice, so it is not "
+        "sent. Look at the database; if the statement took effect, finish the rest of the script by hand "
+        f"and say that version {version} is {verb}, or undo it by hand and say the opposite, with resolve "
+        f"(--applied {version} or --not-applied {version}).",
+        version=version,
+        path=step.path,
+        line=statement.line,
+    )

@@ -1,0 +1,108 @@
+"""The words of one statement, for those who ask what it means: tools on top of the lexer.
+
+Knows keywords from quoted names and steps over parentheses; knows no statement's grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from .lexer import Token, TokenKind, tokens
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(words.split())
+
+
+def head(text: str, count: int) -> tuple[str, ...]:
+    """The first `count` tokens, words in capitals, opening parentheses before them left out."""
+    found = tokens(text)
+    first = next((token for token in found if token.text != "("), None)
+    if first is None:
+        return ()
+    return tuple(upper(token) for token in (first, *islice(found, count - 1)))
+
+
+def upper(token: Token) -> str:
+    """A word in capitals; anything else as it is written (a quoted name is no keyword)."""
+    return token.text.upper() if token.kind is TokenKind.WORD else token.text
+
+
+def top_level(text: str) -> Iterator[Token]:
+    """The tokens that stand in no parentheses."""
+    depth = 0
+    for token in tokens(text):
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth = max(0, depth - 1)
+        elif not depth:
+            yield token
+
+
+class Reader:
+    """Walks over the tokens of one statement."""
+
+    __slots__ = ("at", "tokens")
+
+    def __init__(self, found: Iterable[Token]) -> None:
+        self.tokens = list(found)
+        self.at = 0
+
+    def peek(self, ahead: int = 0) -> str:
+        """The next word without stepping over it; "" at the end."""
+        at = self.at + ahead
+        return upper(self.tokens[at]) if at < len(self.tokens) else ""
+
+    def take(self, *words: str) -> bool:
+        """Step over these words if they come next."""
+        if all(self.peek(ahead) == word for ahead, word in enumerate(words)):
+            self.at += len(words)
+            return True
+        return False
+
+    def word(self) -> str:
+        """Step over the next word and return it; "" at the end."""
+        word = self.peek()
+        self.at += 1
+        return word
+
+    def seek(self, word: str) -> bool:
+        """Step over everything up to and including this word, if it comes."""
+        for at in range(self.at, len(self.tokens)):
+            if upper(self.tokens[at]) == word:
+                self.at = at + 1
+                return True
+        return False
+
+    def skip_condition(self) -> None:
+        """Step over IF EXISTS or IF NOT EXISTS."""
+        if not self.take("IF", "NOT", "EXISTS"):
+            self.take("IF", "EXISTS")
+
+    def name(self) -> tuple[str, str] | None:
+        """A name as it is written, and its last part bare; None where no name comes."""
+        written = ""
+        while self.at < len(self.tokens):
+            token = self.tokens[self.at]
+            if token.kind not in (TokenKind.WORD, TokenKind.NAME):
+                return None
+            self.at += 1
+            written += token.text
+            if not self.take("."):
+                return written, bare(token)
+            written += "."
+        return None
+
+    def rest(self) -> list[Token]:
+        """The tokens not stepped over yet."""
+        return self.tokens[self.at :]
+
+
+def bare(token: Token) -> str:
+    """The name as the server keeps it: without quotes, in small letters if it has none."""
+    if token.kind is TokenKind.NAME:
+        return token.text[1:-1].replace('""', '"')
+    return token.text.lower()
