@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, LiteralString, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -253,7 +253,7 @@ async def _execute(
     connection: AsyncConnection[Row], query: str, params: Parameters | None
 ) -> list[Row]:
     try:
-        cursor = await connection.execute(cast(LiteralString, query), params)
+        cursor = await connection.execute(query, params)
         rows: list[Row] = []
         while True:
             if cursor.description is not None:

@@ -113,8 +113,9 @@ class AsyncEngine:
             change: The writes, from the tables as they are under the lease; raises to refuse.
         """
         try:
-            started = await self._start(lambda book, server: True)
-            assert started is not None
+            started = await self._start(lambda _book, _server: True)
+            if started is None:
+                return
             run, book = started
             if book.record.progress is not None:
                 await async_await_session(run, book.record.progress)
@@ -250,19 +251,20 @@ class AsyncEngine:
             await self._hang_up()
 
     async def _release(self, lease: Lease) -> None:
-        assert self._tables is not None
-        run = self._run
+        run, tables = self._run, self._tables
+        if tables is None:
+            return
         session = run.session if run else self._session
         if session is not None and session.usable:
             try:
-                await AsyncJournal(session, self._tables, self._emit).release(lease)
+                await AsyncJournal(session, tables, self._emit).release(lease)
             except ConnectionLost:
                 pass
             else:
                 return
         fresh = await AsyncSession.open(self._settings, f"{self._owner}/leave")
         try:
-            await AsyncJournal(fresh, self._tables, self._emit).release(lease)
+            await AsyncJournal(fresh, tables, self._emit).release(lease)
         finally:
             await fresh.close()
 

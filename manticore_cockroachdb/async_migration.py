@@ -233,7 +233,7 @@ class AsyncMigrator:
         return AsyncEngine(self._db.settings, self.options, self._listener)
 
     async def _book(self) -> Book:
-        async def just_look(journal: AsyncJournal, book: Book) -> Book:
+        async def just_look(_journal: AsyncJournal, book: Book) -> Book:
             return book
 
         return await self._with_book(just_look)

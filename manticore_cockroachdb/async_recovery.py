@@ -92,7 +92,7 @@ async def async_await_others(run: AsyncRun, step: Step, statement: Statement) ->
     started = time.monotonic()
     waited = False
     while run.server.has_jobs:
-        unfinished = jobs.unfinished_on(await async_jobs(run.session), statement)
+        unfinished = jobs.unfinished_on(await async_list_jobs(run.session), statement)
         if not unfinished:
             break
         waited = True
@@ -113,7 +113,7 @@ async def async_await_own(run: AsyncRun, step: Step, since: float) -> bool:
     while True:
         own = tuple(
             job
-            for job in await async_jobs(run.session)
+            for job in await async_list_jobs(run.session)
             if job.created >= since and job.user in ("", run.server.user)
         )
         running = tuple(job for job in own if job.outlook is Outlook.RUNNING)
@@ -135,7 +135,7 @@ async def async_count(session: AsyncSession, statement: Statement) -> int | None
     return count
 
 
-async def async_jobs(session: AsyncSession) -> tuple[Job, ...]:
+async def async_list_jobs(session: AsyncSession) -> tuple[Job, ...]:
     """The schema-change jobs the server shows; none where it has no such thing."""
     if not session.server.has_jobs:
         return ()
@@ -147,7 +147,7 @@ async def _judge(run: AsyncRun, statement: Statement, sent: Progress) -> Finding
     return judge(
         statement,
         run.server,
-        await async_jobs(run.session),
+        await async_list_jobs(run.session),
         sent_at=sent.sent_at if sent.sent_at is not None else now,
         now=now,
         counted_before=sent.evidence,

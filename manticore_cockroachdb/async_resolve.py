@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from . import catalog, run_record
 from .async_engine import AsyncEngine
 from .async_journal import AsyncJournal
-from .async_recovery import async_jobs
+from .async_recovery import async_list_jobs
 from .async_session import AsyncSession
 from .errors import LeaseTimeout, PlanRefused, Problem
 from .events import Event
@@ -80,7 +80,9 @@ class AsyncResolve:
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
-                jobs = of_statement(await async_jobs(session), statement, since=progress.sent_at)
+                jobs = of_statement(
+                    await async_list_jobs(session), statement, since=progress.sent_at
+                )
             return Known(
                 record=book.record,
                 script=script,

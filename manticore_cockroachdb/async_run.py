@@ -125,7 +125,7 @@ class AsyncRun:
     async def alone(self, step: Step, statement: Statement) -> None:
         """Send one statement by itself, looked after."""
 
-        async def work(report: Callable[[None], None]) -> None:
+        async def work(_report: Callable[[None], None]) -> None:
             await self.session.run(statement.text)
 
         await self.oversee(
@@ -135,8 +135,8 @@ class AsyncRun:
     async def together(self, step: Step, commands: Sequence[Command]) -> Refusal | None:
         """Send a transaction that proves the lease itself, looked after."""
 
-        async def work(report: Callable[[None], None]) -> Refusal | None:
-            return await self.session.stream(commands, lambda number, result: None)
+        async def work(_report: Callable[[None], None]) -> Refusal | None:
+            return await self.session.stream(commands, lambda _number, _result: None)
 
         return await self.oversee(
             work, step=lambda: step, statement=None, on_item=_ignore, renew=False

@@ -106,7 +106,7 @@ class Atomic:
     def _work(self, report: Callable[[int], None]) -> Refusal | None:
         self._in_flight.clear()
 
-        def answered(number: int, result: Result) -> None:
+        def answered(_number: int, _result: Result) -> None:
             sent = self._in_flight.popleft()
             if sent.part is _Part.COMMIT:
                 report(sent.place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, LiteralString, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -256,7 +256,7 @@ def _execute(
     connection: Connection[Row], query: str, params: Parameters | None
 ) -> list[Row]:
     try:
-        cursor = connection.execute(cast(LiteralString, query), params)
+        cursor = connection.execute(query, params)
         rows: list[Row] = []
         while True:
             if cursor.description is not None:

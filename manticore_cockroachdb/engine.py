@@ -116,8 +116,9 @@ class Engine:
             change: The writes, from the tables as they are under the lease; raises to refuse.
         """
         try:
-            started = self._start(lambda book, server: True)
-            assert started is not None
+            started = self._start(lambda _book, _server: True)
+            if started is None:
+                return
             run, book = started
             if book.record.progress is not None:
                 await_session(run, book.record.progress)
@@ -253,19 +254,20 @@ class Engine:
             self._hang_up()
 
     def _release(self, lease: Lease) -> None:
-        assert self._tables is not None
-        run = self._run
+        run, tables = self._run, self._tables
+        if tables is None:
+            return
         session = run.session if run else self._session
         if session is not None and session.usable:
             try:
-                Journal(session, self._tables, self._emit).release(lease)
+                Journal(session, tables, self._emit).release(lease)
             except ConnectionLost:
                 pass
             else:
                 return
         fresh = Session.open(self._settings, f"{self._owner}/leave")
         try:
-            Journal(fresh, self._tables, self._emit).release(lease)
+            Journal(fresh, tables, self._emit).release(lease)
         finally:
             fresh.close()
 

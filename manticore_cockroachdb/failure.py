@@ -43,14 +43,13 @@ def migration_failed(
         lines.append(f"  Hint: {error.hint}")
     lines += (f"  Job {job.job_id} carried it out: {job.status}." for job in jobs)
     lines.append("  " + _way_on(step, number, done, total))
-    failed = MigrationFailed(
+    return MigrationFailed(
         "\n".join(lines),
         version=step.version,
         path=path,
         line=statement.line if statement else None,
         sqlstate=error.sqlstate,
     )
-    return failed
 
 
 def torn(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:

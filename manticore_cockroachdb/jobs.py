@@ -88,14 +88,12 @@ def show_jobs() -> Command:
     `created` is filtered on this side: its type differs between versions.
     """
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
-    return Command(
-        f"SELECT {_COLUMNS} FROM [SHOW JOBS] WHERE job_type IN ({kinds})"  # noqa: S608
-    )
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOBS] WHERE job_type IN ({kinds})")
 
 
 def show_job(job_id: int) -> Command:
     """One job by its id, its description uncut."""
-    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOB {job_id:d}]")  # noqa: S608
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOB {job_id:d}]")
 
 
 def jobs(result: Result) -> tuple[Job, ...]:

@@ -118,7 +118,7 @@ def take_over(tables: Tables, missing: Iterable[str]) -> list[Command]:
 
 def read_ledger(tables: Tables) -> Command:
     """Every row, whichever of our columns the table has."""
-    return Command(f"SELECT * FROM {tables.ledger}")  # noqa: S608 - quoted by psycopg
+    return Command(f"SELECT * FROM {tables.ledger}")
 
 
 def ledger_rows(tables: Tables, result: Result) -> tuple[tuple[LedgerRow, ...], tuple[str, ...]]:

@@ -236,7 +236,7 @@ class Migration:
         return Engine(self._db.settings, self.options, self._listener)
 
     def _book(self) -> Book:
-        def just_look(journal: Journal, book: Book) -> Book:
+        def just_look(_journal: Journal, book: Book) -> Book:
             return book
 
         return self._with_book(just_look)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from .ddl import Repeat
 from .jobs import Job, Outlook, described, of_statement, unfinished_on
 from .server import Server
-from .ddl import Repeat
 from .statement import Statement, already_so, makes_no_job, repeatable
 
 #: SHOW JOBS lists ended jobs for twelve hours; after that "no such job" says nothing any more.

@@ -95,7 +95,7 @@ def await_others(run: Run, step: Step, statement: Statement) -> bool:
     started = time.monotonic()
     waited = False
     while run.server.has_jobs:
-        unfinished = jobs.unfinished_on(jobs(run.session), statement)
+        unfinished = jobs.unfinished_on(list_jobs(run.session), statement)
         if not unfinished:
             break
         waited = True
@@ -116,7 +116,7 @@ def await_own(run: Run, step: Step, since: float) -> bool:
     while True:
         own = tuple(
             job
-            for job in jobs(run.session)
+            for job in list_jobs(run.session)
             if job.created >= since and job.user in ("", run.server.user)
         )
         running = tuple(job for job in own if job.outlook is Outlook.RUNNING)
@@ -138,7 +138,7 @@ def count(session: Session, statement: Statement) -> int | None:
     return count
 
 
-def jobs(session: Session) -> tuple[Job, ...]:
+def list_jobs(session: Session) -> tuple[Job, ...]:
     """The schema-change jobs the server shows; none where it has no such thing."""
     if not session.server.has_jobs:
         return ()
@@ -150,7 +150,7 @@ def _judge(run: Run, statement: Statement, sent: Progress) -> Finding:
     return judge(
         statement,
         run.server,
-        jobs(run.session),
+        list_jobs(run.session),
         sent_at=sent.sent_at if sent.sent_at is not None else now,
         now=now,
         counted_before=sent.evidence,

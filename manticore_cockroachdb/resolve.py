@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from . import catalog, run_record
 from .engine import Engine
 from .journal import Journal
-from .recovery import jobs
+from .recovery import list_jobs
 from .session import Session
 from .errors import LeaseTimeout, PlanRefused, Problem
 from .events import Event
@@ -83,7 +83,9 @@ class Resolve:
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
-                jobs = of_statement(jobs(session), statement, since=progress.sent_at)
+                jobs = of_statement(
+                    list_jobs(session), statement, since=progress.sent_at
+                )
             return Known(
                 record=book.record,
                 script=script,

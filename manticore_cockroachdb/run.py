@@ -128,7 +128,7 @@ class Run:
     def alone(self, step: Step, statement: Statement) -> None:
         """Send one statement by itself, looked after."""
 
-        def work(report: Callable[[None], None]) -> None:
+        def work(_report: Callable[[None], None]) -> None:
             self.session.run(statement.text)
 
         self.oversee(
@@ -138,8 +138,8 @@ class Run:
     def together(self, step: Step, commands: Sequence[Command]) -> Refusal | None:
         """Send a transaction that proves the lease itself, looked after."""
 
-        def work(report: Callable[[None], None]) -> Refusal | None:
-            return self.session.stream(commands, lambda number, result: None)
+        def work(_report: Callable[[None], None]) -> Refusal | None:
+            return self.session.stream(commands, lambda _number, _result: None)
 
         return self.oversee(
             work, step=lambda: step, statement=None, on_item=_ignore, renew=False

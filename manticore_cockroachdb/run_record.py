@@ -146,7 +146,7 @@ def create_state(tables: Tables) -> Command:
 
 def read_state(tables: Tables) -> Command:
     """The row, if there is one."""
-    return Command(f"SELECT {_COLUMNS} FROM {tables.state} WHERE id = 1")  # noqa: S608
+    return Command(f"SELECT {_COLUMNS} FROM {tables.state} WHERE id = 1")
 
 
 #: What there is before anybody ever ran.
@@ -186,7 +186,7 @@ def acquire(tables: Tables, owner: str, seconds: float) -> Command:
     fences off what that connection may still be doing.
     """
     return Command(
-        f"INSERT INTO {tables.state} AS held (id, owner, epoch, acquired_at, expires_at) "  # noqa: S608
+        f"INSERT INTO {tables.state} AS held (id, owner, epoch, acquired_at, expires_at) "
         "VALUES (1, $1, 1, clock_timestamp(), clock_timestamp() + $2::INTERVAL) "
         "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, epoch = held.epoch + 1, "
         "acquired_at = excluded.acquired_at, expires_at = excluded.expires_at "
@@ -200,7 +200,7 @@ def acquire(tables: Tables, owner: str, seconds: float) -> Command:
 def release(tables: Tables, lease: Lease) -> Command:
     """Give the lease back, if it is still ours; what is half done stays recorded."""
     return Command(
-        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL "  # noqa: S608
+        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL "
         "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8",
         (lease.owner, str(lease.epoch)),
     )
@@ -209,7 +209,7 @@ def release(tables: Tables, lease: Lease) -> Command:
 def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
     """Take the lease away from a runner that is gone: its epoch is used up, so it is fenced off."""
     return Command(
-        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, epoch = epoch + 1 "  # noqa: S608
+        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, epoch = epoch + 1 "
         "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8",
         (owner, str(epoch)),
     )
@@ -313,7 +313,7 @@ def _lease_params(lease: Lease) -> tuple[str | None, ...]:
 
 def _fence(tables: Tables, changes: str) -> str:
     return (
-        f"WITH fence AS (UPDATE {tables.state} "  # noqa: S608 - names are quoted by psycopg
+        f"WITH fence AS (UPDATE {tables.state} "
         f"SET expires_at = clock_timestamp() + $3::INTERVAL, {changes} "
         "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8 RETURNING id)"
     )

@@ -88,8 +88,8 @@ def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) ->
                 "renumber or remove one of them"
             ),
             (
-                "V7__bad.sql:1: BEGIN: each script runs in transactions of Manticore's own; remove it "
-                "(a header line '-- manticore: mode=atomic' asks for a single one)"
+                "V7__bad.sql:1: BEGIN: each script runs in transactions of Manticore's own; remove "
+                "it (a header line '-- manticore: mode=atomic' asks for a single one)"
             ),
             "V7__bad.sql:2: this string (') is never closed; close it",
             (
@@ -174,8 +174,8 @@ def test_there_is_no_version_beyond_int8(tmp_path: Path) -> None:
     fill(tmp_path, "V9223372036854775807__last.sql")
     assert refused(lambda: create(tmp_path, "x", "", None)) == [
         (
-            f"{tmp_path}: the next version would be 9223372036854775808, beyond 9223372036854775807, "
-            "the highest possible; renumber the newest script"
+            f"{tmp_path}: the next version would be 9223372036854775808, beyond "
+            "9223372036854775807, the highest possible; renumber the newest script"
         )
     ]
     assert names(tmp_path) == ["V9223372036854775807__last.sql"]

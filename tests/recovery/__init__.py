@@ -1,0 +1,1 @@
+"""Whatever dies in the middle: the same command again ends in the right schema."""
