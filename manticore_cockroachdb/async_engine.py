@@ -33,7 +33,7 @@ from .ledger import Tables
 from .options import Options, new_owner
 from .plan import Step
 from .retry import RECONNECT
-from .run_record import Book, Lease, Progress
+from .run_record import Book, Lease
 from .segments import forced_atomic_problems, prepare
 from .server import Server
 from .settings import ConnectionSettings
@@ -85,7 +85,8 @@ class AsyncEngine:
                 try:
                     await self._once(goal, fake)
                 except (ConnectionLost, ConnectionFailed) as error:
-                    if isinstance(error, DatabaseMissing) or not self._connections:
+                    first = isinstance(error, ConnectionFailed) and not self._connections
+                    if first or isinstance(error, DatabaseMissing):
                         raise
                     if len(self._done) > progress:
                         attempt, progress = 0, len(self._done)
@@ -130,7 +131,7 @@ class AsyncEngine:
             return
         run, book = started
         steps = self._plan(goal, book, run.server)
-        await self._steps(run, steps, book.record.progress, fake)
+        await self._steps(run, steps, book, fake)
 
     async def _start(self, wanted: Callable[[Book, Server], bool]) -> tuple[AsyncRun, Book] | None:
         """Connect and take the lease; None when nothing is wanted any more."""
@@ -188,10 +189,10 @@ class AsyncEngine:
                 self._count(step)
                 self._emit(StepFinished(step, len(self._done), total, 0.0))
 
-    async def _steps(
-        self, run: AsyncRun, steps: tuple[Step, ...], resume: Progress | None, fake: bool
-    ) -> None:
+    async def _steps(self, run: AsyncRun, steps: tuple[Step, ...], book: Book, fake: bool) -> None:
         self._begun = list(steps)
+        rows = {row.version: row for row in book.rows}
+        resume = book.record.progress
         atomic = AsyncAtomic(run, steps)
         intended = dirty = False
         place = 0
@@ -213,7 +214,8 @@ class AsyncEngine:
             done = resume.done if resume else 0
             self._emit(StepStarted(step, place + 1, len(steps), prepared.mode, done))
             started = time.monotonic()
-            intended = await AsyncStepwise(run, prepared, behind).go(resume, intended=intended)
+            stepwise = AsyncStepwise(run, prepared, behind=behind, row=rows.get(step.version))
+            intended = await stepwise.go(resume, intended=intended)
             resume = None
             self._count(step)
             self._emit(StepFinished(step, place + 1, len(steps), time.monotonic() - started))

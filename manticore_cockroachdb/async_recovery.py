@@ -173,7 +173,7 @@ async def _drop_invalid(run: AsyncRun, statement: Statement) -> None:
 async def _record_undone(run: AsyncRun, sent: Progress, finding: Finding) -> None:
     """The statement is as if never sent: the next run sends it, as repaired by then."""
     tables = run.journal.tables
-    if not sent.done:
+    if not sent.done and sent.direction is Direction.UP:
         await run.write(clear(tables, run.lease, finding.words))
         return
     undone = Progress(

@@ -91,6 +91,7 @@ class AsyncSession:
 
         Raises:
             ConnectionFailed: No connection.
+            ConnectionLost: It ended at once.
             DatabaseMissing: The server lets us in, but the database is not there.
         """
         connection = await async_connect(settings, name, pinned)
@@ -115,10 +116,8 @@ class AsyncSession:
             exists = schema is not None or (
                 kind is ServerKind.POSTGRESQL or bool((await probe.send(_DATABASE_EXISTS))[0].rows)
             )
-        except ConnectionLost as error:
-            raise ConnectionFailed(
-                f"Could not connect to {settings.place}: {error}. Check that the server is up."
-            ) from error
+        except ConnectionLost:
+            raise
         except DatabaseError as error:
             if error.sqlstate != _NO_DATABASE:
                 raise

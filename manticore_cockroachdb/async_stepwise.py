@@ -23,7 +23,8 @@ from .async_run import AsyncRun
 from .errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from .events import Reconciled, Retrying, StatementFinished, StatementStarted, Warned
 from .failure import migration_failed, torn
-from .plan import Step
+from .ledger import LedgerRow
+from .plan import Direction, Step
 from .reconcile import CANCELLED, outcome_unknown, proves_done
 from .retry import RETRY, TRANSACTION
 from .run_record import Progress
@@ -48,11 +49,20 @@ class AsyncStepwise:
         prepared: The script, its direction and its statements; its mode is STEPWISE, or ATOMIC where the
             server cannot do that in one transaction with the ledger.
         behind: The step that comes next, if its first intent may be recorded with this one's end.
+        row: Its ledger row as it was, if it is to be reverted and nothing of that was done yet.
     """
 
-    def __init__(self, run: AsyncRun, prepared: Prepared, behind: Step | None = None) -> None:
+    def __init__(
+        self,
+        run: AsyncRun,
+        prepared: Prepared,
+        *,
+        behind: Step | None = None,
+        row: LedgerRow | None = None,
+    ) -> None:
         self._run = run
         self._behind = behind
+        self._row = row
         self._step = prepared.step
         self._statements = prepared.statements
         self._mode = prepared.mode
@@ -294,7 +304,8 @@ class AsyncStepwise:
             jobs=run.jobs_seen,
         )
         tables = run.journal.tables
-        if done:
+        taken_out = self._step.direction is Direction.DOWN and self._row is None
+        if done or taken_out:
             progress = Progress(
                 version=self._step.version,
                 direction=self._step.direction,
@@ -305,7 +316,7 @@ class AsyncStepwise:
             )
             await run.write(run_record.record(tables, run.lease, progress))
         else:
-            await run.write(run_record.clear(tables, run.lease, str(error)))
+            await run.write(run_record.clear(tables, run.lease, str(error), still=self._row))
         return failed
 
     async def _torn(self, segment: Segment, error: DatabaseError) -> MigrationFailed:

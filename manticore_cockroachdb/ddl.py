@@ -12,7 +12,6 @@ from enum import Enum
 from typing import Final
 
 from .lexer import Token, tokens
-from .server import ServerKind
 from .words import Reader, top_level, upper, word_set
 
 
@@ -83,18 +82,13 @@ _STATE_ACTIONS: Final = word_set(
 _SETTING_OBJECTS: Final = word_set("DEFAULT GROUP PARTITION RANGE ROLE SEQUENCE SYSTEM USER")
 
 
-def read_change(text: str, server: ServerKind | None = None) -> Change:
-    """Read a schema statement.
-
-    Args:
-        text: The statement.
-        server: Whose rules hold where they differ; None: the more careful ones.
-    """
+def read_change(text: str) -> Change:
+    """Read a schema statement."""
     reader = Reader(top_level(text))
     verb = reader.word()
     match verb:
         case "CREATE":
-            return _read_create(reader, text, server)
+            return _read_create(reader, text)
         case "DROP":
             return _read_drop(reader)
         case "ALTER":
@@ -146,13 +140,13 @@ def _object(reader: Reader) -> tuple[str, bool]:
     return reader.word(), materialized
 
 
-def _read_create(reader: Reader, text: str, server: ServerKind | None) -> Change:
+def _read_create(reader: Reader, text: str) -> Change:
     replace = reader.take("OR", "REPLACE")
     what, materialized = _object(reader)
     if what in _ANOTHER_EACH_TIME:
         return Change()
     if what == "INDEX":
-        return _read_create_index(reader, server)
+        return _read_create_index(reader)
     reader.skip_condition()
     if what == "STATISTICS" and reader.peek() == "ON":
         return Change(repeat=Repeat.UNNAMED)
@@ -173,8 +167,9 @@ def _refers(text: str) -> bool:
     return any(upper(token) == "REFERENCES" for token in tokens(text))
 
 
-def _read_create_index(reader: Reader, server: ServerKind | None) -> Change:
-    concurrently = reader.take("CONCURRENTLY")
+def _read_create_index(reader: Reader) -> Change:
+    # What a CONCURRENTLY that died leaves behind on PostgreSQL is cleared away before a second sending.
+    reader.take("CONCURRENTLY")
     reader.skip_condition()
     index = None if reader.peek() == "ON" else reader.name()
     reader.take("ON")
@@ -184,8 +179,6 @@ def _read_create_index(reader: Reader, server: ServerKind | None) -> Change:
     codes, repeat = frozenset(("42P07",)), Repeat.SAFE
     if index is None:
         codes, repeat = _NO_CODES, Repeat.UNNAMED
-    elif concurrently and server is not ServerKind.COCKROACHDB:
-        codes, repeat = _NO_CODES, Repeat.UNSAFE
     return Change(codes, repeat, table and table[0], names)
 
 

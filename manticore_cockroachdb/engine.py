@@ -36,7 +36,7 @@ from .ledger import Tables
 from .options import Options, new_owner
 from .plan import Step
 from .retry import RECONNECT
-from .run_record import Book, Lease, Progress
+from .run_record import Book, Lease
 from .segments import forced_atomic_problems, prepare
 from .server import Server
 from .settings import ConnectionSettings
@@ -88,7 +88,8 @@ class Engine:
                 try:
                     self._once(goal, fake)
                 except (ConnectionLost, ConnectionFailed) as error:
-                    if isinstance(error, DatabaseMissing) or not self._connections:
+                    first = isinstance(error, ConnectionFailed) and not self._connections
+                    if first or isinstance(error, DatabaseMissing):
                         raise
                     if len(self._done) > progress:
                         attempt, progress = 0, len(self._done)
@@ -133,7 +134,7 @@ class Engine:
             return
         run, book = started
         steps = self._plan(goal, book, run.server)
-        self._steps(run, steps, book.record.progress, fake)
+        self._steps(run, steps, book, fake)
 
     def _start(self, wanted: Callable[[Book, Server], bool]) -> tuple[Run, Book] | None:
         """Connect and take the lease; None when nothing is wanted any more."""
@@ -191,10 +192,10 @@ class Engine:
                 self._count(step)
                 self._emit(StepFinished(step, len(self._done), total, 0.0))
 
-    def _steps(
-        self, run: Run, steps: tuple[Step, ...], resume: Progress | None, fake: bool
-    ) -> None:
+    def _steps(self, run: Run, steps: tuple[Step, ...], book: Book, fake: bool) -> None:
         self._begun = list(steps)
+        rows = {row.version: row for row in book.rows}
+        resume = book.record.progress
         atomic = Atomic(run, steps)
         intended = dirty = False
         place = 0
@@ -216,7 +217,8 @@ class Engine:
             done = resume.done if resume else 0
             self._emit(StepStarted(step, place + 1, len(steps), prepared.mode, done))
             started = time.monotonic()
-            intended = Stepwise(run, prepared, behind).go(resume, intended=intended)
+            stepwise = Stepwise(run, prepared, behind=behind, row=rows.get(step.version))
+            intended = stepwise.go(resume, intended=intended)
             resume = None
             self._count(step)
             self._emit(StepFinished(step, place + 1, len(steps), time.monotonic() - started))

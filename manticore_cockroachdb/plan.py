@@ -135,8 +135,8 @@ def plan_migrate(
         PlanRefused: Something does not fit; every problem is named.
         HalfDone: A script was left half done that this plan would not finish.
     """
-    applied = {row.version: row for row in rows}
     known = {script.version: script for script in scripts}
+    applied = _applied(rows, unfinished)
     problems = list(_drift(known, applied))
     if target is not None and target != 0 and target not in known and target not in applied:
         problems.append(_unknown_target(target, known))
@@ -212,7 +212,7 @@ class Rollback:
             PlanRefused: One of them has no file or no down part, or there is no such version.
             HalfDone: A script was left half applied: migrating finishes it, not this.
         """
-        applied = {row.version: row for row in rows}
+        applied = _applied(rows, unfinished)
         top = max(applied, default=0)
         if top > self._top:
             self._chosen, self._top = self._choose(applied), top
@@ -268,6 +268,15 @@ def _status(
         execution_ms=row.execution_ms if row else None,
         script=script,
     )
+
+
+def _applied(rows: Sequence[LedgerRow], unfinished: Unfinished | None) -> dict[int, LedgerRow]:
+    """The ledger by version, with the migration that is half reverted: its row is gone already."""
+    applied = {row.version: row for row in rows}
+    if unfinished is not None and unfinished.direction is Direction.DOWN:
+        half = unfinished.version
+        applied.setdefault(half, LedgerRow(half, "half reverted", None))
+    return applied
 
 
 def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> Iterator[Problem]:

@@ -176,7 +176,7 @@ def _drop_invalid(run: Run, statement: Statement) -> None:
 def _record_undone(run: Run, sent: Progress, finding: Finding) -> None:
     """The statement is as if never sent: the next run sends it, as repaired by then."""
     tables = run.journal.tables
-    if not sent.done:
+    if not sent.done and sent.direction is Direction.UP:
         run.write(clear(tables, run.lease, finding.words))
         return
     undone = Progress(

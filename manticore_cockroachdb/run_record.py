@@ -231,17 +231,42 @@ _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
 
 def prove(tables: Tables, lease: Lease) -> Command:
     """Prove and extend the lease, and change nothing else. In a transaction, also keep others out."""
-    return _fenced(tables, lease, "in_flight = in_flight", ())
+    return _fenced(tables, lease, "in_flight = in_flight")
 
 
 def record(tables: Tables, lease: Lease, progress: Progress) -> Command:
-    """Write how far a script has come."""
-    return _fenced(tables, lease, _PROGRESS, _values(progress))
+    """Write how far a script has come.
+
+    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record.
+    """
+    leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
+    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
 
 
-def clear(tables: Tables, lease: Lease, error: str | None = None) -> Command:
-    """Write that nothing is half done."""
-    return _fenced(tables, lease, f"{_CLEARED}, error = $4", (error,))
+def clear(
+    tables: Tables, lease: Lease, error: str | None = None, *, still: LedgerRow | None = None
+) -> Command:
+    """Write that nothing is half done.
+
+    Args:
+        tables: The tables.
+        lease: Our lease, proved in the same statement.
+        error: What went wrong, in words.
+        still: A row to put back: its migration was to be reverted, and nothing of that was done.
+    """
+    changes = f"{_CLEARED}, error = $4"
+    if still is None:
+        return _fenced(tables, lease, changes, (error,))
+    values = (
+        str(still.version),
+        still.description,
+        still.applied_at.isoformat() if still.applied_at else None,
+        still.checksum,
+        None if still.execution_ms is None else str(still.execution_ms),
+        still.applied_by,
+    )
+    entry = "$5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10"
+    return _fenced(tables, lease, changes, (error, *values), entry=entry, unless_there=True)
 
 
 def finish(
@@ -265,65 +290,70 @@ def finish(
         in_transaction: Add the time since the start of the transaction that this is part of.
         following: The next script's first intent, written in the same statement.
     """
-    if following is None:
-        changes, params = f"{_CLEARED}, error = NULL", _lease_params(lease)
-    else:
-        changes, params = _PROGRESS, (*_lease_params(lease), *_values(following))
-    fence = _fence(tables, changes)
-    n = len(params)
+    changes = f"{_CLEARED}, error = NULL"
+    params: tuple[str | None, ...] = ()
+    leaving: tuple[int, ...] = ()
+    if following is not None:
+        changes, params = _PROGRESS, _values(following)
+        leaving = (following.version,) if following.direction is Direction.DOWN else ()
     if direction is Direction.DOWN:
-        return Command(
-            f"{fence} DELETE FROM {tables.ledger} "
-            f"WHERE version = ${n + 1}::INT8 AND (SELECT 1 / count(*) FROM fence) = 1",
-            (*params, str(script.version)),
-        )
+        return _fenced(tables, lease, changes, params, leaving=(script.version, *leaving))
     took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
-    return Command(
-        f"{fence} INSERT INTO {tables.ledger} "
-        "(version, description, checksum, execution_ms, applied_by) VALUES "
-        f"((SELECT CAST(${n + 1}::INT8 / count(*) AS INT8) FROM fence), "
-        f"${n + 2}, ${n + 3}, {took}, $1)",
-        (*params, str(script.version), script.description, script.checksum),
-    )
+    n = len(params) + 3
+    entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
+    values = (str(script.version), script.description, script.checksum, lease.owner)
+    return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
 
 
 def remove(tables: Tables, lease: Lease, version: int) -> Command:
     """Take a version out of the ledger, whatever became of its file; nothing of it is half done."""
-    params = _lease_params(lease)
-    return Command(
-        f"{_fence(tables, f'{_CLEARED}, error = NULL')} DELETE FROM {tables.ledger} "
-        "WHERE version = $4::INT8 AND (SELECT 1 / count(*) FROM fence) = 1",
-        (*params, str(version)),
-    )
+    return _fenced(tables, lease, f"{_CLEARED}, error = NULL", leaving=(version,))
 
 
 def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Command:
     """Write a changed file's checksum into its ledger row."""
-    params = _lease_params(lease)
-    return Command(
-        f"{_fence(tables, 'in_flight = in_flight')} UPDATE {tables.ledger} SET checksum = $4 "
-        "WHERE version = $5::INT8 AND (SELECT 1 / count(*) FROM fence) = 1",
-        (*params, script.checksum, str(script.version)),
+    also = (
+        f", accepted AS (UPDATE {tables.ledger} SET checksum = $4 "
+        f"WHERE version = {script.version:d} RETURNING 1)"
     )
+    return _fenced(tables, lease, "in_flight = in_flight", (script.checksum,), also=also)
 
 
-def _lease_params(lease: Lease) -> tuple[str | None, ...]:
-    return (lease.owner, str(lease.epoch), f"{lease.seconds} seconds")
+def _fenced(
+    tables: Tables,
+    lease: Lease,
+    changes: str,
+    params: tuple[str | None, ...] = (),
+    *,
+    leaving: tuple[int, ...] = (),
+    entry: str | None = None,
+    unless_there: bool = False,
+    also: str = "",
+) -> Command:
+    """One statement that proves the lease and writes; `changes` and `entry` count from `$4` on.
 
-
-def _fence(tables: Tables, changes: str) -> str:
-    return (
+    Whatever it writes is undone with it when the last line divides by zero: the lease is not ours.
+    """
+    fence = (
         f"WITH fence AS (UPDATE {tables.state} "
         f"SET expires_at = clock_timestamp() + $3::INTERVAL, {changes} "
         "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8 RETURNING id)"
     )
-
-
-def _fenced(tables: Tables, lease: Lease, changes: str, params: tuple[str | None, ...]) -> Command:
-    return Command(
-        f"{_fence(tables, changes)} SELECT 1 / count(*) FROM fence",
-        (*_lease_params(lease), *params),
-    )
+    parts = [fence]
+    if leaving:
+        versions = ", ".join(f"{version:d}" for version in leaving)
+        parts.append(
+            f", leaving AS (DELETE FROM {tables.ledger} WHERE version IN ({versions}) RETURNING 1)"
+        )
+    if entry is not None:
+        conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
+        parts.append(
+            f", entry AS (INSERT INTO {tables.ledger} (version, description, applied_at, checksum, "
+            f"execution_ms, applied_by) VALUES ({entry}){conflict} RETURNING 1)"
+        )
+    parts.append(f"{also} SELECT 1 / count(*) FROM fence")
+    owned = (lease.owner, str(lease.epoch), f"{lease.seconds} seconds")
+    return Command("".join(parts), (*owned, *params))
 
 
 def _values(progress: Progress) -> tuple[str | None, ...]:

@@ -94,6 +94,7 @@ class Session:
 
         Raises:
             ConnectionFailed: No connection.
+            ConnectionLost: It ended at once.
             DatabaseMissing: The server lets us in, but the database is not there.
         """
         connection = connect(settings, name, pinned)
@@ -118,10 +119,8 @@ class Session:
             exists = schema is not None or (
                 kind is ServerKind.POSTGRESQL or bool(probe.send(_DATABASE_EXISTS)[0].rows)
             )
-        except ConnectionLost as error:
-            raise ConnectionFailed(
-                f"Could not connect to {settings.place}: {error}. Check that the server is up."
-            ) from error
+        except ConnectionLost:
+            raise
         except DatabaseError as error:
             if error.sqlstate != _NO_DATABASE:
                 raise

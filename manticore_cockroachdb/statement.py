@@ -242,25 +242,19 @@ def _may_hold_secret(words: tuple[str, ...]) -> bool:
     )
 
 
-def already_so(statement: Statement, server: ServerKind | None = None) -> frozenset[str]:
-    """The SQLSTATEs that, on a second sending, tell that the first one took effect.
-
-    Args:
-        statement: The statement.
-        server: The server, where it is known. PostgreSQL leaves an invalid index behind when a
-            CREATE INDEX CONCURRENTLY dies: that it exists proves nothing, so nothing is returned.
-    """
-    return _change(statement, server).codes
+def already_so(statement: Statement) -> frozenset[str]:
+    """The SQLSTATEs that, on a second sending, tell that the first one took effect."""
+    return _change(statement).codes
 
 
-def repeatable(statement: Statement, server: ServerKind | None = None) -> Repeat:
-    """Whether the statement can be sent twice; `server` as in `already_so`."""
-    return _change(statement, server).repeat
+def repeatable(statement: Statement) -> Repeat:
+    """Whether the statement can be sent twice."""
+    return _change(statement).repeat
 
 
 def target_table(statement: Statement) -> str | None:
     """The table it works on, as written there (quoted, qualified); None where it names none."""
-    return _change(statement, None).table
+    return _change(statement).table
 
 
 def object_names(statement: Statement) -> tuple[str, ...]:
@@ -268,7 +262,7 @@ def object_names(statement: Statement) -> tuple[str, ...]:
 
     Without schema and quotes; names that are not quoted are in small letters.
     """
-    return tuple(dict.fromkeys(_change(statement, None).names))
+    return tuple(dict.fromkeys(_change(statement).names))
 
 
 def makes_no_job(statement: Statement) -> bool:
@@ -277,7 +271,7 @@ def makes_no_job(statement: Statement) -> bool:
     True for a new table, type, schema, sequence or view; not for CREATE TABLE AS, nor for a table
     with foreign keys, which changes the tables it refers to.
     """
-    return _change(statement, None).jobless
+    return _change(statement).jobless
 
 
 def has_if_exists(statement: Statement) -> bool:
@@ -289,7 +283,7 @@ def has_if_exists(statement: Statement) -> bool:
     return any(one == "IF" and (two, three)[two == "NOT"] == "EXISTS" for one, two, three in pairs)
 
 
-def _change(statement: Statement, server: ServerKind | None) -> Change:
+def _change(statement: Statement) -> Change:
     if statement.kind is Kind.SCHEMA:
-        return read_change(statement.text, server)
+        return read_change(statement.text)
     return Change(repeat=Repeat.SAFE if statement.kind is Kind.SESSION else Repeat.UNSAFE)

@@ -17,6 +17,10 @@ import anyio.to_thread
 import pytest
 
 
+#: Attributes that are objects whose methods are to be awaited, too.
+_FACES = frozenset({"resolve"})
+
+
 class Threaded:
     """A sync object with an async face: each method is awaited while it runs in a thread."""
 
@@ -25,6 +29,8 @@ class Threaded:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.wrapped, name)
+        if name in _FACES:
+            return Threaded(attribute)
         return _in_thread(attribute) if callable(attribute) else attribute
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from django.db import models
 
 
+def _amount(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
 class Scooter(models.Model):
     id = models.UUIDField(primary_key=True)
     code = models.TextField(unique=True)
@@ -19,27 +23,66 @@ class Scooter(models.Model):
         return self.code
 
 
-class RideListRow(models.Model):
-    """A row of the view `ride_list` (V6): read, never written."""
-
+class Rider(models.Model):
     id = models.UUIDField(primary_key=True)
-    number = models.BigIntegerField()
-    scooter = models.TextField()
-    model = models.TextField()
-    rider = models.TextField()
-    state = models.TextField()
-    started_at = models.DateTimeField()
-    minutes = models.BigIntegerField(null=True)
-    price_cents = models.BigIntegerField()
+    name = models.TextField()
+    phone = models.TextField()
 
     class Meta:
         managed = False
-        db_table = "ride_list"
-        ordering = ("-started_at",)
+        db_table = "riders"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Ride(models.Model):
+    """A ride. Its `state` is an enum on the server and text here."""
+
+    id = models.UUIDField(primary_key=True)
+    number = models.BigIntegerField(unique=True)
+    scooter = models.ForeignKey(Scooter, models.PROTECT)
+    rider = models.ForeignKey(Rider, models.PROTECT)
+    state = models.TextField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    price_cents = models.BigIntegerField(default=0)
+
+    class Meta:
+        managed = False
+        db_table = "rides"
 
     def __str__(self) -> str:
         return f"ride {self.number}"
 
     @property
+    def minutes(self) -> int | None:
+        if self.finished_at is None:
+            return None
+        return int((self.finished_at - self.started_at).total_seconds() // 60)
+
+    @property
     def price(self) -> str:
-        return f"{self.price_cents // 100}.{self.price_cents % 100:02d}"
+        return _amount(self.price_cents)
+
+
+class ScooterTotal(models.Model):
+    """A row of the view that V6 makes: read, never written."""
+
+    id = models.UUIDField(primary_key=True)
+    code = models.TextField()
+    model = models.TextField()
+    battery = models.BigIntegerField()
+    rides = models.BigIntegerField()
+    earned_cents = models.BigIntegerField()
+
+    class Meta:
+        managed = False
+        db_table = "scooter_totals"
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def earned(self) -> str:
+        return _amount(self.earned_cents)

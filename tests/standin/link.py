@@ -58,7 +58,9 @@ class _Prepared:
     tag: str | None
 
 
-class _Cut(Exception):  # noqa: N818 - no error: the connection's planned end
+class _Cut(Exception):
+    """No error: the connection's planned end."""
+
     def __init__(self, drop: Drop) -> None:
         super().__init__(drop)
         self.drop = drop

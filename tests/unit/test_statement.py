@@ -183,7 +183,7 @@ SAFE, UNNAMED, UNSAFE = Repeat.SAFE, Repeat.UNNAMED, Repeat.UNSAFE
         ("CREATE UNIQUE INDEX i ON t (a)", SAFE, "42P07"),
         ("CREATE INDEX ON t (a)", UNNAMED, ""),
         ("CREATE INVERTED INDEX ON t (a)", UNNAMED, ""),
-        ("CREATE INDEX CONCURRENTLY i ON t (a)", UNSAFE, ""),
+        ("CREATE INDEX CONCURRENTLY i ON t (a)", SAFE, "42P07"),
         ("CREATE TYPE e AS ENUM ('a')", SAFE, "42710"),
         ("CREATE SCHEMA s", SAFE, "42P06"),
         ("CREATE DATABASE d", SAFE, "42P04"),

@@ -1,0 +1,30 @@
+"""Plain-SQL migrations in a Django project: settings, commands, checks, signals, admin.
+
+    from django_manticore import get_migration
+
+    get_migration("default").migrate()
+
+Knows no SQL of its own: what happens on a server is `manticore_cockroachdb`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engines import get_async_migrator, get_migration
+
+__all__ = ["get_async_migrator", "get_migration"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first asked for: Django imports this package before its settings are ready.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import engines
+
+    return getattr(engines, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,29 @@
+"""The app's entry into Django: registers checks and listens to `migrate`."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+from django.db.models.signals import post_migrate, pre_migrate
+
+
+class ManticoreConfig(AppConfig):
+    """The app `django_manticore`."""
+
+    name = "django_manticore"
+    verbose_name = "SQL migrations"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what Django calls."""
+        from . import checks, with_migrate
+
+        register(checks.check_settings)
+        register(checks.check_files)
+        register(checks.check_databases, Tags.database)
+        pre_migrate.connect(
+            with_migrate.before_migrate, dispatch_uid="django_manticore.before_migrate"
+        )
+        post_migrate.connect(
+            with_migrate.after_migrate, dispatch_uid="django_manticore.after_migrate"
+        )

@@ -1,0 +1,230 @@
+"""What every command shares: options, databases to work on, errors to exit codes, stopping.
+
+Domain errors become `CommandError` here and nowhere else; `--traceback` shows the chain.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, router
+
+from django_manticore import conf
+from django_manticore.connections import connection_settings
+from manticore_cockroachdb.errors import ManticoreError
+
+from . import exits
+from .stopping import Stopped, stoppable
+
+
+class ManticoreCommand(BaseCommand):
+    """The base of this app's commands."""
+
+    #: What is wrong with the settings or the files is told by the verb itself, and by `check`.
+    requires_system_checks: Any = ()
+    _called_from_command_line: bool
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run `handle`, and give every error its exit code.
+
+        Raises:
+            CommandError: With `returncode` as documented in `exits`.
+        """
+        from_shell = self._called_from_command_line
+        try:
+            with stoppable() if from_shell else nullcontext():
+                return super().execute(*args, **options)
+        except ManticoreError as error:
+            raise CommandError(str(error), returncode=exits.exit_code(error)) from error
+        except Stopped as stop:
+            raise CommandError(self.farewell(), returncode=stop.code) from stop
+
+    def farewell(self) -> str:
+        """What to say when the command was told to stop."""
+        return "Stopped."
+
+    # -- options -----------------------------------------------------------------------------------
+
+    def add_database(self, parser: CommandParser) -> None:
+        """`--database`, once."""
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            metavar="ALIAS",
+            help='A key of the MANTICORE setting. Defaults to the "default" one.',
+        )
+
+    def add_databases(self, parser: CommandParser) -> None:
+        """`--database`, repeatable, and `--all-databases`."""
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument(
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help='A key of the MANTICORE setting; may be repeated. Defaults to the "default" one.',
+        )
+        group.add_argument(
+            "--all-databases",
+            action="store_true",
+            help="Every key of the MANTICORE setting, except those a database router keeps SQL "
+            "scripts away from.",
+        )
+
+    def add_running(self, parser: CommandParser, *, verb: str) -> None:
+        """What migrating and rolling back share."""
+        self.add_databases(parser)
+        parser.add_argument(
+            "--plan",
+            action="store_true",
+            help="Show what would be done, with the statements at verbosity 2, and change nothing.",
+        )
+        parser.add_argument(
+            "--fake",
+            action="store_true",
+            help=f"Record the scripts as {verb} without running them.",
+        )
+        self.add_noinput(parser)
+        parser.add_argument(
+            "--lock-timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="How long to wait for another runner, instead of the setting's LOCK_TIMEOUT; 0: not "
+            "at all.",
+        )
+
+    def add_noinput(self, parser: CommandParser) -> None:
+        """`--noinput`, as Django has it."""
+        parser.add_argument(
+            "--noinput",
+            "--no-input",
+            action="store_false",
+            dest="interactive",
+            help="Ask nothing.",
+        )
+
+    # -- databases ---------------------------------------------------------------------------------
+
+    def databases(self, options: dict[str, Any]) -> list[str]:
+        """The aliases to work on, each once, in the order given.
+
+        Raises:
+            CommandError: One of them cannot be: with exit code 2.
+        """
+        known = conf.aliases()
+        if options.get("all_databases"):
+            chosen = [alias for alias in known if allowed(alias)]
+            if not chosen:
+                raise CommandError(
+                    "The database routers keep SQL scripts away from every database of MANTICORE.",
+                    returncode=exits.USAGE,
+                )
+            return chosen
+        given = options.get("database") or [DEFAULT_DB_ALIAS]
+        chosen = list(dict.fromkeys([given] if isinstance(given, str) else given))
+        for alias in chosen:
+            self.known_database(alias, known)
+        return chosen
+
+    def known_database(self, alias: str, known: Iterable[str] | None = None) -> str:
+        """`alias`, if the setting has it.
+
+        Raises:
+            CommandError: It has not: with exit code 2.
+        """
+        listed = tuple(known if known is not None else conf.aliases())
+        if alias not in listed:
+            names = ", ".join(map(repr, listed)) or "none"
+            raise CommandError(
+                f"MANTICORE has no entry {alias!r} (it has: {names}). Name one with --database.",
+                returncode=exits.USAGE,
+            )
+        return alias
+
+    def each(self, aliases: list[str], work: Callable[[str], None]) -> None:
+        """Do `work` for each database; one that fails leaves the others alone.
+
+        Raises:
+            CommandError: At least one failed; the exit code is the first one's.
+        """
+        if len(aliases) == 1:
+            work(aliases[0])
+            return
+        failures: list[tuple[str, ManticoreError | CommandError]] = []
+        for alias in aliases:
+            try:
+                work(alias)
+            except (ManticoreError, CommandError) as error:
+                failures.append((alias, error))
+                self.stderr.write(f"{alias}: {error}")
+        if failures:
+            names = ", ".join(alias for alias, _ in failures)
+            first = failures[0][1]
+            code = exits.exit_code(first) if isinstance(first, ManticoreError) else first.returncode
+            raise CommandError(
+                f"{len(failures)} of {len(aliases)} databases failed: {names}.", returncode=code
+            ) from first
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def confirmed(self, question: str) -> bool:
+        """Whether a person types "yes".
+
+        Raises:
+            CommandError: Nobody is there to ask: with exit code 2.
+        """
+        try:
+            answer = input(f"{question}\n\n    Type 'yes' to continue, or 'no' to cancel: ")
+        except EOFError:
+            raise CommandError(
+                "Nobody answered, so nothing was done. Run again with --noinput to go on without "
+                "being asked.",
+                returncode=exits.USAGE,
+            ) from None
+        return answer.strip().lower() == "yes"
+
+
+def allowed(alias: str) -> bool:
+    """Whether the project's database routers let SQL scripts run on an alias."""
+    return bool(router.allow_migrate(alias, "django_manticore"))
+
+
+def place_of(alias: str) -> str:
+    """Where the database of an alias is, for headings: never a password."""
+    return connection_settings(conf.entry(alias)).place
+
+
+def seconds(text: str) -> float:
+    """An argument that is a number of seconds, 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+    return value
+
+
+def version(text: str) -> int:
+    """An argument that is a version: `7`, `V7` or `V0007__name.sql`."""
+    number = text.strip().partition("__")[0].removeprefix("V").removeprefix("v")
+    if not (number.isascii() and number.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version, such as 7 or V7")
+    return int(number)
+
+
+def target(text: str) -> int:
+    """An argument that is a version to end at: also `zero`."""
+    return 0 if text.strip().lower() == "zero" else version(text)
+
+
+def count(text: str) -> int:
+    """An argument that is a number of scripts, 1 or more."""
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of scripts, 1 or more")
+    return int(text)
+
+

@@ -1,0 +1,49 @@
+"""Which error ends a command with which exit code. Pure.
+
+====  ==============================================================================
+code  meaning
+====  ==============================================================================
+0     done
+1     an error, or `--check` found something
+2     the command was called wrongly
+3     the right to run could not be had, or was lost
+4     a migration failed
+5     files and ledger do not fit together
+130   stopped by Ctrl-C
+143   stopped by SIGTERM
+====  ==============================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from manticore_cockroachdb.errors import (
+    LeaseError,
+    LedgerRefused,
+    ManticoreError,
+    MigrationFailed,
+    OutcomeUnknown,
+    PlanRefused,
+)
+
+ERROR: Final = 1
+USAGE: Final = 2
+NO_LEASE: Final = 3
+FAILED: Final = 4
+DISAGREE: Final = 5
+CTRL_C: Final = 130
+SIGTERM: Final = 143
+
+
+def exit_code(error: ManticoreError) -> int:
+    """The exit code for an error of the library."""
+    match error:
+        case LeaseError():
+            return NO_LEASE
+        case MigrationFailed() | OutcomeUnknown():
+            return FAILED
+        case PlanRefused() | LedgerRefused():
+            return DISAGREE
+        case _:
+            return ERROR

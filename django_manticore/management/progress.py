@@ -1,0 +1,103 @@
+"""The live bar of a terminal: how far the run is, and the statement or job it waits for.
+
+Shown only while something is waited for, so that it never gets between other lines. Knows `rich`, which
+may be missing: then, and where the output is no terminal, there is no bar.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from django.core.management.base import OutputWrapper
+
+from manticore_cockroachdb.events import Event, StepFinished, StepStarted, StillRunning
+from manticore_cockroachdb.jobs import Outlook
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+def open_bar(stdout: OutputWrapper) -> Bar | None:
+    """A bar, or None where none can be shown."""
+    if not stdout.isatty() or os.environ.get("TERM", "") in ("", "dumb"):
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Bar(Console(file=stdout._out, highlight=False))
+
+
+class Bar:
+    """Two lines: the run by its scripts, and what is waited for."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._scripts: TaskID | None = None
+        self._waiting: TaskID | None = None
+        self._done = 0
+        self._total = 0
+
+    def follow(self, event: Event) -> None:
+        """Note how far the run is."""
+        if isinstance(event, StepStarted | StepFinished):
+            self._total = event.total
+            self._done = event.number - isinstance(event, StepStarted)
+
+    def show(self, event: Event, text: str) -> bool:
+        """Put the bar on the screen; False if it is there."""
+        if self._progress is not None:
+            return False
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        if self._total:
+            self._scripts = self._progress.add_task(
+                f"{self._done} of {self._total} scripts done",
+                total=self._total,
+                completed=self._done,
+            )
+        self._waiting = self._progress.add_task(text, total=None)
+        return True
+
+    def update(self, event: Event, text: str) -> None:
+        """Say what is waited for now."""
+        progress, waiting = self._progress, self._waiting
+        if progress is None or waiting is None:
+            return
+        fraction = _fraction(event)
+        if fraction is None:
+            progress.update(waiting, description=text)
+        else:
+            progress.update(waiting, description=text, total=1.0, completed=fraction)
+        if not progress.live.is_started:
+            progress.start()
+
+    def hide(self) -> bool:
+        """Take it off the screen; False if it is not there."""
+        progress, self._progress = self._progress, None
+        if progress is None:
+            return False
+        progress.stop()
+        return True
+
+
+def _fraction(event: Event) -> float | None:
+    """How much of the back-fill is done, while the server tells a fraction that moves."""
+    if not isinstance(event, StillRunning):
+        return None
+    running = [job.fraction for job in event.jobs if job.outlook is Outlook.RUNNING]
+    return max(running, default=0.0) or None

@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM while a command runs: the first lets it give the lease back, the second ends it.
+
+Handlers are installed in the main thread of a program that was started as a command, and restored.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from . import exits
+
+_CODES: Final = {signal.SIGINT: exits.CTRL_C, signal.SIGTERM: exits.SIGTERM}
+
+#: A live bar hides the cursor; nobody else shows it again when the process ends at once.
+_SHOW_CURSOR: Final = b"\x1b[?25h"
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked to stop.
+
+    Attributes:
+        code: The exit code that says so.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into `Stopped`, and let the second end the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        code = _CODES[signal.Signals(number)]
+        if told:
+            if os.isatty(2):
+                os.write(2, _SHOW_CURSOR)
+            os.write(2, b"\nEnded at once: the lease was not given back; it runs out by itself.\n")
+            os._exit(code)
+        told = True
+        raise Stopped(code)
+
+    before = {number: signal.signal(number, stop) for number in _CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,125 @@
+"""A workbench: a database, a folder of scripts, engines over both, and what they told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import psycopg
+from psycopg.rows import dict_row
+
+from manticore_cockroachdb.events import Event, Warned
+from tests.flavours import Flavour
+from tests.standin import StandIn
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+
+async def eventually(ask: Callable[[], T], *, seconds: float = 20) -> T:
+    """Ask again and again until the answer is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await anyio.to_thread.run_sync(ask)):
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {ask}"
+        await anyio.sleep(0.02)
+    return answer
+
+
+class Bench:
+    """Engines of one flavour over a database and a folder of the test's own.
+
+    Attributes:
+        flavour: The flavour.
+        url: Where engines connect.
+        direct: Where the test itself looks: past any stand-in.
+        folder: The scripts.
+        events: What every engine told, in order.
+        defaults: Options every engine is given.
+    """
+
+    def __init__(
+        self, flavour: Flavour, url: str, direct: str, folder: Path, **defaults: Any
+    ) -> None:
+        self.flavour = flavour
+        self.url = url
+        self.direct = direct
+        self.folder = folder
+        self.events: list[Event] = []
+        self.defaults = defaults
+        folder.mkdir(exist_ok=True)
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        """Write a script (its name without the ending)."""
+        path = self.folder / f"{name}.sql"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def database(self, **options: Any) -> Any:
+        """A database of the flavour, closed after the test."""
+        return self.flavour.database(self.url, **options)
+
+    def engine(self, **options: Any) -> Any:
+        """An engine with connections of its own."""
+        told = {"listener": self.events.append, **self.defaults, **options}
+        return self.flavour.migration(self.database(), self.folder, **told)
+
+    def ask(self, question: str) -> list[tuple[Any, ...]]:
+        """What the database says, past the engine."""
+        with psycopg.connect(self.direct, autocommit=True, application_name="test") as connection:
+            cursor = connection.execute(question.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def one(self, question: str) -> Any:
+        """The first value of the first row."""
+        return self.ask(question)[0][0]
+
+    def ledger(self) -> list[int]:
+        """The versions in the ledger, as they were applied."""
+        return [v for (v,) in self.ask("SELECT version FROM _migrations ORDER BY applied_at, version")]
+
+    def record(self) -> dict[str, Any]:
+        """The run record."""
+        with psycopg.connect(self.direct, autocommit=True, row_factory=dict_row) as connection:
+            row = connection.execute("SELECT * FROM _migrations_state").fetchone()
+        assert row is not None
+        return row
+
+    def free(self) -> bool:
+        """Whether nobody has the lease and nothing is half done."""
+        record = self.record()
+        return (record["owner"], record["version"], record["in_flight"]) == (None, None, False)
+
+    def tables(self) -> list[str]:
+        """The tables there are."""
+        found = self.ask(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema NOT IN "
+            "('pg_catalog', 'information_schema', 'crdb_internal', 'pg_extension') ORDER BY 1"
+        )
+        return [name for (name,) in found]
+
+    def told(self, kind: type[E]) -> list[E]:
+        """The events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def warnings(self) -> list[str]:
+        """What was warned of."""
+        return [event.message for event in self.told(Warned)]
+
+
+class Cockroach(Bench):
+    """A bench whose engines believe they speak to CockroachDB.
+
+    Attributes:
+        standin: What they speak to.
+    """
+
+    def __init__(self, flavour: Flavour, standin: StandIn, direct: str, folder: Path) -> None:
+        super().__init__(flavour, standin.url, direct, folder)
+        self.standin = standin
+
+    def sent(self, pattern: str) -> list[str]:
+        """The statements sent that contain a text."""
+        return [seen.sql for seen in list(self.standin.statements) if pattern in seen.sql]

@@ -1,0 +1,281 @@
+"""What the stand-in says and knows as CockroachDB does: variables, jobs, sessions."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import psycopg.crdb
+import pytest
+from psycopg import sql as compose
+
+from tests.standin import (
+    StandIn,
+    State,
+)
+from tests.standin.clients import (
+    V26_1,
+    Connection,
+    connected,
+    rows,
+)
+
+pytestmark = pytest.mark.needs_postgresql
+
+
+def test_it_reports_itself_as_cockroachdb(client: Connection) -> None:
+    assert client.info.parameter_status("crdb_version") is not None
+    assert client.info.server_version == 130000
+    assert psycopg.crdb.CrdbConnection.is_crdb(client)
+    assert client.execute("SHOW crdb_version").fetchone() == (
+        "CockroachDB CCL v21.1.21 (x86_64-unknown-linux-gnu, built 2022/09/15 01:28:12, go1.15.14)",
+    )
+    version = client.execute("SELECT version()").fetchone()
+    assert version is not None
+    assert version[0].startswith("CockroachDB CCL v21.1.21")
+
+
+def test_without_a_version_it_changes_nothing(database_url: str, direct: Connection) -> None:
+    with StandIn(database_url, None) as standin, connected(standin.url) as client:
+        assert client.info.parameter_status("crdb_version") is None
+        assert client.info.server_version == direct.info.server_version
+        with pytest.raises(psycopg.errors.SyntaxError):
+            client.execute("SELECT * FROM [SHOW JOBS]")
+        assert client.execute("SELECT pg_advisory_lock(1)").fetchone() == ("",)
+
+
+def test_advisory_locks_are_stubs_as_on_cockroachdb(client: Connection) -> None:
+    with pytest.raises(psycopg.errors.UndefinedFunction):
+        client.execute("SELECT pg_advisory_lock(%s)", [1])
+    assert client.execute("SELECT pg_try_advisory_lock(1)").fetchone() == (True,)
+
+
+def test_it_passes_a_password_through(database_url: str, direct: Connection) -> None:
+    role = f"standin_{os.getpid()}"
+    direct.execute(
+        compose.SQL("CREATE ROLE {} LOGIN PASSWORD 'se:c/r@t'").format(compose.Identifier(role))
+    )
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user=role, password="se:c/r@t")
+        with StandIn(url) as standin, connected(standin.url) as client:
+            assert client.execute("SELECT current_user").fetchone() == (role,)
+    finally:
+        direct.execute(compose.SQL("DROP ROLE {}").format(compose.Identifier(role)))
+
+
+def test_options_the_server_does_not_know_are_ignored_as_on_cockroachdb(
+    standin: StandIn, database_url: str
+) -> None:
+    options = "-c nobody_knows=1 --cluster=tom-cat-1 -c statement_timeout=4321ms"
+    with connected(standin.url, options=options) as client:
+        assert client.execute("SHOW statement_timeout").fetchone() == ("4321ms",)
+    with (
+        StandIn(database_url, None) as transparent,
+        pytest.raises(psycopg.OperationalError, match="nobody_knows"),
+    ):
+        psycopg.connect(transparent.url, options=options)
+
+
+def test_session_variables_are_known_from_the_version_on_that_brought_them(
+    client: Connection, database_url: str
+) -> None:
+    with pytest.raises(psycopg.errors.UndefinedObject):
+        client.execute("SET autocommit_before_ddl = off")
+    with StandIn(database_url, V26_1) as newer:
+        options = "-c create_table_with_schema_locked=off"
+        with connected(newer.url, options=options) as client:
+            assert client.execute("SHOW autocommit_before_ddl").fetchone() == ("on",)
+            assert client.execute("SHOW create_table_with_schema_locked").fetchone() == ("off",)
+            client.execute("SET autocommit_before_ddl = off")
+            assert client.execute("SHOW autocommit_before_ddl").fetchone() == ("off",)
+            client.execute("RESET ALL")
+            assert client.execute("SHOW autocommit_before_ddl").fetchone() == ("on",)
+            assert client.execute("SHOW create_table_with_schema_locked").fetchone() == ("off",)
+            client.execute("SELECT set_config('autocommit_before_ddl', %s, false)", ["off"])
+            shown = client.execute("SELECT current_setting('autocommit_before_ddl', true)")
+            assert shown.fetchone() == ("off",)
+
+
+def test_show_jobs_is_a_row_source_with_conditions_parameters_and_aliases(
+    standin: StandIn, client: Connection
+) -> None:
+    assert client.execute("SELECT job_id FROM [SHOW JOBS]").fetchall() == []
+    long = "CREATE INDEX ti ON defaultdb.public.t (" + "v" * 100 + ")"
+    first = standin.jobs.add("it's old", "succeeded", created=datetime.fromisoformat("2020-01-01"))
+    second = standin.jobs.add(
+        long, State("running", "populating schema", 0.25), job_type="NEW SCHEMA CHANGE"
+    )
+    names = (
+        "job_id, job_type, description, user_name, status, running_status, created, finished,"
+        " fraction_completed, error"
+    )
+    (row,) = client.execute(
+        f"SELECT {names} FROM [SHOW JOBS] WHERE created >= %s AND job_type = ANY(%s)",
+        ["2021-01-01", ["SCHEMA CHANGE", "NEW SCHEMA CHANGE"]],
+    ).fetchall()
+    assert row[:6] == (
+        second.job_id, "NEW SCHEMA CHANGE", long[:100], client.info.user, "running",
+        "populating schema",
+    )  # fmt: skip
+    assert abs(row[6] - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
+    assert row[7:] == (None, 0.25, "")
+    with client.pipeline():
+        aliased = client.execute(
+            "SELECT j.description FROM [SHOW JOBS] AS j WHERE j.created < %s", ["2021-01-01"]
+        )
+        by_id = client.execute("SELECT description FROM [SHOW JOB %s]", [second.job_id])
+    assert aliased.fetchall() == [("it's old",)]
+    assert by_id.fetchall() == [(long,)]
+    whole = client.execute(f"SHOW JOB {first.job_id}").fetchone()
+    assert whole is not None
+    assert whole[:3] == (first.job_id, "SCHEMA CHANGE", "it's old")
+    assert len(client.execute("SHOW JOBS").fetchall()) == 2
+
+
+def test_the_column_started_is_gone_since_25_3(client: Connection, database_url: str) -> None:
+    client.execute("SELECT started FROM [SHOW JOBS]")
+    with (
+        StandIn(database_url, V26_1) as newer,
+        connected(newer.url) as client_of_newer,
+        pytest.raises(psycopg.errors.UndefinedColumn),
+    ):
+        client_of_newer.execute("SELECT started FROM [SHOW JOBS]")
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_a_job_moves_on_by_its_script_at_each_look(
+    standin: StandIn, client: Connection, prepare: bool
+) -> None:
+    job = standin.jobs.add("x", ["pending", State("running", fraction_completed=0.5), "succeeded"])
+    query = "SELECT status, fraction_completed FROM [SHOW JOBS] WHERE job_id = %s"
+    seen = [client.execute(query, [job.job_id], prepare=prepare).fetchone() for _ in range(4)]
+    assert seen == [("pending", 0.0), ("running", 0.5), ("succeeded", 1.0), ("succeeded", 1.0)]
+    assert job.is_final
+    assert job.finished is not None
+
+
+def test_sessions_are_listed_and_cancelled(standin: StandIn, client: Connection) -> None:
+    with connected(standin.url, application_name="victim") as victim:
+        listed = client.execute(
+            "SELECT session_id FROM [SHOW CLUSTER SESSIONS] WHERE application_name = %s", ["victim"]
+        ).fetchall()
+        assert listed == [(str(victim.info.backend_pid),)]
+        cancelled = client.execute(f"CANCEL SESSION '{listed[0][0]}'")
+        assert cancelled.statusmessage == "CANCEL SESSIONS 1"
+        assert cancelled.description is None
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            victim.execute("SELECT 1")
+
+
+def test_sessions_are_cancelled_by_query_in_a_pipeline(
+    standin: StandIn, client: Connection
+) -> None:
+    with connected(standin.url, application_name="victim") as victim:
+        with client.pipeline():
+            cancelled = client.execute(
+                "CANCEL SESSIONS"
+                " (SELECT session_id FROM [SHOW SESSIONS] WHERE application_name = %s)",
+                ["victim"],
+            )
+            one = client.execute("SELECT 1")
+        assert cancelled.statusmessage == "CANCEL SESSIONS 1"
+        assert one.fetchone() == (1,)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            victim.execute("SELECT 1")
+
+
+def test_databases_are_listed(client: Connection) -> None:
+    found = client.execute(
+        "SELECT 1 FROM [SHOW DATABASES] WHERE database_name = %s", [client.info.dbname]
+    )
+    assert found.fetchall() == [(1,)]
+
+
+def test_a_test_can_add_answers_and_rewrites(standin: StandIn, client: Connection) -> None:
+    standin.answers("SHOW RANGES", {"id": "int8", "name": "text"}, [(1, "a"), (2, None)])
+    standin.rewrite(r"\bUPSERT\b", "INSERT")
+    assert client.execute("SHOW RANGES FROM TABLE t").fetchall() == [(1, "a"), (2, None)]
+    assert client.execute("SHOW RANGES FROM %s, %s", ["t", 7]).fetchall() == [(1, "a"), (2, None)]
+    client.execute("UPSERT INTO t VALUES (%s)", [1])
+    assert rows(client) == [1]
+
+
+def test_an_answer_waits_for_its_job(
+    standin: StandIn, client: Connection, direct: Connection
+) -> None:
+    heard: list[str | None] = []
+    client.add_notice_handler(lambda diag: heard.append(diag.message_primary))
+    attached = standin.jobs.on("CREATE INDEX", notice=True)
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(client.execute, "CREATE INDEX named\n  ON t (i);")
+        job = attached.wait()
+        with connected(standin.url) as watcher:
+            shown = watcher.execute("SELECT description, status FROM [SHOW JOBS]").fetchall()
+        assert shown == [("CREATE INDEX named ON t (i)", "running")]
+        assert not creating.done()
+        job.to("succeeded")
+        creating.result(timeout=20)
+    assert heard == [f"waiting for job(s) to complete: {job.job_id}"]
+    assert direct.execute("SELECT to_regclass('named')::text").fetchone() == ("named",)
+
+
+def test_the_notice_of_a_job_comes_while_it_runs(standin: StandIn, client: Connection) -> None:
+    heard = threading.Event()
+    client.add_notice_handler(lambda diag: heard.set())
+    attached = standin.jobs.on("CREATE INDEX", notice=True)
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(client.execute, "CREATE INDEX named ON t (i)")
+        assert heard.wait(20)
+        assert not creating.done()
+        attached.wait().to("succeeded")
+        creating.result(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("status", "sqlstate", "message"),
+    [("failed", "23505", "duplicate key"), ("canceled", "XXUUU", "job canceled by user")],
+)
+def test_a_job_that_ends_badly_is_its_statements_error(
+    standin: StandIn, client: Connection, status: str, sqlstate: str, message: str
+) -> None:
+    standin.jobs.on(
+        "CREATE INDEX", ["running", State(status, error="duplicate key")], sqlstate="23505"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(client.execute, "CREATE INDEX named ON t (i)")
+        with connected(standin.url) as watcher:
+            deadline = time.monotonic() + 20
+            while not creating.done():
+                watcher.execute("SELECT status FROM [SHOW JOBS]")
+                assert time.monotonic() < deadline
+        with pytest.raises(psycopg.Error) as failed:
+            creating.result()
+    assert (failed.value.sqlstate, failed.value.diag.message_primary) == (sqlstate, message)
+    assert client.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_statement_the_server_refuses_fails_its_job(standin: StandIn, client: Connection) -> None:
+    attached = standin.jobs.on("CREATE INDEX")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        client.execute("CREATE INDEX named ON nowhere (i)")
+    state = attached.wait().state
+    assert (state.status, state.error) == ("failed", 'relation "nowhere" does not exist')
+
+
+def test_a_client_that_dies_leaves_its_job_behind(standin: StandIn, client: Connection) -> None:
+    attached = standin.jobs.on("CREATE INDEX")
+    client.pgconn.send_query(b"CREATE INDEX named ON t (i)")
+    job = attached.wait()
+    pid = client.info.backend_pid
+    client.close()
+    with connected(standin.url) as other:
+        deadline = time.monotonic() + 20
+        gone = "SELECT count(*) FROM [SHOW SESSIONS] WHERE session_id = %s"
+        while other.execute(gone, [str(pid)]).fetchone() != (0,):
+            assert time.monotonic() < deadline
+        assert other.execute("SELECT status FROM [SHOW JOBS]").fetchall() == [("running",)]
+        assert not job.is_final
