@@ -116,6 +116,11 @@ class Entry:
 KEYS: Final = tuple(field.name.upper() for field in fields(Entry) if field.name != "alias")
 
 
+def is_given() -> bool:
+    """Whether the project has the setting at all."""
+    return getattr(settings, SETTING, None) is not None
+
+
 def aliases() -> tuple[str, ...]:
     """Every key of the setting, in its order.
 

@@ -20,7 +20,7 @@ from .errors import ConnectionLost
 from .events import Retrying, StepFinished, StepStarted
 from .failure import migration_failed
 from .plan import Step
-from .reconcile import CANCELLED, outcome_unknown
+from .reconcile import outcome_unknown
 from .retry import RETRY, TRANSACTION
 from .script import Mode
 from .segments import Prepared, prepare
@@ -175,7 +175,7 @@ class AsyncAtomic:
         sent = self._in_flight[0]
         if sent.part is _Part.OURS and error.sqlstate == run_record.LOST:
             return lease_lost()
-        if outcome_unknown(error.sqlstate, self._run.server) and error.sqlstate != CANCELLED:
+        if outcome_unknown(error.sqlstate):
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
         if sent.part is _Part.OURS:
             return error

@@ -18,7 +18,14 @@ from .async_recovery import async_await_session
 from .async_run import AsyncRun
 from .async_session import AsyncSession
 from .async_stepwise import AsyncStepwise
-from .errors import ConnectionFailed, ConnectionLost, DatabaseMissing, ManticoreError, PlanRefused
+from .errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DatabaseError,
+    DatabaseMissing,
+    ManticoreError,
+    PlanRefused,
+)
 from .events import (
     Connected,
     Event,
@@ -32,6 +39,7 @@ from .events import (
 from .ledger import Tables
 from .options import Options, new_owner
 from .plan import Step
+from .reconcile import outcome_unknown
 from .retry import RECONNECT
 from .run_record import Book, Lease
 from .segments import forced_atomic_problems, prepare
@@ -84,9 +92,8 @@ class AsyncEngine:
             while True:
                 try:
                     await self._once(goal, fake)
-                except (ConnectionLost, ConnectionFailed) as error:
-                    first = isinstance(error, ConnectionFailed) and not self._connections
-                    if first or isinstance(error, DatabaseMissing):
+                except (DatabaseError, ConnectionFailed) as error:
+                    if not self._worth_another_try(error):
                         raise
                     if len(self._done) > progress:
                         attempt, progress = 0, len(self._done)
@@ -106,6 +113,12 @@ class AsyncEngine:
             raise
         finally:
             await _seam.async_shield(self._leave)
+
+    def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
+        """Whether the answer was lost, not given: then what is true can be read again."""
+        if isinstance(error, DatabaseError):
+            return outcome_unknown(error.sqlstate)
+        return self._connections > 0 and not isinstance(error, DatabaseMissing)
 
     async def settle(self, change: Callable[[Book, Tables, Lease], list[Command]]) -> None:
         """Take the lease and write what a person says is true.

@@ -22,7 +22,8 @@ from .wire import Command, Result
 _LOOK_SECONDS = 2
 _BOUNDED = Command(f"SET statement_timeout = '{_LOOK_SECONDS}s'")
 _UNBOUNDED = Command("SET statement_timeout = 0")
-_TIMED_OUT = "57014"
+#: Timed out, or told to try again.
+_BUSY = RETRY | {"57014"}
 
 
 class AsyncJournal:
@@ -51,7 +52,7 @@ class AsyncJournal:
         if error is None:
             rows, missing = ledger_rows(self.tables, results[0])
             return Book(rows, run_record.run_record(results[1]), missing=missing)
-        if error.sqlstate == _TIMED_OUT:
+        if error.sqlstate in _BUSY:
             return None
         if error.sqlstate not in NO_TABLE:
             raise error
@@ -60,7 +61,7 @@ class AsyncJournal:
             rows, missing = ledger_rows(self.tables, results[0])
         else:
             results, error = await self._bounded(state)
-            if error is not None and error.sqlstate == _TIMED_OUT:
+            if error is not None and error.sqlstate in _BUSY:
                 return None
             if error is not None and error.sqlstate not in NO_TABLE:
                 raise error
@@ -85,7 +86,7 @@ class AsyncJournal:
             run_record.read_state(self.tables),
         )
         if error is not None:
-            if error.sqlstate == _TIMED_OUT or error.sqlstate in RETRY:
+            if error.sqlstate in _BUSY:
                 return None
             raise error
         if not results[0].rows:

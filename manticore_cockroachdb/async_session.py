@@ -60,6 +60,9 @@ async def async_connect(
         )
     except psycopg.Error as error:
         reason = settings.hide(" ".join(str(error).split()))
+        if settings.database and f'database "{settings.database}" does not exist' in reason:
+            # The one error here that libpq gives no code for and that people want to tell apart.
+            raise _missing(settings, settings.database) from error
         raise ConnectionFailed(
             f"Could not connect to {settings.place}: {reason}. Check that the server is up, and host, "
             "port, user, password and database."
@@ -123,11 +126,7 @@ class AsyncSession:
                 raise
             exists, database = False, settings.database or ""
         if not exists:
-            raise DatabaseMissing(
-                f"The server at {settings.place} has no database {database!r}. Create it first: "
-                f'CREATE DATABASE "{database}".',
-                database=database,
-            )
+            raise _missing(settings, database)
         if schema is None:
             raise SettingsError(
                 f"The session's search_path at {settings.place} names no schema that exists, so there "
@@ -252,3 +251,11 @@ class AsyncSession:
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         self.noticed_jobs.extend(noticed(diagnostic.message_primary or ""))
+
+
+def _missing(settings: ConnectionSettings, database: str) -> DatabaseMissing:
+    return DatabaseMissing(
+        f"The server at {settings.place} has no database {database!r}. Create it first: "
+        f'CREATE DATABASE "{database}".',
+        database=database,
+    )

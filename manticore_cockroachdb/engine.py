@@ -21,7 +21,14 @@ from .recovery import await_session
 from .run import Run
 from .session import Session
 from .stepwise import Stepwise
-from .errors import ConnectionFailed, ConnectionLost, DatabaseMissing, ManticoreError, PlanRefused
+from .errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DatabaseError,
+    DatabaseMissing,
+    ManticoreError,
+    PlanRefused,
+)
 from .events import (
     Connected,
     Event,
@@ -35,6 +42,7 @@ from .events import (
 from .ledger import Tables
 from .options import Options, new_owner
 from .plan import Step
+from .reconcile import outcome_unknown
 from .retry import RECONNECT
 from .run_record import Book, Lease
 from .segments import forced_atomic_problems, prepare
@@ -87,9 +95,8 @@ class Engine:
             while True:
                 try:
                     self._once(goal, fake)
-                except (ConnectionLost, ConnectionFailed) as error:
-                    first = isinstance(error, ConnectionFailed) and not self._connections
-                    if first or isinstance(error, DatabaseMissing):
+                except (DatabaseError, ConnectionFailed) as error:
+                    if not self._worth_another_try(error):
                         raise
                     if len(self._done) > progress:
                         attempt, progress = 0, len(self._done)
@@ -109,6 +116,12 @@ class Engine:
             raise
         finally:
             _seam.shield(self._leave)
+
+    def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
+        """Whether the answer was lost, not given: then what is true can be read again."""
+        if isinstance(error, DatabaseError):
+            return outcome_unknown(error.sqlstate)
+        return self._connections > 0 and not isinstance(error, DatabaseMissing)
 
     def settle(self, change: Callable[[Book, Tables, Lease], list[Command]]) -> None:
         """Take the lease and write what a person says is true.

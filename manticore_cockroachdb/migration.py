@@ -19,7 +19,7 @@ from .session import Session
 from .errors import LeaseTimeout
 from .events import Event
 from .ledger import DEFAULT_TABLE, Tables, highest
-from .options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
+from .options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
 from .placeholders import filled
 from .plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
 from .run_record import Book
@@ -75,7 +75,7 @@ class Migration:
             lock_timeout=lock_timeout,
             lease=lease,
             statement_timeout=statement_timeout,
-            mode=Mode(mode) if isinstance(mode, str) else mode,
+            mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
             placeholders=placeholders,
         )

@@ -18,6 +18,21 @@ DEFAULT_LEASE = 30.0
 DEFAULT_LOCK_TIMEOUT = 600.0
 
 
+def mode_named(mode: str | Mode | None) -> Mode | None:
+    """The mode of that name.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    try:
+        return Mode(mode) if isinstance(mode, str) else mode
+    except ValueError:
+        known = " or ".join(repr(each.value) for each in Mode)
+        raise SettingsError(
+            f"The mode {mode!r} is unknown; write {known}, or None for what is right for the server."
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How an engine runs.

@@ -21,7 +21,7 @@ JOBS_KEPT = 11 * 3600.0
 
 #: No answer, or one that leaves open whether the statement took effect.
 _UNKNOWN = frozenset({"40003", "57P01", "57P02", "57P03", "57P05"})
-CANCELLED = "57014"
+_CANCELLED = "57014"
 
 
 class Verdict(Enum):
@@ -50,14 +50,17 @@ class Finding:
     jobs: tuple[Job, ...] = ()
 
 
-def outcome_unknown(sqlstate: str | None, server: Server) -> bool:
-    """Whether an error leaves open what became of a statement that was sent by itself.
+def outcome_unknown(sqlstate: str | None) -> bool:
+    """Whether an error leaves open what became of what was sent: it is no answer."""
+    return sqlstate is None or sqlstate in _UNKNOWN or sqlstate.startswith("08")
+
+
+def alone_unknown(sqlstate: str | None, server: Server) -> bool:
+    """The same for a statement that was sent by itself.
 
     On CockroachDB a cancelled schema change may still go on as a job.
     """
-    if sqlstate is None or sqlstate in _UNKNOWN or sqlstate.startswith("08"):
-        return True
-    return sqlstate == CANCELLED and server.has_jobs
+    return outcome_unknown(sqlstate) or (sqlstate == _CANCELLED and server.has_jobs)
 
 
 def judge(

@@ -69,6 +69,12 @@ class ConnectionSettings:
                 f"The database URL's scheme is {shown!r}; write postgresql://, postgres:// or "
                 "cockroachdb:// in front of user:password@host:port/database."
             )
+        if "@" in rest.partition("/")[2].partition("?")[0]:
+            # libpq would read the password's head as a port, and the rest as the database's name.
+            raise SettingsError(
+                "The database URL cannot be read: an '@' stands behind its first '/'. Percent-encode "
+                "'/' in user name and password (%2F), and '@' in the database's name (%40)."
+            )
         try:
             parsed = conninfo_to_dict(f"postgresql://{rest}")
         except ProgrammingError as error:

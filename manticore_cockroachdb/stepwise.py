@@ -28,7 +28,7 @@ from .events import Reconciled, Retrying, StatementFinished, StatementStarted, W
 from .failure import migration_failed, torn
 from .ledger import LedgerRow
 from .plan import Direction, Step
-from .reconcile import CANCELLED, outcome_unknown, proves_done
+from .reconcile import alone_unknown, outcome_unknown, proves_done
 from .retry import RETRY, TRANSACTION
 from .run_record import Progress
 from .segments import Prepared, Segment, Sending, fingerprint, prepare, replay, segments
@@ -113,13 +113,19 @@ class Stepwise:
 
     def _session(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
-            try:
-                self._run.session.run(statement.text)
-            except ConnectionLost:
-                raise
-            except DatabaseError as error:
-                done = next(i for i, s in enumerate(self._statements) if s is statement)
-                raise self._failed(statement, error, done) from error
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    self._run.session.run(statement.text)
+                except DatabaseError as error:
+                    if self._tries_again(error, attempt, self._where(statement)):
+                        continue
+                    if outcome_unknown(error.sqlstate):
+                        raise
+                    done = next(i for i, s in enumerate(self._statements) if s is statement)
+                    raise self._failed(statement, error, done) from error
+                break
 
     def _transaction(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
         run = self._run
@@ -161,10 +167,7 @@ class Stepwise:
             except ConnectionLost:
                 raise
             except DatabaseError as error:
-                pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
-                if pause is not None:
-                    run.emit(Retrying(self._where(statement), error.sqlstate or "", attempt, pause))
-                    _seam.sleep(pause)
+                if self._tries_again(error, attempt, self._where(statement)):
                     continue
                 if not self._done_before(statement, error):
                     raise self._failed(statement, error, segment.start) from error
@@ -177,7 +180,7 @@ class Stepwise:
     def _done_before(self, statement: Statement, error: DatabaseError) -> bool:
         """Whether the error of a second sending tells that the first one took effect."""
         run = self._run
-        if outcome_unknown(error.sqlstate, run.server):
+        if alone_unknown(error.sqlstate, run.server):
             raise ConnectionLost(str(error), sqlstate=error.sqlstate) from error
         if self._sent_before is None or not proves_done(statement, error.sqlstate):
             return False
@@ -233,21 +236,26 @@ class Stepwise:
             if refusal is None:
                 return
             error = refusal.error
-            pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
-            if pause is not None:
-                what = f"{self._step.path.name}, a transaction"
-                run.emit(Retrying(what, error.sqlstate or "", attempt, pause))
-                _seam.sleep(pause)
+            if self._tries_again(error, attempt, f"{self._step.path.name}, a transaction"):
                 continue
             raise self._refused(segment, refusal, len(head), len(tail)) from error
 
+    def _tries_again(self, error: DatabaseError, attempt: int, what: str) -> bool:
+        """Pause, if the error says that nothing happened and trying again is the cure."""
+        pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+        if pause is None:
+            return False
+        self._run.emit(Retrying(what, error.sqlstate or "", attempt, pause))
+        _seam.sleep(pause)
+        return True
+
     def _refused(self, segment: Segment, refusal: Refusal, head: int, tail: int) -> Exception:
-        run, error = self._run, refusal.error
+        error = refusal.error
         place = refusal.index - head
         own = place < 0 or len(segment.statements) <= place < len(segment.statements) + tail - 1
         if own and error.sqlstate == run_record.LOST:
             return lease_lost()
-        if outcome_unknown(error.sqlstate, run.server) and error.sqlstate != CANCELLED:
+        if outcome_unknown(error.sqlstate):
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
         if error.sqlstate == TORN:
             return self._torn(segment, error)

@@ -263,7 +263,8 @@ def database_error(pgconn: PGconn, result: PGresult) -> DatabaseError:
 def _no_copy() -> DatabaseError:
     return DatabaseError(
         "COPY to or from the client cannot be run from a script; use INSERT, or COPY with a file "
-        "on the server"
+        "on the server",
+        sqlstate="0A000",
     )
 
 

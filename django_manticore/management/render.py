@@ -26,7 +26,7 @@ from manticore_cockroachdb.events import (
     StillRunning,
     Warned,
 )
-from manticore_cockroachdb.plan import Direction, Step
+from manticore_cockroachdb.plan import Step
 from manticore_cockroachdb.script import Mode
 from manticore_cockroachdb.statement import Statement
 
@@ -74,6 +74,7 @@ class Renderer:
         self._planned = False
         self._open: str | None = None
         self._spoke = time.monotonic()
+        self._waits_for: type[Event] | None = None
         self._bar: Bar | None = open_bar(stdout) if verbosity else None
 
     def __call__(self, event: Event) -> None:
@@ -88,6 +89,7 @@ class Renderer:
         if line is not None:
             self._wait(event, line)
             return
+        self._waits_for = None
         if self._bar is not None:
             self._bar.follow(event)
             if self._bar.hide() and self._open is not None:
@@ -156,7 +158,6 @@ class Renderer:
         resumed = f" (from statement {event.resumed_at + 1} on)" if event.resumed_at else ""
         label = f"  {words.doing(event.step)}{resumed}..."
         if self._verbosity >= 2:
-            label = f"  {words.doing(event.step)}{resumed}..."
             self._line(self._style.MIGRATE_LABEL(f"{label} {event.mode.value}"))
             if event.mode is Mode.ATOMIC:
                 for statement in event.step.statements():
@@ -181,12 +182,10 @@ class Renderer:
             self._bar.update(event, line)
             return
         now = time.monotonic()
-        at_once = not isinstance(event, StillRunning) and self._spoke_of is not type(event)
+        at_once = not isinstance(event, StillRunning) and self._waits_for is not type(event)
         if at_once or now - self._spoke >= SILENCE:
-            self._spoke_of = type(event)
+            self._waits_for = type(event)
             self._notice(line)
-
-    _spoke_of: type[Event] | None = None
 
     def _notice(self, text: str) -> None:
         self._close()
@@ -219,9 +218,3 @@ def operation(target: int | None, folders: str) -> tuple[str, str]:
     if target == 0:
         return ("Unapply all scripts", folders)
     return ("Target specific version", f"{target}, from {folders}")
-
-
-def directions(steps: tuple[Step, ...]) -> tuple[int, int]:
-    """How many of these steps go up, and how many down."""
-    up = sum(step.direction is Direction.UP for step in steps)
-    return up, len(steps) - up

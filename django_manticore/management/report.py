@@ -84,6 +84,25 @@ def findings(alias: str, statuses: Iterable[ScriptStatus], target: int | None) -
     )
 
 
+def in_words(found: Findings) -> list[str]:
+    """What `--check` found, for people; nothing where all is well."""
+    said = (
+        (found.pending, "pending: manticore_migrate applies them"),
+        (
+            found.drifted,
+            "changed after they were applied: restore the files, or accept the change with "
+            "manticore_resolve --accept-checksum",
+        ),
+        (found.half_done, "half done: run the command again that was stopped"),
+    )
+    return [
+        f"{found.alias}: {words.scripts(len(versions))} {remark} "
+        f"({', '.join(f'V{version}' for version in versions)})."
+        for versions, remark in said
+        if versions
+    ]
+
+
 def checked(found: Sequence[Findings]) -> dict[str, Any]:
     """The report of `--check`."""
     return {

@@ -93,11 +93,11 @@ def _jobs(jobs: Sequence[Job]) -> str:
     return "".join(f"; {described(job)}" for job in jobs)
 
 
-def stopped(event: Interrupted | None, by: str) -> str:
+def stopped(event: Interrupted | None) -> str:
     """What a run that was told to stop has done, what goes on without it, and what to do next."""
     if event is None:
-        return f"Stopped by {by}. Nothing was under way; running again goes on from here."
-    lines = [f"Stopped by {by} after {scripts(event.done)}. The lease was given back."]
+        return "Stopped. Nothing was under way; the same command can be run again at any time."
+    lines = [f"Stopped after {scripts(event.done)}. The lease was given back."]
     if event.step is not None:
         at = f", line {event.statement.line}" if event.statement else ""
         lines.append(f"Under way was {event.step.name}{at}; the ledger does not count it.")

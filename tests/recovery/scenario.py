@@ -101,19 +101,28 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     ),
 }
 
+
+def _there(name: str) -> str:
+    """Asked of the catalogs' rows: the server's caches may be behind the question's snapshot."""
+    return (
+        "EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "
+        f"WHERE s.nspname = 'public' AND c.relname = '{name}')"
+    )
+
+
 #: What is there once a version is in the ledger, as long as no later one takes it away again.
 _WITNESSES: dict[int, str] = {
-    1: "to_regclass('public.riders') IS NOT NULL",
-    3: "to_regclass('public.riders_email') IS NOT NULL",
-    4: "EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.riders') "
-    "AND attname = 'weight' AND attnotnull)",
-    5: "to_regtype('public.mood') IS NOT NULL",
-    7: "to_regclass('public.journal') IS NOT NULL",
+    1: _there("riders"),
+    3: _there("riders_email"),
+    4: "EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+    "WHERE c.relname = 'riders' AND a.attname = 'weight' AND a.attnotnull)",
+    5: "EXISTS (SELECT FROM pg_type WHERE typname = 'mood')",
+    7: _there("journal"),
     8: "EXISTS (SELECT FROM pg_proc WHERE proname = 'twice')",
-    9: "to_regclass('public.riders_rides_idx') IS NOT NULL AND EXISTS (SELECT FROM pg_constraint "
-       "WHERE conname = 'riders_rides_check')",
-    11: "to_regclass('public.tired') IS NOT NULL",
-    12: "to_regclass('public.gone') IS NULL",
+    9: _there("riders_rides_idx")
+    + " AND EXISTS (SELECT FROM pg_constraint WHERE conname = 'riders_rides_check')",
+    11: _there("tired"),
+    12: f"NOT {_there('gone')}",
 }
 
 #: One question, so one snapshot: the versions that the ledger claims although their work is not there.
@@ -145,7 +154,7 @@ def snapshot(url: str) -> dict[str, object]:
         "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
         "ORDER BY 1",
         "ledger": "SELECT version, description, checksum FROM public._migrations ORDER BY 1",
-        "half done": "SELECT owner, version, in_flight FROM public._migrations_state",
+        "half done": "SELECT version, in_flight FROM public._migrations_state",
     }
     with psycopg.connect(url, autocommit=True) as connection:
         found: dict[str, object] = {

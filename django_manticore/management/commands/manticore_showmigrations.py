@@ -1,0 +1,73 @@
+"""`manage.py manticore_showmigrations`: every version, and where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from django_manticore.engines import get_migration
+from django_manticore.management import report, words
+from django_manticore.management.base import ManticoreCommand
+from manticore_cockroachdb.plan import ScriptStatus, State
+
+
+class Command(ManticoreCommand):
+    """Lists, and changes nothing."""
+
+    help = (
+        "Lists every SQL script: [X] applied, [ ] pending, [!] changed after it was applied, "
+        "[?] applied but its file is missing, [~] half done."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The options; see `--help`."""
+        self.add_databases(parser)
+        parser.add_argument("--json", action="store_true", help="Print a JSON report.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """List, database by database."""
+        parts: list[dict[str, Any]] = []
+
+        def show(alias: str) -> None:
+            statuses = get_migration(alias).status()
+            if options["json"]:
+                parts.append(report.listed(alias, statuses))
+            else:
+                self._show(alias, statuses, options["verbosity"])
+
+        try:
+            self.each(self.databases(options), show)
+        finally:
+            if parts:
+                self.stdout.write(report.text(report.databases(parts)))
+
+    def _show(self, alias: str, statuses: list[ScriptStatus], verbosity: int) -> None:
+        self.stdout.write(self.style.MIGRATE_LABEL(alias))
+        if not statuses:
+            self.stdout.write(self.style.ERROR(" (no scripts)"))
+        for status in statuses:
+            mark, remark = words.MARKS[status.state]
+            line = f" {mark} {words.name_of(status)}"
+            if verbosity >= 2:
+                line += _history(status)
+            if remark:
+                line += f" ({remark})"
+            calm = status.state in (State.APPLIED, State.PENDING)
+            self.stdout.write(line if calm else self.style.WARNING(line))
+
+
+def _history(status: ScriptStatus) -> str:
+    """When it was applied, by whom, and how long it took, as far as that was recorded."""
+    if status.applied_at is None:
+        return ""
+    at = status.applied_at
+    if timezone.is_aware(at):
+        at = timezone.localtime(at)
+    said = f" (applied at {at:%Y-%m-%d %H:%M:%S})"
+    if status.applied_by:
+        said = f"{said[:-1]} by {status.applied_by})"
+    if status.execution_ms is not None:
+        said = f"{said[:-1]} in {words.duration(status.execution_ms / 1000)})"
+    return said

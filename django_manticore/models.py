@@ -1,0 +1,35 @@
+"""One model without a table: what the admin's page and its permission hang on.
+
+The ledger is read by the library, never through this model.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from django.db import models
+
+
+class MigrationRecord(models.Model):
+    """A row of the ledger, as far as Django's admin needs to know."""
+
+    version = models.BigIntegerField(primary_key=True)
+
+    class Meta:
+        """Not managed: Django makes, changes and empties no table for it."""
+
+        managed = False
+        default_permissions = ("view",)
+        verbose_name = "SQL migration"
+        verbose_name_plural = "SQL migrations"
+
+    def __str__(self) -> str:
+        return f"V{self.version}"
+
+    def save(self, *args: object, **kwargs: object) -> NoReturn:
+        """Refuse: the ledger is written by runs alone."""
+        raise TypeError("A MigrationRecord cannot be saved: the ledger is written by runs alone.")
+
+    def delete(self, *args: object, **kwargs: object) -> NoReturn:
+        """Refuse: see `save`."""
+        raise TypeError("A MigrationRecord cannot be deleted: use manticore_rollback.")

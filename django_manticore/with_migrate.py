@@ -1,0 +1,78 @@
+"""RUN_WITH_MIGRATE: Django's own `migrate` runs the scripts too, test databases included.
+
+Listens to Django's signals: `migrate --plan` and `--check` send none, so they run nothing. `flush`, which
+every `TransactionTestCase` ends with, sends `post_migrate` as well, but with no plan: that is how it is
+told apart. A `migrate` that unapplies something runs no scripts. Django sends its signals once per app;
+the first one counts, so that scripts are there before any app's own receivers look for their tables.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.apps import AppConfig, apps
+from django.core.management.base import CommandError, OutputWrapper
+from django.core.management.color import color_style, no_style
+from django.db import router
+
+from manticore_cockroachdb.errors import ManticoreError
+
+from . import conf
+from .conf import RunWithMigrate
+
+if TYPE_CHECKING:
+    from django.db.migrations import Migration
+
+
+def before_migrate(sender: AppConfig, **kwargs: Any) -> None:
+    """Run the scripts before Django's migrations, where the setting says so."""
+    _run(RunWithMigrate.BEFORE, sender, **kwargs)
+
+
+def after_migrate(sender: AppConfig, **kwargs: Any) -> None:
+    """Run the scripts after Django's migrations, where the setting says so."""
+    _run(RunWithMigrate.AFTER, sender, **kwargs)
+
+
+def _run(
+    moment: RunWithMigrate,
+    sender: AppConfig,
+    *,
+    using: str,
+    verbosity: int = 1,
+    interactive: bool = True,
+    plan: list[tuple[Migration, bool]] | None = None,
+    stdout: Any = None,
+    **kwargs: Any,
+) -> None:
+    if plan is None or sender is not _first() or any(backwards for _, backwards in plan):
+        return
+    if not wanted(using, moment) or not router.allow_migrate(using, "django_manticore"):
+        return
+    from .management.exits import exit_code
+    from .management.render import operation
+    from .management.running import Running, Screen, folders
+
+    out = stdout if isinstance(stdout, OutputWrapper) else OutputWrapper(stdout or sys.stdout)
+    screen = Screen(out, color_style() if out.isatty() else no_style(), verbosity, interactive)
+    try:
+        Running(
+            using,
+            screen,
+            operation=operation(None, folders(using)),
+            nothing="No migrations to apply.",
+        ).run(lambda migration: migration.migrate())
+    except ManticoreError as error:
+        raise CommandError(str(error), returncode=exit_code(error)) from error
+
+
+def wanted(alias: str, moment: RunWithMigrate) -> bool:
+    """Whether the setting asks for a run at this moment; a setting with problems is an error then."""
+    given = conf.aliases() if conf.is_given() else ()
+    return alias in given and conf.entry(alias).run_with_migrate is moment
+
+
+def _first() -> AppConfig | None:
+    """The first app that Django sends these signals for."""
+    return next((app for app in apps.get_app_configs() if app.models_module is not None), None)

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    initial = True
+    operations = [
+        migrations.CreateModel(
+            name="City",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.TextField()),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Scooter",
+            fields=[("code", models.TextField(primary_key=True, serialize=False))],
+            options={"managed": False, "db_table": "scooters"},
+        ),
+    ]

@@ -1,0 +1,4 @@
+CREATE TABLE scooters (code TEXT PRIMARY KEY);
+
+-- DOWN
+DROP TABLE scooters;

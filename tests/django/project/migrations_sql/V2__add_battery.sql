@@ -1,0 +1,4 @@
+ALTER TABLE scooters ADD COLUMN battery INT NOT NULL DEFAULT 100;
+
+-- DOWN
+ALTER TABLE scooters DROP COLUMN battery;

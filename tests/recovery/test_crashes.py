@@ -1,0 +1,170 @@
+"""The process is killed at statement boundaries and in between; the next run finishes the job."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from manticore_cockroachdb.testing import RunningServer
+from tests.recovery import scenario, victim
+from tests.recovery.victim import Order
+from tests.standin import V21_1, StandIn, hold, hold_answer
+
+#: Kills in each of the four ways to run (sync and async, both modes).
+MIGRATE_KILLS = 52
+ROLLBACK_KILLS = 26
+#: Runs beside each other: much of a run is waiting.
+AT_ONCE = 4
+#: More than a run of this set ever takes.
+PATIENCE = 60.0
+
+
+class Lies:
+    """A second connection that watches the ledger all the time a run goes on."""
+
+    def __init__(self, url: str) -> None:
+        self.found: list[int] = []
+        self.looks = 0
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Lies:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            while not self._stop.wait(0.002):
+                try:
+                    self.found += (row[0] for row in connection.execute(scenario.LIES))
+                except psycopg.errors.UndefinedTable:
+                    continue
+                self.looks += 1
+
+
+class Rounds:
+    """Rounds of kills on fresh databases until enough have died."""
+
+    def __init__(self, server: RunningServer, folder: Path, cockroach: str | None) -> None:
+        self.server = server
+        self.folder = folder
+        self.cockroach = cockroach
+        self.kills = 0
+        self.looks = 0
+
+    @contextmanager
+    def database(self) -> Iterator[StandIn]:
+        url = self.server.new_database()
+        with StandIn(url, self.cockroach) as standin:
+            standin.upstream = url  # type: ignore[attr-defined]
+            yield standin
+        self.server.drop_database(url)
+
+    def undisturbed(self, verb: str) -> dict[str, object]:
+        with self.database() as standin:
+            victim.run(Order(standin.url, self.folder, "sync", "migrate"))
+            if verb == "rollback":
+                victim.run(Order(standin.url, self.folder, "sync", "rollback"))
+            return scenario.snapshot(standin.upstream)  # type: ignore[attr-defined]
+
+    def round(self, flavour: str, verb: str, seed: int, wanted: dict[str, object]) -> None:
+        """Kill a run, and the next one, and so on; then let one finish and compare."""
+        chance = random.Random(seed)  # noqa: S311 - the same kills each time
+        with self.database() as standin:
+            url: str = standin.upstream  # type: ignore[attr-defined]
+            order = Order(standin.url, self.folder, flavour, verb)
+            if verb == "rollback":
+                victim.run(Order(standin.url, self.folder, "sync", "migrate"))
+            with Lies(url) as lies:
+                for number in range(chance.randint(1, 4)):
+                    self.kills += self._kill(standin, order, chance, seed + number)
+                    _let_the_lease_run_out(url)
+                process = victim.start(order)
+                process.join(PATIENCE)
+                assert process.exitcode == 0, f"seed {seed}: the last run did not finish"
+            self.looks += lies.looks
+            assert lies.found == [], f"seed {seed}: the ledger claimed what was not there"
+            assert scenario.snapshot(url) == wanted, f"seed {seed}"
+
+    def _kill(
+        self, standin: StandIn, order: Order, chance: random.Random, number: int
+    ) -> int:
+        standin.reset()
+        if number % 4 == 0:
+            process = victim.start(order)
+            process.join(chance.uniform(0.02, 0.4))
+        else:
+            # Frozen on its way to the server, or done there and its answer frozen on the way back.
+            release = threading.Event()
+            kth = chance.randint(3, 60)
+            seen = count(1)
+            freeze = hold(release) if number % 2 else hold_answer(release)
+            rule = standin.rule(lambda sql: next(seen) == kth, then=freeze)
+            process = victim.start(order)
+            _wait(lambda: rule.fired > 0 or not process.is_alive())
+            if process.is_alive():
+                victim.kill(process)
+                release.set()
+                return 1
+            release.set()
+        if not process.is_alive():
+            return 0
+        victim.kill(process)
+        return 1
+
+
+@pytest.mark.needs_postgresql
+@pytest.mark.parametrize("cockroach", [None, V21_1], ids=["atomic", "stepwise"])
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("verb", "kills"), [("migrate", MIGRATE_KILLS), ("rollback", ROLLBACK_KILLS)]
+)
+def test_killed_at_any_moment_the_next_run_ends_in_the_same_database(
+    server: RunningServer, tmp_path: Path, cockroach: str | None, flavour: str, verb: str, kills: int
+) -> None:
+    rounds = Rounds(server, scenario.write(tmp_path / "scripts"), cockroach)
+    wanted = rounds.undisturbed(verb)
+    seeds = count(1)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while rounds.kills < kills:
+            batch = [
+                pool.submit(rounds.round, flavour, verb, next(seeds) * 100, wanted)
+                for _ in range(AT_ONCE)
+            ]
+            for future in batch:
+                future.result()
+    assert rounds.looks > kills
+
+
+def _let_the_lease_run_out(url: str) -> None:
+    """What time would do; the tests need not wait for it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        try:
+            connection.execute("SET lock_timeout = '5s'")
+            connection.execute(
+                "UPDATE public._migrations_state SET expires_at = now() - INTERVAL '1 hour' "
+                "WHERE owner IS NOT NULL"
+            )
+        except (psycopg.errors.UndefinedTable, psycopg.errors.LockNotAvailable):
+            pass
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.002)
