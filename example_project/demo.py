@@ -51,7 +51,10 @@ def manage(*arguments: str, exits: int = 0) -> None:
     """Run one of manage.py's commands, shown as you would type it."""
     shown = " ".join(f'"{part}"' if " " in part else part for part in arguments)
     print(f"$ python manage.py {shown}", flush=True)
-    done = subprocess.run([sys.executable, "manage.py", *arguments], cwd=HERE, check=False)
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(command, cwd=HERE, stderr=subprocess.STDOUT, check=False)
+    if exits:
+        print(f"(exit code {done.returncode})", flush=True)
     if done.returncode != exits:
         raise UnexpectedExit(
             f"manage.py {shown} exited with {done.returncode}; {exits} was expected."
@@ -66,7 +69,7 @@ class Cells(HTMLParser):
         self.rows: list[list[str]] = []
         self._inside = False
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag == "tr":
             self.rows.append([])
         self._inside = tag in ("td", "th")
@@ -171,7 +174,7 @@ def main() -> int:
         scripts = Path(shutil.copytree(HERE / "migrations_sql", Path(folder) / "migrations_sql"))
         os.environ["SCRIPTS_DIR"] = str(scripts)
         with nullcontext() if "DATABASE_URL" in os.environ else started() as server:
-            where = server.description if server else "the server that DATABASE_URL names"
+            where = server.description if server else "the one that DATABASE_URL names"
             print(f"Server: {where}", flush=True)
             try:
                 tour(scripts, serve=serve)
@@ -180,7 +183,8 @@ def main() -> int:
                 return 1
             except KeyboardInterrupt:
                 return 0 if serve else 130
-    say(f"Done in {time.monotonic() - began:.0f} s; nothing is left behind")
+    kept = " but two empty tables in your database" if "DATABASE_URL" in os.environ else ""
+    say(f"Done in {time.monotonic() - began:.0f} s; nothing is left behind{kept}")
     return 0
 
 

@@ -22,6 +22,7 @@ from .run import Run
 from .errors import ConnectionLost
 from .events import Retrying, StepFinished, StepStarted
 from .failure import migration_failed
+from .pace import MOST_BYTES, Pace
 from .plan import Step
 from .reconcile import outcome_unknown
 from .retry import RETRY, TRANSACTION
@@ -48,7 +49,7 @@ class _Sent:
 
 
 _BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-_COMMIT = Command("COMMIT", flush=True)
+_COMMIT = Command("COMMIT")
 
 
 class Atomic:
@@ -66,6 +67,8 @@ class Atomic:
         self._prepared: dict[int, Prepared] = {}
         self._finished = 0
         self._told = 0
+        self._dirty = False
+        self._pace = Pace()
         self._moment = time.monotonic()
 
     def go(self, start: int, count: Callable[[Step], None]) -> int:
@@ -79,31 +82,46 @@ class Atomic:
             The number of the first step that was not run.
         """
         self._finished = start
+        self._dirty = False
+        self._pace = Pace()
         attempt, failed_at = 0, start
-        while True:
-            before = self._finished
-            self._moment = time.monotonic()
+
+        def done(place: int) -> None:
+            self._done(place, count)
+
+        while self._goes_on(self._finished):
+            before, began = self._finished, time.monotonic()
+            self._moment = began
             self._tell_start()
             refusal = self._run.oversee(
-                self._work,
+                self._send,
                 step=self._step_under_way,
                 statement=None,
-                on_item=lambda place: self._done(place, count),
+                on_item=done,
                 renew=False,
             )
             if refusal is None:
-                return self._finished
-            if self._finished > before or failed_at != self._finished:
+                self._pace.took(self._finished - before, time.monotonic() - began)
+                continue
+            if failed_at != self._finished:
                 attempt, failed_at = 0, self._finished
             attempt += 1
             pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
             if pause is None:
                 raise self._error(refusal) from refusal.error
-            what = self._step_under_way().script.path.name
+            self._pace = Pace()
+            what = self._step_under_way().path.name
             self._run.emit(Retrying(what, refusal.error.sqlstate or "", attempt, pause))
             _seam.sleep(pause)
+        return self._finished
 
-    def _work(self, report: Callable[[int], None]) -> Refusal | None:
+    def _goes_on(self, place: int) -> bool:
+        """Whether a step can be part of this stream: a transaction, on a session fit for it."""
+        if place >= len(self._steps) or not self._prepare(place).one_transaction:
+            return False
+        return not self._dirty or self._run.server.reset_statements is not None
+
+    def _send(self, report: Callable[[int], None]) -> Refusal | None:
         self._in_flight.clear()
 
         def answered(_number: int, _result: Result) -> None:
@@ -111,33 +129,38 @@ class Atomic:
             if sent.part is _Part.COMMIT:
                 report(sent.place)
 
-        return self._run.session.stream(self._commands(self._finished), answered)
+        return self._run.session.stream(self._commands(self._pace.scripts), answered)
 
-    def _commands(self, start: int) -> Iterator[Command]:
-        """Every command of the stream, made as it is sent: texts are not kept."""
+    def _commands(self, scripts: int) -> Iterator[Command]:
+        """The next scripts' commands, made as they are sent: texts are not kept."""
         run = self._run
         tables, lease = run.journal.tables, run.lease
-        resets = run.server.reset_statements
-        dirty = False
-        for place in range(start, len(self._steps)):
-            prepared = self._prepare(place)
-            if not prepared.one_transaction or (resets is None and dirty):
+        start, size = self._finished, 0
+        for place in range(start, start + scripts):
+            if not self._goes_on(place) or size > MOST_BYTES:
                 return
-            for text in resets or () if dirty else (resets or ())[-1:]:
+            prepared = self._prepare(place)
+            for text in self._resets():
                 yield self._ours(place, Command(text))
             yield self._ours(place, _BEGIN)
             yield self._ours(place, run_record.prove(tables, lease))
             for number, statement in enumerate(prepared.statements, 1):
                 self._in_flight.append(_Sent(place, _Part.SCRIPT, statement, number))
+                size += len(statement.text)
                 yield Command(statement.text)
-            dirty = prepared.dirties
             step = prepared.step
-            finish = run_record.finish(
-                tables, lease, step.script, step.direction, in_transaction=True
+            self._dirty = prepared.dirties
+            yield self._ours(
+                place,
+                run_record.finish(tables, lease, step.script, step.direction, in_transaction=True),
             )
-            yield self._ours(place, finish)
             self._in_flight.append(_Sent(place, _Part.COMMIT))
             yield _COMMIT
+
+    def _resets(self) -> tuple[str, ...]:
+        """Every script starts from a clean session; who it runs as is reset only if that may be needed."""
+        resets = self._run.server.reset_statements or ()
+        return resets if self._dirty else resets[-1:]
 
     def _ours(self, place: int, command: Command) -> Command:
         self._in_flight.append(_Sent(place, _Part.OURS))

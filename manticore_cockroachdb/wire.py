@@ -39,12 +39,10 @@ class Command:
     Attributes:
         sql: The statement.
         params: Its parameters; the statement casts them to their types.
-        flush: Ask the server to send its answers up to here without waiting for the Sync.
     """
 
     sql: str
     params: tuple[str | None, ...] = ()
-    flush: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +198,6 @@ def _send(pgconn: PGconn, command: Command) -> int:
     text = command.sql.encode()
     params = [None if value is None else value.encode() for value in command.params]
     pgconn.send_query_params(text, params)
-    if command.flush:
-        pgconn.send_flush_request()
     return len(text) + sum(len(value) for value in params if value is not None)
 
 

@@ -95,4 +95,5 @@ def _in_thread(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _faced(result: Any) -> Any:
     """A context manager gets an async face as well; any other result is itself."""
-    return Threaded(result) if hasattr(type(result), "__enter__") else result
+    is_plain = isinstance(result, Path) or not hasattr(type(result), "__enter__")
+    return result if is_plain else Threaded(result)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +100,23 @@ class Bench:
             "('pg_catalog', 'information_schema', 'crdb_internal', 'pg_extension') ORDER BY 1"
         )
         return [name for (name,) in found]
+
+    @asynccontextmanager
+    async def shut_gate(self) -> AsyncIterator[None]:
+        """While this is open, whoever reads the table `gate` waits (PostgreSQL only)."""
+        async with await psycopg.AsyncConnection.connect(
+            self.direct, application_name="gate"
+        ) as connection:
+            await connection.execute("LOCK TABLE gate IN ACCESS EXCLUSIVE MODE")
+            yield
+            await connection.rollback()
+
+    def waits_at_gate(self) -> int:
+        """How many wait there."""
+        found: int = self.one(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'gate'::regclass"
+        )
+        return found
 
     def told(self, kind: type[E]) -> list[E]:
         """The events of one kind."""

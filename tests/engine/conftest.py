@@ -36,7 +36,7 @@ def cockroach(
 
 
 @pytest.fixture(params=["bench", "stepwise", "cockroach"])
-def anywhere(request: pytest.FixtureRequest) -> Bench:
+def anywhere(request: pytest.FixtureRequest, flavour: Flavour) -> Bench:
     """All three, one after the other."""
     found: Bench = request.getfixturevalue(request.param)
     return found

@@ -1,0 +1,47 @@
+"""`manage.py manticore_sqlmigrate V`: the statements of one script, as they are sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from django_manticore.engines import get_migration
+from django_manticore.management import exits
+from django_manticore.management.base import ManticoreCommand, version
+from manticore_cockroachdb.plan import Direction, Step
+
+
+class Command(ManticoreCommand):
+    """Prints, and asks no server."""
+
+    help = "Prints the SQL statements of a script, with placeholders filled in."
+    output_transaction = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The options; see `--help`."""
+        parser.add_argument("version", type=version, help="Which script: 7 or V7.")
+        self.add_database(parser)
+        parser.add_argument(
+            "--backwards", action="store_true", help="Print the down part instead."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print them."""
+        alias = self.known_database(options["database"])
+        wanted: int = options["version"]
+        scripts = {script.version: script for script in get_migration(alias).load_migrations()}
+        script = scripts.get(wanted)
+        if script is None:
+            raise CommandError(
+                f"There is no version {wanted} in the migrations folder; see manticore_showmigrations.",
+                returncode=exits.USAGE,
+            )
+        if options["backwards"] and script.down_sql is None:
+            raise CommandError(
+                f"{script.path.name} has no down part, so it cannot be rolled back.",
+                returncode=exits.ERROR,
+            )
+        step = Step(script, Direction.DOWN if options["backwards"] else Direction.UP)
+        for statement in step.statements():
+            self.stdout.write(f"{statement.text};")

@@ -1,0 +1,37 @@
+"""How many scripts are sent without waiting for answers. Decides; sends nothing.
+
+Many at once make round trips vanish; few at once let a person see script by script how slow ones get on,
+and let a failure be known early. So it begins with one, doubles while answers come quickly, and falls back
+when they do not.
+"""
+
+from __future__ import annotations
+
+#: Seconds of work that may go by between two signs of progress.
+QUICK = 0.5
+#: Scripts, and bytes of SQL, in flight at most.
+MOST_SCRIPTS = 128
+MOST_BYTES = 4 * 1024 * 1024
+
+
+class Pace:
+    """The number of scripts to send together next.
+
+    Attributes:
+        scripts: How many; always at least one.
+    """
+
+    def __init__(self) -> None:
+        self.scripts = 1
+
+    def took(self, scripts: int, seconds: float) -> None:
+        """Learn from the last batch.
+
+        Args:
+            scripts: How many scripts it had.
+            seconds: How long it took, round trip included.
+        """
+        if seconds <= QUICK:
+            self.scripts = min(MOST_SCRIPTS, self.scripts * 2)
+        else:
+            self.scripts = max(1, int(scripts * QUICK / seconds))

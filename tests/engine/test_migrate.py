@@ -1,0 +1,497 @@
+"""Applying, listing and reverting, with scripts of every shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+
+from manticore_cockroachdb import Mode, State
+from manticore_cockroachdb.events import (
+    LeaseTaken,
+    Planned,
+    StatementFinished,
+    StatementStarted,
+    StepFinished,
+    StepStarted,
+)
+from tests.engine.bench import Bench, Cockroach
+from tests.flavours import Flavour
+
+
+def three(bench: Bench) -> None:
+    """Versions 1 to 3: a table, rows, a column; each with its down part."""
+    bench.write(
+        "V1__riders", "CREATE TABLE riders (id INT8 PRIMARY KEY, n INT8);\n-- DOWN\nDROP TABLE riders;"
+    )
+    bench.write("V2__rows", "INSERT INTO riders VALUES (1, 0), (2, 0)\n-- DOWN\nDELETE FROM riders")
+    bench.write(
+        "V3__name",
+        "ALTER TABLE riders ADD COLUMN name TEXT;\nUPDATE riders SET name = 'x', n = n + 1;\n"
+        "-- DOWN\nALTER TABLE riders DROP COLUMN name;\nUPDATE riders SET n = n - 1;",
+    )
+
+
+async def test_scripts_are_applied_reverted_and_applied_again(anywhere: Bench) -> None:
+    three(anywhere)
+    engine = anywhere.engine()
+    assert await engine.migrate() == 3
+    assert anywhere.ledger() == [1, 2, 3]
+    assert anywhere.ask("SELECT id, n, name FROM riders ORDER BY id") == [(1, 1, "x"), (2, 1, "x")]
+    assert await engine.rollback() == 1
+    assert anywhere.ask("SELECT * FROM riders ORDER BY id") == [(1, 0), (2, 0)]
+    assert await engine.rollback(5) == 2
+    assert anywhere.tables() == ["_migrations", "_migrations_state"]
+    assert await engine.migrate() == 3
+    assert await engine.migrate(0) == 3
+    assert anywhere.ledger() == []
+    assert anywhere.free()
+
+
+async def test_a_target_is_reached_from_below_and_from_above(anywhere: Bench) -> None:
+    three(anywhere)
+    engine = anywhere.engine()
+    assert await engine.migrate(2) == 2
+    assert anywhere.ledger() == [1, 2]
+    assert await engine.migrate(target_version=3) == 1
+    assert await engine.migrate(1) == 2
+    assert anywhere.ledger() == [1]
+    assert await engine.rollback(to_version=1) == 0
+    assert await engine.rollback(to_version=0) == 1
+    assert anywhere.free()
+
+
+async def test_a_run_with_nothing_to_do_takes_no_lease_and_makes_no_tables(bench: Bench) -> None:
+    engine = bench.engine()
+    assert await engine.migrate() == 0
+    assert await engine.rollback() == 0
+    assert await engine.migrate(0) == 0
+    assert await engine.status() == []
+    assert bench.tables() == []
+    bench.write("V1__one", "SELECT 1")
+    assert await engine.migrate() == 1
+    assert await engine.migrate() == 0
+    assert len(bench.told(LeaseTaken)) == 1
+    assert bench.record()["epoch"] == 1
+
+
+async def test_looking_changes_nothing(bench: Bench) -> None:
+    three(bench)
+    engine = bench.engine()
+    assert [step.version for step in await engine.plan()] == [1, 2, 3]
+    assert [step.version for step in await engine.plan(2)] == [1, 2]
+    assert await engine.plan_rollback() == ()
+    assert [each.state for each in await engine.status()] == [State.PENDING] * 3
+    assert bench.tables() == []
+    await engine.migrate()
+    assert await engine.plan() == ()
+    assert [s.name for s in await engine.plan_rollback(2)] == ["V3__name", "V2__rows"]
+    assert [s.name for s in await engine.plan(1)] == ["V3__name", "V2__rows"]
+    assert [s.name for s in await engine.plan_rollback(to_version=2)] == ["V3__name"]
+    assert bench.ledger() == [1, 2, 3]
+
+
+async def test_tables_can_be_made_beforehand(bench: Bench) -> None:
+    engine = bench.engine()
+    await engine.initialize()
+    await engine.initialize()
+    assert bench.tables() == ["_migrations", "_migrations_state"]
+    assert bench.ledger() == []
+
+
+async def test_events_tell_the_run_in_order(anywhere: Bench) -> None:
+    three(anywhere)
+    await anywhere.engine().migrate()
+    told = [type(event).__name__ for event in anywhere.events]
+    assert told[:3] == ["Connected", "Planned", "LeaseTaken"]
+    steps = [event for event in anywhere.events if isinstance(event, StepStarted | StepFinished)]
+    assert [(type(e).__name__, e.step.version, e.number, e.total) for e in steps] == [
+        (kind, version, version, 3)
+        for version in (1, 2, 3)
+        for kind in ("StepStarted", "StepFinished")
+    ]
+    assert [len(event.steps) for event in anywhere.told(Planned)] == [3]
+    cockroach = isinstance(anywhere, Cockroach)
+    stepwise = cockroach or anywhere.defaults.get("mode") == "stepwise"
+    modes = {e.step.version: e.mode for e in anywhere.told(StepStarted)}
+    assert modes[1] is (Mode.STEPWISE if stepwise else Mode.ATOMIC)
+    assert modes[2] is (Mode.ATOMIC if not stepwise or cockroach else Mode.STEPWISE)
+    # Only a schema change on a server whose schema changes are jobs is sent by itself.
+    alone = [(e.step.version, e.number, e.total) for e in anywhere.told(StatementStarted)]
+    assert alone == ([(1, 1, 1), (3, 1, 2)] if cockroach else [])
+    assert len(anywhere.told(StatementFinished)) == len(alone)
+
+
+async def test_what_the_ledger_says(anywhere: Bench) -> None:
+    three(anywhere)
+    engine = anywhere.engine()
+    await engine.migrate(2)
+    scripts = await engine.load_migrations()
+    rows = anywhere.ask(
+        "SELECT version, description, checksum, execution_ms >= 0, applied_by IS NOT NULL, "
+        "applied_at > now() - INTERVAL '1 minute' FROM _migrations ORDER BY version"
+    )
+    assert rows == [(s.version, s.description, s.checksum, True, True, True) for s in scripts[:2]]
+    (taken,) = anywhere.told(LeaseTaken)
+    one, two, three_ = await engine.status()
+    assert (one.state, one.applied_by, one.description) == (State.APPLIED, taken.owner, "riders")
+    assert one.applied_at is not None
+    assert two.execution_ms is not None
+    assert (three_.state, three_.applied_at, three_.script) == (State.PENDING, None, scripts[2])
+
+
+async def test_the_states_of_a_version(bench: Bench) -> None:
+    three(bench)
+    engine = bench.engine()
+    await engine.migrate(2)
+    bench.write("V1__riders", "CREATE TABLE other (i INT8)\n-- DOWN\n")
+    (bench.folder / "V2__rows.sql").unlink()
+    assert [(s.version, s.description, s.state) for s in await engine.status()] == [
+        (1, "riders", State.DRIFTED),
+        (2, "rows", State.MISSING),
+        (3, "name", State.PENDING),
+    ]
+
+
+async def test_a_down_part_may_be_changed_after_applying(bench: Bench) -> None:
+    three(bench)
+    engine = bench.engine()
+    await engine.migrate()
+    path = bench.folder / "V3__name.sql"
+    path.write_text(path.read_text().replace("n = n - 1", "n = 77"))
+    assert await engine.rollback() == 1
+    assert bench.one("SELECT min(n) FROM riders") == 77
+
+
+async def test_fake_moves_the_ledger_only(anywhere: Bench) -> None:
+    three(anywhere)
+    engine = anywhere.engine()
+    assert await engine.migrate(fake=True) == 3
+    assert [event.faked for event in anywhere.told(StepFinished)] == [True] * 3
+    assert anywhere.tables() == ["_migrations", "_migrations_state"]
+    assert anywhere.ledger() == [1, 2, 3]
+    assert await engine.rollback(2, fake=True) == 2
+    assert anywhere.ledger() == [1]
+    assert await engine.migrate(0, fake=True) == 1
+    assert await engine.migrate() == 3
+
+
+async def test_a_row_deleted_by_hand_makes_its_version_pending(anywhere: Bench) -> None:
+    three(anywhere)
+    engine = anywhere.engine()
+    await engine.migrate()
+    anywhere.ask("ALTER TABLE riders DROP COLUMN name")
+    anywhere.ask("DELETE FROM _migrations WHERE version = 3")
+    assert [s.state for s in await engine.status()][2] is State.PENDING
+    assert await engine.migrate() == 1
+    assert anywhere.ledger() == [1, 2, 3]
+
+
+async def test_out_of_order_scripts_are_applied_where_that_is_allowed(anywhere: Bench) -> None:
+    three(anywhere)
+    hidden = (anywhere.folder / "V2__rows.sql").rename(anywhere.folder.parent / "V2__rows.sql")
+    engine = anywhere.engine(allow_out_of_order=True)
+    assert await engine.migrate() == 2
+    hidden.rename(anywhere.folder / "V2__rows.sql")
+    assert await engine.migrate() == 1
+    assert anywhere.ledger() == [1, 3, 2]
+    assert await engine.rollback() == 1
+    assert anywhere.ledger() == [1, 2]
+
+
+# -- scripts of every shape -----------------------------------------------------------------------
+
+SHAPES: dict[str, str | bytes] = {
+    "nothing": "",
+    "blanks": " \n\t\n",
+    "a comment": "-- nothing to do",
+    "comments": "/* a /* nested */ one; */ -- and; more\n;;;\n;",
+    "no semicolon": "INSERT INTO t VALUES ('no semicolon')",
+    "rows that nobody reads": "SELECT * FROM generate_series(1, 3000); SHOW search_path; VALUES (1)",
+    "percent signs": "INSERT INTO t SELECT '100%s %% %(x)s' WHERE 'a%b' LIKE 'a%'",
+    "dollars": "INSERT INTO t VALUES ('$1'), ($x$ $1; ${no} $$ $x$), ('${HOME}')",
+    "a BOM": b"\xef\xbb\xbfINSERT INTO t VALUES ('bom')",
+    "CRLF": b"INSERT INTO t\r\nVALUES ('a\r\nb');\r\n-- a comment\r\nINSERT INTO t VALUES ('c');\r\n",
+    "other letters": "INSERT INTO t VALUES ('Grüße, 世界 🚲')",
+    "semicolons in quotes": "INSERT INTO t VALUES ('a;b'), (E'it\\'s;'), ('it''s;')",
+    "a quoted name": 'CREATE TABLE "odd; ""name" (i INT8); DROP TABLE "odd; ""name"',
+    "a CTE that writes": "WITH x AS (INSERT INTO t VALUES ('cte') RETURNING a) SELECT * FROM x",
+}
+
+
+@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
+async def test_a_script_of_this_shape_runs_both_ways(anywhere: Bench, text: str | bytes) -> None:
+    anywhere.write("V1__t", "CREATE TABLE t (a TEXT)")
+    body = text if isinstance(text, bytes) else text.encode()
+    anywhere.write("V2__shape", body + b"\n-- DOWN\n" + body.removeprefix(b"\xef\xbb\xbf"))
+    engine = anywhere.engine()
+    assert await engine.migrate() == 2
+    once = anywhere.ask("SELECT a, 1 FROM t ORDER BY a")
+    assert await engine.rollback() == 1
+    assert anywhere.ask("SELECT a, count(*) / 2 FROM t GROUP BY a ORDER BY a") == once
+    assert anywhere.ledger() == [1]
+
+
+async def test_texts_reach_the_server_as_they_are(bench: Bench) -> None:
+    bench.write("V1__t", "CREATE TABLE t (a TEXT)")
+    for version, name in enumerate(("percent signs", "dollars", "other letters"), 2):
+        text = SHAPES[name]
+        assert isinstance(text, str)
+        bench.write(f"V{version}__x", text)
+    await bench.engine().migrate()
+    assert [a for (a,) in bench.ask("SELECT a FROM t")] == [
+        "100%s %% %(x)s",
+        "$1",
+        " $1; ${no} $$ ",
+        "${HOME}",
+        "Grüße, 世界 🚲",
+    ]
+
+
+async def test_a_script_without_down_part_is_not_one_with_an_empty_one(bench: Bench) -> None:
+    bench.write("V1__one", "CREATE TABLE one (i INT8)\n-- DOWN\n")
+    engine = bench.engine()
+    await engine.migrate()
+    assert await engine.rollback() == 1
+    assert bench.tables() == ["_migrations", "_migrations_state", "one"]
+
+
+async def test_a_down_part_may_be_a_file_of_its_own(anywhere: Bench) -> None:
+    anywhere.write("V1__one", "CREATE TABLE one (i INT8)")
+    anywhere.write("U1__one", "DROP TABLE one")
+    engine = anywhere.engine()
+    assert await engine.migrate() == 1
+    assert await engine.rollback() == 1
+    assert "one" not in anywhere.tables()
+
+
+async def test_a_huge_script_runs(anywhere: Bench) -> None:
+    row = "('" + "x" * 190 + "%s;$1')"
+    insert = "INSERT INTO t VALUES " + ", ".join([row] * 50)
+    anywhere.write("V1__t", "CREATE TABLE t (a TEXT)")
+    anywhere.write("V2__rows", ";\n".join([insert] * 520))
+    single = "INSERT INTO t VALUES " + ", ".join([row] * 2600)
+    anywhere.write("V3__one_statement", single)
+    assert sum(path.stat().st_size for path in anywhere.folder.iterdir()) > 5_000_000
+    assert await anywhere.engine().migrate() == 3
+    assert anywhere.one("SELECT count(*) FROM t") == 520 * 50 + 2600
+
+
+async def test_many_scripts_are_planned_and_run_to_a_target(bench: Bench) -> None:
+    for version in range(1, 10_001):
+        (bench.folder / f"V{version:05}__s.sql").write_text("-- DOWN\n")
+    engine = bench.engine()
+    assert [step.version for step in await engine.plan()] == list(range(1, 10_001))
+    assert await engine.migrate(fake=True, target_version=300) == 300
+    assert await engine.migrate(900) == 600
+    assert len(await engine.plan()) == 9100
+    assert len(await engine.status()) == 10_000
+    assert [step.version for step in await engine.plan_rollback(3)] == [900, 899, 898]
+
+
+async def test_folders_may_be_several(flavour: Flavour, database_url: str, tmp_path: Path) -> None:
+    bench = Bench(flavour, database_url, database_url, tmp_path / "one")
+    other = tmp_path / "two"
+    other.mkdir()
+    bench.write("V1__one", "CREATE TABLE one (i INT8)")
+    (other / "V2__two.sql").write_text("CREATE TABLE two (i INT8)")
+    bench.write("V3__three", "INSERT INTO two SELECT i FROM one")
+    database = bench.database()
+    engine = flavour.migration(database, [bench.folder, str(other)])  # type: ignore[arg-type]
+    assert await engine.migrate() == 3
+    path = await engine.create_migration("four", "SELECT 4")
+    assert path == bench.folder / "V4__four.sql"
+
+
+async def test_a_new_script_is_numbered_after_files_and_ledger(bench: Bench) -> None:
+    engine = bench.engine()
+    path = await engine.create_migration(
+        "create users table", "CREATE TABLE users (i INT8)", "DROP TABLE users"
+    )
+    assert path == bench.folder / "V1__create_users_table.sql"
+    assert path.read_text() == "CREATE TABLE users (i INT8)\n\n-- DOWN\nDROP TABLE users\n"
+    await engine.migrate()
+    bench.ask("UPDATE _migrations SET version = 41")
+    assert (await engine.create_migration("next", "SELECT 1")).name == "V42__next.sql"
+    stamped = await engine.create_migration("later", "SELECT 1", timestamp=True)
+    assert stamped.name.startswith("V20")
+
+
+async def test_placeholders_are_filled_where_values_are_given(bench: Bench) -> None:
+    bench.write("V1__one", "CREATE TABLE one AS SELECT '${region}' AS region\n-- DOWN\nDROP TABLE one")
+    assert await bench.engine(placeholders={"region": "eu"}).migrate() == 1
+    assert bench.one("SELECT region FROM one") == "eu"
+    other = bench.engine(placeholders={"region": "us"})
+    assert [s.state for s in await other.status()] == [State.APPLIED]
+    assert await other.rollback() == 1
+
+
+# -- modes ----------------------------------------------------------------------------------------
+
+
+async def test_the_header_decides_the_mode(bench: Bench) -> None:
+    bench.write("V1__a", "-- manticore: mode=stepwise\nCREATE TABLE a (i INT8);")
+    bench.write("V2__b", "-- manticore: mode=atomic\nCREATE TABLE b (i INT8);")
+    for options in ({}, {"mode": "atomic"}, {"mode": Mode.STEPWISE}):
+        assert await bench.engine(**options).migrate() == 2
+        modes = [event.mode for event in bench.told(StepStarted)]
+        assert modes == [Mode.STEPWISE, Mode.ATOMIC]
+        bench.events.clear()
+        bench.ask("DROP TABLE a, b, _migrations")
+
+
+@pytest.mark.needs_postgresql
+async def test_statements_that_refuse_a_transaction_run_by_themselves(bench: Bench) -> None:
+    bench.write("V1__t", "CREATE TABLE t (i INT8); INSERT INTO t VALUES (1)")
+    bench.write(
+        "V2__index",
+        "CREATE INDEX CONCURRENTLY t_i ON t (i);\nINSERT INTO t VALUES (2);\nVACUUM t;\n-- DOWN\n"
+        "DROP INDEX CONCURRENTLY t_i",
+    )
+    engine = bench.engine()
+    assert await engine.migrate() == 2
+    assert [event.mode for event in bench.told(StepStarted)] == [Mode.ATOMIC, Mode.STEPWISE]
+    assert [event.number for event in bench.told(StatementStarted)] == [1, 3]
+    assert bench.one("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_i'::regclass") is True
+    assert await engine.rollback() == 1
+
+
+# -- sessions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs_postgresql
+async def test_settings_of_one_script_do_not_reach_the_next(anywhere: Bench) -> None:
+    anywhere.ask("CREATE SCHEMA ops")
+    anywhere.write(
+        "V1__settings",
+        "SET search_path = ops; SET statement_timeout = '9s'; SET DateStyle = 'German'; "
+        "SET client_min_messages = error; CREATE TABLE inside (i INT8)",
+    )
+    anywhere.write(
+        "V2__seen",
+        "CREATE TABLE seen AS SELECT current_setting('search_path') AS p, "
+        "current_setting('statement_timeout') AS t, current_setting('DateStyle') AS d",
+    )
+    anywhere.write("V3__again", "SET search_path = ops; SELECT 1")
+    anywhere.write("V4__rows", "INSERT INTO seen SELECT current_setting('search_path'), '', ''")
+    assert await anywhere.engine().migrate() == 4
+    assert anywhere.ask("SELECT table_schema FROM information_schema.tables WHERE table_name = 'inside'") == [
+        ("ops",)
+    ]
+    assert anywhere.ask("SELECT * FROM public.seen") == [
+        ('"$user", public', "0", "ISO, MDY"),
+        ('"$user", public', "", ""),
+    ]
+    assert anywhere.free()
+
+
+@pytest.mark.needs_postgresql
+async def test_a_dump_that_empties_the_search_path_is_applied(anywhere: Bench) -> None:
+    anywhere.write(
+        "V1__dump",
+        """
+        SET statement_timeout = 0;
+        SET client_encoding = 'UTF8';
+        SET standard_conforming_strings = on;
+        SELECT pg_catalog.set_config('search_path', '', false);
+        SET check_function_bodies = false;
+        CREATE TABLE public.dumped (i bigint NOT NULL);
+        CREATE FUNCTION public.f() RETURNS bigint LANGUAGE sql AS 'SELECT i FROM public.dumped;';
+        INSERT INTO public.dumped VALUES (1);
+        ALTER TABLE ONLY public.dumped ADD CONSTRAINT dumped_pkey PRIMARY KEY (i);
+        -- DOWN
+        SELECT pg_catalog.set_config('search_path', '', false);
+        DROP FUNCTION public.f();
+        DROP TABLE public.dumped;
+        """,
+    )
+    anywhere.write("V2__next", "INSERT INTO dumped VALUES (2);\n-- DOWN\nDELETE FROM dumped WHERE i = 2")
+    engine = anywhere.engine()
+    assert await engine.migrate() == 2
+    assert anywhere.ask("SELECT i FROM dumped ORDER BY i") == [(1,), (2,)]
+    assert await engine.rollback(2) == 2
+    assert anywhere.ledger() == []
+
+
+@pytest.mark.needs_postgresql
+@pytest.mark.parametrize("kind", ["bench", "stepwise"])
+async def test_another_role_set_by_a_script_ends_with_it(
+    request: pytest.FixtureRequest, flavour: Flavour, kind: str
+) -> None:
+    bench: Bench = request.getfixturevalue(kind)
+    role = "builder_" + bench.one("SELECT current_database()")[-12:]
+    bench.ask(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role}")
+    try:
+        bench.write("V1__theirs", f"SET ROLE {role}; CREATE TABLE theirs (i INT8); RESET ROLE")
+        bench.write("V2__ours", "CREATE TABLE ours (i INT8)")
+        assert await bench.engine().migrate() == 2
+        owners = bench.ask(
+            "SELECT tableowner FROM pg_tables WHERE tablename IN ('ours', 'theirs') ORDER BY tablename"
+        )
+        assert owners == [(bench.one("SELECT current_user"),), (role,)]
+    finally:
+        bench.ask(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.needs_postgresql
+async def test_defaults_of_the_database_do_not_change_how_scripts_run(anywhere: Bench) -> None:
+    name = anywhere.one("SELECT current_database()")
+    for setting in (
+        "default_transaction_read_only = on",
+        "default_transaction_isolation = 'read committed'",
+        "statement_timeout = '1ms'",
+    ):
+        anywhere.ask(f"SET default_transaction_read_only = off; ALTER DATABASE {name} SET {setting}")
+    anywhere.write("V1__one", "CREATE TABLE one AS SELECT current_setting('transaction_isolation') i")
+    anywhere.write("V2__two", "INSERT INTO one SELECT pg_sleep(0.05)::TEXT")
+    assert await anywhere.engine().migrate() == 2
+    assert ("serializable",) in anywhere.ask("SELECT i FROM one")
+
+
+# -- the ledger's table ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "table", ["ops.ledger", 'odd"name', "Mixed Case", 'my schema.my "ledger"', "select", "pct%s{}"]
+)
+async def test_the_ledger_may_have_any_name(anywhere: Bench, table: str) -> None:
+    schema, _, name = table.rpartition(".")
+    if schema:
+        anywhere.ask(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)).as_string(None))
+    three(anywhere)
+    engine = anywhere.engine(table=table)
+    assert await engine.migrate() == 3
+    assert await engine.rollback() == 1
+    full = sql.Identifier(*([schema] if schema else []), name).as_string(None)
+    assert anywhere.ask(f"SELECT version FROM {full} ORDER BY 1") == [(1,), (2,)]
+    assert {name, f"{name}_state", "riders"} == set(anywhere.tables())
+    assert [s.state for s in await engine.status()][:2] == [State.APPLIED] * 2
+
+
+async def test_an_older_ledger_is_taken_over_in_place(anywhere: Bench) -> None:
+    three(anywhere)
+    anywhere.ask(
+        "CREATE TABLE _migrations (version INT8 PRIMARY KEY, description TEXT NOT NULL, "
+        "applied_at TIMESTAMPTZ NOT NULL DEFAULT now())"
+    )
+    anywhere.ask("CREATE TABLE riders (id INT8 PRIMARY KEY, n INT8)")
+    anywhere.ask("INSERT INTO _migrations VALUES (1, 'by another hand', '2020-01-01')")
+    engine = anywhere.engine()
+    assert [s.state for s in await engine.status()] == [State.APPLIED, State.PENDING, State.PENDING]
+    assert await engine.migrate() == 2
+    assert anywhere.ask(
+        "SELECT version, description, extract(year FROM applied_at)::INT8, checksum IS NULL "
+        "FROM _migrations ORDER BY 1"
+    )[0] == (1, "by another hand", 2020, True)
+    assert anywhere.ledger() == [1, 2, 3]
+    assert await engine.migrate(0) == 3
+
+
+async def test_a_schema_that_is_not_there_is_told(bench: Bench) -> None:
+    from manticore_cockroachdb.errors import DatabaseError
+
+    bench.write("V1__one", "SELECT 1")
+    with pytest.raises(DatabaseError) as caught:
+        await bench.engine(table="nowhere.ledger").migrate()
+    assert caught.value.sqlstate == "3F000"

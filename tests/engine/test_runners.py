@@ -1,0 +1,193 @@
+"""Several runners at once: each script runs once, the others wait and are told for whom."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from manticore_cockroachdb.errors import LeaseTimeout
+from manticore_cockroachdb.events import Event, LeaseAwaited, LeaseTaken
+from tests.engine.bench import Bench, Cockroach, eventually
+
+ROOT = Path(__file__).parents[2]
+
+RUNNER = """
+import sys
+from manticore_cockroachdb import Database, Migration
+
+url, folder, mode = sys.argv[1:]
+with Database.from_url(url) as database:
+    print(Migration(database, migrations_dir=folder, mode=mode or None).migrate())
+"""
+
+
+def counted(bench: Bench) -> None:
+    """Scripts that cannot run twice without it showing in the log."""
+    bench.write("V1__log", "CREATE TABLE log (v INT8); INSERT INTO log VALUES (1)")
+    bench.write("V2__rows", "INSERT INTO log VALUES (2); INSERT INTO log VALUES (2)")
+    bench.write("V3__both", "INSERT INTO log VALUES (3); CREATE INDEX ON log (v); INSERT INTO log VALUES (3)")
+    bench.write("V4__rows", "INSERT INTO log VALUES (4)")
+
+
+def check_counted(bench: Bench) -> None:
+    counts = bench.ask("SELECT v, count(*) FROM log GROUP BY v ORDER BY v")
+    assert counts == [(1, 1), (2, 2), (3, 2), (4, 1)]
+    assert bench.ask("SELECT indexname FROM pg_indexes WHERE tablename = 'log'") == [("log_v_idx",)]
+    assert bench.ledger() == [1, 2, 3, 4]
+    assert bench.free()
+
+
+async def together(*verbs: Any) -> list[Any]:
+    """Await them all at once; what each gave."""
+    given: list[Any] = [None] * len(verbs)
+
+    async def one(place: int, verb: Any) -> None:
+        given[place] = await verb()
+
+    async with anyio.create_task_group() as group:
+        for place, verb in enumerate(verbs):
+            group.start_soon(one, place, verb)
+    return given
+
+
+@pytest.mark.parametrize("runners", [2, 8])
+async def test_runners_at_once_on_an_empty_database_run_each_script_once(
+    anywhere: Bench, runners: int
+) -> None:
+    counted(anywhere)
+    engines = [anywhere.engine() for _ in range(runners)]
+    counts = await together(*(engine.migrate for engine in engines))
+    assert sum(counts) == 4
+    check_counted(anywhere)
+
+
+@pytest.mark.parametrize("mode", ["", "stepwise"])
+def test_twenty_processes_at_once_on_an_empty_database(
+    database_url: str, tmp_path: Path, mode: str
+) -> None:
+    bench = Bench(None, database_url, database_url, tmp_path)  # type: ignore[arg-type]
+    counted(bench)
+    command = [sys.executable, "-W", "error", "-c", RUNNER, database_url, str(tmp_path), mode]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(20)
+    ]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
+    assert {(error, code) for _, error, code in ended} == {("", 0)}
+    assert sum(int(out) for out, _, _ in ended) == 4
+    check_counted(bench)
+
+
+@pytest.mark.needs_postgresql
+async def test_twenty_tasks_at_once_wait_for_the_one_that_runs(anywhere: Bench) -> None:
+    counted(anywhere)
+    anywhere.write("V2__rows", "INSERT INTO log VALUES (2); INSERT INTO log SELECT 2 FROM gate")
+    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
+    told: list[list[Event]] = [[] for _ in range(19)]
+    others = [anywhere.engine(listener=events.append) for events in told]
+    counts: list[int] = []
+
+    async def one(engine: Any) -> None:
+        counts.append(await engine.migrate())
+
+    async with anyio.create_task_group() as group:
+        async with anywhere.shut_gate():
+            group.start_soon(one, anywhere.engine())
+            await eventually(anywhere.waits_at_gate)
+            (taken,) = anywhere.told(LeaseTaken)
+            for engine in others:
+                group.start_soon(one, engine)
+
+            def all_told() -> bool:
+                return all(any(isinstance(e, LeaseAwaited) for e in events) for events in told)
+
+            await eventually(all_told, seconds=60)
+    assert sorted(counts) == [0] * 19 + [4]
+    for events in told:
+        awaited = [event for event in events if isinstance(event, LeaseAwaited)]
+        assert {event.owner for event in awaited} <= {taken.owner, None}
+        assert taken.owner in {event.owner for event in awaited}
+        assert not any(isinstance(event, LeaseTaken) for event in events)
+    check_counted(anywhere)
+
+
+@pytest.mark.needs_postgresql
+async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(anywhere: Bench) -> None:
+    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
+    anywhere.write("V1__gate", "CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM gate")
+    async with anyio.create_task_group() as group:
+        async with anywhere.shut_gate():
+            group.start_soon(anywhere.engine().migrate)
+            await eventually(anywhere.waits_at_gate)
+            (taken,) = anywhere.told(LeaseTaken)
+            for timeout in (0, 0.3):
+                with pytest.raises(LeaseTimeout) as caught:
+                    await anywhere.engine(lock_timeout=timeout).migrate()
+                assert caught.value.owner == taken.owner
+                doing = "applying version 1, statement 2"
+                if not isinstance(anywhere, Cockroach):
+                    doing = "running scripts"  # in one transaction, which others cannot look into
+                pattern = (
+                    f"{re.escape(taken.owner)} holds the lease ({doing}; its lease runs out in NN s "
+                    "unless it renews it). Waited 0 s for it. Wait for that runner to end, or allow "
+                    "more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
+                    "out by itself; to break it at once, use resolve (--unlock)."
+                )
+                shown = re.sub(r"runs out in \d+ s", "runs out in NN s", str(caught.value))
+                assert shown == pattern.replace("\\", "")
+    assert anywhere.ledger() == [1]
+
+
+async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_run_out(
+    anywhere: Bench,
+) -> None:
+    counted(anywhere)
+    await anywhere.engine().initialize()
+    anywhere.ask(
+        "INSERT INTO _migrations_state (id, owner, epoch, acquired_at, expires_at) "
+        "VALUES (1, 'ghost:1:aa', 7, now(), now() + INTERVAL '1 second')"
+    )
+    assert await anywhere.engine().migrate() == 4
+    assert {event.owner for event in anywhere.told(LeaseAwaited)} == {"ghost:1:aa"}
+    (taken,) = anywhere.told(LeaseTaken)
+    assert taken.epoch == 8
+    check_counted(anywhere)
+
+
+@pytest.mark.needs_postgresql
+async def test_a_living_runner_keeps_its_lease_however_short_it_is(anywhere: Bench) -> None:
+    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
+    anywhere.write("V1__gate", "CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM gate")
+    async with anyio.create_task_group() as group:
+        async with anywhere.shut_gate():
+            group.start_soon(anywhere.engine(lease=1).migrate)
+            await eventually(anywhere.waits_at_gate)
+            with pytest.raises(LeaseTimeout):
+                await anywhere.engine(lease=1, lock_timeout=4, listener=None).migrate()
+    assert len(anywhere.told(LeaseTaken)) == 1
+    assert anywhere.ledger() == [1]
+    assert anywhere.free()
+
+
+async def test_migrating_and_rolling_back_at_once_leave_what_the_ledger_says(
+    anywhere: Bench,
+) -> None:
+    for version in range(1, 5):
+        anywhere.write(
+            f"V{version}__t", f"CREATE TABLE t{version} (i INT8);\n-- DOWN\nDROP TABLE t{version};"
+        )
+    await anywhere.engine().migrate(3)
+    up, down = await together(anywhere.engine().migrate, anywhere.engine().rollback)
+    assert (up, down) in {(1, 1), (2, 1)}
+    assert anywhere.ledger() == list(range(1, 3 + up))
+    assert {f"t{version}" for version in anywhere.ledger()} == {
+        name for name in anywhere.tables() if name.startswith("t")
+    }
+    assert anywhere.free()

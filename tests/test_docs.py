@@ -1,0 +1,479 @@
+"""The documentation is held to the code: names are compared, programs and commands are run."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand
+from psycopg.conninfo import conninfo_to_dict
+
+from django_manticore import checks, conf
+from django_manticore.management import exits, words
+from manticore_cockroachdb import Database, Migration, errors
+from manticore_cockroachdb.errors import ManticoreError
+from manticore_cockroachdb.lexer import split_script
+from manticore_cockroachdb.settings import ConnectionSettings
+from manticore_cockroachdb.source import load
+from manticore_cockroachdb.testing import RunningServer
+from tests.pages import DOCS, Block, block, blocks, code, read, rows, sections
+
+ROOT = DOCS.parent
+
+ERRORS = [
+    error
+    for _, error in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(error, ManticoreError) and not error.__name__.startswith("_")
+]
+COMMANDS = sorted(
+    path.stem
+    for path in (ROOT / "django_manticore" / "management" / "commands").glob("manticore_*.py")
+)
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+def test_the_migrations_page_is_as_its_users_know_it() -> None:
+    page = (DOCS / "api" / "migrations.md").read_bytes()
+
+    assert hashlib.sha256(page).hexdigest() == (
+        "4e12fbb2439dd3851aa346da76e49cc91cb6523e906193c8621bafb646460e39"
+    )
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_every_error_class_has_an_entry_in_the_recovery_page(error: type[ManticoreError]) -> None:
+    assert error.__name__ in sections(read("recovery.md"))
+
+
+@pytest.mark.parametrize(
+    "error", [error for error in ERRORS if error is not ManticoreError], ids=lambda e: e.__name__
+)
+def test_every_error_class_is_documented_with_its_exit_code(error: type[ManticoreError]) -> None:
+    number = exits.exit_code(error.__new__(error))
+
+    assert sections(read("recovery.md"))[error.__name__].lstrip().startswith(f"*Exit code {number}")
+    (row,) = [
+        cells
+        for cells in rows(sections(read("commands.md"))["Exit codes"])
+        if error.__name__ in code(cells[2])
+    ]
+    assert row[0] == str(number)
+
+
+def test_every_exit_code_is_documented_and_no_other() -> None:
+    codes = {0, *(value for value in vars(exits).values() if isinstance(value, int))}
+
+    documented = rows(sections(read("commands.md"))["Exit codes"])
+
+    assert [int(cells[0]) for cells in documented] == sorted(codes)
+
+
+def test_every_setting_has_an_entry_and_no_other() -> None:
+    headings = [name for name in sections(read("settings.md")) if name.isupper()]
+
+    assert headings == list(conf.KEYS)
+
+
+def test_the_settings_page_says_the_defaults() -> None:
+    defaults = conf.Entry("default")
+
+    table = {code(key)[0]: code(value)[0] for key, value, *_ in rows(read("settings.md"))}
+
+    assert list(table) == list(conf.KEYS)
+    for key in set(conf.KEYS) - {"MIGRATIONS_DIR", "RUN_WITH_MIGRATE"}:
+        assert ast.literal_eval(table[key]) == getattr(defaults, key.lower())
+    assert table["MIGRATIONS_DIR"] == f'BASE_DIR / "{conf.DEFAULT_FOLDER}"'
+    assert table["RUN_WITH_MIGRATE"] == str(defaults.run_with_migrate.value)
+
+
+def test_every_command_has_an_entry_and_no_other() -> None:
+    headings = [name for name in sections(read("commands.md")) if name.startswith("manticore_")]
+
+    assert sorted(headings) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None:
+    ours = _arguments(load_command_class("django_manticore", name))
+    everywhere = _arguments(_Plain())
+
+    documented = {
+        shown.split()[0]
+        for cells in rows(sections(read("commands.md"))[name])
+        for shown in code(cells[0])
+        if not shown.startswith("[")
+    }
+
+    assert documented == ours - everywhere
+
+
+def test_every_mark_of_the_list_is_documented() -> None:
+    marks = {mark for mark, _ in words.MARKS.values()}
+
+    shown = code(
+        "".join(c[0] for c in rows(sections(read("commands.md"))["manticore_showmigrations"]))
+    )
+
+    assert {text for text in shown if text.startswith("[")} == marks
+
+
+def test_every_check_id_is_documented_and_no_other() -> None:
+    source = inspect.getsource(checks)
+    used = set(re.findall(r"manticore\.[EWI]\d{3}", source))
+
+    documented = [code(cells[0])[0] for cells in rows(read("checks.md"))]
+
+    assert sorted(documented) == sorted(used)
+    assert len(set(documented)) == len(documented)
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
+        assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_what_is_installed_has_the_names_that_pages_tell() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    pages = [read(str(path.relative_to(DOCS))) for path in sorted(DOCS.rglob("*.md"))]
+    pages.append((ROOT / "README.md").read_text(encoding="utf-8"))
+
+    told = re.findall(r'pip install "?([\w-]+)(?:\[(\w+)\])?', "\n".join(pages))
+
+    assert {name for name, _ in told} == {project["name"]}
+    assert {extra for _, extra in told if extra} <= set(extras)
+
+
+class _Plain(BaseCommand):
+    """A command with nothing but Django's own options."""
+
+
+def _arguments(command: BaseCommand) -> set[str]:
+    parser = command.create_parser("manage.py", "command")
+    return {name for action in parser._actions for name in (action.option_strings or [action.dest])}
+
+
+# -- programs ------------------------------------------------------------------------------------
+
+
+def _environment(url: str, database: str | None = None) -> dict[str, str]:
+    """This process's environment, with libpq's variables for a server."""
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "sslmode": "PGSSLMODE",
+    }
+    told = conninfo_to_dict(url)
+    found = {variable: str(told[key]) for key, variable in names.items() if told.get(key)}
+    if database:
+        found["PGDATABASE"] = database
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("DJANGO_")}
+    return {**clean, **found, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+
+
+def _run(*command: str, folder: Path, server: RunningServer) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=_environment(server.url),
+        stdin=subprocess.DEVNULL,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def named_database(server: RunningServer) -> Iterator[list[str]]:
+    """Databases by name, made by the test, dropped after it."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def example_db(server: RunningServer, named_database: list[str]) -> str:
+    """The database that the pages' programs name."""
+    named_database.append("example_db")
+    return server.new_database("example_db")
+
+
+def _program(page: str, number: int) -> str:
+    """A page's program, without a newline at its end where the page has none."""
+    found = [block for block in blocks(page + "\n") if block.language == "python"]
+    return found[number].text
+
+
+def test_the_synchronous_program_of_the_migrations_page_runs_verbatim(
+    server: RunningServer, example_db: str, tmp_path: Path
+) -> None:
+    program = _program(read("api/migrations.md"), 0)
+
+    done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
+
+    assert done.stderr == ""
+    assert done.stdout == ("Loaded 1 migrations\nApplied 1 migrations\nRolled back 1 migrations\n")
+    assert [path.name for path in tmp_path.rglob("*.sql")] == ["V1__create_users_table.sql"]
+
+
+def test_the_asynchronous_program_of_the_migrations_page_reverts_twice_and_is_told_so(
+    server: RunningServer, example_db: str, tmp_path: Path
+) -> None:
+    program = _program(read("api/migrations.md"), 1)
+
+    done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
+
+    assert done.stdout == (
+        "Loaded 1 migrations\n"
+        "Migrations applied successfully\n"
+        "Reverted all migrations using migrate method\n"
+    )
+    table = "table" if server.kind == "postgresql" else "relation"
+    assert done.stderr.splitlines()[-1] == (
+        f'manticore_cockroachdb.errors.DatabaseError: {table} "async_users" does not exist (42P01)'
+    )
+
+
+def test_reverting_by_hand_works_after_migrating_again(
+    server: RunningServer, example_db: str, tmp_path: Path
+) -> None:
+    program = block(read("reverting-by-hand.md"), "revert.py")
+
+    done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
+
+    assert done.stderr == ""
+    assert done.stdout == "Method 1 reverted 1\nMethod 2 reverted V1\nApplied now: ['pending']\n"
+
+
+def test_the_quickstart_with_django_runs_word_for_word(
+    server: RunningServer, named_database: list[str], tmp_path: Path
+) -> None:
+    named_database.append("shop")
+    text = sections(read("quickstart.md"))["With Django"]
+
+    _walk(text, tmp_path, server)
+
+
+def test_the_quickstart_without_django_runs_word_for_word(
+    server: RunningServer, named_database: list[str], tmp_path: Path
+) -> None:
+    named_database.append("store")
+    text = sections(read("quickstart.md"))["Without Django"]
+
+    _walk(text, tmp_path, server)
+
+
+def _walk(text: str, folder: Path, server: RunningServer) -> None:
+    """Do what a page tells a reader to do, and compare what it says will be seen."""
+    tab = "CockroachDB" if server.kind == "cockroachdb" else "PostgreSQL"
+    for found in blocks(text):
+        if found.tab not in ("", tab):
+            continue
+        if found.title:
+            path = folder / found.title
+            # settings.py is there and gets an end; a script is a form to fill in.
+            before = path.read_text(encoding="utf-8") if path.name == "settings.py" else ""
+            path.write_text(before + found.text, encoding="utf-8")
+        elif found.language == "sql":
+            with Database.from_url(server.url) as db:
+                db.execute(found.text)
+        elif found.language == "sh":
+            folder = _shell(found.text, folder, server)
+        else:
+            _console(found, folder, server)
+
+
+def _shell(text: str, folder: Path, server: RunningServer) -> Path:
+    """Run lines of a shell, and return the folder they end in."""
+    for line in text.splitlines():
+        words = line.split()
+        if words[0] == "cd":
+            folder /= words[1]
+        elif words[:4] != ["python", "-m", "pip", "install"]:  # the tests have it installed
+            tool = "django" if words[0] == "django-admin" else words[0]
+            done = _run(sys.executable, "-m", tool, *words[1:], folder=folder, server=server)
+            assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+    return folder
+
+
+def _console(found: Block, folder: Path, server: RunningServer) -> None:
+    """Run the commands behind `$`, and compare what is shown below each."""
+    for part in re.split(r"^\$ ", found.text, flags=re.MULTILINE)[1:]:
+        line, _, expected = part.partition("\n")
+        program, *arguments = re.findall(r'"[^"]*"|\S+', line)
+        assert program == "python"
+        typed = [argument.strip('"') for argument in arguments]
+        done = _run(sys.executable, *typed, folder=folder, server=server)
+        seen = done.stdout + done.stderr
+        assert re.fullmatch(_pattern(expected), seen), f"{line}\n{seen}"
+
+
+def _pattern(expected: str) -> str:
+    """What is shown as a pattern: `…` stands for anything, alone on its line for any lines."""
+    return "".join(
+        r"(?:.*\n)*?" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+        for line in expected.splitlines()
+    )
+
+
+def test_the_library_example_of_the_readme_runs(
+    server: RunningServer, database_url: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (program,) = [found.text for found in blocks(page) if "Database.from_url" in found.text]
+    written = "cockroachdb://root@localhost:26257/shop"
+    assert written in program
+
+    done = _run(
+        sys.executable,
+        "-c",
+        program.replace(written, database_url),
+        folder=tmp_path,
+        server=server,
+    )
+
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert [path.name for path in tmp_path.rglob("*.sql")] == ["V1__create_users.sql"]
+
+
+# -- other examples ------------------------------------------------------------------------------
+
+
+def test_every_name_that_an_example_imports_is_there() -> None:
+    missing = []
+    for path in sorted(DOCS.rglob("*.md")):
+        for found in blocks(path.read_text(encoding="utf-8") + "\n"):
+            lines = re.findall(
+                r"^\s*from ((?:manticore_cockroachdb|django_manticore)[\w.]*) import (.+)$",
+                found.text,
+                re.MULTILINE,
+            )
+            missing += [
+                f"{path.name}: {module}.{name}"
+                for module, names in lines
+                for name in names.split(", ")
+                if not hasattr(importlib.import_module(module), name)
+            ]
+    assert missing == []
+
+
+def test_the_tests_that_the_testing_page_recommends_run(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "V1__t.sql").write_text(
+        "CREATE TABLE t (i INT8);\n-- DOWN\nDROP TABLE t;"
+    )
+    for name in ("conftest.py", "test_migrations.py", "test_scripts.py"):
+        (tmp_path / name).write_text(block(read("testing.md"), name), encoding="utf-8")
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(tmp_path),
+        ],
+        cwd=tmp_path,
+        env={**_environment(server.url), "MANTICORE_TEST_URL": server.url, "PYTHONWARNINGS": ""},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_loop_for_golang_migrates_files_makes_scripts_of_them(tmp_path: Path) -> None:
+    files = {
+        "000007_add_users.up.sql": "CREATE TABLE users (i INT8);",
+        "000007_add_users.down.sql": "DROP TABLE users;",
+        "000008_fill_users.up.sql": "INSERT INTO users VALUES (1);",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    loop = block(read("coming-from.md"), "in the folder of the files")
+
+    subprocess.run(["sh", "-e", "-c", loop], cwd=tmp_path, check=True)
+
+    assert [
+        (script.version, script.description, script.down_sql) for script in load([tmp_path])
+    ] == [(7, "add users", "DROP TABLE users;"), (8, "fill users", None)]
+
+
+@pytest.fixture
+def shop(server: RunningServer, named_database: list[str]) -> Iterator[tuple[Database, Database]]:
+    """The database `shop`, as its administrator and as `shop_migrator`, who has no rights yet."""
+    named_database.append("shop")
+    url = server.new_database("shop")
+    there = ConnectionSettings.from_url(url, user="shop_migrator", password="choose-one")
+    with Database.from_url(url) as admin:
+        migrator = Database.from_settings(there)
+        yield admin, migrator
+        migrator.close()
+        admin.execute("DROP OWNED BY shop_migrator")
+        admin.execute("DROP ROLE shop_migrator")
+
+
+def _grant(admin: Database, server: RunningServer, title: str) -> None:
+    text = block(read("privileges.md"), title)
+    if server.kind == "cockroachdb":  # an insecure server takes no passwords
+        text = text.replace(" WITH PASSWORD 'choose-one'", "")
+    for statement in split_script(text):
+        admin.execute(statement.text)
+
+
+def test_what_the_privileges_page_grants_is_enough_to_migrate(
+    server: RunningServer, shop: tuple[Database, Database], tmp_path: Path
+) -> None:
+    admin, migrator = shop
+    _grant(admin, server, "CockroachDB" if server.kind == "cockroachdb" else "PostgreSQL")
+    migration = Migration(migrator, tmp_path)
+    migration.create_migration("rides", "CREATE TABLE rides (i INT8);", "DROP TABLE rides;")
+    migration.create_migration("fill", "INSERT INTO rides VALUES (1);", "DELETE FROM rides;")
+
+    assert (migration.migrate(), migration.rollback(2), migration.migrate()) == (2, 2, 2)
+    assert migration.migrate(0) == 2
+
+
+@pytest.mark.needs_postgresql
+def test_the_least_of_all_privileges_is_enough_for_a_script_with_rows_only(
+    server: RunningServer, shop: tuple[Database, Database], tmp_path: Path
+) -> None:
+    admin, migrator = shop
+    admin.execute("CREATE ROLE shop_migrator LOGIN PASSWORD 'choose-one'")
+    admin.execute("CREATE TABLE rides (i INT8)")
+    admin.execute("GRANT SELECT, INSERT, DELETE ON rides TO shop_migrator")
+    Migration(admin, tmp_path).initialize()
+    _grant(admin, server, "Both servers")
+    migration = Migration(migrator, tmp_path)
+    path = migration.create_migration("fill", "INSERT INTO rides VALUES (1);", "DELETE FROM rides;")
+
+    assert (migration.migrate(), migration.rollback(), migration.migrate()) == (1, 1, 1)
+    path.write_text("-- one ride\n" + path.read_text())
+    migration.resolve.accept_checksum(1)
+    assert migration.migrate() == 0
