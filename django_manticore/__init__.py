@@ -7,6 +7,7 @@
 Knows no SQL of its own: what happens on a server is `manticore_cockroachdb`'s business.
 """
 
+# ruff: noqa: PLC0415 - see `__getattr__`
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,6 @@
 """The app's entry into Django: registers checks and listens to `migrate`."""
 
+# ruff: noqa: PLC0415 - models must be loaded first
 from __future__ import annotations
 
 from django.apps import AppConfig

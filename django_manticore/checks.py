@@ -31,6 +31,7 @@ Those about a ledger (E014, E015, W004 to W007) run for the databases named with
 before Django's own `migrate`. Any of them is silenced by SILENCED_SYSTEM_CHECKS.
 """
 
+# ruff: noqa: ARG001 - Django calls checks with more than these need
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence

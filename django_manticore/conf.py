@@ -254,7 +254,7 @@ def _folders(value: Any) -> tuple[Path, ...]:
 
 def _table(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("it is no text.")  # noqa: TRY004 - told as a problem, with all others
+        raise ValueError("it is no text.")
     split_table(value)
     return value
 
@@ -278,18 +278,18 @@ def _seconds(least: float, *, open_end: bool) -> Callable[[Any], float]:
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("it is neither True nor False.")  # noqa: TRY004 - as above
+        raise ValueError("it is neither True nor False.")
     return value
 
 
 def _placeholders(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise ValueError("it is no dict.")  # noqa: TRY004 - as above
+        raise ValueError("it is no dict.")
     for name, text in value.items():
         if not isinstance(name, str) or not _PLACEHOLDER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name: letters, digits and underscores.")
         if not isinstance(text, str):
-            raise ValueError(f"the value of {name!r} is no text.")  # noqa: TRY004 - as above
+            raise ValueError(f"the value of {name!r} is no text.")
     return dict(value)
 
 
@@ -307,7 +307,7 @@ def _run_with_migrate(value: Any) -> RunWithMigrate:
 
 def _url(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("it is no text.")  # noqa: TRY004 - as above
+        raise ValueError("it is no text.")
     ConnectionSettings.from_url(value)
     return value
 

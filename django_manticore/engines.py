@@ -1,5 +1,6 @@
 """The library's engines for the databases of a project: settings in, engine out."""
 
+# ruff: noqa: PLC0415 - each flavour is loaded when it is asked for
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 The ledger is read by the library, never through this model.
 """
 
+# ruff: noqa: ARG002 - Django's methods are given more than these need
 from __future__ import annotations
 
 from typing import NoReturn
@@ -13,7 +14,7 @@ from django.db import models
 class MigrationRecord(models.Model):
     """A row of the ledger, as far as Django's admin needs to know."""
 
-    version = models.BigIntegerField(primary_key=True)
+    version: models.BigIntegerField[int, int] = models.BigIntegerField(primary_key=True)
 
     class Meta:
         """Not managed: Django makes, changes and empties no table for it."""

@@ -9,6 +9,7 @@ Scripts run on a connection of their own, so the migration must not hold a trans
 wait for each other's locks for ever.
 """
 
+# ruff: noqa: ARG002 - Django's methods are given more than these need
 from __future__ import annotations
 
 import re

@@ -16,6 +16,7 @@
 Imports nothing of Django until a fixture is asked for, so projects without Django are left alone.
 """
 
+# ruff: noqa: PLC0415 - see above
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

@@ -6,6 +6,7 @@ told apart. A `migrate` that unapplies something runs no scripts. Django sends i
 the first one counts, so that scripts are there before any app's own receivers look for their tables.
 """
 
+# ruff: noqa: PLC0415 - loaded when there is something to run
 from __future__ import annotations
 
 import sys
@@ -44,7 +45,7 @@ def _run(
     interactive: bool = True,
     plan: list[tuple[Migration, bool]] | None = None,
     stdout: Any = None,
-    **kwargs: Any,
+    **_kwargs: Any,
 ) -> None:
     if plan is None or sender is not _first() or any(backwards for _, backwards in plan):
         return

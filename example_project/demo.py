@@ -69,7 +69,7 @@ class Cells(HTMLParser):
         self.rows: list[list[str]] = []
         self._inside = False
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
         if tag == "tr":
             self.rows.append([])
         self._inside = tag in ("td", "th")

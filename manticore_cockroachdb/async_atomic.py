@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from . import _seam, run_record
+from . import run_record
 from .async_journal import lease_lost
 from .async_run import AsyncRun
 from .errors import ConnectionLost
-from .events import Retrying, StepFinished, StepStarted
+from .events import StepFinished, StepStarted
 from .failure import migration_failed
 from .pace import MOST_BYTES, Pace
 from .plan import Step
 from .reconcile import outcome_unknown
-from .retry import RETRY, TRANSACTION
 from .script import Mode
 from .segments import Prepared, prepare
 from .statement import Statement
@@ -103,13 +102,10 @@ class AsyncAtomic:
             if failed_at != self._finished:
                 attempt, failed_at = 0, self._finished
             attempt += 1
-            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
-            if pause is None:
-                raise await self._error(refusal) from refusal.error
             self._pace = Pace()
             what = self._step_under_way().path.name
-            self._run.emit(Retrying(what, refusal.error.sqlstate or "", attempt, pause))
-            await _seam.async_sleep(pause)
+            if not await self._run.tries_again(refusal.error, attempt, what):
+                raise await self._error(refusal) from refusal.error
         return self._finished
 
     def _goes_on(self, place: int) -> bool:

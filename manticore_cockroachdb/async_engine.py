@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from . import _seam, run_record
+from . import _seam, catalog, run_record
 from .async_atomic import AsyncAtomic
+from .async_bootstrap import AsyncBootstrap
 from .async_journal import AsyncJournal
 from .async_lease import async_take_lease
 from .async_recovery import async_await_session
@@ -25,6 +26,7 @@ from .errors import (
     DatabaseMissing,
     ManticoreError,
     PlanRefused,
+    Problem,
 )
 from .events import (
     Connected,
@@ -76,13 +78,15 @@ class AsyncEngine:
         self._planned: tuple[Step, ...] | None = None
         self._begun: list[Step] = []
         self._lost = False
+        self._found_empty = False
 
-    async def run(self, goal: Goal, *, fake: bool = False) -> int:
+    async def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
 
         Args:
             goal: What is to be done.
             fake: Move the ledger only; send none of the scripts' statements.
+            bootstrap: Build an empty database as fast as the server allows; refused on any other.
 
         Returns:
             How many steps were done.
@@ -91,7 +95,7 @@ class AsyncEngine:
         try:
             while True:
                 try:
-                    await self._once(goal, fake)
+                    await self._once(goal, fake, bootstrap)
                 except (DatabaseError, ConnectionFailed) as error:
                     if not self._worth_another_try(error):
                         raise
@@ -138,11 +142,13 @@ class AsyncEngine:
         finally:
             await _seam.async_shield(self._leave)
 
-    async def _once(self, goal: Goal, fake: bool) -> None:
+    async def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = await self._start(lambda book, server: bool(self._plan(goal, book, server)))
         if started is None:
             return
         run, book = started
+        if bootstrap and not self._found_empty:
+            await self._check_empty(run, book)
         steps = self._plan(goal, book, run.server)
         await self._steps(run, steps, book, fake)
 
@@ -207,6 +213,7 @@ class AsyncEngine:
         rows = {row.version: row for row in book.rows}
         resume = book.record.progress
         atomic = AsyncAtomic(run, steps)
+        batches = AsyncBootstrap(run, steps)
         intended = dirty = False
         place = 0
         while place < len(steps):
@@ -215,9 +222,15 @@ class AsyncEngine:
                 await self._fake(run, step, place, len(steps))
                 place += 1
                 continue
-            prepared = prepare(step, run.server, self._options.mode)
             if dirty:
                 await run.clean()
+                dirty = False
+            if self._found_empty and run.server.has_jobs and not (resume or intended):
+                reached = await batches.go(place, self._count)
+                if reached > place:
+                    place, dirty = reached, True
+                    continue
+            prepared = prepare(step, run.server, self._options.mode)
             dirty = prepared.dirties
             if prepared.one_transaction and resume is None:
                 place = await atomic.go(place, self._count)
@@ -239,6 +252,19 @@ class AsyncEngine:
         await run.write(run_record.finish(tables, run.lease, step.script, step.direction))
         self._count(step)
         self._emit(StepFinished(step, place + 1, total, 0.0, faked=True))
+
+    async def _check_empty(self, run: AsyncRun, book: Book) -> None:
+        """The fast way is for fresh databases: nothing in them can be lost or half changed."""
+        found = await run.session.send(catalog.objects_beside(run.journal.tables))
+        there = [".".join(row) for row in found[0].rows]
+        if book.rows or book.record.progress or there:
+            what = ", ".join(there) if there else "the ledger has rows"
+            problem = Problem(
+                f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
+                "ones only. Migrate it without bootstrap."
+            )
+            raise PlanRefused("Nothing was run", [problem])
+        self._found_empty = True
 
     def _count(self, step: Step) -> None:
         self._done.append(step)

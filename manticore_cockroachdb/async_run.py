@@ -10,13 +10,14 @@ from . import _seam, run_record
 from .async_journal import AsyncJournal
 from .async_session import AsyncSession
 from .async_watch import AsyncWatch
-from .errors import JobFailed
-from .events import Event, StillRunning, Warned
+from .errors import DatabaseError, JobFailed
+from .events import Event, Retrying, StillRunning, Warned
 from .jobs import Job, Outlook, described, of_statement
 from .options import Options
 from .plan import Step
+from .retry import RETRY, TRANSACTION
 from .run_record import Lease
-from .server import Server
+from .server import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
 from .settings import ConnectionSettings
 from .statement import Statement
 from .wire import Command, Refusal, Result
@@ -141,6 +142,30 @@ class AsyncRun:
         return await self.oversee(
             work, step=lambda: step, statement=None, on_item=_ignore, renew=False
         )
+
+    async def tries_again(self, error: DatabaseError, attempt: int, what: str) -> bool:
+        """Pause, if the error says that nothing happened and trying again is the cure.
+
+        Args:
+            error: What the server said.
+            attempt: Which attempt failed, from 1.
+            what: What is tried again, for people.
+        """
+        pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+        if pause is None:
+            return False
+        self.emit(Retrying(what, error.sqlstate or "", attempt, pause))
+        await _seam.async_sleep(pause)
+        return True
+
+    async def allow_schema_changes_in_transactions(self) -> None:
+        """Set what newer servers need for that; older ones do not know the settings."""
+        for text in IN_TRANSACTION_DDL:
+            try:
+                await self.session.run(text)
+            except DatabaseError as error:
+                if error.sqlstate != UNDEFINED_OBJECT:
+                    raise
 
     async def keep(self) -> None:
         """Extend the lease while waiting without a statement under way."""

@@ -16,16 +16,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from . import _seam, run_record
+from . import run_record
 from .journal import lease_lost
 from .run import Run
 from .errors import ConnectionLost
-from .events import Retrying, StepFinished, StepStarted
+from .events import StepFinished, StepStarted
 from .failure import migration_failed
 from .pace import MOST_BYTES, Pace
 from .plan import Step
 from .reconcile import outcome_unknown
-from .retry import RETRY, TRANSACTION
 from .script import Mode
 from .segments import Prepared, prepare
 from .statement import Statement
@@ -106,13 +105,10 @@ class Atomic:
             if failed_at != self._finished:
                 attempt, failed_at = 0, self._finished
             attempt += 1
-            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
-            if pause is None:
-                raise self._error(refusal) from refusal.error
             self._pace = Pace()
             what = self._step_under_way().path.name
-            self._run.emit(Retrying(what, refusal.error.sqlstate or "", attempt, pause))
-            _seam.sleep(pause)
+            if not self._run.tries_again(refusal.error, attempt, what):
+                raise self._error(refusal) from refusal.error
         return self._finished
 
     def _goes_on(self, place: int) -> bool:

@@ -6,6 +6,7 @@ Statements only; both servers know the catalogs asked here.
 from __future__ import annotations
 
 from .ddl import Repeat
+from .ledger import Tables
 from .lexer import TokenKind, tokens
 from .server import Server, ServerKind
 from .statement import Statement, object_names, repeatable, target_table
@@ -36,6 +37,19 @@ _INVALID_INDEX = (
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     f"WHERE c.relname = $1::TEXT AND {_IN_SCHEMA} AND NOT i.indisvalid"
 )
+
+
+def objects_beside(tables: Tables) -> Command:
+    """Tables, views and sequences of people's own: schema and name, a few of them."""
+    return Command(
+        "SELECT n.nspname::TEXT, c.relname::TEXT FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
+        "AND n.nspname NOT IN ('information_schema', 'crdb_internal') "
+        "AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ($1::TEXT, $2::TEXT) "
+        "ORDER BY 1, 2 LIMIT 3",
+        (tables.name, f"{tables.name}_state"),
+    )
 
 
 def sessions_named(server: Server, name: str) -> Command:

@@ -72,8 +72,8 @@ _MODIFIERS: Final = word_set(
 _ANOTHER_EACH_TIME: Final = frozenset(("CHANGEFEED", "SCHEDULE"))
 # Settings and states: sending one twice leaves what sending it once leaves.
 _IDEMPOTENT: Final = word_set(
-    "ANALYZE CHECKPOINT CLUSTER COMMENT GRANT REASSIGN REFRESH REINDEX RESET REVOKE SECURITY SET "
-    "TRUNCATE VACUUM"
+    "ANALYZE CANCEL CHECKPOINT CLUSTER COMMENT GRANT INSPECT PAUSE REASSIGN REFRESH REINDEX RESET "
+    "RESUME REVOKE SECURITY SET TRUNCATE VACUUM"
 )
 _STATE_ACTIONS: Final = word_set(
     "CLUSTER CONFIGURE DISABLE ENABLE FORCE OWNER REPLICA RESET SET SURVIVE VALIDATE"
@@ -295,7 +295,7 @@ def _read_rename(what: str, reader: Reader) -> Change:
         case "CONSTRAINT":
             return _gone("42704")
         case "VALUE":
-            return _gone("22023")
+            return _gone("22023", "42710")  # CockroachDB before v26.3 looks for the new value first
         case _:
             if what not in _TABLES and not (what == "TYPE" and reader.peek() == "ATTRIBUTE"):
                 return Change()

@@ -13,8 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from . import _seam, run_record
+from . import _seam, catalog, run_record
 from .atomic import Atomic
+from .bootstrap import Bootstrap
 from .journal import Journal
 from .lease import take_lease
 from .recovery import await_session
@@ -28,6 +29,7 @@ from .errors import (
     DatabaseMissing,
     ManticoreError,
     PlanRefused,
+    Problem,
 )
 from .events import (
     Connected,
@@ -79,13 +81,15 @@ class Engine:
         self._planned: tuple[Step, ...] | None = None
         self._begun: list[Step] = []
         self._lost = False
+        self._found_empty = False
 
-    def run(self, goal: Goal, *, fake: bool = False) -> int:
+    def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
 
         Args:
             goal: What is to be done.
             fake: Move the ledger only; send none of the scripts' statements.
+            bootstrap: Build an empty database as fast as the server allows; refused on any other.
 
         Returns:
             How many steps were done.
@@ -94,7 +98,7 @@ class Engine:
         try:
             while True:
                 try:
-                    self._once(goal, fake)
+                    self._once(goal, fake, bootstrap)
                 except (DatabaseError, ConnectionFailed) as error:
                     if not self._worth_another_try(error):
                         raise
@@ -141,11 +145,13 @@ class Engine:
         finally:
             _seam.shield(self._leave)
 
-    def _once(self, goal: Goal, fake: bool) -> None:
+    def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = self._start(lambda book, server: bool(self._plan(goal, book, server)))
         if started is None:
             return
         run, book = started
+        if bootstrap and not self._found_empty:
+            self._check_empty(run, book)
         steps = self._plan(goal, book, run.server)
         self._steps(run, steps, book, fake)
 
@@ -210,6 +216,7 @@ class Engine:
         rows = {row.version: row for row in book.rows}
         resume = book.record.progress
         atomic = Atomic(run, steps)
+        batches = Bootstrap(run, steps)
         intended = dirty = False
         place = 0
         while place < len(steps):
@@ -218,9 +225,15 @@ class Engine:
                 self._fake(run, step, place, len(steps))
                 place += 1
                 continue
-            prepared = prepare(step, run.server, self._options.mode)
             if dirty:
                 run.clean()
+                dirty = False
+            if self._found_empty and run.server.has_jobs and not (resume or intended):
+                reached = batches.go(place, self._count)
+                if reached > place:
+                    place, dirty = reached, True
+                    continue
+            prepared = prepare(step, run.server, self._options.mode)
             dirty = prepared.dirties
             if prepared.one_transaction and resume is None:
                 place = atomic.go(place, self._count)
@@ -242,6 +255,19 @@ class Engine:
         run.write(run_record.finish(tables, run.lease, step.script, step.direction))
         self._count(step)
         self._emit(StepFinished(step, place + 1, total, 0.0, faked=True))
+
+    def _check_empty(self, run: Run, book: Book) -> None:
+        """The fast way is for fresh databases: nothing in them can be lost or half changed."""
+        found = run.session.send(catalog.objects_beside(run.journal.tables))
+        there = [".".join(row) for row in found[0].rows]
+        if book.rows or book.record.progress or there:
+            what = ", ".join(there) if there else "the ledger has rows"
+            problem = Problem(
+                f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
+                "ones only. Migrate it without bootstrap."
+            )
+            raise PlanRefused("Nothing was run", [problem])
+        self._found_empty = True
 
     def _count(self, step: Step) -> None:
         self._done.append(step)

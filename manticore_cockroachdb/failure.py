@@ -76,6 +76,12 @@ def _way_on(step: Step, number: int, done: int, total: int) -> str:
             f"{again} again."
         )
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
+    if 0 < number <= done:
+        return (
+            f"{which} done and recorded; version {step.version} is half {verb}. This one is a setting, "
+            "which is sent again whenever a run goes on behind it: see that the server takes it, and "
+            f"{again} again."
+        )
     return (
         f"{which} done and recorded; version {step.version} is half {verb}. Repair statement "
         f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "

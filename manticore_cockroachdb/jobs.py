@@ -20,8 +20,10 @@ from .wire import Command, Result
 #: The kinds that carry a schema change out; others (GC, statistics) are nobody's business here.
 KINDS = ("SCHEMA CHANGE", "NEW SCHEMA CHANGE", "TYPEDESC SCHEMA CHANGE")
 
-#: SHOW JOBS cuts descriptions to this many characters on older servers.
-_CUT = 100
+#: A job's id is made as `unique_rowid()` is: ticks of 10 µs since 2015, then 15 bits for the node.
+_ID_EPOCH = datetime(2015, 1, 1, tzinfo=UTC).timestamp()
+_ID_TICKS = 100_000
+_ID_NODE_BITS = 15
 
 
 class Outlook(Enum):
@@ -51,7 +53,7 @@ class Job:
     Attributes:
         job_id: Its id.
         kind: Its kind, such as `SCHEMA CHANGE`.
-        description: The statement it carries out, as the server writes it, maybe cut.
+        description: The statement it carries out, as the server writes it.
         status: Its status, as the server writes it.
         running_status: What it is doing just now, in the server's words, or an empty text.
         created: When it was made, seconds since 1970.
@@ -83,12 +85,14 @@ _COLUMNS = (
 
 
 def show_jobs() -> Command:
-    """The schema-change jobs that the server still shows to this user.
+    """The schema-change jobs that the server still shows to this user, their descriptions uncut.
 
+    Since v24.1 SHOW JOBS cuts descriptions to 70 characters unless it is told which jobs to show.
     `created` is filtered on this side: its type differs between versions.
     """
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
-    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOBS] WHERE job_type IN ({kinds})")
+    known = f"SELECT job_id FROM [SHOW JOBS] WHERE job_type IN ({kinds})"
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOBS {known}]")
 
 
 def show_job(job_id: int) -> Command:
@@ -103,13 +107,14 @@ def jobs(result: Result) -> tuple[Job, ...]:
 
 
 def _job(row: dict[str, Any]) -> Job:
+    job_id = int(row["job_id"])
     return Job(
-        job_id=int(row["job_id"]),
+        job_id=job_id,
         kind=row.get("job_type") or "",
         description=row.get("description") or "",
         status=row.get("status") or "",
         running_status=row.get("running_status") or "",
-        created=_seconds(row.get("created")),
+        created=_created(job_id, _seconds(row.get("created"))),
         fraction=float(row.get("fraction_completed") or 0.0),
         error=row.get("error") or "",
         user=row.get("user_name") or "",
@@ -121,6 +126,16 @@ def _seconds(moment: datetime | None) -> float:
     if moment is None:
         return 0.0
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _created(job_id: int, shown: float) -> float:
+    """When a job was made, to 10 µs: since v24.1 the server shows whole seconds, but its id tells more.
+
+    An id that does not fit the second shown is not made that way, and tells nothing.
+    """
+    told = _ID_EPOCH + (job_id >> _ID_NODE_BITS) / _ID_TICKS
+    cut = shown == int(shown)
+    return told if cut and shown - 1 < told < shown + 60 else shown
 
 
 def of_statement(
@@ -161,12 +176,9 @@ _WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
 
 
 def carries(job: Job, statement: Statement) -> bool:
-    """Whether a job's description names every object of a statement, as far as it is not cut."""
+    """Whether a job's description names every object of a statement."""
     names = _names(statement)
-    said = _said(job)
-    if len(job.description) >= _CUT:
-        return bool(names & said)
-    return bool(names) and names <= said
+    return bool(names) and names <= _said(job)
 
 
 def touches(job: Job, statement: Statement) -> bool:

@@ -57,11 +57,13 @@ class Tables:
         ledger: The ledger's name, quoted, with database and schema.
         state: The run record's name, likewise.
         label: The ledger's name as people wrote it.
+        name: The ledger's name alone, not quoted.
     """
 
     ledger: str
     state: str
     label: str
+    name: str
 
     @classmethod
     def named(cls, table: str, *, database: str, schema: str) -> Tables:
@@ -76,6 +78,7 @@ class Tables:
             ledger=sql.Identifier(*prefix, name).as_string(None),
             state=sql.Identifier(*prefix, f"{name}_state").as_string(None),
             label=table,
+            name=name,
         )
 
 

@@ -165,6 +165,22 @@ class Migration:
             lambda book: self._up(scripts, book, target_version), fake=fake
         )
 
+    def bootstrap(self) -> int:
+        """Apply every script to an empty database, as fast as the server allows.
+
+        On CockroachDB many scripts share a transaction as long as they only change what that transaction
+        itself made; on PostgreSQL this is `migrate`. For test databases and new environments.
+
+        Returns:
+            How many scripts were applied.
+
+        Raises:
+            PlanRefused: The database is not empty. Nothing was run.
+            MigrationFailed: A statement failed.
+        """
+        scripts = self.load_migrations()
+        return self._engine().run(lambda book: self._up(scripts, book, None), bootstrap=True)
+
     def rollback(
         self, count: int = 1, *, to_version: int | None = None, fake: bool = False
     ) -> int:

@@ -91,6 +91,10 @@ IN_TRANSACTION_DDL: tuple[str, ...] = (
 
 UNDEFINED_OBJECT = "42704"
 
+#: The transaction was committed, and then a schema change in it failed: rows stay, the change does not.
+#: https://www.cockroachlabs.com/docs/stable/online-schema-changes#limitations
+TORN = "XXA00"
+
 
 def kind_of(crdb_version: str | None) -> ServerKind:
     """Which server it is, by the `crdb_version` it reports at start-up (only CockroachDB does)."""

@@ -155,7 +155,7 @@ def refuses_transaction(statement: Statement, server: ServerKind) -> bool:
 def _cockroachdb_refuses(words: tuple[str, ...]) -> bool:
     verb = words[0] if words else ""
     return (
-        verb in ("BACKUP", "RESTORE", "IMPORT")
+        verb in ("BACKUP", "EXPORT", "IMPORT", "INSPECT", "RESTORE")
         or words[1:3] == ("CLUSTER", "SETTING")
         or words == ("REFRESH", "MATERIALIZED", "VIEW")
         or words[:2] in (("CREATE", "CHANGEFEED"), ("ALTER", "CHANGEFEED"))
@@ -266,12 +266,15 @@ def object_names(statement: Statement) -> tuple[str, ...]:
 
 
 def makes_no_job(statement: Statement) -> bool:
-    """Whether CockroachDB starts no schema-change job for it.
+    """Whether CockroachDB starts no schema-change job that would tell of it.
 
     True for a new table, type, schema, sequence or view; not for CREATE TABLE AS, nor for a table
-    with foreign keys, which changes the tables it refers to.
+    with foreign keys, which changes the tables it refers to. True also where no object is known by
+    name: an IMPORT, a BACKUP, a changefeed or a schedule is no schema change, and a statement that
+    is not understood could not be found among the jobs.
     """
-    return _change(statement).jobless
+    change = _change(statement)
+    return change.jobless or not change.names
 
 
 def has_if_exists(statement: Statement) -> bool:

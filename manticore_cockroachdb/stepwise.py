@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from . import _seam, run_record
+from . import run_record
 from .journal import lease_lost
 from .recovery import (
     await_others,
@@ -24,24 +24,19 @@ from .recovery import (
 )
 from .run import Run
 from .errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
-from .events import Reconciled, Retrying, StatementFinished, StatementStarted, Warned
+from .events import Reconciled, StatementFinished, StatementStarted, Warned
 from .failure import migration_failed, torn
 from .ledger import LedgerRow
 from .plan import Direction, Step
 from .reconcile import alone_unknown, outcome_unknown, proves_done
-from .retry import RETRY, TRANSACTION
 from .run_record import Progress
 from .segments import Prepared, Segment, Sending, fingerprint, prepare, replay, segments
-from .server import IN_TRANSACTION_DDL, UNDEFINED_OBJECT
+from .server import TORN
 from .statement import Statement, has_if_exists, makes_no_job
 from .wire import Command, Refusal
 
 _BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
 _COMMIT = Command("COMMIT")
-
-#: The transaction was committed, and then a schema change in it failed: rows stay, the change does not.
-#: https://www.cockroachlabs.com/docs/stable/online-schema-changes#limitations
-TORN = "XXA00"
 
 
 class Stepwise:
@@ -111,7 +106,8 @@ class Stepwise:
 
     # Segments, in the order of their law's strictness.
 
-    def _session(self, statements: Sequence[Statement]) -> None:
+    def _session(self, statements: Sequence[Statement], *, done: int | None = None) -> None:
+        """Send settings; with `done`, those of a script that goes on behind them: its record stays."""
         for statement in statements:
             attempt = 0
             while True:
@@ -119,12 +115,14 @@ class Stepwise:
                 try:
                     self._run.session.run(statement.text)
                 except DatabaseError as error:
-                    if self._tries_again(error, attempt, self._where(statement)):
+                    if self._run.tries_again(error, attempt, self._where(statement)):
                         continue
                     if outcome_unknown(error.sqlstate):
                         raise
-                    done = next(i for i, s in enumerate(self._statements) if s is statement)
-                    raise self._failed(statement, error, done) from error
+                    place = next(i for i, s in enumerate(self._statements) if s is statement)
+                    if done is not None:
+                        raise self._failure(statement, error, done, place + 1) from error
+                    raise self._failed(statement, error, place) from error
                 break
 
     def _transaction(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
@@ -167,7 +165,7 @@ class Stepwise:
             except ConnectionLost:
                 raise
             except DatabaseError as error:
-                if self._tries_again(error, attempt, self._where(statement)):
+                if self._run.tries_again(error, attempt, self._where(statement)):
                     continue
                 if not self._done_before(statement, error):
                     raise self._failed(statement, error, segment.start) from error
@@ -211,12 +209,7 @@ class Stepwise:
     def _whole(self, segment: Segment) -> None:
         run = self._run
         tables, lease = run.journal.tables, run.lease
-        for text in IN_TRANSACTION_DDL:
-            try:
-                run.session.run(text)
-            except DatabaseError as error:
-                if error.sqlstate != UNDEFINED_OBJECT:
-                    raise
+        run.allow_schema_changes_in_transactions()
         sent = self._progress(segment.start, segment)
         run.write(run_record.record(tables, lease, sent))
         mark = run_record.record(tables, lease, self._progress(segment.end, segment))
@@ -236,18 +229,11 @@ class Stepwise:
             if refusal is None:
                 return
             error = refusal.error
-            if self._tries_again(error, attempt, f"{self._step.path.name}, a transaction"):
+            if self._run.tries_again(
+                error, attempt, f"{self._step.path.name}, a transaction"
+            ):
                 continue
             raise self._refused(segment, refusal, len(head), len(tail)) from error
-
-    def _tries_again(self, error: DatabaseError, attempt: int, what: str) -> bool:
-        """Pause, if the error says that nothing happened and trying again is the cure."""
-        pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
-        if pause is None:
-            return False
-        self._run.emit(Retrying(what, error.sqlstate or "", attempt, pause))
-        _seam.sleep(pause)
-        return True
 
     def _refused(self, segment: Segment, refusal: Refusal, head: int, tail: int) -> Exception:
         error = refusal.error
@@ -259,8 +245,10 @@ class Stepwise:
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
         if error.sqlstate == TORN:
             return self._torn(segment, error)
-        statement = segment.statements[place] if 0 <= place < len(segment.statements) else None
-        return self._failed(statement, error, segment.start, segment.start + place + 1)
+        if 0 <= place < len(segment.statements):
+            number = segment.start + place + 1
+            return self._failed(segment.statements[place], error, segment.start, number)
+        return self._failed(None, error, segment.start)
 
     # What is recorded, and what is said.
 
@@ -305,15 +293,7 @@ class Stepwise:
     ) -> MigrationFailed:
         """Record that the statement failed and the ones before it are done; the error to raise."""
         run = self._run
-        failed = migration_failed(
-            self._step,
-            statement,
-            error,
-            number=number or done + 1,
-            done=done,
-            total=len(self._statements),
-            jobs=run.jobs_seen,
-        )
+        failed = self._failure(statement, error, done, number or done + 1)
         tables = run.journal.tables
         taken_out = self._step.direction is Direction.DOWN and self._row is None
         if done or taken_out:
@@ -329,6 +309,19 @@ class Stepwise:
         else:
             run.write(run_record.clear(tables, run.lease, str(error), still=self._row))
         return failed
+
+    def _failure(
+        self, statement: Statement | None, error: DatabaseError, done: int, number: int
+    ) -> MigrationFailed:
+        return migration_failed(
+            self._step,
+            statement,
+            error,
+            number=number,
+            done=done,
+            total=len(self._statements),
+            jobs=self._run.jobs_seen,
+        )
 
     def _torn(self, segment: Segment, error: DatabaseError) -> MigrationFailed:
         """A whole script was committed and a schema change in it then failed: a person must look."""
@@ -353,14 +346,15 @@ class Stepwise:
     def _resumed(self, resume: Progress) -> int:
         """Check what was done, bring the session there, settle what was in flight; how many are done."""
         run, done = self._run, resume.done
-        cut = self._cut(done)
+        cut = [s for s in self._cut(done) if s.sending is not Sending.SESSION]
         segment = cut[0] if resume.in_flight and cut else None
+        start = segment.start if segment else done
         upto = segment.end if segment else done
         if done > len(self._statements) or (
             resume.done_hash is not None and fingerprint(self._statements, upto) != resume.done_hash
         ):
             raise self._changed(upto)
-        self._session(replay(self._statements, done))
+        self._session(replay(self._statements, start), done=done)
         if not resume.in_flight:
             return done
         if segment is None:
@@ -368,14 +362,14 @@ class Stepwise:
         if segment.sending is Sending.WHOLE:
             # The mark inside the transaction is not there: it was not committed.
             await_session(run, resume)
-            return done
+            return start
         if segment.sending is not Sending.ALONE:
-            return done
+            return start
         (statement,) = segment.statements
         if recover(run, self._step, statement, resume):
             return segment.end
         self._sent_before = resume
-        return done
+        return start
 
     def _resumed_whole(self, resume: Progress) -> int:
         """A whole script whose transaction was committed: its jobs say how it ended."""
@@ -388,13 +382,18 @@ class Stepwise:
 
     def _changed(self, count: int) -> PlanRefused:
         version = self._step.version
+        what = (
+            "its first statement, which is done or under way, was changed. Restore it"
+            if count == 1
+            else f"among its first {count} statements, which are done or under way, something was "
+            "changed. Restore them"
+        )
         return PlanRefused(
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is half done ({self._step.direction.value}), and among its "
-                    f"first {count} statements, which are done or under way, something was changed. "
-                    "Restore them; later ones may be edited. Or say by hand what is true with resolve "
+                    f"version {version} is half done ({self._step.direction.value}), and {what}; later "
+                    "ones may be edited. Or say by hand what is true with resolve "
                     f"(--applied {version} or --not-applied {version}).",
                     path=self._step.path,
                     version=version,

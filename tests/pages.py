@@ -10,7 +10,8 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 _BLOCK = re.compile(
-    r'^(?P<margin> *)```(?P<language>\w+)(?: title="(?P<title>[^"]*)")?\n(?P<text>.*?)^(?P=margin)```$',
+    r'^(?P<margin> *)```(?P<language>\w+)(?: title="(?P<title>[^"]*)")?\n'
+    r"(?P<text>.*?)(?:^(?P=margin)```$|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 _TAB = re.compile(r'^=== "([^"]+)"$', re.MULTILINE)

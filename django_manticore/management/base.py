@@ -226,5 +226,3 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of scripts, 1 or more")
     return int(text)
-
-

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 def server_of(migration: Migration) -> Server:
     """The server a plan would run on: its kind decides how scripts run."""
     with migration.db as db:
-        assert db.server is not None
-        return db.server
+        server = db.server
+    if server is None:  # pragma: no cover - `with` connects, or raises
+        raise RuntimeError("the database is not connected")
+    return server
 
 
 def prepared(migration: Migration, steps: Iterable[Step], server: Server) -> list[Prepared]:
@@ -30,7 +32,12 @@ def prepared(migration: Migration, steps: Iterable[Step], server: Server) -> lis
 
 
 def show(
-    stdout: OutputWrapper, style: Any, verbosity: int, alias: str, server: str, steps: list[Prepared]
+    stdout: OutputWrapper,
+    style: Any,
+    verbosity: int,
+    alias: str,
+    server: str,
+    steps: list[Prepared],
 ) -> None:
     """Write a plan as Django's `migrate --plan` does."""
     stdout.write(style.MIGRATE_HEADING(f"{server} ({alias})"))

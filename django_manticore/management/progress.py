@@ -4,10 +4,11 @@ Shown only while something is waited for, so that it never gets between other li
 may be missing: then, and where the output is no terminal, there is no bar.
 """
 
+# ruff: noqa: PLC0415 - rich may be missing, and is slow to load
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 from django.core.management.base import OutputWrapper
 
@@ -27,7 +28,8 @@ def open_bar(stdout: OutputWrapper) -> Bar | None:
         from rich.console import Console
     except ImportError:
         return None
-    return Bar(Console(file=stdout._out, highlight=False))
+    terminal = cast(TextIO, stdout)
+    return Bar(Console(file=terminal, highlight=False))
 
 
 class Bar:
@@ -47,7 +49,7 @@ class Bar:
             self._total = event.total
             self._done = event.number - isinstance(event, StepStarted)
 
-    def show(self, event: Event, text: str) -> bool:
+    def show(self, text: str) -> bool:
         """Put the bar on the screen; False if it is there."""
         if self._progress is not None:
             return False

@@ -177,7 +177,7 @@ class Renderer:
 
     def _wait(self, event: Event, line: str) -> None:
         if self._bar is not None:
-            if self._bar.show(event, line):
+            if self._bar.show(line):
                 self._out.write("\r\x1b[2K" if self._open else "", ending="")
             self._bar.update(event, line)
             return

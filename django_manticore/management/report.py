@@ -86,19 +86,18 @@ def findings(alias: str, statuses: Iterable[ScriptStatus], target: int | None) -
 
 def in_words(found: Findings) -> list[str]:
     """What `--check` found, for people; nothing where all is well."""
-    said = (
-        (found.pending, "pending: manticore_migrate applies them"),
-        (
-            found.drifted,
-            "changed after they were applied: restore the files, or accept the change with "
-            "manticore_resolve --accept-checksum",
+    accept = "manticore_resolve --accept-checksum"
+    said = {
+        "pending: manticore_migrate applies them": found.pending,
+        f"changed after they were applied: restore the files, or accept the change with {accept}": (
+            found.drifted
         ),
-        (found.half_done, "half done: run the command again that was stopped"),
-    )
+        "half done: run the command again that was stopped": found.half_done,
+    }
     return [
         f"{found.alias}: {words.scripts(len(versions))} {remark} "
         f"({', '.join(f'V{version}' for version in versions)})."
-        for versions, remark in said
+        for remark, versions in said.items()
         if versions
     ]
 

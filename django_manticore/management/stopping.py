@@ -41,7 +41,7 @@ def stoppable() -> Iterator[None]:
         return
     told = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal told
         code = _CODES[signal.Signals(number)]
         if told:

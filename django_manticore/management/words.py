@@ -70,16 +70,16 @@ def waiting(event: Event) -> str | None:
     match event:
         case LeaseAwaited(owner, at, waited, expires_in):
             who = owner or "another runner"
-            until = f", lease runs out in {expires_in:.0f}s" if expires_in and expires_in > 0 else ""
+            until = (
+                f", lease runs out in {expires_in:.0f}s" if expires_in and expires_in > 0 else ""
+            )
             return f"Waiting for {who} ({at}{until}), {duration(waited)} so far"
         case StillRunning(step, statement, elapsed, jobs, remaining):
             where = f"{step.name}, line {statement.line}" if statement else step.name
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return f"Still running {where}, {duration(elapsed)} so far{left}{_jobs(jobs)}"
         case JobsAwaited(step, jobs, elapsed):
-            return (
-                f"{step.name} waits for schema changes to end, {duration(elapsed)} so far{_jobs(jobs)}"
-            )
+            return f"{step.name} waits for schema changes to end, {duration(elapsed)} so far{_jobs(jobs)}"
         case SessionAwaited(application_name, session_id, elapsed):
             return (
                 f"The server still works for a runner that is gone ({application_name}, session "

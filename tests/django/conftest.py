@@ -61,10 +61,17 @@ class Site:
 
     Attributes:
         folder: The migrations folder of the entry "default".
-        urls: URLs of the two databases, by alias.
+        urls: URLs of its databases, by alias; "other" is made when its entry is.
     """
 
-    def __init__(self, folder: Path, urls: dict[str, str], use: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        urls: dict[str, str],
+        use: Callable[[str, Any], None],
+        add: Callable[[str], None],
+    ) -> None:
+        self._add = add
         self.folder = folder
         self.urls = urls
         self._use = use
@@ -77,7 +84,8 @@ class Site:
         return path
 
     def entry(self, alias: str = "default", **values: Any) -> None:
-        """Change an entry of MANTICORE; None removes it."""
+        """Change an entry of MANTICORE, or add one."""
+        self._add(alias)
         from django.conf import settings
 
         said = {**settings.MANTICORE, alias: {**settings.MANTICORE.get(alias, {}), **values}}
@@ -112,16 +120,22 @@ class Site:
 def site(
     _django: None, server: RunningServer, tmp_path: Path, settings_of: Callable[[str, Any], None]
 ) -> Iterator[Site]:
-    """The project with two empty databases and an empty folder."""
+    """The project with an empty database and an empty folder."""
     from django.db import connections
 
-    urls = {alias: server.new_database() for alias in ("default", "other")}
-    before = {alias: connections[alias].settings_dict["NAME"] for alias in urls}
-    for alias, url in urls.items():
-        connections[alias].settings_dict["NAME"] = urlsplit(url).path.removeprefix("/")
+    before = {alias: connections[alias].settings_dict["NAME"] for alias in ("default", "other")}
+    urls: dict[str, str] = {}
+
+    def add(alias: str) -> None:
+        if alias in before and alias not in urls:
+            urls[alias] = server.new_database()
+            name = urlsplit(urls[alias]).path.removeprefix("/")
+            connections[alias].settings_dict["NAME"] = name
+
+    add("default")
     folder = tmp_path / "migrations_sql"
     folder.mkdir()
-    made = Site(folder, urls, settings_of)
+    made = Site(folder, urls, settings_of, add)
     made.setting("MANTICORE", {"default": {"MIGRATIONS_DIR": folder}})
     yield made
     for alias, url in urls.items():
@@ -173,7 +187,6 @@ def manage_environment(site: Site, server: RunningServer) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": PROJECT,
         "TESTS_DJANGO_ENGINE": engine_of(server),
         "TESTS_DJANGO_URL": site.urls["default"],
-        "TESTS_DJANGO_OTHER_URL": site.urls["other"],
         "TESTS_DJANGO_FOLDER": str(site.folder),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path])),
         "PYTHONUNBUFFERED": "1",

@@ -123,9 +123,7 @@ def test_plan_shows_scripts_and_changes_nothing(two: Site) -> None:
 
 def test_plan_at_verbosity_2_shows_statements_with_their_kind(two: Site) -> None:
     out = two.call("manticore_migrate", "1", plan=True, verbosity=2)
-    assert out.splitlines()[-1] == (
-        "    line 1: CREATE TABLE users (id INT PRIMARY KEY) (schema)"
-    )
+    assert out.splitlines()[-1] == ("    line 1: CREATE TABLE users (id INT PRIMARY KEY) (schema)")
 
 
 def test_plan_with_nothing_to_do(site: Site) -> None:

@@ -91,10 +91,10 @@ def test_with_nobody_to_ask_it_ends_with_2(
 ) -> None:
     answer(monkeypatch, "")
     ran = manage("manticore_rollback")
-    assert (ran.code, ran.err) == (
-        2,
+    assert ran.code == 2
+    assert ran.err == (
         "CommandError: Nobody answered, so nothing was done. Run again with --noinput to go on "
-        "without being asked.\n",
+        "without being asked.\n"
     )
     assert three.versions() == [1, 2, 3]
 

@@ -11,7 +11,9 @@ from django_manticore.management.base import ManticoreCommand
 from manticore_cockroachdb import source
 from manticore_cockroachdb.errors import ConnectionFailed
 
-UP: Final = "-- {description}\n-- Write here what applies it; end each statement with a semicolon.\n"
+UP: Final = (
+    "-- {description}\n-- Write here what applies it; end each statement with a semicolon.\n"
+)
 DOWN: Final = (
     "-- Write here what reverts it. Nothing to do: leave it empty. Cannot be reverted: remove this\n"
     "-- part, with the line above it.\n"
@@ -35,16 +37,14 @@ class Command(ManticoreCommand):
             help="Use the time (UTC) as the version instead of the next number.",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Write the file and say where it is."""
         alias = self.known_database(options["database"])
         description: str = options["description"]
         migration = get_migration(alias)
         up = UP.format(description=" ".join(description.split()))
         try:
-            path = migration.create_migration(
-                description, up, DOWN, timestamp=options["timestamp"]
-            )
+            path = migration.create_migration(description, up, DOWN, timestamp=options["timestamp"])
         except ConnectionFailed as error:
             path = source.create(
                 migration.folders[0],

@@ -42,7 +42,7 @@ class Command(ManticoreCommand):
             help="With --plan or --check: print a JSON report.",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Run, plan or check, database by database."""
         goal: int | None = options["target"]
         aliases = self.databases(options)
@@ -95,9 +95,7 @@ class Command(ManticoreCommand):
         found: list[report.Findings] = []
         self.each(
             aliases,
-            lambda alias: found.append(
-                report.findings(alias, get_migration(alias).status(), goal)
-            ),
+            lambda alias: found.append(report.findings(alias, get_migration(alias).status(), goal)),
         )
         if as_json:
             self.stdout.write(report.text(report.checked(found)))

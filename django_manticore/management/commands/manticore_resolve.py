@@ -46,7 +46,7 @@ class Command(ManticoreCommand):
         self.add_database(parser)
         self.add_noinput(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Show, ask, record."""
         alias = self.known_database(options["database"])
         migration = get_migration(alias)
@@ -98,7 +98,9 @@ def known_lines(known: Known) -> Iterator[str]:
     else:
         left = record.expires_in or 0.0
         until = f"runs out in {words.duration(left)}" if left > 0 else "has run out"
-        alive = f"connected as session {', '.join(known.sessions)}" if known.sessions else "no session"
+        alive = (
+            f"connected as session {', '.join(known.sessions)}" if known.sessions else "no session"
+        )
         yield f"Lease: {record.owner} ({until}; {alive})."
     progress = record.progress
     if progress is None:

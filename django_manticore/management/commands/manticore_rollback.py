@@ -38,11 +38,9 @@ class Command(ManticoreCommand):
         )
         which.add_argument("--all", action="store_true", help="Revert every applied script.")
         self.add_running(parser, verb="reverted")
-        parser.add_argument(
-            "--json", action="store_true", help="With --plan: print a JSON report."
-        )
+        parser.add_argument("--json", action="store_true", help="With --plan: print a JSON report.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Revert or plan, database by database."""
         chosen = [name for name in ("count", "to", "all") if options[name] not in (None, False)]
         if len(chosen) > 1:

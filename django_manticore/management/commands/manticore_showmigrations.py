@@ -26,7 +26,7 @@ class Command(ManticoreCommand):
         self.add_databases(parser)
         parser.add_argument("--json", action="store_true", help="Print a JSON report.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """List, database by database."""
         parts: list[dict[str, Any]] = []
 

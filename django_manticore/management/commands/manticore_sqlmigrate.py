@@ -22,11 +22,9 @@ class Command(ManticoreCommand):
         """The options; see `--help`."""
         parser.add_argument("version", type=version, help="Which script: 7 or V7.")
         self.add_database(parser)
-        parser.add_argument(
-            "--backwards", action="store_true", help="Print the down part instead."
-        )
+        parser.add_argument("--backwards", action="store_true", help="Print the down part instead.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Print them."""
         alias = self.known_database(options["database"])
         wanted: int = options["version"]

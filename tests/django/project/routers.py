@@ -8,5 +8,5 @@ from typing import Any
 class NoScriptsOnOther:
     """Only Django's own migrations go to "other"."""
 
-    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+    def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool | None:
         return False if (db, app_label) == ("other", "django_manticore") else None

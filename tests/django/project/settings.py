@@ -50,7 +50,13 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 def database(url: str) -> dict[str, Any]:
     """A database by its URL, as DATABASES has it."""
     parameters = dict(conninfo_to_dict(url))
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    names = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
     return {
         "ENGINE": os.environ.get("TESTS_DJANGO_ENGINE", "django.db.backends.postgresql"),
         **{names[key]: str(parameters.pop(key)) for key in names if key in parameters},

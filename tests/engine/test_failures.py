@@ -1,0 +1,440 @@
+"""A statement fails: what is said, what is recorded, and how the way goes on."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import anyio
+import pytest
+
+from manticore_cockroachdb import State, _seam
+from manticore_cockroachdb.errors import HalfDone, LeaseLost, MigrationFailed, PlanRefused
+from manticore_cockroachdb.events import Reconciled, Retrying, StepStarted
+from tests.engine.bench import Bench, Cockroach
+from tests.standin import error, error_after, hold
+
+TABLE = "CREATE TABLE t (id INT8 PRIMARY KEY);\n-- DOWN\nDROP TABLE t;"
+BROKEN = """\
+CREATE TABLE u (i INT8);
+INSERT INTO u VALUES (1);
+
+INSERT INTO t VALUES (1), (1);
+CREATE TABLE w (i INT8);
+-- DOWN
+DROP TABLE w;
+DELETE FROM nowhere;
+DROP TABLE u
+"""
+DUPLICATE = (
+    'duplicate key value violates unique constraint "t_pkey" (23505)\n'
+    "  Detail: Key (id)=(1) already exists.\n"
+)
+NOTHING_DONE = "  Nothing of version {0} was applied. Repair the file (or the rows) and migrate again."
+
+
+def is_stepwise(bench: Bench) -> bool:
+    return isinstance(bench, Cockroach) or bench.defaults.get("mode") == "stepwise"
+
+
+def broken(bench: Bench) -> None:
+    bench.write("V1__t", TABLE)
+    bench.write("V2__broken", BROKEN)
+    bench.write("V3__never", "CREATE TABLE never (i INT8)")
+
+
+def repaired(bench: Bench) -> None:
+    bench.write("V2__broken", BROKEN.replace("(1), (1)", "(1), (2)"))
+
+
+async def fails(verb: Any, *arguments: Any) -> MigrationFailed:
+    with pytest.raises(MigrationFailed) as caught:
+        await verb(*arguments)
+    return caught.value
+
+
+async def refuses(kind: type[PlanRefused], verb: Any, *arguments: Any) -> str:
+    with pytest.raises(kind) as caught:
+        await verb(*arguments)
+    return str(caught.value)
+
+
+async def test_a_failed_statement_is_named_and_repaired_in_the_file(anywhere: Bench) -> None:
+    broken(anywhere)
+    engine = anywhere.engine()
+    failed = await fails(engine.migrate)
+    head = "V2__broken.sql:4: INSERT INTO t VALUES (1), (1) failed: "
+    if is_stepwise(anywhere):
+        assert str(failed) == (
+            f"{head}{DUPLICATE}  Its first statement is done and recorded; version 2 is half applied. "
+            "Repair statement 3 in the file (or the rows) and migrate again: the run goes on there. "
+            "Leave the statements before it as they are."
+        )
+        names = ("owner", "version", "direction", "segment", "in_flight", "sent_by")
+        assert [anywhere.record()[name] for name in names] == [None, 2, "up", 1, False, None]
+        assert [s.state for s in await engine.status()][1:] == [State.HALF_DONE, State.PENDING]
+        assert "u" in anywhere.tables()
+    else:
+        assert str(failed) == f"{head}{DUPLICATE}{NOTHING_DONE.format(2)}"
+        assert anywhere.free()
+        assert [s.state for s in await engine.status()][1:] == [State.PENDING] * 2
+        assert "u" not in anywhere.tables()
+    assert (failed.version, failed.line, failed.sqlstate) == (2, 4, "23505")
+    assert failed.path == anywhere.folder / "V2__broken.sql"
+    assert "23505" in anywhere.record()["error"]
+    assert anywhere.ledger() == [1]
+
+    repaired(anywhere)
+    anywhere.events.clear()
+    assert await engine.migrate() == 2
+    assert [event.resumed_at for event in anywhere.told(StepStarted)] == [
+        1 if is_stepwise(anywhere) else 0,
+        0,
+    ]
+    assert anywhere.ask("SELECT * FROM u") == [(1,)]
+    assert anywhere.ledger() == [1, 2, 3]
+    assert anywhere.free()
+    assert anywhere.record()["error"] is None
+
+
+@pytest.mark.parametrize("kind", ["stepwise", "cockroach"])
+async def test_what_is_half_applied_is_finished_by_migrating_only(
+    request: pytest.FixtureRequest, flavour: object, kind: str
+) -> None:
+    bench: Bench = request.getfixturevalue(kind)
+    broken(bench)
+    engine = bench.engine()
+    await fails(engine.migrate)
+    other = (
+        "Refused: V2__broken.sql: version 2 is half done (up) and this would not finish it. Migrate to "
+        "version 2 or higher first."
+    )
+    assert await refuses(HalfDone, engine.rollback) == other
+    assert await refuses(HalfDone, engine.migrate, 1) == other
+    assert await refuses(HalfDone, engine.migrate, 0) == other
+    assert await refuses(HalfDone, engine.plan_rollback) == other
+
+    bench.write("V2__broken", BROKEN.replace("u (i INT8)", "u (i INT8, j INT8)"))
+    assert await refuses(PlanRefused, engine.migrate) == (
+        "Nothing was run: V2__broken.sql: version 2 is half done (up), and its first statement, which "
+        "is done or under way, was changed. Restore it; later ones may be edited. Or say by "
+        "hand what is true with resolve (--applied 2 or --not-applied 2)."
+    )
+    (bench.folder / "V2__broken.sql").unlink()
+    assert await refuses(HalfDone, engine.migrate) == (
+        "Refused: version 2 is half done (up) and its file is not in the folder. Restore the file and "
+        "run again, or say by hand what is true with resolve (--applied 2 or --not-applied 2)."
+    )
+    repaired(bench)
+    assert await engine.migrate(2) == 1
+    assert bench.ledger() == [1, 2]
+
+
+async def test_what_is_half_reverted_is_finished_by_rolling_back_only(anywhere: Bench) -> None:
+    broken(anywhere)
+    repaired(anywhere)
+    engine = anywhere.engine()
+    await engine.migrate(2)
+    failed = await fails(engine.rollback)
+    head = (
+        "V2__broken.sql:8: DELETE FROM nowhere failed: "
+        'relation "nowhere" does not exist (42P01)\n  '
+    )
+    if not is_stepwise(anywhere):
+        assert str(failed) == (
+            f"{head}Nothing of version 2 was reverted. Repair the file (or the rows) and roll back "
+            "again."
+        )
+        assert anywhere.ledger() == [1, 2]
+    else:
+        assert str(failed) == (
+            f"{head}Its first statement is done and recorded; version 2 is half reverted. Repair "
+            "statement 2 in the file (or the rows) and roll back again: the run goes on there. Leave "
+            "the statements before it as they are."
+        )
+        assert await refuses(HalfDone, engine.migrate) == (
+            "Refused: V2__broken.sql: version 2 is half done (down) and this would not finish it. Roll "
+            "it back first."
+        )
+        assert [s.state for s in await engine.status()][1] is State.HALF_DONE
+    path = anywhere.folder / "V2__broken.sql"
+    path.write_text(path.read_text().replace("DELETE FROM nowhere", "DELETE FROM u"))
+    assert await engine.rollback() == 1
+    assert anywhere.ledger() == [1]
+    assert anywhere.free()
+
+
+async def test_a_failure_inside_a_long_statement_names_its_line_too(anywhere: Bench) -> None:
+    anywhere.write("V1__t", "-- a comment\n\nCREATE TABLE t (\n  a INT8,\n  b NOTYPE\n);")
+    failed = await fails(anywhere.engine().migrate)
+    assert str(failed) == (
+        "V1__t.sql:3: CREATE TABLE t ( a INT8, b NOTYPE ) failed (at line 5): "
+        f'type "notype" does not exist (42704)\n{NOTHING_DONE.format(1)}'
+    )
+    assert anywhere.tables() == ["_migrations", "_migrations_state"]
+    assert anywhere.free()
+
+
+@pytest.mark.needs_postgresql
+async def test_the_servers_hint_is_passed_on(anywhere: Bench) -> None:
+    anywhere.write("V1__t", "CREATE TABLE t (name TEXT)")
+    anywhere.write("V2__typo", "UPDATE t SET name = nam")
+    failed = await fails(anywhere.engine().migrate)
+    assert str(failed) == (
+        'V2__typo.sql:1: UPDATE t SET name = nam failed: column "nam" does not exist (42703)\n'
+        '  Hint: Perhaps you meant to reference the column "t.name".\n'
+        f"{NOTHING_DONE.format(2)}"
+    )
+
+
+@pytest.mark.needs_postgresql
+async def test_a_transaction_that_cannot_be_committed_is_told(anywhere: Bench) -> None:
+    anywhere.write(
+        "V1__t",
+        "CREATE TABLE a (i INT8 PRIMARY KEY); "
+        "CREATE TABLE b (a INT8 REFERENCES a DEFERRABLE INITIALLY DEFERRED)",
+    )
+    anywhere.write("V2__rows", "CREATE TABLE c (i INT8);\nINSERT INTO b VALUES (7);")
+    engine = anywhere.engine()
+    failed = await fails(engine.migrate)
+    way_on = (
+        "  Its first statement is done and recorded; version 2 is half applied. Repair statement 2 in "
+        "the file (or the rows) and migrate again: the run goes on there. Leave the statements before "
+        "it as they are."
+    )
+    assert str(failed) == (
+        "V2__rows.sql: its transaction could not be committed: insert or update on table "
+        '"b" violates foreign key constraint "b_a_fkey" (23503)\n'
+        '  Detail: Key (a)=(7) is not present in table "a".\n'
+        f"{way_on if is_stepwise(anywhere) else NOTHING_DONE.format(2)}"
+    )
+    anywhere.ask("INSERT INTO a VALUES (7)")
+    assert await engine.migrate() == 1
+    assert anywhere.ask("SELECT * FROM b") == [(7,)]
+
+
+async def test_a_unique_index_over_duplicates_takes_back_nothing_else(anywhere: Bench) -> None:
+    anywhere.write("V1__t", "CREATE TABLE t (a INT8); INSERT INTO t VALUES (1), (1)")
+    anywhere.write("V2__unique", "CREATE UNIQUE INDEX t_a ON t (a)\n-- DOWN\nDROP INDEX t_a")
+    engine = anywhere.engine()
+    failed = await fails(engine.migrate)
+    assert str(failed) == (
+        "V2__unique.sql:1: CREATE UNIQUE INDEX t_a ON t (a) failed: "
+        'could not create unique index "t_a" (23505)\n  Detail: Key (a)=(1) is duplicated.\n'
+        f"{NOTHING_DONE.format(2)}"
+    )
+    assert anywhere.ledger() == [1]
+    anywhere.ask("DELETE FROM t")
+    assert await engine.migrate() == 1
+    assert anywhere.free()
+
+
+# -- settings inside a script ---------------------------------------------------------------------
+
+
+async def test_a_setting_that_is_refused_when_a_run_goes_on_loses_nothing(
+    stepwise: Bench, server_kind: str
+) -> None:
+    if server_kind != "postgresql":
+        pytest.skip("settings of one's own are PostgreSQL's")
+    stepwise.write("V1__one", "CREATE TABLE one (i INT8);\nSET ROLE app_builder;\nSELECT 1;\nSELECT oops")
+    role = "app_builder"
+    stepwise.ask(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role}")
+    stepwise.ask(f"GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON DATABASE "
+                 f"{stepwise.one('SELECT current_database()')} TO {role}")
+    engine = stepwise.engine()
+    try:
+        await fails(engine.migrate)
+    finally:
+        stepwise.ask(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert stepwise.record()["segment"] == 1
+
+
+async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Cockroach) -> None:
+    cockroach.write(
+        "V1__x",
+        "CREATE TABLE a (i INT8);\nSET DateStyle = 'German';\n"
+        "CREATE TABLE b AS SELECT DATE '2020-01-31'::TEXT AS d;\nSELECT oops;",
+    )
+    engine = cockroach.engine()
+    failed = await fails(engine.migrate)
+    assert str(failed).startswith("V1__x.sql:4: SELECT oops failed: ")
+    assert cockroach.ask("SELECT d FROM b") == [("31.01.2020",)]
+    path = cockroach.folder / "V1__x.sql"
+    path.write_text(path.read_text().replace("SELECT oops", "INSERT INTO b SELECT DATE '2020-02-01'"))
+    cockroach.standin.rule("SET DateStyle", then=error("22023", "no such style"))
+    before = cockroach.record()
+    failed = await fails(engine.migrate)
+    assert str(failed) == (
+        "V1__x.sql:2: SET DateStyle = 'German' failed: no such style (22023)\n  Its first 3 of 4 "
+        "statements are done and recorded; version 1 is half applied. This one is a setting, which is "
+        "sent again whenever a run goes on behind it: see that the server takes it, and migrate again."
+    )
+    after = cockroach.record()
+    for changing in ("epoch", "acquired_at", "error"):
+        before.pop(changing), after.pop(changing)
+    assert after == before
+    assert await engine.migrate() == 1
+    assert cockroach.ask("SELECT d FROM b") == [("31.01.2020",), ("01.02.2020",)]
+
+
+async def test_a_statement_cut_off_behind_a_setting_is_found_again(cockroach: Cockroach) -> None:
+    from tests.standin import drop_after
+
+    cockroach.write("V1__x", "CREATE TABLE a (i INT8);\nSET DateStyle = 'ISO';\nCREATE TABLE b (i INT8);")
+    cockroach.standin.rule("CREATE TABLE b", then=drop_after())
+    assert await cockroach.engine().migrate() == 1
+    assert cockroach.tables() == ["_migrations", "_migrations_state", "a", "b"]
+    assert cockroach.ledger() == [1]
+
+
+# -- the server says: try again -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["INSERT INTO t", "CREATE TABLE u", "CREATE TABLE t", "^COMMIT"])
+async def test_what_the_server_asks_to_try_again_is_tried_again(
+    cockroach: Cockroach, where: str
+) -> None:
+    cockroach.write("V1__t", "CREATE TABLE t (i INT8); INSERT INTO t VALUES (1)")
+    cockroach.write("V2__rows", "INSERT INTO t VALUES (2)")
+    cockroach.write("V3__u", "CREATE TABLE u (i INT8)")
+    for nth in (1, 2):
+        cockroach.standin.rule(where, nth=nth, then=error("40001", "restart transaction"))
+    assert await cockroach.engine().migrate() == 3
+    assert [(event.sqlstate, event.attempt) for event in cockroach.told(Retrying)] == [
+        ("40001", 1),
+        ("40001", 2),
+    ]
+    assert cockroach.ask("SELECT i FROM t ORDER BY i") == [(1,), (2,)]
+    assert cockroach.ledger() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("CREATE TABLE t (i INT8)", "CREATE TABLE t (i INT8)"),
+        ("INSERT INTO a VALUES (1)", "INSERT INTO a VALUES (1)"),
+        ("CREATE TABLE b (i INT8); SELECT 1; INSERT INTO a VALUES (1)", "INSERT INTO a VALUES (1)"),
+    ],
+)
+async def test_trying_again_has_an_end(
+    cockroach: Cockroach, monkeypatch: pytest.MonkeyPatch, text: str, shown: str
+) -> None:
+    async def at_once(seconds: float) -> None:
+        await anyio.sleep(0)
+
+    monkeypatch.setattr(_seam, "sleep", lambda seconds: None)
+    monkeypatch.setattr(_seam, "async_sleep", at_once)
+    cockroach.write("V1__a", "CREATE TABLE a (i INT8)")
+    cockroach.write("V2__x", text)
+    await cockroach.engine().migrate(1)
+    rule = cockroach.standin.rule(
+        lambda sql: shown in sql, nth=None, then=error("40001", "restart transaction")
+    )
+    failed = await fails(cockroach.engine().migrate)
+    assert str(failed).startswith(f"V2__x.sql:1: {shown} failed: restart transaction (40001)\n")
+    assert rule.fired == 24
+    assert len(cockroach.told(Retrying)) == 23
+    assert cockroach.ledger() == [1]
+    cockroach.standin.reset()
+    assert await cockroach.engine().migrate() == 1
+    assert cockroach.free()
+
+
+# -- one transaction where the server's schema changes outlive it ---------------------------------
+
+TORN = (
+    "V2__torn.sql: the server committed its transaction and then gave up a schema change in it: "
+    "transaction committed but schema change aborted with error: (23505): duplicate key (XXA00)\n"
+    "  Part of version 2 is there and part is not, and it is not in the ledger. Compare the schema with "
+    "the file, mend one of them by hand, then say what is true with resolve (--applied 2 or "
+    "--not-applied 2). Without mode=atomic in the file, each schema statement is recorded by itself and "
+    "this cannot happen."
+)
+
+
+async def test_a_torn_transaction_is_not_in_the_ledger_until_a_person_says_so(
+    cockroach: Cockroach,
+) -> None:
+    cockroach.write("V1__t", "CREATE TABLE t (a INT8)")
+    engine = cockroach.engine()
+    await engine.migrate()
+    cockroach.write(
+        "V2__torn",
+        "-- manticore: mode=atomic\nINSERT INTO t VALUES (1), (1);\nCREATE UNIQUE INDEX t_a ON t (a);\n"
+        "-- DOWN\nDROP INDEX t_a",
+    )
+    cockroach.standin.rewrite("CREATE UNIQUE INDEX", "CREATE INDEX")  # there until its job fails
+    cockroach.standin.rule(
+        "^COMMIT",
+        then=error_after(
+            "XXA00",
+            "transaction committed but schema change aborted with error: (23505): duplicate key",
+        ),
+    )
+    for _ in range(2):
+        failed = await fails(engine.migrate)
+        assert str(failed) == TORN
+        assert failed.version == 2
+        assert cockroach.ledger() == [1]
+        record = cockroach.record()
+        assert (record["owner"], record["version"], record["in_flight"]) == (None, 2, True)
+        assert [s.state for s in await engine.status()] == [State.APPLIED, State.HALF_DONE]
+    cockroach.ask("DROP INDEX t_a; DELETE FROM t")
+    await engine.resolve.not_applied(2)
+    assert cockroach.free()
+    assert await engine.migrate() == 1
+    assert cockroach.ledger() == [1, 2]
+
+
+async def test_forced_atomic_mode_refuses_what_no_transaction_takes(cockroach: Cockroach) -> None:
+    cockroach.write("V1__a", "-- manticore: mode=atomic\nSELECT 1;\nSET CLUSTER SETTING a.b = 1;")
+    cockroach.write("V2__b", "-- manticore: mode=atomic\nBACKUP INTO 'x'")
+    what = (
+        "CockroachDB does not run this statement inside a transaction, and the file says mode=atomic. "
+        "Move it into a script of its own, or remove the mode."
+    )
+    assert await refuses(PlanRefused, cockroach.engine().migrate) == (
+        f"Nothing was run (2 problems):\n  - V1__a.sql:3: {what}\n  - V2__b.sql:2: {what}"
+    )
+    assert cockroach.tables() == []
+
+
+# -- the lease is lost ----------------------------------------------------------------------------
+
+
+async def test_a_runner_whose_lease_went_to_another_writes_nothing_more(
+    cockroach: Cockroach,
+) -> None:
+    cockroach.write("V1__t", "CREATE TABLE t (i INT8); CREATE TABLE u (i INT8)")
+    gate = threading.Event()
+    rule = cockroach.standin.rule("CREATE TABLE t", then=hold(gate))
+    caught: list[BaseException] = []
+
+    async def run() -> None:
+        with pytest.raises(LeaseLost) as info:
+            await cockroach.engine().migrate()
+        caught.append(info.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        await anyio.to_thread.run_sync(rule.wait)
+        cockroach.ask(
+            "UPDATE _migrations_state SET owner = 'other:1:aa', epoch = epoch + 1, "
+            "expires_at = now() + INTERVAL '1 hour'"
+        )
+        before = cockroach.record()
+        gate.set()
+    assert str(caught[0]) == (
+        "The lease was lost: it ran out while this runner stood still, or was broken by hand, and "
+        "another runner may have it now. This runner has written nothing since and stops here; run "
+        "again to finish whatever is left."
+    )
+    assert cockroach.record() == before
+    assert "t" in cockroach.tables()
+    assert "u" not in cockroach.tables()
+    cockroach.ask("UPDATE _migrations_state SET owner = NULL, expires_at = NULL")
+    assert await cockroach.engine().migrate() == 1
+    findings = [event.finding for event in cockroach.told(Reconciled)]
+    assert findings[-1] == 'sent again, the server says it is so already: relation "t" already exists (42P07)'
+    assert cockroach.tables() == ["_migrations", "_migrations_state", "t", "u"]
