@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 else:
     _Base = admin.ModelAdmin
 
+_READING = ("GET", "HEAD")
 _PAGE = "admin:django_manticore_migrationrecord"
 
 
@@ -97,8 +98,10 @@ class MigrationRecordAdmin(_Base):
 
     def changelist_view(
         self, request: HttpRequest, extra_context: Mapping[str, Any] | None = None
-    ) -> TemplateResponse:
+    ) -> HttpResponse:
         """The list of one database: `?database=alias`, else the first."""
+        if request.method not in _READING:
+            return HttpResponseNotAllowed(_READING)
         alias, aliases = self._chosen(request)
         rows: list[ShownScript] = []
         known: Known | None = None
@@ -128,8 +131,10 @@ class MigrationRecordAdmin(_Base):
         object_id: str | None = None,
         form_url: str = "",
         extra_context: Mapping[str, Any] | None = None,
-    ) -> TemplateResponse:
+    ) -> HttpResponse:
         """One script of one database."""
+        if request.method not in _READING:
+            return HttpResponseNotAllowed(_READING)
         alias, _ = self._chosen(request)
         try:
             rows, _ = _ledger(alias)
@@ -159,7 +164,7 @@ class MigrationRecordAdmin(_Base):
         request: HttpRequest,
         object_id: str,
         extra_context: Mapping[str, Any] | None = None,
-    ) -> TemplateResponse:
+    ) -> HttpResponse:
         """Refused to everybody."""
         raise PermissionDenied
 
@@ -168,7 +173,7 @@ class MigrationRecordAdmin(_Base):
         request: HttpRequest,
         object_id: str,
         extra_context: Mapping[str, Any] | None = None,
-    ) -> TemplateResponse:
+    ) -> HttpResponse:
         """There is none: nothing was ever changed here."""
         raise Http404("The ledger has no history in the admin.")
 

@@ -142,6 +142,9 @@ class AsyncAtomic:
                 size += len(statement.text)
                 yield Command(statement.text)
             step = prepared.step
+            if prepared.dirties:  # The script may have become another role, which may not write our tables.
+                for text in BACK_TO_OURSELVES if run.server.reset_statements else ():
+                    yield self._ours(place, Command(text))
             self._dirty = prepared.dirties
             yield self._ours(
                 place,

@@ -20,7 +20,7 @@ class Scooter(models.Model):
         db_table = "scooters"
 
     def __str__(self) -> str:
-        return self.code
+        return str(self.code)
 
 
 class Rider(models.Model):
@@ -33,7 +33,7 @@ class Rider(models.Model):
         db_table = "riders"
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class Ride(models.Model):
@@ -81,7 +81,7 @@ class ScooterTotal(models.Model):
         db_table = "scooter_totals"
 
     def __str__(self) -> str:
-        return self.code
+        return str(self.code)
 
     @property
     def earned(self) -> str:

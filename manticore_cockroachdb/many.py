@@ -1,0 +1,57 @@
+"""Many databases side by side: bounded, one report, and a failure in one leaves the others alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from .async_migration import AsyncMigrator
+from .errors import ManticoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one database.
+
+    Attributes:
+        count: How many scripts were applied or reverted; None if the run failed.
+        error: Why it failed, or None.
+    """
+
+    count: int | None = None
+    error: ManticoreError | None = None
+
+
+async def run_many(
+    migrators: Mapping[str, AsyncMigrator],
+    verb: Callable[[AsyncMigrator], Awaitable[int]],
+    *,
+    jobs: int = 8,
+) -> dict[str, Outcome]:
+    """Call one verb on many engines.
+
+    Args:
+        migrators: The engines by name.
+        verb: What to call on each, such as `lambda migrator: migrator.migrate()`.
+        jobs: How many run at once at most.
+
+    Returns:
+        Each database's outcome, in the order given.
+
+    Raises:
+        ValueError: `jobs` is below 1.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; it must be 1 or more.")
+    free = asyncio.Semaphore(jobs)
+
+    async def one(migrator: AsyncMigrator) -> Outcome:
+        async with free:
+            try:
+                return Outcome(count=await verb(migrator))
+            except ManticoreError as error:
+                return Outcome(error=error)
+
+    outcomes = await asyncio.gather(*(one(migrator) for migrator in migrators.values()))
+    return dict(zip(migrators, outcomes, strict=True))

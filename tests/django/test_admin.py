@@ -1,0 +1,146 @@
+"""The admin's pages: what they show, to whom, and that nothing can be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.django.conftest import Site
+
+LIST = "/admin/django_manticore/migrationrecord/"
+
+
+@pytest.fixture
+def migrated(site: Site) -> Iterator[Site]:
+    """Django's own tables are there, and scripts in several states."""
+    site.call("migrate", verbosity=0)
+    for version in (1, 2, 3):
+        site.script(f"V{version}__part_{version}", f"SELECT {version}")
+    site.call("manticore_migrate")
+    site.script("V2__part_2", "SELECT '<b>' AS x -- a <script>")
+    (site.folder / "V3__part_3.sql").unlink()
+    site.script("V4__part_4", "SELECT 4", None)
+    return site
+
+
+def client(**user: Any) -> Any:
+    """A browser where somebody is logged in."""
+    from django.contrib.auth.models import Permission, User
+    from django.test import Client
+
+    permissions = user.pop("permissions", [])
+    made = User.objects.create_user("ann", password="x", **user)
+    made.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    browser = Client()
+    browser.force_login(made)
+    return browser
+
+
+def text(response: Any) -> str:
+    import html
+    import re
+
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
+
+
+def test_the_list_shows_every_state(migrated: Site) -> None:
+    page = client(is_staff=True, is_superuser=True).get(LIST)
+    assert page.status_code == 200
+    shown = text(page)
+    for line in (
+        "V1 part 1 applied",
+        "V2 part 2 drifted",
+        "V3 part 3 missing",
+        "V4 part 4 pending",
+    ):
+        assert line in shown
+    assert "1 applied, 1 pending, 1 drifted, 1 missing" in shown
+
+
+def test_a_script_is_shown_highlighted_and_escaped(migrated: Site) -> None:
+    page = client(is_staff=True, is_superuser=True).get(f"{LIST}2/change/?database=default")
+    assert page.status_code == 200
+    body = page.content.decode()
+    assert (
+        '<pre class="manticore-sql"><span class="sql-keyword">SELECT</span> '
+        '<span class="sql-string">&#x27;&lt;b&gt;&#x27;</span> '
+        '<span class="sql-keyword">AS</span> x'
+        '<span class="sql-comment"> -- a &lt;script&gt;</span></pre>' in body
+    )
+
+
+def test_a_script_without_a_down_part_says_so(migrated: Site) -> None:
+    page = client(is_staff=True, is_superuser=True).get(f"{LIST}4/change/?database=default")
+    assert "No down part: this script cannot be rolled back." in text(page)
+
+
+def test_a_half_done_script_is_shown_as_such(migrated: Site) -> None:
+    migrated.script("V2__part_2", "SELECT 2")
+    migrated.query(
+        "UPDATE _migrations_state SET version = 4, direction = 'up', segment = 0, sent_at = now()"
+    )
+    page = client(is_staff=True, is_superuser=True).get(LIST)
+    assert "V4 part 4 half done" in text(page)
+
+
+def test_every_database_has_its_list(migrated: Site) -> None:
+    migrated.entry("other", MIGRATIONS_DIR=migrated.folder)
+    browser = client(is_staff=True, is_superuser=True)
+    assert "SQL migrations of default" in text(browser.get(LIST))
+    other = text(browser.get(LIST, {"database": "other"}))
+    assert "SQL migrations of other" in other
+    assert "V1 part 1 pending" in other
+    assert browser.get(LIST, {"database": "nowhere"}).status_code == 404
+
+
+def test_a_server_that_is_down_is_told_on_the_page(migrated: Site) -> None:
+    migrated.entry("away", MIGRATIONS_DIR=migrated.folder, URL="postgresql://127.0.0.1:1/x")
+    page = client(is_staff=True, is_superuser=True).get(LIST, {"database": "away"})
+    assert page.status_code == 200
+    assert "Could not connect to 127.0.0.1:1/x" in text(page)
+
+
+@pytest.mark.parametrize(
+    ("user", "status"),
+    [
+        ({"is_staff": True, "permissions": ["view_migrationrecord"]}, 200),
+        ({"is_staff": True}, 403),
+        ({}, 302),
+    ],
+    ids=["permitted", "staff", "nobody"],
+)
+def test_the_view_permission_is_needed(migrated: Site, user: dict[str, Any], status: int) -> None:
+    browser = client(**user)
+    assert browser.get(LIST).status_code == status
+    assert browser.get(f"{LIST}1/change/").status_code == status
+
+
+def test_nothing_can_be_changed(migrated: Site) -> None:
+    browser = client(is_staff=True, is_superuser=True)
+    before = migrated.query("SELECT * FROM _migrations ORDER BY 1")
+    assert browser.get(f"{LIST}add/").status_code in (403, 404)
+    assert browser.post(f"{LIST}add/", {"version": "9"}).status_code in (403, 404)
+    assert browser.post(f"{LIST}1/change/", {"version": "9"}).status_code == 405
+    assert browser.post(f"{LIST}1/delete/", {"post": "yes"}).status_code == 403
+    data = {"action": "delete_selected", "_selected_action": ["1"]}
+    assert browser.post(LIST, data).status_code == 405
+    assert browser.get(f"{LIST}1/history/").status_code == 404
+    assert migrated.query("SELECT * FROM _migrations ORDER BY 1") == before
+
+
+def test_the_model_cannot_be_saved_or_deleted(site: Site) -> None:
+    from django_manticore.models import MigrationRecord
+
+    record = MigrationRecord(version=1)
+    with pytest.raises(TypeError, match="cannot be saved"):
+        record.save()
+    with pytest.raises(TypeError, match="cannot be deleted"):
+        record.delete()
+
+
+def test_the_index_lists_it_and_makemigrations_leaves_it_alone(migrated: Site) -> None:
+    browser = client(is_staff=True, is_superuser=True)
+    assert "SQL migrations" in text(browser.get("/admin/"))
+    assert migrated.call("makemigrations", check=True, dry_run=True) == "No changes detected\n"

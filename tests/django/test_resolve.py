@@ -1,0 +1,99 @@
+"""`manticore_resolve`: shows what is known, asks, records what it is told."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from tests.django.conftest import Ran, Site
+
+Manage = Callable[..., Ran]
+
+
+@pytest.fixture
+def half_done(site: Site) -> Site:
+    """Version 2 is half done."""
+    site.script("V1__a", "CREATE TABLE a (id INT)", "DROP TABLE a")
+    site.script("V2__b", "CREATE TABLE b (id INT);\nCREATE INDEX i ON b (id);", "DROP TABLE b")
+    site.call("manticore_migrate", "1")
+    site.query(
+        "UPDATE _migrations_state SET version = 2, direction = 'up', segment = 1, in_flight = true, "
+        "sent_at = now(), error = 'the disk is full'"
+    )
+    return site
+
+
+KNOWN = (
+    "Lease: nobody holds it.\n"
+    "Half done: V2__b.sql (up), 1 of its statements done.\n"
+    "  Then was sent, its answer never came: line 2: CREATE INDEX i ON b (id) (schema)\n"
+    "Last error: the disk is full\n"
+)
+
+
+def test_applied(half_done: Site) -> None:
+    out = half_done.call("manticore_resolve", applied=2, interactive=False)
+    assert out == KNOWN + "Recorded: version 2 is applied.\n"
+    assert half_done.versions() == [1, 2]
+    assert half_done.call("manticore_migrate").endswith("  No migrations to apply.\n")
+
+
+def test_not_applied(half_done: Site) -> None:
+    out = half_done.call("manticore_resolve", not_applied=2, interactive=False)
+    assert out == KNOWN + "Recorded: version 2 is not applied.\n"
+    assert half_done.versions() == [1]
+    assert half_done.call("manticore_showmigrations").endswith(" [X] V1__a\n [ ] V2__b\n")
+
+
+def test_it_asks_first(half_done: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    ran = manage("manticore_resolve", "--applied", "2")
+    assert ran == Ran(
+        0,
+        KNOWN + "You are about to say, for the database 'default': version 2 is wholly applied.\n"
+        "The ledger will say so, true or not. Are you sure?\n"
+        "\n"
+        "    Type 'yes' to continue, or 'no' to cancel: Nothing was changed.\n",
+        "",
+    )
+    assert half_done.versions() == [1]
+
+
+def test_accept_checksum(site: Site) -> None:
+    site.script("V1__a", "SELECT 1")
+    site.call("manticore_migrate")
+    site.script("V1__a", "SELECT 1 -- why")
+    out = site.call("manticore_resolve", accept_checksum=1, interactive=False)
+    assert out.splitlines()[-1] == "Recorded the new checksum of version 1."
+    assert site.call("manticore_showmigrations") == "default\n [X] V1__a\n"
+
+
+def test_unlock(site: Site) -> None:
+    site.script("V1__a", "SELECT 1")
+    site.call("manticore_migrate")
+    assert site.call("manticore_resolve", unlock=True, interactive=False) == (
+        "Lease: nobody holds it.\nHalf done: nothing.\nNobody holds the lease.\n"
+    )
+    site.query(
+        "UPDATE _migrations_state SET owner = 'gone:1:aa', expires_at = now() + INTERVAL '1 hour'"
+    )
+    out = site.call("manticore_resolve", unlock=True, interactive=False)
+    assert out.splitlines()[0].startswith("Lease: gone:1:aa (runs out in ")
+    assert out.splitlines()[-1] == "Broke the lease of gone:1:aa."
+
+
+def test_one_of_them_must_be_said(manage: Manage) -> None:
+    ran = manage("manticore_resolve")
+    assert ran.code == 2
+    assert ran.err.splitlines()[-1] == (
+        "manage.py manticore_resolve: error: one of the arguments --applied --not-applied --unlock "
+        "--accept-checksum is required"
+    )
+
+
+def test_an_unknown_version_ends_with_5(site: Site, manage: Manage) -> None:
+    ran = manage("manticore_resolve", "--applied", "7", "--noinput")
+    assert ran.code == 5
+    assert ran.err.startswith("CommandError: Nothing was changed: there is no version 7")
