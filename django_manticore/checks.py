@@ -49,6 +49,7 @@ from manticore_cockroachdb.errors import (
     Problem,
     SettingsError,
 )
+from manticore_cockroachdb.placeholders import filled
 from manticore_cockroachdb.plan import ScriptStatus, State
 from manticore_cockroachdb.script import MigrationScript
 from manticore_cockroachdb.settings import ConnectionSettings
@@ -140,11 +141,9 @@ def _files(entry: Entry) -> Iterator[CheckMessage]:
     try:
         scripts = load([folder for folder in entry.migrations_dir if folder not in missing])
         if entry.placeholders is not None:
-            get_migration(entry.alias).load_migrations() if not missing else None
+            filled(scripts, entry.placeholders)
     except FilesRefused as refused:
         yield from map(_file_problem, refused.problems)
-    except SettingsError:
-        return  # E012
     else:
         yield from _without_down(scripts)
 

@@ -62,6 +62,7 @@ from manticore_cockroachdb.settings import ConnectionSettings
 
 SETTING: Final = "MANTICORE"
 DEFAULT_FOLDER: Final = "migrations_sql"
+_URL: Final = 11
 _EXAMPLE: Final = f'{SETTING} = {{"default": {{"MIGRATIONS_DIR": BASE_DIR / "{DEFAULT_FOLDER}"}}}}'
 _PLACEHOLDER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -191,8 +192,9 @@ def _read(alias: str) -> tuple[Entry, list[SettingProblem]]:
         try:
             values[key.lower()] = read(value)
         except (SettingsError, ValueError, TypeError) as error:
-            shown = "" if key == "URL" else f" is {value!r}:"
-            found.append(SettingProblem(number, f"{where}[{key!r}]{shown} {error}", hint))
+            # A URL may hold a password.
+            shown = "" if key == "URL" else f" is {value!r}"
+            found.append(SettingProblem(number, f"{where}[{key!r}]{shown}: {error}", hint))
     made = Entry(alias, **values)
     if made.schema is not None and "." in made.table:
         found.append(
@@ -202,7 +204,8 @@ def _read(alias: str) -> tuple[Entry, list[SettingProblem]]:
                 "Write the schema in one of the two.",
             )
         )
-    found += _place(made, where)
+    if not any(problem.number == _URL for problem in found):
+        found += _place(made, where)
     return made, found
 
 
@@ -331,5 +334,5 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
     "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),
-    "URL": (11, _url, "Write postgresql://user:password@host:port/database."),
+    "URL": (_URL, _url, "Write postgresql://user:password@host:port/database."),
 }

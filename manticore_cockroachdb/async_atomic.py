@@ -142,8 +142,8 @@ class AsyncAtomic:
                 size += len(statement.text)
                 yield Command(statement.text)
             step = prepared.step
-            if prepared.dirties:  # The script may have become another role, which may not write our tables.
-                for text in BACK_TO_OURSELVES if run.server.reset_statements else ():
+            if prepared.dirties:  # The script may be another role now, one that may not write our tables.
+                for text in run.server.own_role_statements:
                     yield self._ours(place, Command(text))
             self._dirty = prepared.dirties
             yield self._ours(

@@ -7,6 +7,7 @@ here the server is asked, and the lease kept while waiting.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -135,11 +136,27 @@ async def async_count(session: AsyncSession, statement: Statement) -> int | None
     return count
 
 
-async def async_list_jobs(session: AsyncSession) -> tuple[Job, ...]:
-    """The schema-change jobs the server shows; none where it has no such thing."""
+async def async_list_jobs(session: AsyncSession, since: float | None = None) -> tuple[Job, ...]:
+    """The schema-change jobs the server shows; none where it has no such thing.
+
+    Args:
+        session: Where to ask.
+        since: Seconds since 1970: of jobs made since, and of those not at their end, the whole
+            description is asked for where the list may have cut it.
+    """
     if not session.server.has_jobs:
         return ()
-    return jobs.jobs((await session.send(jobs.show_jobs()))[0])
+    found = jobs.jobs((await session.send(jobs.show_jobs()))[0])
+    whole: list[Job] = []
+    for job in found:
+        wanted = since is not None and job.created >= since
+        unfinished = job.outlook in (Outlook.RUNNING, Outlook.STUCK)
+        if job.maybe_cut and (wanted or unfinished):
+            asked = jobs.jobs((await session.send(jobs.show_job(job.job_id)))[0])
+            whole += (replace(one, maybe_cut=False) for one in asked)
+        else:
+            whole.append(job)
+    return tuple(whole)
 
 
 async def _judge(run: AsyncRun, statement: Statement, sent: Progress) -> Finding:
@@ -147,7 +164,7 @@ async def _judge(run: AsyncRun, statement: Statement, sent: Progress) -> Finding
     return judge(
         statement,
         run.server,
-        await async_list_jobs(run.session),
+        await async_list_jobs(run.session, sent.sent_at),
         sent_at=sent.sent_at if sent.sent_at is not None else now,
         now=now,
         counted_before=sent.evidence,

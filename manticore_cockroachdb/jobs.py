@@ -26,6 +26,10 @@ _ID_TICKS = 100_000
 _ID_NODE_BITS = 15
 
 
+#: A list of jobs cuts descriptions: to 100 characters on v21.1; since v24.1 to 69, the middle left out.
+_CUT = 69
+
+
 class Outlook(Enum):
     """What a job's status means for who waits for it."""
 
@@ -53,13 +57,14 @@ class Job:
     Attributes:
         job_id: Its id.
         kind: Its kind, such as `SCHEMA CHANGE`.
-        description: The statement it carries out, as the server writes it.
+        description: The statement it carries out, as the server writes it, maybe cut.
         status: Its status, as the server writes it.
         running_status: What it is doing just now, in the server's words, or an empty text.
         created: When it was made, seconds since 1970.
         fraction: How much of it is done, 0 to 1.
         error: Why it failed, or an empty text.
         user: Whose it is.
+        maybe_cut: Whether the list may have cut its description; `show_job` tells the whole.
     """
 
     job_id: int
@@ -71,6 +76,7 @@ class Job:
     fraction: float
     error: str
     user: str = ""
+    maybe_cut: bool = False
 
     @property
     def outlook(self) -> Outlook:
@@ -85,14 +91,12 @@ _COLUMNS = (
 
 
 def show_jobs() -> Command:
-    """The schema-change jobs that the server still shows to this user, their descriptions uncut.
+    """The schema-change jobs that the server still shows to this user.
 
-    Since v24.1 SHOW JOBS cuts descriptions to 70 characters unless it is told which jobs to show.
     `created` is filtered on this side: its type differs between versions.
     """
     kinds = ", ".join(f"'{kind}'" for kind in KINDS)
-    known = f"SELECT job_id FROM [SHOW JOBS] WHERE job_type IN ({kinds})"
-    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOBS {known}]")
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOBS] WHERE job_type IN ({kinds})")
 
 
 def show_job(job_id: int) -> Command:
@@ -118,6 +122,7 @@ def _job(row: dict[str, Any]) -> Job:
         fraction=float(row.get("fraction_completed") or 0.0),
         error=row.get("error") or "",
         user=row.get("user_name") or "",
+        maybe_cut=len(row.get("description") or "") >= _CUT,
     )
 
 
@@ -131,11 +136,12 @@ def _seconds(moment: datetime | None) -> float:
 def _created(job_id: int, shown: float) -> float:
     """When a job was made, to 10 µs: since v24.1 the server shows whole seconds, but its id tells more.
 
-    An id that does not fit the second shown is not made that way, and tells nothing.
+    An id that does not fit the second shown is not made that way: then the second's end is taken.
     """
+    if shown != int(shown):
+        return shown
     told = _ID_EPOCH + (job_id >> _ID_NODE_BITS) / _ID_TICKS
-    cut = shown == int(shown)
-    return told if cut and shown - 1 < told < shown + 60 else shown
+    return told if shown - 1 < told < shown + 60 else shown + 0.999999
 
 
 def of_statement(
@@ -176,9 +182,9 @@ _WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
 
 
 def carries(job: Job, statement: Statement) -> bool:
-    """Whether a job's description names every object of a statement."""
-    names = _names(statement)
-    return bool(names) and names <= _said(job)
+    """Whether a job's description names every object of a statement, as far as it is not cut."""
+    names, said = _names(statement), _said(job)
+    return bool(names & said) if job.maybe_cut else bool(names) and names <= said
 
 
 def touches(job: Job, statement: Statement) -> bool:

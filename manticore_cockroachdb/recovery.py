@@ -10,6 +10,7 @@ here the server is asked, and the lease kept while waiting.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -138,11 +139,27 @@ def count(session: Session, statement: Statement) -> int | None:
     return count
 
 
-def list_jobs(session: Session) -> tuple[Job, ...]:
-    """The schema-change jobs the server shows; none where it has no such thing."""
+def list_jobs(session: Session, since: float | None = None) -> tuple[Job, ...]:
+    """The schema-change jobs the server shows; none where it has no such thing.
+
+    Args:
+        session: Where to ask.
+        since: Seconds since 1970: of jobs made since, and of those not at their end, the whole
+            description is asked for where the list may have cut it.
+    """
     if not session.server.has_jobs:
         return ()
-    return jobs.jobs(session.send(jobs.show_jobs())[0])
+    found = jobs.jobs(session.send(jobs.show_jobs())[0])
+    whole: list[Job] = []
+    for job in found:
+        wanted = since is not None and job.created >= since
+        unfinished = job.outlook in (Outlook.RUNNING, Outlook.STUCK)
+        if job.maybe_cut and (wanted or unfinished):
+            asked = jobs.jobs(session.send(jobs.show_job(job.job_id))[0])
+            whole += (replace(one, maybe_cut=False) for one in asked)
+        else:
+            whole.append(job)
+    return tuple(whole)
 
 
 def _judge(run: Run, statement: Statement, sent: Progress) -> Finding:
@@ -150,7 +167,7 @@ def _judge(run: Run, statement: Statement, sent: Progress) -> Finding:
     return judge(
         statement,
         run.server,
-        list_jobs(run.session),
+        list_jobs(run.session, sent.sent_at),
         sent_at=sent.sent_at if sent.sent_at is not None else now,
         now=now,
         counted_before=sent.evidence,

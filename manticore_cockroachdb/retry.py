@@ -16,8 +16,9 @@ SERIALIZATION_FAILURE = "40001"
 #: Nothing happened, and trying again is the cure: PostgreSQL's deadlock victim belongs here too.
 RETRY = frozenset({SERIALIZATION_FAILURE, "40P01"})
 
-#: Two sessions created the same object at once and this one lost the race inside the catalog.
-CREATED_MEANWHILE = frozenset({"23505", "42P07", "42701", "XX000"})
+#: Two sessions created the same object at once and this one lost the race inside the catalog; 42710 is
+#: PostgreSQL's word for the row type that comes with every table.
+CREATED_MEANWHILE = frozenset({"23505", "42P07", "42701", "42710", "XX000"})
 
 
 @dataclass(frozen=True, slots=True)

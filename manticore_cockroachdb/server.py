@@ -66,8 +66,15 @@ class Server:
         CockroachDB v21.1 cannot reset a whole session inside a stream of statements.
         """
         if self.kind is ServerKind.POSTGRESQL:
-            return ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL")
+            return (*self.own_role_statements, "RESET ALL")
         return None
+
+    @property
+    def own_role_statements(self) -> tuple[str, ...]:
+        """What makes a session ours again, inside a transaction too, after a script took another role."""
+        if self.kind is ServerKind.POSTGRESQL:
+            return ("RESET SESSION AUTHORIZATION", "RESET ROLE")
+        return ()
 
 
 #: Set from the first packet of every engine connection, so that a role's or a database's defaults

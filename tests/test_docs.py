@@ -8,6 +8,7 @@ import importlib
 import inspect
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -51,6 +52,15 @@ def test_the_migrations_page_is_as_its_users_know_it() -> None:
     assert hashlib.sha256(page).hexdigest() == (
         "4e12fbb2439dd3851aa346da76e49cc91cb6523e906193c8621bafb646460e39"
     )
+
+
+def test_a_fence_that_a_page_leaves_open_is_closed_for_the_site() -> None:
+    close = runpy.run_path(str(DOCS / "_hooks.py"))["on_page_markdown"]
+
+    pages = [path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))]
+    changed = [close(page) for page in pages if close(page) != page]
+
+    assert changed == [read("api/migrations.md") + "\n```\n"]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)

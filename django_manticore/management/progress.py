@@ -7,6 +7,7 @@ may be missing: then, and where the output is no terminal, there is no bar.
 # ruff: noqa: PLC0415 - rich may be missing, and is slow to load
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -16,7 +17,6 @@ from manticore_cockroachdb.events import Event, StepFinished, StepStarted, Still
 from manticore_cockroachdb.jobs import Outlook
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 
@@ -24,19 +24,17 @@ def open_bar(stdout: OutputWrapper) -> Bar | None:
     """A bar, or None where none can be shown."""
     if not stdout.isatty() or os.environ.get("TERM", "") in ("", "dumb"):
         return None
-    try:
-        from rich.console import Console
-    except ImportError:
+    if importlib.util.find_spec("rich") is None:
         return None
-    terminal = cast(TextIO, stdout)
-    return Bar(Console(file=terminal, highlight=False))
+    # Django's wrapper ends every write with a new line; the bar needs the stream behind it.
+    return Bar(cast(TextIO, vars(stdout)["_out"]))
 
 
 class Bar:
     """Two lines: the run by its scripts, and what is waited for."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._progress: Progress | None = None
         self._scripts: TaskID | None = None
         self._waiting: TaskID | None = None
@@ -53,6 +51,7 @@ class Bar:
         """Put the bar on the screen; False if it is there."""
         if self._progress is not None:
             return False
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
@@ -60,7 +59,7 @@ class Bar:
             BarColumn(bar_width=24),
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
-            console=self._console,
+            console=Console(file=self._stream, highlight=False),
             transient=True,
             refresh_per_second=4,
             redirect_stdout=False,

@@ -102,7 +102,8 @@ class Renderer:
             self._bar.hide()
         if self._open is not None:
             self._open = None
-            self._write(self._style.ERROR(" FAILED") if failed else "")
+            how = " STOPPED" if self.interrupted else " FAILED" if failed else ""
+            self._write(self._style.ERROR(how))
 
     def _tell(self, event: Event) -> None:
         style = self._style

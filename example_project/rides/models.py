@@ -1,5 +1,8 @@
 """Models over tables and a view that SQL scripts made: `managed = False`, so Django makes none."""
 
+# Fields stand as in every Django project; their types would need the plugin of django-stubs.
+# mypy: disable-error-code="var-annotated"
+
 from __future__ import annotations
 
 from django.db import models

@@ -120,8 +120,8 @@ def test_the_view_permission_is_needed(migrated: Site, user: dict[str, Any], sta
 def test_nothing_can_be_changed(migrated: Site) -> None:
     browser = client(is_staff=True, is_superuser=True)
     before = migrated.query("SELECT * FROM _migrations ORDER BY 1")
-    assert browser.get(f"{LIST}add/").status_code in (403, 404)
-    assert browser.post(f"{LIST}add/", {"version": "9"}).status_code in (403, 404)
+    assert browser.get(f"{LIST}add/").status_code == 404
+    assert browser.post(f"{LIST}add/", {"version": "9"}).status_code == 405
     assert browser.post(f"{LIST}1/change/", {"version": "9"}).status_code == 405
     assert browser.post(f"{LIST}1/delete/", {"post": "yes"}).status_code == 403
     data = {"action": "delete_selected", "_selected_action": ["1"]}

@@ -75,8 +75,10 @@ def test_e003_no_such_database(site: Site) -> None:
     site.entry("elsewhere", MIGRATIONS_DIR=site.folder)
     assert one() == (
         "manticore.E003",
-        "MANTICORE['elsewhere']: there is no database 'elsewhere' in DATABASES (it has: 'default', "
-        "'other'), and the entry has no URL.",
+        (
+            "MANTICORE['elsewhere']: there is no database 'elsewhere' in DATABASES (it has: 'default', "
+            "'other'), and the entry has no URL."
+        ),
         "Use an alias of DATABASES as the key, or give the entry a URL.",
     )
 
@@ -99,8 +101,10 @@ SECONDS = "it must be a number of seconds"
             "E005",
             "TABLE",
             "a.b.c",
-            "'a.b.c': The table 'a.b.c' is not a name; write 'name' or 'schema.name', such as "
-            "'_migrations' or 'ops._migrations'.",
+            (
+                "'a.b.c': The table 'a.b.c' is not a name; write 'name' or 'schema.name', such as "
+                "'_migrations' or 'ops._migrations'."
+            ),
             'Write a name, such as "_migrations".',
         ),
         (
@@ -182,8 +186,10 @@ def test_e010_run_with_migrate_of_what_django_never_migrates(site: Site) -> None
     site.entry("away", MIGRATIONS_DIR=site.folder, URL="postgresql:///x", RUN_WITH_MIGRATE="after")
     assert one() == (
         "manticore.E010",
-        "MANTICORE['away'] has RUN_WITH_MIGRATE, but 'away' is no alias of DATABASES, so Django "
-        "never migrates it.",
+        (
+            "MANTICORE['away'] has RUN_WITH_MIGRATE, but 'away' is no alias of DATABASES, so Django "
+            "never migrates it."
+        ),
         "Remove RUN_WITH_MIGRATE, or add the database to DATABASES.",
     )
 
@@ -192,8 +198,10 @@ def test_e011_a_url_that_cannot_be_read_and_whose_password_is_not_shown(site: Si
     site.entry("away", MIGRATIONS_DIR=site.folder, URL="mysql://me:s3cret@host/db")
     assert one() == (
         "manticore.E011",
-        "MANTICORE['away']['URL'] The database URL's scheme is 'mysql'; write postgresql://, "
-        "postgres:// or cockroachdb:// in front of user:password@host:port/database.",
+        (
+            "MANTICORE['away']['URL']: The database URL's scheme is 'mysql'; write postgresql://, "
+            "postgres:// or cockroachdb:// in front of user:password@host:port/database."
+        ),
         "Write postgresql://user:password@host:port/database.",
     )
 
@@ -201,8 +209,10 @@ def test_e011_a_url_that_cannot_be_read_and_whose_password_is_not_shown(site: Si
 def test_e012_an_engine_that_is_not_supported(site: Site, another_engine: None) -> None:
     assert one() == (
         "manticore.E012",
-        "DATABASES['default'] has the engine 'django.db.backends.sqlite3'; SQL scripts run on "
-        "CockroachDB ('django_cockroachdb') and PostgreSQL ('django.db.backends.postgresql') only.",
+        (
+            "DATABASES['default'] has the engine 'django.db.backends.sqlite3'; SQL scripts run on "
+            "CockroachDB ('django_cockroachdb') and PostgreSQL ('django.db.backends.postgresql') only."
+        ),
         "Use a supported engine for this database, or give the entry a URL.",
     )
 
@@ -257,8 +267,10 @@ def test_w003_a_url_beside_an_alias_that_names_another_database(site: Site) -> N
     name = site.urls["default"].rpartition("/")[2].partition("?")[0]
     assert one() == (
         "manticore.W003",
-        f"MANTICORE['default']['URL'] names the database 'elsewhere', but DATABASES names {name!r}, "
-        "which is the one that is used.",
+        (
+            f"MANTICORE['default']['URL'] names the database 'elsewhere', but DATABASES names {name!r}, "
+            "which is the one that is used."
+        ),
         "Make both the same; or use a key that is no alias of DATABASES.",
     )
 
@@ -297,8 +309,10 @@ def test_e014_changed_after_it_was_applied(site: Site) -> None:
     assert ledger() == (
         "manticore.E014",
         "default: V1__a.sql was changed after it was applied.",
-        "Restore it and put the change into a new script; or accept it: manticore_resolve "
-        "--accept-checksum 1 --database default.",
+        (
+            "Restore it and put the change into a new script; or accept it: manticore_resolve "
+            "--accept-checksum 1 --database default."
+        ),
     )
 
 

@@ -206,6 +206,13 @@ def test_check_as_json(two: Site, manage: Manage) -> None:
     }
 
 
+def test_plan_and_check_together_show_the_plan_and_end_with_1(two: Site, manage: Manage) -> None:
+    ran = manage("manticore_migrate", "--plan", "--check")
+    assert ran.code == 1
+    assert "Applying V2__add_name (" in ran.out
+    assert "2 scripts pending" in ran.err
+
+
 def test_fake_records_and_runs_nothing(two: Site) -> None:
     out = two.call("manticore_migrate", fake=True)
     assert "  Applying V1__create_users_table... FAKED\n" in out

@@ -164,6 +164,9 @@ class Dialect:
     def _plays(self, version: str) -> None:
         self._source(r"SHOW\s+(?:ALL\s+)?(?:CLUSTER\s+|LOCAL\s+)?SESSIONS", lambda _: _SESSIONS)
         self._source(r"SHOW\s+DATABASES", lambda _: _DATABASES)
+        self._add(
+            r"\[\s*SHOW\s+JOBS\s+(?P<which>SELECT\b(?:[^\[\]]|\[[^\[\]]*\])*)\]", self._some_jobs
+        )
         self._source(r"SHOW\s+JOBS", lambda _: self._jobs.look(moves=self._looks))
         self._source(r"SHOW\s+JOB\s+(?P<job>'?\d+'?|\$\d+)", self._job)
         self._add(
@@ -190,6 +193,13 @@ class Dialect:
             lambda found: f"({give(found)}){found['alias'] or ' AS shown'}",
         )
         self._add(rf"\(\s*{pattern}\s*\)", lambda found: f"({give(found)})")
+
+    def _some_jobs(self, found: re.Match[str]) -> str:
+        """[SHOW JOBS SELECT job_id FROM [SHOW JOBS] WHERE …]: one look, whatever is asked inside."""
+        known = f"({self._jobs.look(moves=False)}) AS known"
+        which = re.sub(r"\[\s*SHOW\s+JOBS\s*\]", lambda _: known, found["which"], flags=_FLAGS)
+        jobs = self._jobs.look(whole=True, moves=self._looks)
+        return f"(SELECT * FROM ({jobs}) AS jobs WHERE job_id IN ({which})) AS shown"
 
     def _job(self, found: re.Match[str]) -> str:
         wanted = found["job"].strip("'")

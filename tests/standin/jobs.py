@@ -6,18 +6,19 @@ list, or when the test moves it. Knows no sockets.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from .protocol import ServerError
 from .rules import Match, matcher
 
 FINAL = frozenset({"succeeded", "failed", "canceled", "revert-failed"})
-_FIRST_ID = 690_000_000_000_000_001
 _SHOWN_WIDTH = 100  # SHOW JOBS cuts descriptions there; SHOW JOB <id> gives them whole
+_EPOCH = datetime.fromisoformat(
+    "2015-01-01"
+)  # an id is the time since then in steps of 10 µs, then 15 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +139,10 @@ class Attachment:
 class Jobs:
     """All jobs of the stand-in, oldest first."""
 
-    def __init__(self, user_name: str, *, shows_started: bool) -> None:
+    def __init__(self, user_name: str, *, shows_started: bool, abridges: bool) -> None:
         self._user_name = user_name
         self._shows_started = shows_started
-        self._ids = itertools.count(_FIRST_ID)
+        self._abridges = abridges  # as since 24.1: times to the second, long descriptions cut
         self._lock = threading.Lock()
         self._jobs: list[Job] = []
         self._attachments: list[Attachment] = []
@@ -161,21 +162,22 @@ class Jobs:
         Args:
             description: The normalised statement, as CockroachDB would tell it.
             status: How it stands; of several, each look (SHOW JOBS, SHOW JOB) goes on by one.
-            job_id: Its id; by default the next free one.
+            job_id: Its id; by default one that holds the time, as CockroachDB makes it.
             job_type: As in SHOW JOBS.
             user_name: By default the user of the stand-in's URL.
             created: UTC without zone; by default now.
         """
         states = [status] if isinstance(status, (str, State)) else list(status)
-        job = Job(
-            next(self._ids) if job_id is None else job_id,
-            description,
-            states,
-            job_type=job_type,
-            user_name=user_name or self._user_name,
-            created=created or _now(),
-        )
+        made = created or _now()
         with self._lock:
+            job = Job(
+                self._free_id(made) if job_id is None else job_id,
+                description,
+                states,
+                job_type=job_type,
+                user_name=user_name or self._user_name,
+                created=made,
+            )
             self._jobs.append(job)
         return job
 
@@ -242,23 +244,39 @@ class Jobs:
         columns = {name: kind for name, kind in _COLUMNS.items() if self._shown(name)}
         return select(columns, rows)
 
+    def _free_id(self, made: datetime) -> int:
+        ticks = (made - _EPOCH) // timedelta(microseconds=10)
+        taken = {job.job_id for job in self._jobs}
+        while (ticks << 15) + 1 in taken:
+            ticks += 1
+        return (ticks << 15) + 1
+
     def _shown(self, column: str) -> bool:
         return column != "started" or self._shows_started
+
+    def _time(self, moment: datetime | None) -> datetime | None:
+        return moment.replace(microsecond=0) if moment and self._abridges else moment
+
+    def _described(self, job: Job) -> str:
+        said = job.description
+        if not self._abridges:
+            return said[:_SHOWN_WIDTH]
+        return said if len(said) <= 70 else f"{said[:59]} … {said[-7:]}"
 
     def _row(self, job: Job, whole: bool) -> list[object]:
         state = job.state
         row: dict[str, object] = {
             "job_id": job.job_id,
             "job_type": job.job_type,
-            "description": job.description if whole else job.description[:_SHOWN_WIDTH],
+            "description": job.description if whole else self._described(job),
             "statement": "",
             "user_name": job.user_name,
             "status": state.status,
             "running_status": state.running_status,
-            "created": job.created,
-            "started": job.created,
-            "finished": job.finished,
-            "modified": _now(),
+            "created": self._time(job.created),
+            "started": self._time(job.created),
+            "finished": self._time(job.finished),
+            "modified": self._time(_now()),
             "fraction_completed": 1.0 if state.status == "succeeded" else state.fraction_completed,
             "error": state.error,
             "coordinator_id": 1,

@@ -79,8 +79,12 @@ class StandIn:
         self._cockroach = cockroach
         self._ignores_cancel = ignores_cancel
         self.latency = latency
-        shows_started = cockroach is None or version_of(cockroach) < (25, 3)
-        self.jobs = Jobs(self._upstream.get("user", "root"), shows_started=shows_started)
+        version = (0, 0) if cockroach is None else version_of(cockroach)
+        self.jobs = Jobs(
+            self._upstream.get("user", "root"),
+            shows_started=version < (25, 3),
+            abridges=version >= (24, 1),
+        )
         self.dialect = Dialect(cockroach, self.jobs, self._settings())
         self._lock = threading.Lock()
         self._rules: list[Rule] = []

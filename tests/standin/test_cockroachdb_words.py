@@ -136,6 +136,27 @@ def test_show_jobs_is_a_row_source_with_conditions_parameters_and_aliases(
     assert len(client.execute("SHOW JOBS").fetchall()) == 2
 
 
+def test_show_jobs_of_a_select_gives_those_jobs_whole(standin: StandIn, client: Connection) -> None:
+    long = "CREATE INDEX ti ON defaultdb.public.t (" + "v" * 100 + ")"
+    standin.jobs.add("AUTO", "running", job_type="AUTO CREATE STATS")
+    job = standin.jobs.add(long, ["running", "succeeded"])
+    query = (
+        "SELECT job_id, description, status FROM [SHOW JOBS SELECT job_id FROM [SHOW JOBS]"
+        " WHERE job_type IN ('SCHEMA CHANGE')]"
+    )
+    assert client.execute(query).fetchall() == [(job.job_id, long, "running")]
+    assert client.execute(query).fetchall() == [(job.job_id, long, "succeeded")]
+
+
+def test_since_24_1_show_jobs_is_abridged(database_url: str) -> None:
+    created = datetime.fromisoformat("2020-01-01 10:00:00.25")
+    text = "CREATE INDEX ti ON defaultdb.public.t (" + "v" * 30 + ", last)"
+    with StandIn(database_url, V26_1) as newer, connected(newer.url) as client_of_newer:
+        newer.jobs.add(text, created=created)
+        shown = client_of_newer.execute("SELECT description, created FROM [SHOW JOBS]").fetchone()
+    assert shown == (f"{text[:59]} … , last)", created.replace(microsecond=0))
+
+
 def test_the_column_started_is_gone_since_25_3(client: Connection, database_url: str) -> None:
     client.execute("SELECT started FROM [SHOW JOBS]")
     with (

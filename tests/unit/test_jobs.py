@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from manticore_cockroachdb.jobs import Job, Outlook, carries, jobs, of_statement, show_jobs, touches
+from manticore_cockroachdb.jobs import Job, Outlook, carries, jobs, of_statement, touches
 from manticore_cockroachdb.lexer import RawStatement
 from manticore_cockroachdb.statement import Statement, classify
 from manticore_cockroachdb.wire import Result
@@ -28,23 +28,20 @@ def described(description: str, **fields: object) -> Job:
     return listed({"job_id": 1, "description": description, **fields})[0]
 
 
-def test_the_list_is_asked_for_in_the_form_that_does_not_cut_descriptions() -> None:
-    assert show_jobs().sql == (
-        "SELECT job_id, job_type, description, user_name, status, running_status, created, finished, "
-        "fraction_completed, error FROM [SHOW JOBS SELECT job_id FROM [SHOW JOBS] WHERE job_type IN "
-        "('SCHEMA CHANGE', 'NEW SCHEMA CHANGE', 'TYPEDESC SCHEMA CHANGE')]"
-    )
-
-
 def test_a_time_cut_to_the_second_is_told_more_exactly_by_the_id() -> None:
     job = described("", job_id=SEEN_ID, created=SEEN_AT)
     assert job.created == pytest.approx(SEEN_AT.timestamp() + 0.51082, abs=1e-5)
 
 
-@pytest.mark.parametrize("created", [SEEN_AT.replace(microsecond=7), SEEN_AT - timedelta(days=1)])
-def test_a_whole_time_or_one_the_id_does_not_fit_is_taken_as_shown(created: datetime) -> None:
+def test_a_whole_time_is_taken_as_shown() -> None:
+    created = SEEN_AT.replace(microsecond=7)
+    assert described("", job_id=SEEN_ID, created=created).created == created.timestamp()
+
+
+def test_a_cut_time_that_the_id_does_not_fit_is_taken_at_its_latest() -> None:
+    created = SEEN_AT - timedelta(days=1)
     job = described("", job_id=SEEN_ID, created=created)
-    assert job.created == created.timestamp()
+    assert job.created == pytest.approx(created.timestamp() + 1, abs=1e-5)
 
 
 def test_a_time_without_a_zone_is_utc() -> None:
@@ -70,10 +67,15 @@ def test_a_job_is_found_although_the_list_shows_it_older_than_its_statement() ->
 
 def test_a_job_carries_a_statement_if_it_names_every_object_of_it() -> None:
     index = statement('CREATE INDEX "Long" ON s.t (a, b, c)')
-    job = described('CREATE INDEX "Long" ON d.s.t (a, b, c) STORING (' + "d, " * 40 + "e)")
-    assert carries(job, index)
-    other = described("CREATE INDEX short ON d.s.t (a, b, c) STORING (" + "d, " * 40 + "e)")
+    assert carries(described('CREATE INDEX "Long" ON d.s.t (a, b, c)'), index)
+    other = described("CREATE INDEX short ON d.s.t (a, b, c)")
     assert (carries(other, index), touches(other, index)) == (False, True)
+
+
+def test_a_description_that_may_be_cut_need_not_name_them_all() -> None:
+    index = statement("CREATE INDEX i ON s.t (a)")
+    job = described("CREATE INDEX " + "x" * 60 + " ON d.s.t (…")
+    assert (job.maybe_cut, carries(job, index)) == (True, True)
 
 
 def test_no_job_carries_a_statement_without_names() -> None:

@@ -266,12 +266,6 @@ def test_what_a_second_sending_would_say(sql: str, repeat: Repeat, codes: str) -
     )
 
 
-def test_an_index_built_concurrently_proves_nothing_on_postgresql_only() -> None:
-    index = statement("CREATE INDEX CONCURRENTLY i ON t (a)")
-    assert (repeatable(index, PG), already_so(index, PG)) == (Repeat.UNSAFE, frozenset())
-    assert (repeatable(index, CRDB), already_so(index, CRDB)) == (Repeat.SAFE, frozenset({"42P07"}))
-
-
 @pytest.mark.parametrize(
     ("sql", "table", "names"),
     [

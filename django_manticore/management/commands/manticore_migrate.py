@@ -46,14 +46,16 @@ class Command(ManticoreCommand):
         """Run, plan or check, database by database."""
         goal: int | None = options["target"]
         aliases = self.databases(options)
+        as_json = options["json"]
+        if options["plan"]:
+            self._plan(aliases, goal, options["verbosity"], as_json=as_json)
         if options["check_unapplied"]:
-            self._check(aliases, goal, as_json=options["json"])
-        elif options["plan"]:
-            self._plan(aliases, goal, options["verbosity"], as_json=options["json"])
-        elif options["json"]:
+            self._check(aliases, goal, as_json=as_json and not options["plan"])
+        if options["plan"] or options["check_unapplied"]:
+            return
+        if as_json:
             raise CommandError("--json goes with --plan or --check.", returncode=exits.USAGE)
-        else:
-            self.each(aliases, lambda alias: self._migrate(alias, goal, options))
+        self.each(aliases, lambda alias: self._migrate(alias, goal, options))
 
     def farewell(self) -> str:
         """What the run had done when it was told to stop."""

@@ -1,0 +1,142 @@
+"""Projects' own test runs: `manage.py test`, pytest-django, and this app's pytest plugin."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from manticore_cockroachdb.testing import RunningServer
+from tests.django.conftest import Site
+
+SUITE = """
+import pytest
+from django.db import connection
+from tests.django.project.fleet.models import City, Scooter
+
+
+def columns():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'scooters'"
+        )
+        return sorted(name for (name,) in cursor.fetchall())
+
+
+@pytest.mark.django_db
+def test_in_a_transaction():
+    Scooter.objects.create(code="a")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_flushed():
+    City.objects.create(name="Kiel")
+
+
+def test_at_a_version(manticore_at):
+    migration = manticore_at(1)
+    assert columns() == ["code"]
+    assert migration.migrate() == 1
+    assert columns() == ["battery", "code"]
+    manticore_at(1)
+
+
+def test_back_at_the_newest(manticore_migration):
+    assert columns() == ["battery", "code"]
+    assert manticore_migration().plan() == ()
+    assert manticore_migration("default", lock_timeout=1).options.lock_timeout == 1
+    assert not City.objects.exists()
+
+
+def test_the_name_is_the_test_databases(db):
+    assert connection.settings_dict["NAME"].startswith("test_")
+"""
+
+
+@pytest.fixture
+def project(
+    site: Site, manage_environment: dict[str, str], server: RunningServer
+) -> Iterator[dict[str, str]]:
+    """The environment of the tests' project, which makes its own test database."""
+    name = "test_" + urlsplit(site.urls["default"]).path.removeprefix("/")
+    manage_environment.pop("TESTS_DJANGO_FOLDER")
+    yield {
+        **manage_environment,
+        "TESTS_DJANGO_RUN_WITH_MIGRATE": "after",
+        "TESTS_DJANGO_TEST_NAME": name,
+    }
+    server.drop_database(name)
+
+
+def run(arguments: list[str], environment: dict[str, str], folder: Path | None = None) -> str:
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+def pytest_arguments(folder: Path, *options: str, suite: str = SUITE) -> list[str]:
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    (folder / "test_suite.py").write_text(suite, "utf-8")
+    return ["-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin(), *options]
+
+
+def plugin() -> list[str]:
+    """Loads the plugin where this package is not installed, so that its entry point is not there."""
+    if any(point.name == "manticore" for point in entry_points(group="pytest11")):
+        return []
+    return ["-p", "django_manticore.pytest_plugin"]
+
+
+def test_manage_py_test_has_the_scripts_tables(project: dict[str, str]) -> None:
+    suite = "tests.django.project.fleet.tests"
+    command = ["-m", "django", "test", "--noinput", "--keepdb", "--verbosity=2", suite]
+    out = run(command, project)
+    assert "Ran 3 tests" in out
+    assert "  Applying V2__add_battery... OK\n" in out
+    again = run(command, project)
+    assert "  No migrations to apply.\n" in again
+    assert "Using existing test database" in again
+
+
+def test_pytest_django_has_them_too_and_the_plugin_moves_between_versions(
+    project: dict[str, str], tmp_path: Path
+) -> None:
+    assert "5 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
+    assert "5 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
+    assert "5 passed" in run(pytest_arguments(tmp_path, "--create-db"), project, tmp_path)
+
+
+def test_without_a_server_of_its_own_a_project_is_given_one(
+    project: dict[str, str], tmp_path: Path, server: RunningServer
+) -> None:
+    nowhere = {**project, "TESTS_DJANGO_URL": "postgresql://127.0.0.1:1/app"}
+    given = {**nowhere, "MANTICORE_TEST_URL": server.url}
+    arguments = pytest_arguments(tmp_path, "-o", "manticore_server=default", "--create-db")
+    assert "5 passed" in run(arguments, given, tmp_path)
+
+
+def test_the_plugin_leaves_a_project_without_django_alone(
+    project: dict[str, str], tmp_path: Path
+) -> None:
+    suite = (
+        "import sys\n"
+        "def test_it():\n"
+        "    assert 'django.conf' not in sys.modules\n"
+        "    assert 'manticore_cockroachdb' not in sys.modules\n"
+    )
+    bare = {name: value for name, value in project.items() if name != "DJANGO_SETTINGS_MODULE"}
+    arguments = [*pytest_arguments(tmp_path, suite=suite), "-p", "no:django"]
+    assert "1 passed" in run(arguments, bare, tmp_path)

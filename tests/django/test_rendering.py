@@ -1,0 +1,241 @@
+"""What a person sees while waiting: lines in a pipe, a live bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management.base import OutputWrapper
+from django.core.management.color import no_style
+
+from django_manticore.management import render, words
+from django_manticore.management.render import Renderer
+from manticore_cockroachdb.events import (
+    Connected,
+    Event,
+    Interrupted,
+    JobsAwaited,
+    LeaseAwaited,
+    Planned,
+    Reconciled,
+    Reconnecting,
+    Retrying,
+    SessionAwaited,
+    StatementFinished,
+    StatementStarted,
+    StepFinished,
+    StepStarted,
+    StillRunning,
+    Warned,
+)
+from manticore_cockroachdb.jobs import Job
+from manticore_cockroachdb.plan import Direction, Step
+from manticore_cockroachdb.script import Mode, parse_script
+from manticore_cockroachdb.server import Server, ServerKind
+
+SCRIPT, _ = parse_script(
+    Path("V3__index.sql"), b"CREATE TABLE t (v INT);\nCREATE INDEX i ON t (v);"
+)
+assert SCRIPT is not None
+STEP = Step(SCRIPT, Direction.UP)
+STATEMENT = STEP.statements()[1]
+JOB = Job(77, "SCHEMA CHANGE", "CREATE INDEX i ON app.public.t (v)", "running", "", 0.0, 0.42, "")
+STARTED = StepStarted(STEP, 1, 2, Mode.STEPWISE)
+FINISHED = StepFinished(STEP, 1, 2, 0.5)
+
+
+class Terminal(io.StringIO):
+    """An output that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    """Time as a test wants it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(render.time, "monotonic", lambda: self.now)
+
+
+def renderer(out: io.StringIO, verbosity: int = 1) -> Renderer:
+    wrapper: Any = OutputWrapper(out)  # type: ignore[arg-type]
+    return Renderer(
+        wrapper,
+        no_style(),
+        verbosity,
+        alias="default",
+        operation=("Apply all scripts", "sql"),
+        nothing="No migrations to apply.",
+    )
+
+
+def shown(*events: Event, verbosity: int = 1) -> list[str]:
+    out = io.StringIO()
+    written = renderer(out, verbosity)
+    for event in events:
+        written(event)
+    written.end(failed=False)
+    return out.getvalue().splitlines()
+
+
+def running(elapsed: float, *jobs: Job, remaining: float | None = None) -> StillRunning:
+    return StillRunning(STEP, STATEMENT, elapsed, jobs, remaining)
+
+
+def test_in_a_pipe_a_long_statement_is_told_of_every_15_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, out = Clock(monkeypatch), io.StringIO()
+    written = renderer(out)
+    written(STARTED)
+    for second in range(1, 41):
+        clock.now = float(second)
+        written(running(float(second), JOB))
+    written(FINISHED)
+    job = "job 77, running, 42%: CREATE INDEX i ON app.public.t (v)"
+    assert out.getvalue().splitlines() == [
+        "  Applying V3__index...",
+        f"    Still running V3__index, line 2, 15.0s so far; {job}",
+        f"    Still running V3__index, line 2, 30.0s so far; {job}",
+        "  Applying V3__index... OK",
+    ]
+
+
+def test_in_a_pipe_waiting_for_others_is_told_at_once_and_then_every_15_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, out = Clock(monkeypatch), io.StringIO()
+    written = renderer(out)
+    for second in range(20):
+        clock.now = float(second)
+        written(LeaseAwaited("ci:7:ab", "applying version 3, statement 1", second, 25.0))
+    assert out.getvalue().splitlines() == [
+        (
+            "    Waiting for ci:7:ab (applying version 3, statement 1, lease runs out in 25s), 0.000s so "
+            "far"
+        ),
+        (
+            "    Waiting for ci:7:ab (applying version 3, statement 1, lease runs out in 25s), 15.0s so "
+            "far"
+        ),
+    ]
+
+
+def test_every_kind_of_waiting_has_its_words() -> None:
+    assert words.waiting(running(75.0, remaining=3700)) == (
+        "Still running V3__index, line 2, 1m 15s so far, about 1h 01m left"
+    )
+    assert words.waiting(StillRunning(STEP, None, 2.0)) == "Still running V3__index, 2.0s so far"
+    assert words.waiting(JobsAwaited(STEP, (JOB,), 2.0)) == (
+        "V3__index waits for schema changes to end, 2.0s so far; job 77, running, 42%: CREATE INDEX i "
+        "ON app.public.t (v)"
+    )
+    assert words.waiting(SessionAwaited("ci:7:ab/1", "4711", 2.0)) == (
+        "The server still works for a runner that is gone (ci:7:ab/1, session 4711), waiting for 2.0s "
+        "so far"
+    )
+    assert words.waiting(LeaseAwaited(None, "in the middle of a transaction", 1.0, None)) == (
+        "Waiting for another runner (in the middle of a transaction), 1.0s so far"
+    )
+
+
+def test_what_goes_wrong_on_the_way_is_told() -> None:
+    assert shown(
+        STARTED,
+        Retrying("V3__index.sql", "40001", 1, 0.25),
+        Reconnecting("server closed the connection", 1, 1.5),
+        Reconciled(STEP, STATEMENT, "its job 77 succeeded"),
+        Warned("mind the gap"),
+        FINISHED,
+    ) == [
+        "  Applying V3__index...",
+        "    V3__index.sql: the server asked to try again (40001); attempt 2 in 0.250s",
+        "    The connection is gone (server closed the connection); attempt 1 to connect again in 1.5s",
+        "    V3__index.sql:2: its job 77 succeeded",
+        "    Warning: mind the gap",
+        "  Applying V3__index... OK",
+    ]
+
+
+def test_a_plan_made_anew_says_why() -> None:
+    server = Server(ServerKind.COCKROACHDB, "v25.2.1", "app", "public", "me")
+    assert shown(Connected(server), Planned((STEP, STEP)), Planned((STEP,)), Planned(())) == [
+        "CockroachDB v25.2.1, database app (default)",
+        "Operations to perform:",
+        "  Apply all scripts: sql",
+        "Running migrations:",
+        "  Another runner did part of it; 1 script left.",
+        "  No migrations to apply.",
+    ]
+
+
+def test_a_resumed_script_says_where_it_goes_on() -> None:
+    assert shown(StepStarted(STEP, 1, 2, Mode.STEPWISE, resumed_at=1), FINISHED) == [
+        "  Applying V3__index (from statement 2 on)... OK"
+    ]
+
+
+def test_verbosity_2_tells_each_statement_that_is_sent_by_itself() -> None:
+    assert shown(
+        STARTED,
+        StatementStarted(STEP, STATEMENT, 2, 2),
+        StatementFinished(STEP, STATEMENT, 2, 2, 0.25),
+        FINISHED,
+        verbosity=2,
+    ) == [
+        "  Applying V3__index... stepwise",
+        "    2/2 line 2: CREATE INDEX i ON t (v) (schema) 0.250s",
+        "  Applying V3__index... OK (0.500s)",
+    ]
+
+
+def test_verbosity_0_says_nothing_whatever_happens() -> None:
+    events: list[Event] = [STARTED, running(99.0), Warned("x"), Interrupted(0, None, None, ())]
+    assert shown(*events, verbosity=0) == []
+
+
+def test_on_a_terminal_a_bar_shows_the_back_fill_and_goes_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    out = Terminal()
+    written = renderer(out)
+    written(STARTED)
+    written(running(3.0, JOB, remaining=60.0))
+    written(running(4.0, JOB, remaining=59.0))
+    written(FINISHED)
+    written.end(failed=False)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert "0 of 2 scripts done" in plain
+    assert plain.count("\n") == 4  # the bar's two lines, the cursor below them, the OK
+    assert "Still running V3__index, line 2, 3.0s so far, about 1m 00s left; job 77" in plain
+    assert out.getvalue().endswith("  Applying V3__index... OK\n")
+    assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
+
+
+def test_a_terminal_that_can_nothing_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    clock, out = Clock(monkeypatch), Terminal()
+    written = renderer(out)
+    clock.now = 15.0
+    written(running(15.0))
+    assert out.getvalue() == "    Still running V3__index, line 2, 15.0s so far\n"
+
+
+def test_being_stopped_tells_what_goes_on_without_us() -> None:
+    assert words.stopped(Interrupted(2, STEP, STATEMENT, (JOB,))) == (
+        "Stopped after 2 scripts. The lease was given back.\n"
+        "Under way was V3__index, line 2; the ledger does not count it.\n"
+        "Goes on in the background: job 77, running, 42%: CREATE INDEX i ON app.public.t (v).\n"
+        "Run the same command again: it finds out what became of it and finishes."
+    )
+    assert words.stopped(None) == (
+        "Stopped. Nothing was under way; the same command can be run again at any time."
+    )
