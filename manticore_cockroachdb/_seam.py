@@ -18,6 +18,8 @@ T = TypeVar("T")
 #: How often abandoned work is told to end, and how long it may take to notice each time, in seconds.
 _FAREWELLS = 8
 _FAREWELL = 1.0
+#: How long a cancelled task may still take to leave things in order, in seconds.
+_SHIELDED = 30.0
 
 
 async def async_sleep(seconds: float) -> None:
@@ -155,15 +157,28 @@ def oversee(
 
 
 async def async_shield(action: Callable[[], Awaitable[R]]) -> R:
-    """Finish `action` even if this task is cancelled meanwhile; a second cancellation ends it."""
+    """Finish `action` even if this task is cancelled meanwhile, and raise that only then.
+
+    Some libraries (anyio's scopes) cancel again and again until a task ends: that hastens nothing. Once
+    cancelled, it waits for a bounded time.
+    """
     task = asyncio.ensure_future(action())
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if task.done():
-            raise
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    deadline = left = None
+    while not task.done() and (left is None or left > 0):
+        try:
+            await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+            deadline = deadline or time.monotonic() + _SHIELDED
+        left = deadline and deadline - time.monotonic()
+    if cancelled is None:
+        return task.result()
+    if not task.done():
+        task.cancel()
+    elif not task.cancelled():
+        task.exception()  # whatever it is, being cancelled outweighs it
+    raise cancelled
 
 
 def shield(action: Callable[[], R]) -> R:

@@ -194,13 +194,11 @@ class AsyncAtomic:
 
     async def _error(self, refusal: Refusal) -> Exception:
         error = refusal.error
-        sent = self._in_flight[0]
-        if sent.part is _Part.OURS and error.sqlstate == run_record.LOST:
-            return lease_lost()
         if outcome_unknown(error.sqlstate):
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
-        if sent.part is _Part.OURS:
-            return error
+        sent = self._in_flight[0] if self._in_flight else None
+        if sent is None or sent.part is _Part.OURS:
+            return lease_lost() if error.sqlstate == run_record.LOST else error
         step = self._steps[sent.place]
         failed = migration_failed(step, sent.statement, error, number=sent.number)
         await self._run.write(

@@ -91,7 +91,8 @@ class AsyncBootstrap:
             refusal = await run.together(batch[0].step, commands)
             if refusal is None:
                 return None
-            error, owner = refusal.error, owners[refusal.index]
+            error = refusal.error
+            owner = owners[refusal.index] if refusal.index < len(owners) else len(batch) - 1
             if owner is None and error.sqlstate == run_record.LOST:
                 raise lease_lost()
             if outcome_unknown(error.sqlstate):

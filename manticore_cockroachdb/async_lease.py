@@ -52,7 +52,7 @@ async def async_take_lease(
                 taken = await journal.acquire(owner, seconds)
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
-                    return taken
+                    return taken[0], await _whole(journal, taken[1])
                 attempt = 1
             else:
                 holder = book.record.owner
@@ -66,6 +66,15 @@ async def async_take_lease(
         emit(LeaseAwaited(holder, doing, waited, expires_in))
         pause = POLL.pause(attempt) or 1.0
         await _seam.async_sleep(min(pause, max(0.05, lock_timeout - waited)))
+
+
+async def _whole(journal: AsyncJournal, book: Book) -> Book:
+    """Wait for the columns that another runner is adding to an older ledger just now."""
+    while book.missing:
+        await journal.prepare(book)
+        await _seam.async_sleep(POLL.first)
+        book = await journal.look() or book
+    return book
 
 
 def _timed_out(holder: str | None, doing: str, waited: float, expires_in: float | None) -> str:

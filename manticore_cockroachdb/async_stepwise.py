@@ -19,10 +19,11 @@ from .async_recovery import (
     async_count,
     async_recover,
 )
-from .async_run import AsyncRun
+from .async_run import AsyncRun, job_failed
 from .errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from .events import Reconciled, StatementFinished, StatementStarted, Warned
 from .failure import migration_failed, torn
+from .jobs import Outlook
 from .ledger import LedgerRow
 from .plan import Direction, Step
 from .reconcile import alone_unknown, outcome_unknown, proves_done
@@ -165,6 +166,9 @@ class AsyncStepwise:
                 if await self._run.tries_again(error, attempt, self._where(statement)):
                     continue
                 if not await self._done_before(statement, error):
+                    for job in await run.ended_jobs(statement):
+                        if job.outlook is Outlook.STUCK:
+                            raise job_failed(self._step, statement, job) from error
                     raise await self._failed(statement, error, segment.start) from error
             if not await self._others_at_work(statement):
                 break

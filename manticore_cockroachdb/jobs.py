@@ -136,12 +136,13 @@ def _seconds(moment: datetime | None) -> float:
 def _created(job_id: int, shown: float) -> float:
     """When a job was made, to 10 µs: since v24.1 the server shows whole seconds, but its id tells more.
 
-    An id that does not fit the second shown is not made that way: then the second's end is taken.
+    An id that does not fit the second shown is not made that way, and tells nothing: such a job seems
+    older than it is, and may be missed. To take another statement's job for it would be worse.
     """
     if shown != int(shown):
         return shown
     told = _ID_EPOCH + (job_id >> _ID_NODE_BITS) / _ID_TICKS
-    return told if shown - 1 < told < shown + 60 else shown + 0.999999
+    return told if shown - 1 < told < shown + 60 else shown
 
 
 def of_statement(

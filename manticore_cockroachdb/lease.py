@@ -55,7 +55,7 @@ def take_lease(
                 taken = journal.acquire(owner, seconds)
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
-                    return taken
+                    return taken[0], _whole(journal, taken[1])
                 attempt = 1
             else:
                 holder = book.record.owner
@@ -69,6 +69,15 @@ def take_lease(
         emit(LeaseAwaited(holder, doing, waited, expires_in))
         pause = POLL.pause(attempt) or 1.0
         _seam.sleep(min(pause, max(0.05, lock_timeout - waited)))
+
+
+def _whole(journal: Journal, book: Book) -> Book:
+    """Wait for the columns that another runner is adding to an older ledger just now."""
+    while book.missing:
+        journal.prepare(book)
+        _seam.sleep(POLL.first)
+        book = journal.look() or book
+    return book
 
 
 def _timed_out(holder: str | None, doing: str, waited: float, expires_in: float | None) -> str:

@@ -89,7 +89,9 @@ def judge(
     if running:
         return Finding(Verdict.WAIT, "its schema-change job is still running", running)
     if own:
-        return _ended(own[-1])
+        # One statement may make several jobs; the one that went wrong tells.
+        wrong = (job for job in own if job.outlook is not Outlook.SUCCEEDED)
+        return _ended(next(wrong, own[-1]))
     others = unfinished_on(found, statement)
     stuck = tuple(job for job in others if job.outlook is Outlook.STUCK)
     if stuck:

@@ -108,7 +108,8 @@ class Resolve:
         def change(book: Book, tables: Tables, lease: Lease) -> list[Command]:
             if any(row.version == version for row in book.rows):
                 return _forget(book, version, tables, lease)
-            return [run_record.finish(tables, lease, script, Direction.UP)]
+            keep = _another(book, version)
+            return [run_record.finish(tables, lease, script, Direction.UP, keep=keep)]
 
         self._settle(change)
 
@@ -128,7 +129,7 @@ class Resolve:
                 raise _no_version(version)
             if not in_ledger:
                 return _forget(book, version, tables, lease)
-            return [run_record.remove(tables, lease, version)]
+            return [run_record.remove(tables, lease, version, keep=_another(book, version))]
 
         self._settle(change)
 
@@ -214,6 +215,12 @@ class Resolve:
             return ()
         found = session.send(catalog.sessions_of(session.server, owner))
         return tuple(row[0] for row in found[0].rows)
+
+
+def _another(book: Book, version: int) -> bool:
+    """Whether what is half done is another version."""
+    progress = book.record.progress
+    return progress is not None and progress.version != version
 
 
 def _forget(book: Book, version: int, tables: Tables, lease: Lease) -> list[Command]:

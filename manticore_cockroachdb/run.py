@@ -102,6 +102,7 @@ class Run:
         """
         look_out = _LookOut(self, step, statement, renew)
         self.jobs_seen = ()
+        self.session.noticed_jobs.clear()
         self.under_way = (step(), statement)
         outcome = _seam.oversee(
             work,
@@ -180,6 +181,24 @@ class Run:
         sent_at = record.progress.sent_at if record and record.progress else None
         return sent_at, jobs
 
+    def own_jobs(
+        self, statement: Statement | None, found: tuple[Job, ...], sent_at: float | None
+    ) -> tuple[Job, ...]:
+        """Those of the jobs there are that carry out the statement that was sent last."""
+        told = set(self.session.noticed_jobs)
+        own = [job for job in found if job.job_id in told]
+        if statement is not None and sent_at is not None:
+            matching = of_statement(found, statement, since=sent_at, user=self.server.user)
+            own += (job for job in matching if job not in own)
+        return tuple(own)
+
+    def ended_jobs(self, statement: Statement) -> tuple[Job, ...]:
+        """The jobs of a statement that was just refused, as they are now."""
+        if self.server.has_jobs:
+            sent_at, found = self.look()
+            self.jobs_seen = self.own_jobs(statement, found, sent_at) or self.jobs_seen
+        return self.jobs_seen
+
     def close(self) -> None:
         """End the watcher's connection."""
         self._watch.close()
@@ -206,21 +225,12 @@ class _LookOut:
     def tick(self) -> None:
         elapsed = time.monotonic() - self._started
         sent_at, found = self._run.look(renew=self._renew)
-        jobs = self._own(found, sent_at)
+        jobs = self._run.own_jobs(self._statement, found, sent_at)
         if jobs:
             self._run.jobs_seen = jobs
         step = self._step()
         self._run.emit(StillRunning(step, self._statement, elapsed, jobs, self._remaining(jobs)))
         self._check_paused(step, jobs)
-
-    def _own(self, found: tuple[Job, ...], sent_at: float | None) -> tuple[Job, ...]:
-        told = set(self._run.session.noticed_jobs)
-        own = [job for job in found if job.job_id in told]
-        if self._statement is not None and sent_at is not None:
-            user = self._run.server.user
-            matching = of_statement(found, self._statement, since=sent_at, user=user)
-            own += (job for job in matching if job not in own)
-        return tuple(own)
 
     def _remaining(self, jobs: tuple[Job, ...]) -> float | None:
         """Seconds left at the pace seen so far, once the server's fraction moves."""

@@ -215,6 +215,7 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
     )
 
 
+_KEPT = "in_flight = in_flight"
 _CLEARED = (
     "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, evidence = NULL"
@@ -231,7 +232,7 @@ _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
 
 def prove(tables: Tables, lease: Lease) -> Command:
     """Prove and extend the lease, and change nothing else. In a transaction, also keep others out."""
-    return _fenced(tables, lease, "in_flight = in_flight")
+    return _fenced(tables, lease, _KEPT)
 
 
 def record(tables: Tables, lease: Lease, progress: Progress) -> Command:
@@ -278,6 +279,7 @@ def finish(
     milliseconds: int = 0,
     in_transaction: bool = False,
     following: Progress | None = None,
+    keep: bool = False,
 ) -> Command:
     """Move the ledger: the script is wholly applied (or reverted), and nothing of it is half done.
 
@@ -289,8 +291,9 @@ def finish(
         milliseconds: How long it took.
         in_transaction: Add the time since the start of the transaction that this is part of.
         following: The next script's first intent, written in the same statement.
+        keep: What is half done is another script, and stays so.
     """
-    changes = f"{_CLEARED}, error = NULL"
+    changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
     params: tuple[str | None, ...] = ()
     leaving: tuple[int, ...] = ()
     if following is not None:
@@ -305,9 +308,17 @@ def finish(
     return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
 
 
-def remove(tables: Tables, lease: Lease, version: int) -> Command:
-    """Take a version out of the ledger, whatever became of its file; nothing of it is half done."""
-    return _fenced(tables, lease, f"{_CLEARED}, error = NULL", leaving=(version,))
+def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
+    """Take a version out of the ledger, whatever became of its file; nothing of it is half done.
+
+    Args:
+        tables: The tables.
+        lease: Our lease.
+        version: The version.
+        keep: What is half done is another script, and stays so.
+    """
+    changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
+    return _fenced(tables, lease, changes, leaving=(version,))
 
 
 def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Command:
@@ -316,7 +327,7 @@ def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Co
         f", accepted AS (UPDATE {tables.ledger} SET checksum = $4 "
         f"WHERE version = {script.version:d} RETURNING 1)"
     )
-    return _fenced(tables, lease, "in_flight = in_flight", (script.checksum,), also=also)
+    return _fenced(tables, lease, _KEPT, (script.checksum,), also=also)
 
 
 def _fenced(

@@ -407,11 +407,10 @@ def _readable(sql: str) -> tuple[SplitText, str]:
     """What the lexer finds in a part, and the part as it is written into a file."""
     text = _universal(sql)
     while True:  # blank lines and byte-order marks before the text, in any order
-        trimmed = _trim(text, 1)[0].lstrip("\ufeff")
+        trimmed = _dedent(_trim(text, 1)[0].lstrip("\ufeff"))
         if trimmed == text:
             break
         text = trimmed
-    text = _dedent(text)
     return split(text, wanted=_WANTED), text
 
 

@@ -22,10 +22,11 @@ from .recovery import (
     count,
     recover,
 )
-from .run import Run
+from .run import Run, job_failed
 from .errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from .events import Reconciled, StatementFinished, StatementStarted, Warned
 from .failure import migration_failed, torn
+from .jobs import Outlook
 from .ledger import LedgerRow
 from .plan import Direction, Step
 from .reconcile import alone_unknown, outcome_unknown, proves_done
@@ -168,6 +169,9 @@ class Stepwise:
                 if self._run.tries_again(error, attempt, self._where(statement)):
                     continue
                 if not self._done_before(statement, error):
+                    for job in run.ended_jobs(statement):
+                        if job.outlook is Outlook.STUCK:
+                            raise job_failed(self._step, statement, job) from error
                     raise self._failed(statement, error, segment.start) from error
             if not self._others_at_work(statement):
                 break

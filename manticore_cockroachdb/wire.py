@@ -69,7 +69,8 @@ class Refusal:
     """How a stream ended early.
 
     Attributes:
-        index: Which command failed, from 0: all before it were answered, none behind it ran.
+        index: Which command failed, from 0: all before it were answered, none behind it ran. It is the
+            number of commands when the error came at the Sync, where what was not in a transaction commits.
         error: The server's error.
     """
 
@@ -189,7 +190,8 @@ class _Window:
         return not self.open
 
     def answered(self) -> None:
-        self._bytes -= self._sizes.popleft()
+        if self._sizes:  # An error may come at the Sync itself, when every command is answered.
+            self._bytes -= self._sizes.popleft()
         if len(self._sizes) <= WINDOW_STATEMENTS // 2 and self._bytes <= WINDOW_BYTES // 2:
             self.open = True
 

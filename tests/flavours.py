@@ -16,7 +16,6 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-
 #: Attributes that are objects whose methods are to be awaited, too.
 _FACES = frozenset({"resolve"})
 

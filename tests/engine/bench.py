@@ -79,7 +79,9 @@ class Bench:
 
     def ledger(self) -> list[int]:
         """The versions in the ledger, as they were applied."""
-        return [v for (v,) in self.ask("SELECT version FROM _migrations ORDER BY applied_at, version")]
+        return [
+            v for (v,) in self.ask("SELECT version FROM _migrations ORDER BY applied_at, version")
+        ]
 
     def record(self) -> dict[str, Any]:
         """The run record."""

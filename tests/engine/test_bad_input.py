@@ -49,8 +49,10 @@ FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
     ),
     "version beyond INT8": (
         {"V9223372036854775808__one": ""},
-        "V9223372036854775808__one.sql: its version is beyond 9223372036854775807, the highest "
-        "possible; rename it",
+        (
+            "V9223372036854775808__one.sql: its version is beyond 9223372036854775807, the highest "
+            "possible; rename it"
+        ),
     ),
     "not UTF-8": (
         {"V1__one": b"SELECT 1;\nSELECT '\xe9'"},
@@ -84,8 +86,10 @@ FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
     ),
     "down part of nothing": (
         {"U1__one": ""},
-        "U1__one.sql: is a down part, but there is no V1__….sql it belongs to; add that file or "
-        "remove this one",
+        (
+            "U1__one.sql: is a down part, but there is no V1__….sql it belongs to; add that file or "
+            "remove this one"
+        ),
     ),
     "unknown header option": (
         {"V1__one": "-- manticore: mode=slow\nSELECT 1"},
@@ -102,7 +106,13 @@ async def test_a_bad_file_is_refused_before_anything_is_connected_to(
     for name, text in files.items():
         bench.write(name, text)
     engine = bench.engine()
-    for verb in (engine.load_migrations, engine.migrate, engine.rollback, engine.status, engine.plan):
+    for verb in (
+        engine.load_migrations,
+        engine.migrate,
+        engine.rollback,
+        engine.status,
+        engine.plan,
+    ):
         with pytest.raises(FilesRefused) as caught:
             await verb()
         assert str(caught.value) == f"Migration files refused: {message}"
@@ -354,7 +364,7 @@ WAYS = ["connect", "migrate", "status"]
 
 async def failing(flavour: Flavour, url: str, folder: Path, way: str) -> Exception:
     """What connecting raises, by the database itself or by a verb of an engine over it."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - nobody is kept waiting
     (folder / "V1__one.sql").write_text("CREATE TABLE one (i INT8)")
     database = flavour.database(url)
     on = database if way == "connect" else flavour.migration(database, folder)
@@ -445,7 +455,7 @@ URLS = {
         "front of user:password@host:port/database."
     ),
     f"postgresql://me:{SECRET}@h/d?sslmod=require": (
-        "The database URL cannot be read: invalid URI query parameter: \"sslmod\". Percent-encode "
+        'The database URL cannot be read: invalid URI query parameter: "sslmod". Percent-encode '
         "special characters in user name and password, and name libpq options only."
     ),
     f"postgresql://me:{SECRET}@h:99999/d": "The port '99999' is not a number from 1 to 65535.",
@@ -499,13 +509,17 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         ),
         (
             {"table": "a.b.c"},
-            "The table 'a.b.c' is not a name; write 'name' or 'schema.name', such as '_migrations' or "
-            "'ops._migrations'.",
+            (
+                "The table 'a.b.c' is not a name; write 'name' or 'schema.name', such as '_migrations' or "
+                "'ops._migrations'."
+            ),
         ),
         (
             {"table": ""},
-            "The table '' is not a name; write 'name' or 'schema.name', such as '_migrations' or "
-            "'ops._migrations'.",
+            (
+                "The table '' is not a name; write 'name' or 'schema.name', such as '_migrations' or "
+                "'ops._migrations'."
+            ),
         ),
         (
             {"table": "x" * 58},
@@ -513,8 +527,10 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         ),
         (
             {"mode": "fast"},
-            "The mode 'fast' is unknown; write 'atomic' or 'stepwise', or None for what is right for "
-            "the server.",
+            (
+                "The mode 'fast' is unknown; write 'atomic' or 'stepwise', or None for what is right for "
+                "the server."
+            ),
         ),
     ],
 )
@@ -541,4 +557,3 @@ async def test_no_text_of_anything_shows_the_password(bench: Bench) -> None:
     for each in shown:
         assert password not in f"{each!r} {each}"
     assert repr(real) == f"<{type(real).__name__} {real.settings.place}>"
-

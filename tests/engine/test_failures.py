@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from manticore_cockroachdb import State, _seam
@@ -30,7 +31,9 @@ DUPLICATE = (
     'duplicate key value violates unique constraint "t_pkey" (23505)\n'
     "  Detail: Key (id)=(1) already exists.\n"
 )
-NOTHING_DONE = "  Nothing of version {0} was applied. Repair the file (or the rows) and migrate again."
+NOTHING_DONE = (
+    "  Nothing of version {0} was applied. Repair the file (or the rows) and migrate again."
+)
 
 
 def is_stepwise(bench: Bench) -> bool:
@@ -243,7 +246,9 @@ async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Coc
     assert str(failed).startswith("V1__x.sql:4: SELECT oops failed: ")
     assert cockroach.ask("SELECT d FROM b") == [("31.01.2020",)]
     path = cockroach.folder / "V1__x.sql"
-    path.write_text(path.read_text().replace("SELECT oops", "INSERT INTO b SELECT DATE '2020-02-01'"))
+    path.write_text(
+        path.read_text().replace("SELECT oops", "INSERT INTO b SELECT DATE '2020-02-01'")
+    )
     cockroach.standin.rule("SET DateStyle", then=error("22023", "no such style"))
     before = cockroach.record()
     failed = await fails(engine.migrate)
@@ -261,7 +266,9 @@ async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Coc
 
 
 async def test_a_statement_cut_off_behind_a_setting_is_found_again(cockroach: Cockroach) -> None:
-    cockroach.write("V1__x", "CREATE TABLE a (i INT8);\nSET DateStyle = 'ISO';\nCREATE TABLE b (i INT8);")
+    cockroach.write(
+        "V1__x", "CREATE TABLE a (i INT8);\nSET DateStyle = 'ISO';\nCREATE TABLE b (i INT8);"
+    )
     cockroach.standin.rule("CREATE TABLE b", then=drop_after())
     assert await cockroach.engine().migrate() == 1
     assert cockroach.tables() == ["_migrations", "_migrations_state", "a", "b"]
@@ -301,7 +308,7 @@ async def test_trying_again_has_an_end(
     cockroach: Cockroach, monkeypatch: pytest.MonkeyPatch, text: str, shown: str
 ) -> None:
     async def at_once(seconds: float) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
     monkeypatch.setattr(_seam, "sleep", lambda seconds: None)
     monkeypatch.setattr(_seam, "async_sleep", at_once)
@@ -416,5 +423,8 @@ async def test_a_runner_whose_lease_went_to_another_writes_nothing_more(
     cockroach.ask("UPDATE _migrations_state SET owner = NULL, expires_at = NULL")
     assert await cockroach.engine().migrate() == 1
     findings = [event.finding for event in cockroach.told(Reconciled)]
-    assert findings[-1] == 'sent again, the server says it is so already: relation "t" already exists (42P07)'
+    assert (
+        findings[-1]
+        == 'sent again, the server says it is so already: relation "t" already exists (42P07)'
+    )
     assert cockroach.tables() == ["_migrations", "_migrations_state", "t", "u"]

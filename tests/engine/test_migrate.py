@@ -24,7 +24,8 @@ from tests.flavours import Flavour
 def three(bench: Bench) -> None:
     """Versions 1 to 3: a table, rows, a column; each with its down part."""
     bench.write(
-        "V1__riders", "CREATE TABLE riders (id INT8 PRIMARY KEY, n INT8);\n-- DOWN\nDROP TABLE riders;"
+        "V1__riders",
+        "CREATE TABLE riders (id INT8 PRIMARY KEY, n INT8);\n-- DOWN\nDROP TABLE riders;",
     )
     bench.write("V2__rows", "INSERT INTO riders VALUES (1, 0), (2, 0)\n-- DOWN\nDELETE FROM riders")
     bench.write(
@@ -308,7 +309,9 @@ async def test_a_new_script_is_numbered_after_files_and_ledger(bench: Bench) -> 
 
 
 async def test_placeholders_are_filled_where_values_are_given(bench: Bench) -> None:
-    bench.write("V1__one", "CREATE TABLE one AS SELECT '${region}' AS region\n-- DOWN\nDROP TABLE one")
+    bench.write(
+        "V1__one", "CREATE TABLE one AS SELECT '${region}' AS region\n-- DOWN\nDROP TABLE one"
+    )
     assert await bench.engine(placeholders={"region": "eu"}).migrate() == 1
     assert bench.one("SELECT region FROM one") == "eu"
     other = bench.engine(placeholders={"region": "us"})
@@ -365,9 +368,9 @@ async def test_settings_of_one_script_do_not_reach_the_next(anywhere: Bench) -> 
     anywhere.write("V3__again", "SET search_path = ops; SELECT 1")
     anywhere.write("V4__rows", "INSERT INTO seen SELECT current_setting('search_path'), '', ''")
     assert await anywhere.engine().migrate() == 4
-    assert anywhere.ask("SELECT table_schema FROM information_schema.tables WHERE table_name = 'inside'") == [
-        ("ops",)
-    ]
+    assert anywhere.ask(
+        "SELECT table_schema FROM information_schema.tables WHERE table_name = 'inside'"
+    ) == [("ops",)]
     assert anywhere.ask("SELECT * FROM public.seen") == [
         ('"$user", public', "0", "ISO, MDY"),
         ('"$user", public', "", ""),
@@ -395,7 +398,9 @@ async def test_a_dump_that_empties_the_search_path_is_applied(anywhere: Bench) -
         DROP TABLE public.dumped;
         """,
     )
-    anywhere.write("V2__next", "INSERT INTO dumped VALUES (2);\n-- DOWN\nDELETE FROM dumped WHERE i = 2")
+    anywhere.write(
+        "V2__next", "INSERT INTO dumped VALUES (2);\n-- DOWN\nDELETE FROM dumped WHERE i = 2"
+    )
     engine = anywhere.engine()
     assert await engine.migrate() == 2
     assert anywhere.ask("SELECT i FROM dumped ORDER BY i") == [(1,), (2,)]
@@ -440,7 +445,9 @@ async def test_defaults_of_the_database_do_not_change_how_scripts_run(anywhere: 
         "statement_timeout": "'1ms'",
     }
     anywhere.ask("; ".join(f"ALTER DATABASE {name} SET {k} = {v}" for k, v in settings.items()))
-    anywhere.write("V1__one", "CREATE TABLE one AS SELECT current_setting('transaction_isolation') i")
+    anywhere.write(
+        "V1__one", "CREATE TABLE one AS SELECT current_setting('transaction_isolation') i"
+    )
     anywhere.write("V2__two", "INSERT INTO one SELECT pg_sleep(0.05)::TEXT")
     assert await anywhere.engine().migrate() == 2
     assert ("serializable",) in anywhere.ask("SELECT i FROM one")
@@ -451,7 +458,14 @@ async def test_defaults_of_the_database_do_not_change_how_scripts_run(anywhere: 
 
 async def test_the_ledger_may_have_any_name(anywhere: Bench) -> None:
     three(anywhere)
-    for table in ("ops.ledger", 'odd"name', "Mixed Case", 'my schema.my "ledger"', "select", "pct%s{}"):
+    for table in (
+        "ops.ledger",
+        'odd"name',
+        "Mixed Case",
+        'my schema.my "ledger"',
+        "select",
+        "pct%s{}",
+    ):
         schema, _, name = table.rpartition(".")
         if schema:
             anywhere.ask(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)).as_string(None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -32,7 +31,10 @@ def counted(bench: Bench) -> None:
     """Scripts that cannot run twice without it showing in the log."""
     bench.write("V1__log", "CREATE TABLE log (v INT8); INSERT INTO log VALUES (1)")
     bench.write("V2__rows", "INSERT INTO log VALUES (2); INSERT INTO log VALUES (2)")
-    bench.write("V3__both", "INSERT INTO log VALUES (3); CREATE INDEX ON log (v); INSERT INTO log VALUES (3)")
+    bench.write(
+        "V3__both",
+        "INSERT INTO log VALUES (3); CREATE INDEX ON log (v); INSERT INTO log VALUES (3)",
+    )
     bench.write("V4__rows", "INSERT INTO log VALUES (4)")
 
 
@@ -76,7 +78,9 @@ def test_twenty_processes_at_once_on_an_empty_database(
     counted(bench)
     command = [sys.executable, "-W", "error", "-c", RUNNER, database_url, str(tmp_path), mode]
     started = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(20)
     ]
     ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
@@ -97,18 +101,17 @@ async def test_twenty_tasks_at_once_wait_for_the_one_that_runs(anywhere: Bench) 
     async def one(engine: Any) -> None:
         counts.append(await engine.migrate())
 
-    async with anyio.create_task_group() as group:
-        async with anywhere.shut_gate():
-            group.start_soon(one, anywhere.engine())
-            await eventually(anywhere.waits_at_gate)
-            (taken,) = anywhere.told(LeaseTaken)
-            for engine in others:
-                group.start_soon(one, engine)
+    async with anyio.create_task_group() as group, anywhere.shut_gate():
+        group.start_soon(one, anywhere.engine())
+        await eventually(anywhere.waits_at_gate)
+        (taken,) = anywhere.told(LeaseTaken)
+        for engine in others:
+            group.start_soon(one, engine)
 
-            def all_told() -> bool:
-                return all(any(isinstance(e, LeaseAwaited) for e in events) for events in told)
+        def all_told() -> bool:
+            return all(any(isinstance(e, LeaseAwaited) for e in events) for events in told)
 
-            await eventually(all_told, seconds=60)
+        await eventually(all_told, seconds=60)
     assert sorted(counts) == [0] * 19 + [4]
     for events in told:
         awaited = [event for event in events if isinstance(event, LeaseAwaited)]
@@ -122,26 +125,25 @@ async def test_twenty_tasks_at_once_wait_for_the_one_that_runs(anywhere: Bench) 
 async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(anywhere: Bench) -> None:
     anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
     anywhere.write("V1__gate", "CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM gate")
-    async with anyio.create_task_group() as group:
-        async with anywhere.shut_gate():
-            group.start_soon(anywhere.engine().migrate)
-            await eventually(anywhere.waits_at_gate)
-            (taken,) = anywhere.told(LeaseTaken)
-            for timeout in (0, 0.3):
-                with pytest.raises(LeaseTimeout) as caught:
-                    await anywhere.engine(lock_timeout=timeout).migrate()
-                assert caught.value.owner == taken.owner
-                doing = "applying version 1, statement 2"
-                if not isinstance(anywhere, Cockroach) and not anywhere.defaults:
-                    doing = "running scripts"  # in one transaction, which others cannot look into
-                message = (
-                    f"{taken.owner} holds the lease ({doing}; its lease runs out in NN s "
-                    "unless it renews it). Waited 0 s for it. Wait for that runner to end, or allow "
-                    "more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
-                    "out by itself; to break it at once, use resolve (--unlock)."
-                )
-                shown = re.sub(r"runs out in \d+ s", "runs out in NN s", str(caught.value))
-                assert shown == message
+    async with anyio.create_task_group() as group, anywhere.shut_gate():
+        group.start_soon(anywhere.engine().migrate)
+        await eventually(anywhere.waits_at_gate)
+        (taken,) = anywhere.told(LeaseTaken)
+        for timeout in (0, 0.3):
+            with pytest.raises(LeaseTimeout) as caught:
+                await anywhere.engine(lock_timeout=timeout).migrate()
+            assert caught.value.owner == taken.owner
+            doing = "applying version 1, statement 2"
+            if not isinstance(anywhere, Cockroach) and not anywhere.defaults:
+                doing = "running scripts"  # in one transaction, which others cannot look into
+            message = (
+                f"{taken.owner} holds the lease ({doing}; its lease runs out in NN s "
+                "unless it renews it). Waited 0 s for it. Wait for that runner to end, or allow "
+                "more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
+                "out by itself; to break it at once, use resolve (--unlock)."
+            )
+            shown = re.sub(r"runs out in \d+ s", "runs out in NN s", str(caught.value))
+            assert shown == message
     assert anywhere.ledger() == [1]
 
 
@@ -165,12 +167,11 @@ async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_run_out
 async def test_a_living_runner_keeps_its_lease_however_short_it_is(anywhere: Bench) -> None:
     anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
     anywhere.write("V1__gate", "CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM gate")
-    async with anyio.create_task_group() as group:
-        async with anywhere.shut_gate():
-            group.start_soon(anywhere.engine(lease=1).migrate)
-            await eventually(anywhere.waits_at_gate)
-            with pytest.raises(LeaseTimeout):
-                await anywhere.engine(lease=1, lock_timeout=4, listener=None).migrate()
+    async with anyio.create_task_group() as group, anywhere.shut_gate():
+        group.start_soon(anywhere.engine(lease=1).migrate)
+        await eventually(anywhere.waits_at_gate)
+        with pytest.raises(LeaseTimeout):
+            await anywhere.engine(lease=1, lock_timeout=4, listener=None).migrate()
     assert len(anywhere.told(LeaseTaken)) == 1
     assert anywhere.ledger() == [1]
     assert anywhere.free()

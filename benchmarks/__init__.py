@@ -1,0 +1,1 @@
+"""Measures Manticore beside other tools in one run; `python -m benchmarks` or `make bench`."""

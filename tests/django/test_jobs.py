@@ -1,0 +1,80 @@
+"""CockroachDB's schema-change jobs, as commands and the admin show them; played by the stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+
+from tests.django.conftest import Site
+from tests.django.test_admin import LIST, client, text
+from tests.standin import Job, StandIn, State
+
+pytestmark = pytest.mark.needs_postgresql
+
+
+@pytest.fixture
+def cockroach(site: Site) -> Iterator[StandIn]:
+    """The entry "roach": the same database, by way of a server that says it is CockroachDB."""
+    site.script("V1__t", "CREATE TABLE t (v INT);", "DROP TABLE t;")
+    site.script("V2__index", "CREATE INDEX i ON t (v);", "DROP INDEX i;")
+    with StandIn(site.urls["default"]) as standin:
+        site.entry("roach", MIGRATIONS_DIR=site.folder, URL=standin.url)
+        yield standin
+
+
+@pytest.fixture
+def half_done(site: Site, cockroach: StandIn) -> Job:
+    """The runner died while the job of version 2 runs; the job."""
+    site.call("manticore_migrate", "1", database="roach", verbosity=0)
+    site.query(
+        "UPDATE _migrations_state SET version = 2, direction = 'up', segment = 0, in_flight = true, "
+        "sent_at = clock_timestamp() - INTERVAL '1 minute'"
+    )
+    return cockroach.jobs.add(
+        "CREATE INDEX i ON defaultdb.public.t (v)",
+        State("running", running_status="populating schema", fraction_completed=0.42),
+        job_id=77,
+    )
+
+
+def test_resolve_shows_the_job(site: Site, half_done: Job) -> None:
+    out = site.call("manticore_resolve", not_applied=2, database="roach", interactive=False)
+    assert out.splitlines()[:4] == [
+        "Lease: nobody holds it.",
+        "Half done: V2__index.sql (up), 0 of its statements done.",
+        "  Then was sent, its answer never came: line 1: CREATE INDEX i ON t (v) (schema)",
+        "  job 77, running, populating schema, 42%: CREATE INDEX i ON defaultdb.public.t (v)",
+    ]
+
+
+def test_the_admin_shows_the_jobs_progress(site: Site, half_done: Job) -> None:
+    site.call("migrate", verbosity=0)
+    page = client(is_staff=True, is_superuser=True).get(LIST, {"database": "roach"})
+    assert "V2 index half done" in text(page)
+    assert '<progress max="1" value="0.420"></progress>' in page.content.decode()
+    assert "job 77, running, populating schema, 42%" in text(page)
+
+
+def test_the_next_run_waits_for_the_job_and_says_so(site: Site, half_done: Job) -> None:
+    out: list[str] = []
+    run = Thread(target=lambda: out.append(site.call("manticore_migrate", database="roach")))
+    run.start()
+    while half_done.looks < 2 and run.is_alive():
+        run.join(0.05)
+    site.query("CREATE INDEX i ON t (v)")
+    half_done.to("succeeded", fraction_completed=1.0)
+    run.join(30)
+    (said,) = out
+    assert "    V2__index waits for schema changes to end, " in said
+    assert "    V2__index.sql:1: its job 77 succeeded\n" in said
+    assert said.endswith("  Applying V2__index... OK\n")
+    assert site.versions() == [1, 2]
+
+
+def test_the_heading_and_the_plan_know_cockroachdb(site: Site, cockroach: StandIn) -> None:
+    out = site.call("manticore_migrate", "1", database="roach")
+    assert out.startswith("CockroachDB v21.1.")
+    plan = site.call("manticore_migrate", plan=True, database="roach")
+    assert "Applying V2__index (stepwise)\n" in plan

@@ -1,0 +1,332 @@
+"""The documentation's programs, commands and grants are taken from its pages and run."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from manticore_cockroachdb import Database, Migration
+from manticore_cockroachdb.lexer import split_script
+from manticore_cockroachdb.settings import ConnectionSettings
+from manticore_cockroachdb.source import load
+from manticore_cockroachdb.testing import RunningServer
+from tests.pages import DOCS, Block, block, blocks, read, sections
+
+ROOT = DOCS.parent
+
+
+def _environment(url: str, database: str | None = None) -> dict[str, str]:
+    """This process's environment, with libpq's variables for a server."""
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "sslmode": "PGSSLMODE",
+    }
+    told = conninfo_to_dict(url)
+    found = {variable: str(told[key]) for key, variable in names.items() if told.get(key)}
+    if database:
+        found["PGDATABASE"] = database
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("DJANGO_")}
+    return {**clean, **found, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+
+
+def _run(*command: str, folder: Path, server: RunningServer) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=_environment(server.url),
+        stdin=subprocess.DEVNULL,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def named_database(server: RunningServer) -> Iterator[list[str]]:
+    """Databases by name, made by the test, dropped after it."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def example_db(server: RunningServer, named_database: list[str]) -> str:
+    """The database that the pages' programs name."""
+    named_database.append("example_db")
+    return server.new_database("example_db")
+
+
+def _program(page: str, number: int) -> str:
+    """A page's program; the last fence of a page may be left open."""
+    found = [block for block in blocks(page) if block.language == "python"]
+    return found[number].text
+
+
+def test_the_synchronous_program_of_the_migrations_page_runs_verbatim(
+    server: RunningServer, example_db: str, tmp_path: Path
+) -> None:
+    program = _program(read("api/migrations.md"), 0)
+
+    done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
+
+    assert done.stderr == ""
+    assert done.stdout == ("Loaded 1 migrations\nApplied 1 migrations\nRolled back 1 migrations\n")
+    assert [path.name for path in tmp_path.rglob("*.sql")] == ["V1__create_users_table.sql"]
+
+
+def test_the_asynchronous_program_of_the_migrations_page_reverts_twice_and_is_told_so(
+    server: RunningServer, example_db: str, tmp_path: Path
+) -> None:
+    program = _program(read("api/migrations.md"), 1)
+
+    done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
+
+    assert done.stdout == (
+        "Loaded 1 migrations\n"
+        "Migrations applied successfully\n"
+        "Reverted all migrations using migrate method\n"
+    )
+    table = "table" if server.kind == "postgresql" else "relation"
+    assert done.stderr.splitlines()[-1] == (
+        f'manticore_cockroachdb.errors.DatabaseError: {table} "async_users" does not exist (42P01)'
+    )
+
+
+def test_reverting_by_hand_works_after_migrating_again(
+    server: RunningServer, example_db: str, tmp_path: Path
+) -> None:
+    program = block(read("reverting-by-hand.md"), "revert.py")
+
+    done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
+
+    assert done.stderr == ""
+    assert done.stdout == "Method 1 reverted 1\nMethod 2 reverted V1\nApplied now: ['pending']\n"
+
+
+def test_the_quickstart_with_django_runs_word_for_word(
+    server: RunningServer, named_database: list[str], tmp_path: Path
+) -> None:
+    named_database.append("shop")
+    text = sections(read("quickstart.md"))["With Django"]
+
+    _walk(text, tmp_path, server)
+
+
+def test_the_quickstart_without_django_runs_word_for_word(
+    server: RunningServer, named_database: list[str], tmp_path: Path
+) -> None:
+    named_database.append("store")
+    text = sections(read("quickstart.md"))["Without Django"]
+
+    _walk(text, tmp_path, server)
+
+
+def _walk(text: str, folder: Path, server: RunningServer) -> None:
+    """Do what a page tells a reader to do, and compare what it says will be seen."""
+    tab = "CockroachDB" if server.kind == "cockroachdb" else "PostgreSQL"
+    for found in blocks(text):
+        if found.tab not in ("", tab):
+            continue
+        if found.title:
+            path = folder / found.title
+            # settings.py is there and gets an end; a script is a form to fill in.
+            before = path.read_text(encoding="utf-8") if path.name == "settings.py" else ""
+            path.write_text(before + found.text, encoding="utf-8")
+        elif found.language == "sql":
+            with Database.from_url(server.url) as db:
+                db.execute(found.text)
+        elif found.language == "sh":
+            folder = _shell(found.text, folder, server)
+        else:
+            _console(found, folder, server)
+
+
+def _shell(text: str, folder: Path, server: RunningServer) -> Path:
+    """Run lines of a shell, and return the folder they end in."""
+    for line in text.splitlines():
+        words = line.split()
+        if words[0] == "cd":
+            folder /= words[1]
+        elif words[:4] != ["python", "-m", "pip", "install"]:  # the tests have it installed
+            tool = "django" if words[0] == "django-admin" else words[0]
+            done = _run(sys.executable, "-m", tool, *words[1:], folder=folder, server=server)
+            assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+    return folder
+
+
+def _console(found: Block, folder: Path, server: RunningServer) -> None:
+    """Run the commands behind `$`, and compare what is shown below each."""
+    for part in re.split(r"^\$ ", found.text, flags=re.MULTILINE)[1:]:
+        line, _, expected = part.partition("\n")
+        program, *arguments = re.findall(r'"[^"]*"|\S+', line)
+        assert program == "python"
+        typed = [argument.strip('"') for argument in arguments]
+        done = _run(sys.executable, *typed, folder=folder, server=server)
+        seen = done.stdout + done.stderr
+        assert re.fullmatch(_pattern(expected), seen), f"{line}\n{seen}"
+
+
+def _pattern(expected: str) -> str:
+    """What is shown as a pattern: `…` stands for anything, alone on its line for any lines."""
+    return "".join(
+        r"(?:.*\n)*?" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
+        for line in expected.splitlines()
+    )
+
+
+def test_the_library_example_of_the_readme_runs(
+    server: RunningServer, database_url: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (program,) = [found.text for found in blocks(page) if "Database.from_url" in found.text]
+    written = "cockroachdb://root@localhost:26257/shop"
+    assert written in program
+
+    done = _run(
+        sys.executable,
+        "-c",
+        program.replace(written, database_url),
+        folder=tmp_path,
+        server=server,
+    )
+
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert [path.name for path in tmp_path.rglob("*.sql")] == ["V1__create_users.sql"]
+
+
+# -- other examples ------------------------------------------------------------------------------
+
+
+def test_every_name_that_an_example_imports_is_there() -> None:
+    missing = []
+    for path in sorted(DOCS.rglob("*.md")):
+        for found in blocks(path.read_text(encoding="utf-8")):
+            lines = re.findall(
+                r"^\s*from ((?:manticore_cockroachdb|django_manticore)[\w.]*) import (.+)$",
+                found.text,
+                re.MULTILINE,
+            )
+            missing += [
+                f"{path.name}: {module}.{name}"
+                for module, names in lines
+                for name in names.split(", ")
+                if not hasattr(importlib.import_module(module), name)
+            ]
+    assert missing == []
+
+
+def test_the_tests_that_the_testing_page_recommends_run(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "V1__t.sql").write_text(
+        "CREATE TABLE t (i INT8);\n-- DOWN\nDROP TABLE t;"
+    )
+    for name in ("conftest.py", "test_migrations.py", "test_scripts.py"):
+        (tmp_path / name).write_text(block(read("testing.md"), name), encoding="utf-8")
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(tmp_path),
+        ],
+        cwd=tmp_path,
+        env={**_environment(server.url), "MANTICORE_TEST_URL": server.url, "PYTHONWARNINGS": ""},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_loop_for_golang_migrates_files_makes_scripts_of_them(tmp_path: Path) -> None:
+    files = {
+        "000007_add_users.up.sql": "CREATE TABLE users (i INT8);",
+        "000007_add_users.down.sql": "DROP TABLE users;",
+        "000008_fill_users.up.sql": "INSERT INTO users VALUES (1);",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    loop = block(read("coming-from.md"), "in the folder of the files")
+
+    subprocess.run(["sh", "-e", "-c", loop], cwd=tmp_path, check=True)
+
+    assert [
+        (script.version, script.description, script.down_sql) for script in load([tmp_path])
+    ] == [(7, "add users", "DROP TABLE users;"), (8, "fill users", None)]
+
+
+@pytest.fixture
+def shop(server: RunningServer, named_database: list[str]) -> Iterator[tuple[Database, Database]]:
+    """The database `shop`, as its administrator and as `shop_migrator`, who has no rights yet."""
+    named_database.append("shop")
+    url = server.new_database("shop")
+    there = ConnectionSettings.from_url(url, user="shop_migrator", password="choose-one")
+    with Database.from_url(url) as admin:
+        migrator = Database.from_settings(there)
+        yield admin, migrator
+        migrator.close()
+        admin.execute("DROP OWNED BY shop_migrator")
+        admin.execute("DROP ROLE shop_migrator")
+
+
+def _grant(admin: Database, server: RunningServer, title: str) -> None:
+    text = block(read("privileges.md"), title)
+    if server.kind == "cockroachdb":  # an insecure server takes no passwords
+        text = text.replace(" WITH PASSWORD 'choose-one'", "")
+    for statement in split_script(text):
+        admin.execute(statement.text)
+
+
+def test_what_the_privileges_page_grants_is_enough_to_migrate(
+    server: RunningServer, shop: tuple[Database, Database], tmp_path: Path
+) -> None:
+    admin, migrator = shop
+    _grant(admin, server, "CockroachDB" if server.kind == "cockroachdb" else "PostgreSQL")
+    migration = Migration(migrator, tmp_path)
+    migration.create_migration("rides", "CREATE TABLE rides (i INT8);", "DROP TABLE rides;")
+    migration.create_migration("fill", "INSERT INTO rides VALUES (1);", "DELETE FROM rides;")
+
+    assert (migration.migrate(), migration.rollback(2), migration.migrate()) == (2, 2, 2)
+    assert migration.migrate(0) == 2
+
+
+@pytest.mark.needs_postgresql
+def test_the_least_of_all_privileges_is_enough_for_a_script_with_rows_only(
+    server: RunningServer, shop: tuple[Database, Database], tmp_path: Path
+) -> None:
+    admin, migrator = shop
+    admin.execute("CREATE ROLE shop_migrator LOGIN PASSWORD 'choose-one'")
+    admin.execute("CREATE TABLE rides (i INT8)")
+    admin.execute("GRANT SELECT, INSERT, DELETE ON rides TO shop_migrator")
+    Migration(admin, tmp_path).initialize()
+    _grant(admin, server, "Both servers")
+    migration = Migration(migrator, tmp_path)
+    path = migration.create_migration("fill", "INSERT INTO rides VALUES (1);", "DELETE FROM rides;")
+
+    assert (migration.migrate(), migration.rollback(), migration.migrate()) == (1, 1, 1)
+    path.write_text("-- one ride\n" + path.read_text())
+    migration.resolve.accept_checksum(1)
+    assert migration.migrate() == 0
