@@ -61,7 +61,9 @@ TOOLS = (
 )
 
 
-def contest(server: RunningServer, work: Path, *, scripts: int, link: float) -> list[dict[str, Any]]:
+def contest(
+    server: RunningServer, work: Path, *, scripts: int, link: float
+) -> list[dict[str, Any]]:
     """Measure every tool.
 
     Args:

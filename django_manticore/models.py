@@ -11,15 +11,26 @@ from typing import NoReturn
 from django.db import models
 
 
+class NoRows(models.Manager["MigrationRecord"]):
+    """There is no table to read: `dumpdata` and the like find nothing, instead of failing."""
+
+    def get_queryset(self) -> models.QuerySet[MigrationRecord]:
+        """No rows, and no query."""
+        return super().get_queryset().none()
+
+
 class MigrationRecord(models.Model):
     """A row of the ledger, as far as Django's admin needs to know."""
 
     version: models.BigIntegerField[int, int] = models.BigIntegerField(primary_key=True)
 
+    objects = NoRows()
+
     class Meta:
         """Not managed: Django makes, changes and empties no table for it."""
 
         managed = False
+        base_manager_name = "objects"
         default_permissions = ("view",)
         verbose_name = "SQL migration"
         verbose_name_plural = "SQL migrations"

@@ -49,23 +49,29 @@ def _run(
 ) -> None:
     if plan is None or sender is not _first() or any(backwards for _, backwards in plan):
         return
-    if not wanted(using, moment) or not router.allow_migrate(using, "django_manticore"):
-        return
     from .management.exits import exit_code
+
+    try:
+        if wanted(using, moment) and router.allow_migrate(using, "django_manticore"):
+            out = (
+                stdout if isinstance(stdout, OutputWrapper) else OutputWrapper(stdout or sys.stdout)
+            )
+            _migrate(using, out, verbosity, interactive)
+    except ManticoreError as error:
+        raise CommandError(str(error), returncode=exit_code(error)) from error
+
+
+def _migrate(using: str, out: OutputWrapper, verbosity: int, interactive: bool) -> None:
     from .management.render import operation
     from .management.running import Running, Screen, folders
 
-    out = stdout if isinstance(stdout, OutputWrapper) else OutputWrapper(stdout or sys.stdout)
-    screen = Screen(out, color_style() if out.isatty() else no_style(), verbosity, interactive)
-    try:
-        Running(
-            using,
-            screen,
-            operation=operation(None, folders(using)),
-            nothing="No migrations to apply.",
-        ).run(lambda migration: migration.migrate())
-    except ManticoreError as error:
-        raise CommandError(str(error), returncode=exit_code(error)) from error
+    style = color_style() if out.isatty() else no_style()
+    Running(
+        using,
+        Screen(out, style, verbosity, interactive),
+        operation=operation(None, folders(using)),
+        nothing="No migrations to apply.",
+    ).run(lambda migration: migration.migrate())
 
 
 def wanted(alias: str, moment: RunWithMigrate) -> bool:

@@ -15,7 +15,7 @@ from .events import Event, Retrying, StillRunning, Warned
 from .jobs import Job, Outlook, described, of_statement
 from .options import Options
 from .plan import Step
-from .retry import RETRY, TRANSACTION
+from .retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION
 from .run_record import Lease
 from .server import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
 from .settings import ConnectionSettings
@@ -152,7 +152,11 @@ class AsyncRun:
             attempt: Which attempt failed, from 1.
             what: What is tried again, for people.
         """
-        pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+        pause = None
+        if error.sqlstate in RETRY:
+            pause = TRANSACTION.pause(attempt)
+        elif error.sqlstate == IN_TRANSITION and self.server.has_jobs:
+            pause = TRANSITION.pause(attempt)
         if pause is None:
             return False
         self.emit(Retrying(what, error.sqlstate or "", attempt, pause))

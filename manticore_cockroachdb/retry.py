@@ -16,6 +16,10 @@ SERIALIZATION_FAILURE = "40001"
 #: Nothing happened, and trying again is the cure: PostgreSQL's deadlock victim belongs here too.
 RETRY = frozenset({SERIALIZATION_FAILURE, "40P01"})
 
+#: The object is being added or dropped by a change that is not at its end, such as the clearing up after one
+#: that failed: CockroachDB asks to come again later.
+IN_TRANSITION = "55000"
+
 #: Two sessions created the same object at once and this one lost the race inside the catalog; 42710 is
 #: PostgreSQL's word for the row type that comes with every table.
 CREATED_MEANWHILE = frozenset({"23505", "42P07", "42701", "42710", "XX000"})
@@ -45,6 +49,9 @@ class Backoff:
 
 #: Transactions told to try again (40001). About half a minute in all.
 TRANSACTION = Backoff(tries=24, first=0.02, longest=2.5)
+
+#: An object in transition. About ten seconds in all.
+TRANSITION = Backoff(tries=10, first=0.1, longest=2.0)
 
 #: A connection that broke in the middle of a run. About a minute and a half in all.
 RECONNECT = Backoff(tries=24, first=0.1, longest=8.0)

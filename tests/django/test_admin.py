@@ -140,6 +140,13 @@ def test_the_model_cannot_be_saved_or_deleted(site: Site) -> None:
         record.delete()
 
 
+def test_dumpdata_finds_nothing_of_it(migrated: Site) -> None:
+    migrated.query("CREATE TABLE scooters (code TEXT PRIMARY KEY)")
+    for options in ({}, {"use_base_manager": True}):
+        assert "migrationrecord" not in migrated.call("dumpdata", "django_manticore", **options)
+        migrated.call("dumpdata", **options)
+
+
 def test_the_index_lists_it_and_makemigrations_leaves_it_alone(migrated: Site) -> None:
     browser = client(is_staff=True, is_superuser=True)
     assert "SQL migrations" in text(browser.get("/admin/"))

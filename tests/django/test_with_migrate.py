@@ -103,6 +103,18 @@ def test_a_failed_script_fails_migrate_with_the_exit_code(fleet: Site, manage: M
     assert ran.err.startswith("CommandError: V3__bad.sql:1: ")
 
 
+def test_a_setting_that_makes_no_sense_fails_migrate_with_words(
+    fleet: Site, manage: Manage
+) -> None:
+    fleet.entry(RUN_WITH_MIGRATE="after", LEASE=0)
+    ran = manage("migrate", "--skip-checks")
+    assert ran.code == 1
+    assert ran.err == (
+        "CommandError: MANTICORE['default']['LEASE'] is 0: it must be a number of seconds, 1 or more. "
+        "Write seconds, such as 30.\n"
+    )
+
+
 # -- RunScript ---------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,47 @@ async def test_a_unique_index_over_duplicates_takes_back_nothing_else(anywhere: 
 # -- settings inside a script ---------------------------------------------------------------------
 
 
+async def test_a_setting_that_is_refused_is_told_like_any_statement(anywhere: Bench) -> None:
+    anywhere.write("V1__x", "CREATE TABLE a (i INT8);\nSET nonsense = 1;\nSELECT 1")
+    engine = anywhere.engine()
+    failed = await fails(engine.migrate)
+    way_on = (
+        "  Its first statement is done and recorded; version 1 is half applied. Repair statement 2 in "
+        "the file (or the rows) and migrate again: the run goes on there. Leave the statements before "
+        "it as they are."
+    )
+    assert str(failed) == (
+        "V1__x.sql:2: SET nonsense = 1 failed: unrecognized configuration parameter "
+        f'"nonsense" (42704)\n{way_on if is_stepwise(anywhere) else NOTHING_DONE.format(1)}'
+    )
+    anywhere.write("V1__x", "CREATE TABLE a (i INT8);\nSET DateStyle = 'ISO';\nSELECT 1")
+    assert await engine.migrate() == 1
+    assert anywhere.free()
+
+
+async def test_what_is_half_done_can_be_faked_to_its_end(cockroach: Cockroach) -> None:
+    broken(cockroach)
+    engine = cockroach.engine()
+    await fails(engine.migrate)
+    assert await engine.migrate(fake=True) == 2
+    assert cockroach.ledger() == [1, 2, 3]
+    assert cockroach.free()
+
+
+async def test_a_half_done_script_below_others_is_finished_first(cockroach: Cockroach) -> None:
+    cockroach.write("V1__t", TABLE)
+    cockroach.write("V3__three", "CREATE TABLE three (i INT8);\n-- DOWN\nDROP TABLE three;")
+    engine = cockroach.engine(allow_out_of_order=True)
+    await engine.migrate()
+    cockroach.write("V2__broken", BROKEN)
+    await fails(engine.migrate)
+    cockroach.write("V4__four", "CREATE TABLE four (i INT8)")
+    repaired(cockroach)
+    assert [step.version for step in await cockroach.engine().plan()] == [2, 4]
+    assert await cockroach.engine().migrate() == 2
+    assert cockroach.ledger() == [1, 3, 2, 4]
+
+
 async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Cockroach) -> None:
     cockroach.write(
         "V1__x",

@@ -442,13 +442,13 @@ async def test_defaults_of_the_database_do_not_change_how_scripts_run(anywhere: 
     settings = {
         "default_transaction_read_only": "on",
         "default_transaction_isolation": "'read committed'",
-        "statement_timeout": "'1ms'",
+        "statement_timeout": "'200ms'",
     }
     anywhere.ask("; ".join(f"ALTER DATABASE {name} SET {k} = {v}" for k, v in settings.items()))
     anywhere.write(
         "V1__one", "CREATE TABLE one AS SELECT current_setting('transaction_isolation') i"
     )
-    anywhere.write("V2__two", "INSERT INTO one SELECT pg_sleep(0.05)::TEXT")
+    anywhere.write("V2__two", "INSERT INTO one SELECT pg_sleep(0.5)::TEXT")
     assert await anywhere.engine().migrate() == 2
     assert ("serializable",) in anywhere.ask("SELECT i FROM one")
 

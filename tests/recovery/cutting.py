@@ -1,0 +1,96 @@
+"""One run with one fault at one statement, in a worker process; what went wrong, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.recovery import scenario, victim
+from tests.recovery.victim import Order
+from tests.standin import StandIn, error
+
+#: Scripts in the set: what each run must report.
+ALL = len(scenario.SCRIPTS)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the runs are made.
+
+    Attributes:
+        template: URL of a database as it is before each run.
+        folder: The scripts.
+        cockroach: What the stand-in claims to be, or None.
+        flavour: "sync" or "async".
+        verb: "migrate" or "rollback".
+        wanted: The database after an undisturbed run.
+    """
+
+    template: str
+    folder: Path
+    cockroach: str | None
+    flavour: str
+    verb: str
+    wanted: dict[str, object]
+
+
+def faulty_run(bench: Bench, fault: str, kth: int) -> str | None:
+    """Run with a fault at the k-th statement of any connection.
+
+    Args:
+        bench: Where and what.
+        fault: "before" or "after" (the connection is cut), or an SQLSTATE to answer instead.
+        kth: Which statement, from 1.
+    """
+    name = f"cut_{bench.flavour}_{fault}_{kth}".lower()
+    url = _copy(bench.template, name)
+    try:
+        with StandIn(url, bench.cockroach) as standin:
+            if fault in ("before", "after"):
+                standin.cut_at(kth, fault)
+            else:
+                seen = count(1)
+                standin.rule(lambda text: next(seen) == kth, then=error(fault))
+            try:
+                done = victim.run(Order(standin.url, bench.folder, bench.flavour, bench.verb))
+            except Exception as problem:
+                return f"{fault} {kth}: {_text(standin, kth)}: {type(problem).__name__}: {problem}"
+            if done != ALL:
+                return f"{fault} {kth}: {_text(standin, kth)}: {done} scripts reported"
+            found = scenario.snapshot(url)
+            if found != bench.wanted:
+                return f"{fault} {kth}: {_text(standin, kth)}: {_difference(found, bench.wanted)}"
+            return None
+    finally:
+        _drop(bench.template, name)
+
+
+def _text(standin: StandIn, kth: int) -> str:
+    seen = standin.statements
+    return " ".join(seen[kth - 1].sql.split())[:80] if len(seen) >= kth else "no such statement"
+
+
+def _difference(found: dict[str, object], wanted: dict[str, object]) -> str:
+    return "; ".join(f"{key}: {found[key]!r}" for key in wanted if found.get(key) != wanted[key])
+
+
+def _copy(template: str, name: str) -> str:
+    parts = psycopg.conninfo.conninfo_to_dict(template)
+    with psycopg.connect(template, dbname="postgres", autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(str(parts["dbname"]))
+            )
+        )
+    return template.replace(str(parts["dbname"]), name)
+
+
+def _drop(template: str, name: str) -> None:
+    with psycopg.connect(template, dbname="postgres", autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )

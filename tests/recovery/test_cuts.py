@@ -1,0 +1,62 @@
+"""The connection is cut before and after every statement the engine sends; and 40001 at every one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from manticore_cockroachdb.testing import RunningServer
+from tests.recovery import scenario, victim
+from tests.recovery.cutting import Bench, faulty_run
+from tests.recovery.victim import Order
+from tests.standin import V21_1, StandIn
+
+#: Every statement for the sync flavour; for the async one, which is the same text, every so-manieth.
+STRIDES = {"sync": 1, "async": 5}
+
+
+@pytest.mark.needs_postgresql
+@pytest.mark.parametrize("cockroach", [None, V21_1], ids=["atomic", "stepwise"])
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+@pytest.mark.parametrize("verb", ["migrate", "rollback"])
+@pytest.mark.parametrize("fault", ["before", "after", "40001"])
+def test_a_fault_at_any_statement_changes_nothing_in_the_end(
+    server: RunningServer,
+    tmp_path: Path,
+    cockroach: str | None,
+    flavour: str,
+    verb: str,
+    fault: str,
+) -> None:
+    folder = scenario.write(tmp_path / "scripts")
+    template, statements, wanted = _undisturbed(server, folder, cockroach, verb)
+    bench = Bench(template, folder, cockroach, flavour, verb, wanted)
+    stride = STRIDES[flavour]
+    if cockroach is None and flavour == "sync":
+        stride = 2  # the atomic stream is one transaction after the other of the same form
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(min(4, os.cpu_count() or 1), mp_context=context) as pool:
+        runs = [pool.submit(faulty_run, bench, fault, k) for k in range(1, statements + 1, stride)]
+        problems = [problem for run in runs if (problem := run.result()) is not None]
+    assert problems == []
+    assert len(runs) > 10
+
+
+def _undisturbed(
+    server: RunningServer, folder: Path, cockroach: str | None, verb: str
+) -> tuple[str, int, dict[str, object]]:
+    """A database to start from, how many statements a run sends, and the database after it."""
+    template, url = server.new_database(), server.new_database()
+    if verb == "rollback":
+        with StandIn(template, cockroach) as standin:
+            victim.run(Order(standin.url, folder, "sync", "migrate"))
+    with StandIn(url, cockroach) as standin:
+        victim.run(Order(standin.url, folder, "sync", "migrate"))
+        if verb == "rollback":
+            standin.reset()
+            victim.run(Order(standin.url, folder, "sync", "rollback"))
+        return template, len(standin.statements), scenario.snapshot(url)
