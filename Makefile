@@ -6,6 +6,7 @@
 #   make test ARGS="-k lease" PYTHON=python3.13 DJANGO="django~=6.0"
 #   make test DJANGO="django~=5.2.0 django-cockroachdb~=5.2.0"
 #   make check
+#   make bench
 
 PYTHON ?= python3
 DJANGO ?=
@@ -20,15 +21,18 @@ ifneq ($(strip $(WANTED)),$(strip $(MADE)))
 .PHONY: $(VENV)/made-for
 endif
 
-.PHONY: help demo test check generate format clean
+.PHONY: help demo test check bench generate format clean
 help:
 	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
 
 demo: $(VENV)/for-demo
 	$(BIN)/python example_project/demo.py $(ARGS)
 
+# Much of a test is waiting: a few more workers than cores keep them busy.
+WORKERS ?= 4
+
 test: $(VENV)/for-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/for-check
 	$(BIN)/ruff check .
@@ -36,6 +40,9 @@ check: $(VENV)/for-check
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/mypy
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+bench: $(VENV)/for-bench
+	$(BIN)/python -m benchmarks $(ARGS)
 
 generate: $(VENV)/for-test
 	$(BIN)/python tools/unasync.py
@@ -56,6 +63,7 @@ $(VENV)/made-for:
 $(VENV)/for-demo: EXTRAS := django,server
 $(VENV)/for-test: EXTRAS := django,server,test
 $(VENV)/for-check: EXTRAS := django,server,test,docs,dev
+$(VENV)/for-bench: EXTRAS := django,server,bench
 $(VENV)/for-%: pyproject.toml $(VENV)/made-for
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    --editable '.[$(EXTRAS)]' $(foreach requirement,$(DJANGO),'$(requirement)')

@@ -1,8 +1,8 @@
 """The one command: measures everything, and writes the page of the documentation.
 
-python -m benchmarks                 about four minutes; rewrites docs/benchmarks.md
-python -m benchmarks --quick         a fifth of it, for a look; writes nothing unless told where
-python -m benchmarks --page-only     the page again, from the figures of the last run
+`python -m benchmarks` takes about four minutes on a quiet machine and rewrites docs/benchmarks.md. With
+`--quick` it is a fifth of that, for a look, and writes nothing unless told where. `--page-only` writes the
+page again from the figures of the last run.
 """
 
 from __future__ import annotations

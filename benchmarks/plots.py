@@ -9,7 +9,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 
-from matplotlib import pyplot as plt  # noqa: E402 - after the choice of what draws
+from matplotlib import pyplot as plt
 
 _OURS, _OTHERS, _INK = "#5c6bc0", "#9e9e9e", "#808080"  # readable on white and on black
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -62,9 +63,9 @@ def _page(results: dict[str, Any]) -> str:
 
 
 def _versions(rows: list[Row]) -> str:
-    there = [f"{row['tool']} {row['version']}" for row in rows if "version" in row]
+    there = [f"{row['package']} {row['version']}" for row in rows if "version" in row]
     missing = [row["missing"] for row in rows if "missing" in row]
-    said = "Versions: " + ", ".join(dict.fromkeys(each.replace("`", "") for each in there))
+    said = "Versions: " + ", ".join(dict.fromkeys(there))
     return said + (f". Not installed and left out: {', '.join(missing)}" if missing else "")
 
 
@@ -75,7 +76,7 @@ def _ours(rows: list[Row]) -> Row:
 def _contest(rows: list[Row], scripts: int) -> str:
     ours = _ours(rows)
     head = (
-        "Tool", "A transaction holds",
+        "Tool", "Transaction",
         "Migrate: ×", "seconds", "round trips", "per script",
         "Nothing to do: ×", "seconds", "round trips",
         "Roll back: ×", "seconds", "per script",
@@ -155,6 +156,6 @@ def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 10 else f"{value:.2f}".removesuffix(".00")
 
 
-def _table(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
-    rule = ["---", *["---:"] * (len(head) - 1)]
+def _table(head: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
+    rule = ("---", *["---:"] * (len(head) - 1))
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines))

@@ -146,12 +146,12 @@ def _django_migrations(scripts: list[Script]) -> Iterator[tuple[str, str]]:
     for each in scripts:
         name = f"{each.number:04}_{each.slug}"
         depends = f"[({APP!r}, {before!r})]" if before else "[]"
-        yield (
-            name,
+        text = (
             "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
             f"    dependencies = {depends}\n"
-            f"    operations = [migrations.RunSQL({each.up!r}, {each.down!r})]\n",
+            f"    operations = [migrations.RunSQL({each.up!r}, {each.down!r})]\n"
         )
+        yield name, text
         before = name
 
 

@@ -1,8 +1,7 @@
 """One tool's one run, in a process of its own: `python -m benchmarks.worker TOOL VERB FOLDER URL`.
 
 Imports and set-up come before the clock starts; reading the folder, connecting and running come after.
-Says the seconds, and the process's highest memory, as JSON. The verbs: migrate (with nothing to do the second
-time) and rollback (everything).
+Says the seconds as JSON. The verbs: migrate (with nothing to do the second time) and rollback (everything).
 """
 
 # ruff: noqa: PLC0415 - only the tool that is measured may be imported
@@ -14,8 +13,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .memory import highest_memory
+if TYPE_CHECKING:
+    import psycopg
 
 Run = Callable[[], object]
 
@@ -27,7 +28,7 @@ def main() -> None:
     started = time.perf_counter()
     run()
     seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "bytes": highest_memory()}))
+    print(json.dumps({"seconds": seconds}))
 
 
 def manticore(verb: str, folder: Path, url: str) -> Run:
@@ -70,7 +71,7 @@ def psycopg_pipeline(verb: str, folder: Path, url: str) -> Run:
     return run
 
 
-def _bare(connection, verb: str, folder: Path) -> list[tuple[int, str]]:  # type: ignore[no-untyped-def]
+def _bare(connection: psycopg.Connection[Any], verb: str, folder: Path) -> list[tuple[int, str]]:
     """The scripts to run, as a reader without checks finds them."""
     connection.execute("CREATE TABLE IF NOT EXISTS ledger (version BIGINT PRIMARY KEY)")
     applied = {version for (version,) in connection.execute("SELECT version FROM ledger")}

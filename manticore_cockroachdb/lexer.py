@@ -59,8 +59,10 @@ _INSIDE = (
     r"|/\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
 )
 _PAIR = rf"\((?:{_INSIDE})*+\)"
-_RUN = re.compile(rf"(?:{_ITEM}|\((?:{_INSIDE}|{_PAIR})*+\))++", re.DOTALL)
-_SPACE = re.compile(rf"[{BLANKS}]*+")
+# Matches everywhere, if only nothing: blanks, what cannot end a statement, and what ends one.
+_RUN = re.compile(
+    rf"[{BLANKS}]*+((?:{_ITEM}|\((?:{_INSIDE}|{_PAIR})*+\))*+)(;?)", re.DOTALL
+)
 _LINE_COMMENT = re.compile(r"--[^\n\r]*+")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DOLLAR = re.compile(_TAG)
@@ -89,8 +91,7 @@ class LexError(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class RawStatement:
+class RawStatement(NamedTuple):
     """One statement as it stands in the text.
 
     Attributes:
@@ -277,22 +278,21 @@ class _Splitter:
     def _scan(self) -> None:
         text, size, pos = self.text, len(self.text), 0
         while pos < size:
-            run = _RUN.match(text, pos)
-            if run is not None:
-                solid = _SPACE.match(text, pos).end()  # type: ignore[union-attr]
-                pos = run.end()
-                if self.start < 0 and text[pos : pos + 1] == ";" and text[solid] not in "cC;":
+            run = match(text, pos)
+            solid, pos = run.span(1)  # type: ignore[union-attr]
+            if solid < pos:
+                if self.start < 0 and run[2] and text[solid] not in "cC":  # type: ignore[index]
                     # Most statements of a large script: nothing in them to look at.
-                    whole = text[solid:pos].rstrip(BLANKS)
-                    self.statements.append(RawStatement(whole, self._line_at(solid)))
+                    line = self._line = self._line + text.count("\n", self._counted, solid)
+                    self._counted = solid
+                    found(RawStatement(text[solid:pos].rstrip(BLANKS), line))
                     pos += 1
                     continue
-                if solid < pos:
-                    self._token(solid, pos)
-                    if self.body is not None:
-                        self.body.read(text, solid, pos, self.parens)
-                if pos == size:
-                    return
+                self._token(solid, pos)
+                if self.body is not None:
+                    self.body.read(text, solid, pos, self.parens)
+            if pos == size:
+                return
             char = text[pos]
             if char == ";":
                 pos += 1

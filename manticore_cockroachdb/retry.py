@@ -16,7 +16,7 @@ SERIALIZATION_FAILURE = "40001"
 #: Nothing happened, and trying again is the cure: PostgreSQL's deadlock victim belongs here too.
 RETRY = frozenset({SERIALIZATION_FAILURE, "40P01"})
 
-#: The object is being added or dropped by a change that is not at its end, such as the clearing up after one
+#: The object is being added or dropped by a change not at its end, such as the clearing up after one
 #: that failed: CockroachDB asks to come again later.
 IN_TRANSITION = "55000"
 

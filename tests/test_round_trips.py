@@ -64,7 +64,9 @@ def keep(folder: Path, count: int) -> None:
         (folder / f"V{version}__script.sql").unlink()
 
 
-def test_two_hundred_scripts_take_a_tenth_of_a_round_trip_each(plain: StandIn, folder: Path) -> None:
+def test_two_hundred_scripts_take_a_tenth_of_a_round_trip_each(
+    plain: StandIn, folder: Path
+) -> None:
     engine = migration(plain, folder)
 
     assert engine.migrate() == SCRIPTS

@@ -20,7 +20,7 @@ HEADER = (
 
 
 def twin_of(source: str, **names: str) -> str:
-    rules = Rules(names, unasync.PHRASES, frozenset({"async_thing", "async_sleep"}))
+    rules = Rules(names, frozenset({"async_thing", "async_sleep"}))
     twin = translate(dedent(source), rules)
     ast.parse(twin)
     return twin
@@ -151,7 +151,6 @@ def test_what_is_not_async_is_left_as_it_is(module: Path) -> None:
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of one async module, whose rules are all needed."""
     monkeypatch.setattr(unasync, "NAMES", {"AsyncMigrator": "Migration"})
-    monkeypatch.setattr(unasync, "PHRASES", {})
     write(tmp_path / "async_thing.py", "async def f(): await AsyncMigrator()\n")
     return tmp_path
 

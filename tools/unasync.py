@@ -33,8 +33,6 @@ NAMES: Mapping[str, str] = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
 }
-# What is said in docstrings, comments and messages, as regular expressions.
-PHRASES: Mapping[str, str] = {}
 # Types of what is awaited: the twin has the result itself.
 AWAITED = ("Awaitable", "Coroutine")
 
@@ -68,12 +66,10 @@ class Rules:
 
     Attributes:
         names: Identifiers and their twins.
-        phrases: Regular expressions and what replaces them in strings and comments.
         own: The package's own names that begin with `async_`.
     """
 
     names: Mapping[str, str]
-    phrases: Mapping[str, str]
     own: frozenset[str] = frozenset()
     used: set[str] = field(default_factory=set)
 
@@ -88,15 +84,11 @@ class Rules:
 
     def text(self, text: str) -> str:
         """The twin of a string or comment."""
-        for phrase, replacement in self.phrases.items():
-            text, count = re.subn(phrase, replacement, text)
-            if count:
-                self.used.add(phrase)
         return re.sub(r"\b[A-Za-z_]\w*", lambda word: self.name(word[0]), text)
 
     def unused(self) -> list[str]:
         """The rules that were never needed, as they are written."""
-        return [rule for rule in (*self.names, *self.phrases) if rule not in self.used]
+        return [rule for rule in self.names if rule not in self.used]
 
 
 def translate(source: str, rules: Rules) -> str:
@@ -278,7 +270,7 @@ def generate(package: Path) -> tuple[dict[Path, str], list[str]]:
         The text of each twin by its path, and the rules that none of them needed.
     """
     sources = sorted(package.glob(f"{PREFIX}*.py"))
-    rules = Rules(NAMES, PHRASES, own_names([*sources, *package.glob(SEAM)]))
+    rules = Rules(NAMES, own_names([*sources, *package.glob(SEAM)]))
     twins = {
         source.with_name(source.name.removeprefix(PREFIX)): _HEADER.format(source=source.name)
         + translate(source.read_text(encoding="utf-8"), rules)
