@@ -125,15 +125,15 @@ def test_a_rewritten_import_that_is_too_long_is_wrapped() -> None:
 
 def test_docstrings_comments_and_messages_speak_of_the_twin() -> None:
     source = '''\
-        """Use `await AsyncThing.open()` from async_thing; wait, do not await it."""
-        # An AsyncThing, by `async with`.
+        """Use `AsyncThing.open()` from async_thing; wait, do not await it."""
+        # An AsyncThing.
         message = f"AsyncThing {await x.name()} of {y!r} {{z}}" "async_thing"
         '''
     assert twin_of(f"async def f():\n{source}") == dedent(
         '''\
         def f():
                 """Use `Thing.open()` from thing; wait, do not await it."""
-                # An Thing, by `with`.
+                # An Thing.
                 message = f"Thing {x.name()} of {y!r} {{z}}" "thing"
         '''
     )
