@@ -201,14 +201,20 @@ class AsyncMigrator:
             lambda book: goal.steps(book.rows, book.unfinished), fake=fake
         )
 
-    async def plan(self, target_version: int | None = None) -> tuple[Step, ...]:
+    async def plan(
+        self, target_version: int | None = None, *, patience: float = _PATIENCE
+    ) -> tuple[Step, ...]:
         """What `migrate` would do now. Changes nothing.
 
         Args:
             target_version: As for `migrate`.
+            patience: As for `status`.
+
+        Raises:
+            LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         scripts = await self.load_migrations()
-        return self._up(scripts, await self._book(), target_version)
+        return self._up(scripts, await self._book(patience), target_version)
 
     async def plan_rollback(
         self, count: int = 1, *, to_version: int | None = None
@@ -223,10 +229,19 @@ class AsyncMigrator:
         book = await self._book()
         return goal.steps(book.rows, book.unfinished)
 
-    async def status(self) -> list[ScriptStatus]:
-        """Every version that the folder or the ledger knows, and where it stands. Changes nothing."""
+    async def status(self, *, patience: float = _PATIENCE) -> list[ScriptStatus]:
+        """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
+
+        Args:
+            patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
+                lets readers wait for it; a look takes 2 seconds at most, so the wait may end that much
+                later.
+
+        Raises:
+            LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
+        """
         scripts = await self.load_migrations()
-        book = await self._book()
+        book = await self._book(patience)
         return statuses(scripts, book.rows, book.unfinished)
 
     @property
@@ -248,13 +263,15 @@ class AsyncMigrator:
     def _engine(self) -> AsyncEngine:
         return AsyncEngine(self._db.settings, self.options, self._listener)
 
-    async def _book(self) -> Book:
+    async def _book(self, patience: float = _PATIENCE) -> Book:
         async def just_look(_journal: AsyncJournal, book: Book) -> Book:
             return book
 
-        return await self._with_book(just_look)
+        return await self._with_book(just_look, patience)
 
-    async def _with_book(self, use: Callable[[AsyncJournal, Book], Awaitable[R]]) -> R:
+    async def _with_book(
+        self, use: Callable[[AsyncJournal, Book], Awaitable[R]], patience: float = _PATIENCE
+    ) -> R:
         """Look at the tables without a lease, waiting a while for somebody's open transaction."""
         session = await AsyncSession.open(self._db.settings, f"{new_owner()}/look")
         try:
@@ -265,7 +282,7 @@ class AsyncMigrator:
             started = time.monotonic()
             while (book := await journal.look()) is None:
                 waited = time.monotonic() - started
-                if waited > _PATIENCE:
+                if waited > patience:
                     raise LeaseTimeout(
                         f"The table {tables.label} could not be read for {waited:.0f} s: a runner's "
                         "transaction holds it. Wait for that runner to end and try again.",

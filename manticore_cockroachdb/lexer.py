@@ -60,9 +60,7 @@ _INSIDE = (
 )
 _PAIR = rf"\((?:{_INSIDE})*+\)"
 # Matches everywhere, if only nothing: blanks, what cannot end a statement, and what ends one.
-_RUN = re.compile(
-    rf"[{BLANKS}]*+((?:{_ITEM}|\((?:{_INSIDE}|{_PAIR})*+\))*+)(;?)", re.DOTALL
-)
+_RUN = re.compile(rf"[{BLANKS}]*+((?:{_ITEM}|\((?:{_INSIDE}|{_PAIR})*+\))*+)(;?)", re.DOTALL)
 _LINE_COMMENT = re.compile(r"--[^\n\r]*+")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DOLLAR = re.compile(_TAG)
@@ -276,16 +274,17 @@ class _Splitter:
         )
 
     def _scan(self) -> None:
-        text, size, pos = self.text, len(self.text), 0
+        text, size, pos, match = self.text, len(self.text), 0, _RUN.match
         while pos < size:
             run = match(text, pos)
             solid, pos = run.span(1)  # type: ignore[union-attr]
             if solid < pos:
-                if self.start < 0 and run[2] and text[solid] not in "cC":  # type: ignore[index]
+                plain = text[solid] not in "cC" or _NO_ROUTINE.match(text, solid) is not None
+                if plain and self.start < 0 and run[2]:  # type: ignore[index]
                     # Most statements of a large script: nothing in them to look at.
                     line = self._line = self._line + text.count("\n", self._counted, solid)
                     self._counted = solid
-                    found(RawStatement(text[solid:pos].rstrip(BLANKS), line))
+                    self.statements.append(RawStatement(text[solid:pos].rstrip(BLANKS), line))
                     pos += 1
                     continue
                 self._token(solid, pos)

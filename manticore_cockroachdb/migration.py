@@ -204,14 +204,20 @@ class Migration:
             lambda book: goal.steps(book.rows, book.unfinished), fake=fake
         )
 
-    def plan(self, target_version: int | None = None) -> tuple[Step, ...]:
+    def plan(
+        self, target_version: int | None = None, *, patience: float = _PATIENCE
+    ) -> tuple[Step, ...]:
         """What `migrate` would do now. Changes nothing.
 
         Args:
             target_version: As for `migrate`.
+            patience: As for `status`.
+
+        Raises:
+            LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         scripts = self.load_migrations()
-        return self._up(scripts, self._book(), target_version)
+        return self._up(scripts, self._book(patience), target_version)
 
     def plan_rollback(
         self, count: int = 1, *, to_version: int | None = None
@@ -226,10 +232,19 @@ class Migration:
         book = self._book()
         return goal.steps(book.rows, book.unfinished)
 
-    def status(self) -> list[ScriptStatus]:
-        """Every version that the folder or the ledger knows, and where it stands. Changes nothing."""
+    def status(self, *, patience: float = _PATIENCE) -> list[ScriptStatus]:
+        """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
+
+        Args:
+            patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
+                lets readers wait for it; a look takes 2 seconds at most, so the wait may end that much
+                later.
+
+        Raises:
+            LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
+        """
         scripts = self.load_migrations()
-        book = self._book()
+        book = self._book(patience)
         return statuses(scripts, book.rows, book.unfinished)
 
     @property
@@ -251,13 +266,15 @@ class Migration:
     def _engine(self) -> Engine:
         return Engine(self._db.settings, self.options, self._listener)
 
-    def _book(self) -> Book:
+    def _book(self, patience: float = _PATIENCE) -> Book:
         def just_look(_journal: Journal, book: Book) -> Book:
             return book
 
-        return self._with_book(just_look)
+        return self._with_book(just_look, patience)
 
-    def _with_book(self, use: Callable[[Journal, Book], R]) -> R:
+    def _with_book(
+        self, use: Callable[[Journal, Book], R], patience: float = _PATIENCE
+    ) -> R:
         """Look at the tables without a lease, waiting a while for somebody's open transaction."""
         session = Session.open(self._db.settings, f"{new_owner()}/look")
         try:
@@ -268,7 +285,7 @@ class Migration:
             started = time.monotonic()
             while (book := journal.look()) is None:
                 waited = time.monotonic() - started
-                if waited > _PATIENCE:
+                if waited > patience:
                     raise LeaseTimeout(
                         f"The table {tables.label} could not be read for {waited:.0f} s: a runner's "
                         "transaction holds it. Wait for that runner to end and try again.",

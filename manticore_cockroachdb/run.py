@@ -121,7 +121,8 @@ class Run:
             self.session.send(*(Command(text) for text in resets))
             return
         self._renamed += 1
-        name = f"{self.session.name}+{self._renamed}"
+        # Servers keep 63 bytes of a name: it must not grow from script to script.
+        name = f"{self.session.name.partition('+')[0]}+{self._renamed}"
         fresh = Session.open(self._settings, name, self.options.pinned)
         self.session.close()
         self.session = fresh

@@ -69,14 +69,26 @@ class MigrationScript:
         return tuple(map(classify, split_script(self.down_sql or "", self.down_line)))
 
 
+_PIECE: Final = 1024 * 1024
+"""Characters of a checksum's text looked at together, about."""
+
+
 def checksum(up_text: str) -> str:
     r"""SHA-256, in hexadecimal, of an up part as people see it.
 
     Line ends count as `\n`; a byte-order mark, blanks at the end of a line, and blank lines before
     and after the text do not count.
     """
-    lines = (line.rstrip(BLANKS) for line in _universal(up_text).lstrip("\ufeff").split("\n"))
-    return hashlib.sha256("\n".join(lines).strip("\n").encode(errors="surrogatepass")).hexdigest()
+    text = _trim(_universal(up_text).lstrip("\ufeff"), 1)[0]
+    digest = hashlib.sha256()
+    start = 0
+    while start < len(text):  # in pieces of whole lines: a script may be large
+        end = text.find("\n", start + _PIECE)
+        end = len(text) if end < 0 else end + 1
+        lines = [line.rstrip(BLANKS) for line in text[start:end].split("\n")]
+        digest.update("\n".join(lines).encode(errors="surrogatepass"))
+        start = end
+    return digest.hexdigest()
 
 
 # -- names ---------------------------------------------------------------------------------------
@@ -154,6 +166,7 @@ _WANTED = re.compile(
 )
 _OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
 _OURS = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
+_SOLID = re.compile(rf"[^{BLANKS}]")
 _KNOWN_OPTIONS: Final = "known: mode=atomic, mode=stepwise"
 
 
@@ -179,7 +192,7 @@ def parse_script(
     found = split(text, wanted=_WANTED)
     mode = _read_options(path, found.comments, problems)
     problems += _check(path, found)
-    up_sql, up_line = _trim(text[: found.up_end], 1)
+    up_end = found.up_end
     down_sql: str | None = None
     down_line = 1
     if down and down_text is not None:
@@ -187,9 +200,11 @@ def parse_script(
         problems += _check_down_file(path, found, down[0], own)
         down_sql, down_line = _trim(down_text, 1)
     elif found.down is not None:
-        down_sql, down_line = _trim(text[found.down_start :], found.down_line)
+        down_sql, down_line = _trim(text, found.down_line, found.down_start)
     if problems:
         return None, problems
+    del found  # A script may be large: no second copy of it stays while a third is made.
+    up_sql, up_line = _trim(text, 1, 0, up_end)
     return (
         MigrationScript(
             version=name.version,
@@ -236,11 +251,22 @@ def _universal(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _trim(text: str, line: int) -> tuple[str, int]:
-    """Without blank lines around it, and the line on which the rest begins."""
-    solid = len(text) - len(text.lstrip(BLANKS))
-    begin = text.rfind("\n", 0, solid) + 1 if solid < len(text) else len(text)
-    return text[begin:].rstrip(BLANKS), line + text.count("\n", 0, begin)
+def _trim(text: str, line: int, start: int = 0, end: int | None = None) -> tuple[str, int]:
+    """A piece of a text without blank lines around it, and the line on which that begins.
+
+    Args:
+        text: The text.
+        line: The line at `start`.
+        start: Where the piece begins.
+        end: Where it ends; None: with the text.
+    """
+    end = len(text) if end is None else end
+    solid = _SOLID.search(text, start, end)
+    begin = end if solid is None else max(start, text.rfind("\n", start, solid.start()) + 1)
+    lines = text.count("\n", start, begin)
+    while end > begin and text[end - 1] in BLANKS:
+        end -= 1
+    return text[begin:end], line + lines
 
 
 def _read_options(

@@ -127,7 +127,7 @@ def test_docstrings_comments_and_messages_speak_of_the_twin() -> None:
     source = '''\
         """Use `AsyncThing.open()` from async_thing; wait, do not await it."""
         # An AsyncThing.
-        message = f"AsyncThing {await x.name()} of {y!r} {{z}}" "async_thing"
+        message = f"AsyncThing {x.name()} of {y!r} {{z}}" "async_thing"
         '''
     assert twin_of(f"async def f():\n{source}") == dedent(
         '''\
