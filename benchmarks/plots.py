@@ -27,13 +27,13 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     trips = folder / "round-trips.svg"
     _bars(
         seconds,
-        f"{scripts} scripts on a fresh database, {link:.0f} ms link: seconds",
+        f"{scripts} scripts on a fresh database, {link:.0f} ms link: seconds (logarithmic)",
         [(row["tool"], row["migrate"]["seconds"]) for row in rows],
         "{:.2f} s",
     )
     _bars(
         trips,
-        "Round trips per script, connecting included",
+        "Round trips per script, connecting included (logarithmic)",
         [(row["tool"], row["migrate"]["trips"] / scripts) for row in rows],
         "{:.2f}",
     )

@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from manticore_cockroachdb.errors import ManticoreError
+from manticore_cockroachdb.errors import LeaseTimeout, ManticoreError
 from manticore_cockroachdb.jobs import described
 from manticore_cockroachdb.plan import ScriptStatus, State
 from manticore_cockroachdb.resolve import Known
@@ -25,16 +25,22 @@ from manticore_cockroachdb.resolve import Known
 from . import conf
 from .engines import get_migration
 from .highlight import highlighted
-from .management.words import duration
+from .management.words import MARKS, duration
 from .models import MigrationRecord
 
 if TYPE_CHECKING:
+    from manticore_cockroachdb import Migration
+
     _Base = admin.ModelAdmin[MigrationRecord]
 else:
     _Base = admin.ModelAdmin
 
 _READING = ("GET", "HEAD")
 _PAGE = "admin:django_manticore_migrationrecord"
+
+#: Seconds a page waits for a runner's open transaction, and after which it asks again by itself.
+_PATIENCE = 3.0
+_RELOAD_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,11 @@ class ShownScript:
         return self.status.state.value
 
     @property
+    def remark(self) -> str:
+        """What its state means, where that needs saying."""
+        return MARKS[self.status.state][1].removeprefix(f"{self.state}: ")
+
+    @property
     def took(self) -> str:
         """How long it took, where recorded."""
         milliseconds = self.status.execution_ms
@@ -103,27 +114,12 @@ class MigrationRecordAdmin(_Base):
         if request.method not in _READING:
             return HttpResponseNotAllowed(_READING)
         alias, aliases = self._chosen(request)
-        rows: list[ShownScript] = []
-        known: Known | None = None
-        error = ""
         try:
             rows, known = _ledger(alias)
-        except ManticoreError as caught:
-            error = str(caught)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"SQL migrations of {alias}",
-            "alias": alias,
-            "aliases": aliases,
-            "rows": rows,
-            "known": known,
-            "error": error,
-            "summary": _summary(rows),
-            **(extra_context or {}),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "django_manticore/ledger.html", context)
+        except ManticoreError as error:
+            return self._cannot_tell(request, alias, aliases, error)
+        told = {"rows": rows, "known": known, "summary": _summary(rows), **(extra_context or {})}
+        return self._list(request, alias, aliases, told)
 
     def changeform_view(
         self,
@@ -135,11 +131,11 @@ class MigrationRecordAdmin(_Base):
         """One script of one database."""
         if request.method not in _READING:
             return HttpResponseNotAllowed(_READING)
-        alias, _ = self._chosen(request)
+        alias, aliases = self._chosen(request)
         try:
             rows, _ = _ledger(alias)
         except ManticoreError as error:
-            raise Http404(str(error)) from error
+            return self._cannot_tell(request, alias, aliases, error)
         row = next((row for row in rows if str(row.status.version) == object_id), None)
         if row is None or row.status.script is None:
             raise Http404(f"There is no script of version {object_id}.")
@@ -177,6 +173,32 @@ class MigrationRecordAdmin(_Base):
         """There is none: nothing was ever changed here."""
         raise Http404("The ledger has no history in the admin.")
 
+    def _cannot_tell(
+        self, request: HttpRequest, alias: str, aliases: tuple[str, ...], error: ManticoreError
+    ) -> HttpResponse:
+        """The list of a database that cannot be read: just now, or at all."""
+        busy = isinstance(error, LeaseTimeout)
+        told = {"busy": _RELOAD_SECONDS if busy else None, "error": "" if busy else str(error)}
+        return self._list(request, alias, aliases, told)
+
+    def _list(
+        self,
+        request: HttpRequest,
+        alias: str,
+        aliases: tuple[str, ...],
+        told: Mapping[str, Any],
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"SQL migrations of {alias}",
+            "alias": alias,
+            "aliases": aliases,
+            **told,
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "django_manticore/ledger.html", context)
+
     def _chosen(self, request: HttpRequest) -> tuple[str, tuple[str, ...]]:
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -190,9 +212,9 @@ class MigrationRecordAdmin(_Base):
 def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
     """The versions of a database, and what is known of a half-done one."""
     migration = get_migration(alias)
-    statuses = migration.status()
+    statuses = migration.status(patience=_PATIENCE)
     half_done = any(status.state is State.HALF_DONE for status in statuses)
-    known = migration.resolve.known() if half_done else None
+    known = _known(migration) if half_done else None
     jobs = tuple(ShownJob(described(job), job.fraction) for job in known.jobs) if known else ()
     return [
         ShownScript(
@@ -202,6 +224,14 @@ def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
         )
         for status in statuses
     ], known
+
+
+def _known(migration: Migration) -> Known | None:
+    """What is known of the half-done script, unless a runner writes it down this very moment."""
+    try:
+        return migration.resolve.known()
+    except LeaseTimeout:
+        return None
 
 
 def _url(page: str, alias: str, *arguments: object) -> str:

@@ -4,6 +4,8 @@ Listens to Django's signals: `migrate --plan` and `--check` send none, so they r
 every `TransactionTestCase` ends with, sends `post_migrate` as well, but with no plan: that is how it is
 told apart. A `migrate` that unapplies something runs no scripts. Django sends its signals once per app;
 the first one counts, so that scripts are there before any app's own receivers look for their tables.
+
+A test database that is still empty is built the fast way (`bootstrap`): nothing in it can be lost.
 """
 
 # ruff: noqa: PLC0415 - loaded when there is something to run
@@ -15,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 from django.apps import AppConfig, apps
 from django.core.management.base import CommandError, OutputWrapper
 from django.core.management.color import color_style, no_style
-from django.db import router
+from django.db import connections, router
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 
-from manticore_cockroachdb.errors import ManticoreError
+from manticore_cockroachdb.errors import ManticoreError, PlanRefused
 
 from . import conf
 from .conf import RunWithMigrate
 
 if TYPE_CHECKING:
-    from django.db.migrations import Migration
+    from django.db.migrations import Migration as DjangoMigration
+
+    from manticore_cockroachdb import Migration
 
 
 def before_migrate(sender: AppConfig, **kwargs: Any) -> None:
@@ -43,7 +48,7 @@ def _run(
     using: str,
     verbosity: int = 1,
     interactive: bool = True,
-    plan: list[tuple[Migration, bool]] | None = None,
+    plan: list[tuple[DjangoMigration, bool]] | None = None,
     stdout: Any = None,
     **_kwargs: Any,
 ) -> None:
@@ -71,7 +76,32 @@ def _migrate(using: str, out: OutputWrapper, verbosity: int, interactive: bool) 
         Screen(out, style, verbosity, interactive),
         operation=operation(None, folders(using)),
         nothing="No migrations to apply.",
-    ).run(lambda migration: migration.migrate())
+    ).run(_build if is_empty_test_database(using) else _go_on)
+
+
+def _go_on(migration: Migration) -> int:
+    return migration.migrate()
+
+
+def _build(migration: Migration) -> int:
+    """Build it; or go on, if something is there that Django does not see, such as a sequence."""
+    try:
+        return migration.bootstrap()
+    except PlanRefused:
+        return migration.migrate()
+
+
+def is_empty_test_database(alias: str) -> bool:
+    """Whether an alias leads to a test database in which there is no table yet.
+
+    Django names test databases by `TEST["NAME"]`, or puts `test_` before the database's own name.
+    """
+    connection = connections[alias]
+    name = str(connection.settings_dict["NAME"])
+    is_test = name.startswith(TEST_DATABASE_PREFIX) or name == connection.settings_dict["TEST"].get(
+        "NAME"
+    )
+    return is_test and not connection.introspection.table_names(include_views=True)
 
 
 def wanted(alias: str, moment: RunWithMigrate) -> bool:

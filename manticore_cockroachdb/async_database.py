@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from . import _seam
 from .async_session import AsyncSession
@@ -21,6 +20,9 @@ from .errors import ConnectionFailed, DatabaseError, SettingsError
 from .retry import RETRY, TRANSACTION
 from .server import Server
 from .settings import ConnectionSettings
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
 
 R = TypeVar("R")
 Row = dict[str, Any]
@@ -213,6 +215,9 @@ class AsyncDatabase:
     async def _opened(self) -> AsyncConnectionPool[AsyncConnection[Row]]:
         if self._pool is not None:
             return self._pool
+        # Imported when first needed: engines take the settings and never open a pool.
+        from psycopg_pool import AsyncConnectionPool
+
         # A pool would try for long and then tell of a timeout only; this tells why.
         probe = await AsyncSession.open(self._settings, self._application_name)
         self._server = probe.server
@@ -238,6 +243,8 @@ class AsyncDatabase:
         return pool
 
     async def _with_connection(self, use: Callable[[AsyncConnection[Row]], Awaitable[R]]) -> R:
+        from psycopg_pool import PoolClosed, PoolTimeout
+
         pool = await self._opened()
         try:
             async with pool.connection() as connection:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
 from psycopg import Connection
 from psycopg.rows import dict_row
-from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from . import _seam
 from .session import Session
@@ -24,6 +23,9 @@ from .errors import ConnectionFailed, DatabaseError, SettingsError
 from .retry import RETRY, TRANSACTION
 from .server import Server
 from .settings import ConnectionSettings
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 R = TypeVar("R")
 Row = dict[str, Any]
@@ -216,6 +218,9 @@ class Database:
     def _opened(self) -> ConnectionPool[Connection[Row]]:
         if self._pool is not None:
             return self._pool
+        # Imported when first needed: engines take the settings and never open a pool.
+        from psycopg_pool import ConnectionPool
+
         # A pool would try for long and then tell of a timeout only; this tells why.
         probe = Session.open(self._settings, self._application_name)
         self._server = probe.server
@@ -241,6 +246,8 @@ class Database:
         return pool
 
     def _with_connection(self, use: Callable[[Connection[Row]], R]) -> R:
+        from psycopg_pool import PoolClosed, PoolTimeout
+
         pool = self._opened()
         try:
             with pool.connection() as connection:

@@ -1,8 +1,8 @@
 """How many scripts are sent without waiting for answers. Decides; sends nothing.
 
 Many at once make round trips vanish; few at once let a person see script by script how slow ones get on,
-and let a failure be known early. So it begins with one, doubles while answers come quickly, and falls back
-when they do not.
+and let a failure be known early. So it begins with two, grows fourfold while answers come quickly, and
+falls back when they do not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.scripts = 1
+        self.scripts = 2
 
     def took(self, scripts: int, seconds: float) -> None:
         """Learn from the last batch.
@@ -32,6 +32,6 @@ class Pace:
             seconds: How long it took, round trip included.
         """
         if seconds <= QUICK:
-            self.scripts = min(MOST_SCRIPTS, self.scripts * 2)
+            self.scripts = min(MOST_SCRIPTS, self.scripts * 4)
         else:
             self.scripts = max(1, int(scripts * QUICK / seconds))

@@ -132,29 +132,24 @@ def segments(
         left = tuple(statements[start:])
         return (Segment(start, left, Sending.WHOLE),) if left else ()
     found: list[Segment] = []
-    for index in range(start, len(statements)):
-        statement = statements[index]
-        sending = _sending(statement, server)
-        last = found[-1] if found else None
-        mergeable = statement.kind is not Kind.SCHEMA and (
-            last is not None and last.statements[-1].kind is not Kind.SCHEMA
-        )
-        if mergeable and last is not None:
-            joined = (*last.statements, statement)
-            both = {last.sending, sending}
-            how = Sending.TRANSACTION if Sending.TRANSACTION in both else Sending.SESSION
-            found[-1] = Segment(last.start, joined, how)
+    at = start
+    while at < len(statements):
+        end = at + 1
+        if statements[at].kind is Kind.SCHEMA:
+            sending = _sending(statements[at], server)
         else:
-            found.append(Segment(index, (statement,), sending))
+            while end < len(statements) and statements[end].kind is not Kind.SCHEMA:
+                end += 1
+            rows = any(statements[index].kind is Kind.DATA for index in range(at, end))
+            sending = Sending.TRANSACTION if rows else Sending.SESSION
+        found.append(Segment(at, tuple(statements[at:end]), sending))
+        at = end
     return tuple(found)
 
 
 def _sending(statement: Statement, server: Server) -> Sending:
-    if statement.kind is Kind.SESSION:
-        return Sending.SESSION
-    if statement.kind is Kind.DATA or (
-        server.ddl_is_transactional and not refuses_transaction(statement, server.kind)
-    ):
+    """How a schema statement goes: its mark can share a transaction with it, or cannot."""
+    if server.ddl_is_transactional and not refuses_transaction(statement, server.kind):
         return Sending.TRANSACTION
     return Sending.ALONE
 
@@ -164,10 +159,24 @@ def replay(statements: Sequence[Statement], done: int) -> tuple[Statement, ...]:
     return tuple(s for s in statements[:done] if s.kind is Kind.SESSION)
 
 
-def fingerprint(statements: Sequence[Statement], count: int) -> str:
-    """What the first `count` statements are, in 64 characters: they must not change once done."""
-    digest = hashlib.sha256()
-    for statement in statements[:count]:
-        digest.update(statement.text.replace("\r\n", "\n").encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+class Fingerprint:
+    """What the first statements of a script are, in 64 characters: they must not change once done.
+
+    Args:
+        statements: All its statements.
+    """
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        self._statements = statements
+        self._digest = hashlib.sha256()
+        self._count = 0
+
+    def of(self, count: int) -> str:
+        """The fingerprint of the first `count`; asked in rising order, each is read once."""
+        if count < self._count:
+            self._digest, self._count = hashlib.sha256(), 0
+        for statement in self._statements[self._count : count]:
+            self._digest.update(statement.text.replace("\r\n", "\n").encode())
+            self._digest.update(b"\0")
+        self._count = max(self._count, min(count, len(self._statements)))
+        return self._digest.hexdigest()

@@ -31,7 +31,7 @@ from .ledger import LedgerRow
 from .plan import Direction, Step
 from .reconcile import alone_unknown, outcome_unknown, proves_done
 from .run_record import Progress
-from .segments import Prepared, Segment, Sending, fingerprint, prepare, replay, segments
+from .segments import Fingerprint, Prepared, Segment, Sending, prepare, replay, segments
 from .server import TORN
 from .statement import Statement, has_if_exists, makes_no_job
 from .wire import Command, Refusal
@@ -64,6 +64,7 @@ class Stepwise:
         self._row = row
         self._step = prepared.step
         self._statements = prepared.statements
+        self._fingerprint = Fingerprint(prepared.statements)
         self._mode = prepared.mode
         self._intended = self._following = False
         self._sent_before: Progress | None = None
@@ -268,7 +269,7 @@ class Stepwise:
             direction=self._step.direction,
             done=done,
             in_flight=in_flight,
-            done_hash=fingerprint(self._statements, upto),
+            done_hash=self._fingerprint.of(upto),
             sent_by=self._run.session.name if in_flight else None,
             evidence=counted,
         )
@@ -306,7 +307,7 @@ class Stepwise:
                 direction=self._step.direction,
                 done=done,
                 in_flight=False,
-                done_hash=fingerprint(self._statements, done),
+                done_hash=self._fingerprint.of(done),
                 error=str(error),
             )
             run.write(run_record.record(tables, run.lease, progress))
@@ -335,7 +336,7 @@ class Stepwise:
             direction=self._step.direction,
             done=segment.end,
             in_flight=True,
-            done_hash=fingerprint(self._statements, segment.end),
+            done_hash=self._fingerprint.of(segment.end),
             sent_by=run.session.name,
             error=str(error),
         )
@@ -355,7 +356,7 @@ class Stepwise:
         start = segment.start if segment else done
         upto = segment.end if segment else done
         if done > len(self._statements) or (
-            resume.done_hash is not None and fingerprint(self._statements, upto) != resume.done_hash
+            resume.done_hash is not None and self._fingerprint.of(upto) != resume.done_hash
         ):
             raise self._changed(upto)
         self._session(replay(self._statements, start), done=done)

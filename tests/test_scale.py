@@ -82,9 +82,8 @@ import json, sys
 from benchmarks.memory import highest_memory
 from manticore_cockroachdb import Database, Migration
 
-options = {"mode": "stepwise"} if sys.argv[3] == "stepwise" else {}
 before = highest_memory()
-count = Migration(Database.from_url(sys.argv[1]), sys.argv[2], **options).migrate()
+count = Migration(Database.from_url(sys.argv[1]), sys.argv[2]).migrate()
 print(json.dumps({"count": count, "grown": highest_memory() - before}))
 """
 
@@ -96,10 +95,7 @@ def test_a_data_script_of_fifty_megabytes_is_applied_in_bounded_memory(
 ) -> None:
     row = f"({{}}, '{'x' * 480}')"
     with (tmp_path / "V1__rows.sql").open("w") as file:
-        if mode == "atomic":
-            file.write("-- manticore: mode=atomic\n")
-        else:
-            file.write("-- manticore: mode=stepwise\n")
+        file.write(f"-- manticore: mode={mode}\n")
         for start in range(0, 100_000, 10):
             rows = ",\n".join(row.format(start + place) for place in range(10))
             file.write(f"INSERT INTO rows_of_data VALUES\n{rows};\n")
@@ -109,18 +105,19 @@ def test_a_data_script_of_fifty_megabytes_is_applied_in_bounded_memory(
         connection.execute("CREATE TABLE rows_of_data (id INT8, note TEXT)")
 
     done = subprocess.run(
-        [sys.executable, "-c", MIGRATE, database_url, str(tmp_path), mode],
+        [sys.executable, "-c", MIGRATE, database_url, str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,
+        check=False,
     )
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["count"] == 1
-    assert told["grown"] < 6 * size
+    assert told["grown"] < 4 * size
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM rows_of_data").fetchone() == (100_000,)
 

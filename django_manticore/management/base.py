@@ -6,7 +6,7 @@ Domain errors become `CommandError` here and nowhere else; `--traceback` shows t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,6 +19,9 @@ from manticore_cockroachdb.errors import ManticoreError
 
 from . import exits
 from .stopping import Stopped, stoppable
+
+#: What ends the work on one database and leaves the others alone.
+Failure = ManticoreError | CommandError
 
 
 class ManticoreCommand(BaseCommand):
@@ -148,25 +151,35 @@ class ManticoreCommand(BaseCommand):
         """Do `work` for each database; one that fails leaves the others alone.
 
         Raises:
-            CommandError: At least one failed; the exit code is the first one's.
+            CommandError: At least one failed; the exit code is the worst one's.
         """
         if len(aliases) == 1:
             work(aliases[0])
             return
-        failures: list[tuple[str, ManticoreError | CommandError]] = []
+        failures: dict[str, Failure] = {}
         for alias in aliases:
             try:
                 work(alias)
             except (ManticoreError, CommandError) as error:
-                failures.append((alias, error))
+                failures[alias] = error
                 self.stderr.write(f"{alias}: {error}")
+        self.end_of_each(len(aliases), failures)
+
+    def end_of_each(self, number: int, failures: Mapping[str, Failure]) -> None:
+        """End a command that worked on a number of databases.
+
+        Raises:
+            CommandError: At least one failed; the exit code is the worst one's.
+        """
         if failures:
-            names = ", ".join(alias for alias, _ in failures)
-            first = failures[0][1]
-            code = exits.exit_code(first) if isinstance(first, ManticoreError) else first.returncode
+            code = exits.worst(
+                error.returncode if isinstance(error, CommandError) else exits.exit_code(error)
+                for error in failures.values()
+            )
             raise CommandError(
-                f"{len(failures)} of {len(aliases)} databases failed: {names}.", returncode=code
-            ) from first
+                f"{len(failures)} of {number} databases failed: {', '.join(failures)}.",
+                returncode=code,
+            ) from next(iter(failures.values()))
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -223,6 +236,15 @@ def target(text: str) -> int:
 
 def count(text: str) -> int:
     """An argument that is a number of scripts, 1 or more."""
+    return _one_or_more(text, "scripts")
+
+
+def jobs(text: str) -> int:
+    """An argument that is a number of databases, 1 or more."""
+    return _one_or_more(text, "databases")
+
+
+def _one_or_more(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of scripts, 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}, 1 or more")
     return int(text)

@@ -16,6 +16,7 @@ code  meaning
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from manticore_cockroachdb.errors import (
@@ -35,6 +36,9 @@ DISAGREE: Final = 5
 CTRL_C: Final = 130
 SIGTERM: Final = 143
 
+#: From the failure that needs a person most to the one that needs one least.
+_WORST_FIRST: Final = (FAILED, DISAGREE, NO_LEASE, ERROR, USAGE)
+
 
 def exit_code(error: ManticoreError) -> int:
     """The exit code for an error of the library."""
@@ -47,3 +51,9 @@ def exit_code(error: ManticoreError) -> int:
             return DISAGREE
         case _:
             return ERROR
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several databases' failures: that of the worst of them."""
+    given = set(codes)
+    return next((code for code in _WORST_FIRST if code in given), ERROR)

@@ -71,7 +71,8 @@ class Renderer:
         self._alias = alias
         self._operation = operation
         self._nothing = nothing
-        self._planned = False
+        self._connected = False
+        self._planned: tuple[Step, ...] | None = None
         self._open: str | None = None
         self._spoke = time.monotonic()
         self._waits_for: type[Event] | None = None
@@ -108,7 +109,8 @@ class Renderer:
     def _tell(self, event: Event) -> None:
         style = self._style
         match event:
-            case Connected(server):
+            case Connected(server) if not self._connected:
+                self._connected = True
                 place = f"{server.name}, database {server.database} ({self._alias})"
                 self._line(style.MIGRATE_HEADING(place))
                 self._line(style.MIGRATE_HEADING("Operations to perform:"))
@@ -146,11 +148,13 @@ class Renderer:
                 pass
 
     def _plan(self, steps: tuple[Step, ...]) -> None:
-        if not self._planned:
-            self._planned = True
+        if steps == self._planned:
+            return
+        if self._planned is None:
             self._line(self._style.MIGRATE_HEADING("Running migrations:"))
         elif steps:
             self._line(f"  Another runner did part of it; {words.scripts(len(steps))} left.")
+        self._planned = steps
         if not steps:
             self._line(f"  {self._nothing}")
 

@@ -43,13 +43,14 @@ class Running:
     """Runs one verb on one database.
 
     Attributes:
+        alias: The database.
         renderer: Writes the lines; knows, afterwards, what was done.
     """
 
     def __init__(
         self, alias: str, screen: Screen, *, operation: tuple[str, str], nothing: str
     ) -> None:
-        self._alias = alias
+        self.alias = alias
         self._screen = screen
         self._announced = False
         self.renderer = Renderer(
@@ -68,32 +69,33 @@ class Running:
             verb: What to do with the engine.
             lock_timeout: Seconds to wait for another runner, instead of the setting's.
         """
-        migration = get_migration(self._alias, listener=self._listen, lock_timeout=lock_timeout)
+        migration = get_migration(self.alias, listener=self._listen, lock_timeout=lock_timeout)
         failed = True
         try:
             done = verb(migration)
             failed = False
         finally:
             self.renderer.end(failed=failed)
-        self._send(post_migrate_scripts, tuple(self.renderer.finished))
+        self.send(post_migrate_scripts, tuple(self.renderer.finished))
         return done
 
-    def _listen(self, event: Event) -> None:
-        # The first plan comes before the lease is taken: a receiver may take its time.
-        if isinstance(event, Planned) and not self._announced:
-            self._announced = True
-            self._send(pre_migrate_scripts, event.steps)
-        self.renderer(event)
-
-    def _send(self, signal: Any, plan: tuple[Step, ...]) -> None:
+    def send(self, signal: Any, plan: tuple[Step, ...]) -> None:
+        """Send one of the app's signals about this run."""
         signal.send(
             sender=apps.get_app_config("django_manticore"),
-            using=self._alias,
+            using=self.alias,
             plan=plan,
             verbosity=self._screen.verbosity,
             interactive=self._screen.interactive,
             stdout=self._screen.stdout,
         )
+
+    def _listen(self, event: Event) -> None:
+        # The first plan comes before the lease is taken: a receiver may take its time.
+        if isinstance(event, Planned) and not self._announced:
+            self._announced = True
+            self.send(pre_migrate_scripts, event.steps)
+        self.renderer(event)
 
 
 def folders(alias: str) -> str:

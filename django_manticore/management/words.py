@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from manticore_cockroachdb.events import (
     Event,
@@ -91,6 +91,14 @@ def waiting(event: Event) -> str | None:
 
 def _jobs(jobs: Sequence[Job]) -> str:
     return "".join(f"; {described(job)}" for job in jobs)
+
+
+def stopped_side_by_side(events: Mapping[str, Interrupted | None]) -> str:
+    """The same for several databases that were worked on at the same time."""
+    told = {alias: event for alias, event in events.items() if event is not None}
+    if not told:
+        return stopped(None)
+    return "\n".join(f"{alias}: {stopped(event)}" for alias, event in told.items())
 
 
 def stopped(event: Interrupted | None) -> str:

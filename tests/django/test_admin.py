@@ -97,9 +97,33 @@ def test_every_database_has_its_list(migrated: Site) -> None:
 
 def test_a_server_that_is_down_is_told_on_the_page(migrated: Site) -> None:
     migrated.entry("away", MIGRATIONS_DIR=migrated.folder, URL="postgresql://127.0.0.1:1/x")
-    page = client(is_staff=True, is_superuser=True).get(LIST, {"database": "away"})
+    browser = client(is_staff=True, is_superuser=True)
+    for page in (LIST, f"{LIST}1/change/"):
+        answer = browser.get(page, {"database": "away"})
+        assert answer.status_code == 200
+        assert "Could not connect to 127.0.0.1:1/x" in text(answer)
+
+
+@pytest.mark.needs_postgresql
+def test_a_run_that_holds_the_ledger_is_told_on_the_page(
+    migrated: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    from django_manticore import admin
+
+    monkeypatch.setattr(admin, "_PATIENCE", 0.0)
+    browser = client(is_staff=True, is_superuser=True)
+    with psycopg.connect(migrated.urls["default"]) as runner:
+        runner.execute("LOCK TABLE _migrations_state IN ACCESS EXCLUSIVE MODE")
+        page = browser.get(f"{LIST}1/change/?database=default")
     assert page.status_code == 200
-    assert "Could not connect to 127.0.0.1:1/x" in text(page)
+    assert (
+        "A run is under way, and its open transaction keeps the ledger to itself. This page loads "
+        "again until it can be read."
+    ) in text(page)
+    assert '<meta http-equiv="refresh" content="5">' in page.content.decode()
+    assert "V1" in text(browser.get(LIST))
 
 
 @pytest.mark.parametrize(

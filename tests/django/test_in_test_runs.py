@@ -128,6 +128,19 @@ def test_without_a_server_of_its_own_a_project_is_given_one(
     assert "5 passed" in run(arguments, given, tmp_path)
 
 
+def test_with_xdist_each_worker_has_a_database_and_a_ledger(
+    project: dict[str, str], tmp_path: Path, site: Site
+) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "test_again.py").write_text(SUITE, "utf-8")
+    out = run(pytest_arguments(tmp_path, "-n", "2", "--dist", "loadfile"), project, tmp_path)
+    assert "10 passed" in out
+    left = site.query(
+        f"SELECT datname FROM pg_database WHERE datname LIKE '{project['TESTS_DJANGO_TEST_NAME']}%'"
+    )
+    assert left == []
+
+
 def test_the_plugin_leaves_a_project_without_django_alone(
     project: dict[str, str], tmp_path: Path
 ) -> None:

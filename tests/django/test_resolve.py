@@ -84,13 +84,23 @@ def test_unlock(site: Site) -> None:
     assert out.splitlines()[-1] == "Broke the lease of gone:1:aa."
 
 
-def test_one_of_them_must_be_said(manage: Manage) -> None:
-    ran = manage("manticore_resolve")
-    assert ran.code == 2
-    assert ran.err.splitlines()[-1] == (
-        "manage.py manticore_resolve: error: one of the arguments --applied --not-applied --unlock "
-        "--accept-checksum is required"
+def test_without_an_option_it_only_shows(half_done: Site, manage: Manage) -> None:
+    half_done.query("UPDATE _migrations_state SET owner = 'gone:1:aa', expires_at = now()")
+    before = half_done.query("SELECT * FROM _migrations_state")
+    assert manage("manticore_resolve") == Ran(
+        0,
+        KNOWN.replace("nobody holds it.", "gone:1:aa (has run out; no session)."),
+        "",
     )
+    assert half_done.query("SELECT * FROM _migrations_state") == before
+    assert half_done.versions() == [1]
+
+
+def test_looking_at_a_database_without_tables_makes_none(site: Site, manage: Manage) -> None:
+    assert manage("manticore_resolve", "--verbosity", "0") == Ran(
+        0, "Lease: nobody holds it.\nHalf done: nothing.\n", ""
+    )
+    assert site.query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'") == []
 
 
 def test_an_unknown_version_ends_with_5(site: Site, manage: Manage) -> None:

@@ -32,11 +32,12 @@ def sleeping(site: Site, manage_environment: dict[str, str]) -> subprocess.Popen
     return process
 
 
-def working(site: Site) -> int:
+def working(site: Site, alias: str = "default") -> int:
     """How many sessions of this test's database are asleep in the script."""
     ((number,),) = site.query(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND state = 'active' AND query LIKE '%pg_sleep(300)%' AND pid <> pg_backend_pid()"
+        "AND state = 'active' AND query LIKE '%pg_sleep(300)%' AND pid <> pg_backend_pid()",
+        alias,
     )
     return int(number)
 

@@ -1,5 +1,6 @@
 """`manage.py manticore_migrate`: bring databases to a version."""
 
+# ruff: noqa: PLC0415 - asyncio is loaded when several databases are worked on at once
 from __future__ import annotations
 
 from typing import Any
@@ -8,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_manticore.engines import get_migration
 from django_manticore.management import exits, plans, report, words
-from django_manticore.management.base import ManticoreCommand, target
+from django_manticore.management.base import ManticoreCommand, jobs, target
 from django_manticore.management.render import operation
 from django_manticore.management.running import Running, Screen, folders
 
@@ -17,7 +18,10 @@ class Command(ManticoreCommand):
     """Applies what is pending, or goes to a version."""
 
     help = "Applies SQL scripts that are pending; with a target, also reverts those above it."
-    _running: Running | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._running: list[Running] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The options; see `--help`."""
@@ -41,12 +45,26 @@ class Command(ManticoreCommand):
             action="store_true",
             help="With --plan or --check: print a JSON report.",
         )
+        parser.add_argument(
+            "--bootstrap",
+            action="store_true",
+            help="For an empty database, and refused on any other: on CockroachDB many scripts share a "
+            "transaction, which is many times faster.",
+        )
+        parser.add_argument(
+            "--jobs",
+            type=jobs,
+            default=1,
+            metavar="N",
+            help="How many databases to work on at the same time. Defaults to 1: one by one.",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run, plan or check, database by database."""
         goal: int | None = options["target"]
         aliases = self.databases(options)
         as_json = options["json"]
+        self._refuse_beside_bootstrap(options)
         if options["plan"]:
             self._plan(aliases, goal, options["verbosity"], as_json=as_json)
         if options["check_unapplied"]:
@@ -55,24 +73,68 @@ class Command(ManticoreCommand):
             return
         if as_json:
             raise CommandError("--json goes with --plan or --check.", returncode=exits.USAGE)
-        self.each(aliases, lambda alias: self._migrate(alias, goal, options))
+        screen = Screen(self.stdout, self.style, options["verbosity"], options["interactive"])
+        if options["jobs"] > 1 and len(aliases) > 1:
+            self._side_by_side(aliases, screen, options)
+        else:
+            self.each(aliases, lambda alias: self._migrate(alias, screen, options))
 
     def farewell(self) -> str:
         """What the run had done when it was told to stop."""
-        return words.stopped(self._running.renderer.interrupted if self._running else None)
+        told = {each.alias: each.renderer.interrupted for each in self._running}
+        if len(told) > 1:
+            return words.stopped_side_by_side(told)
+        return words.stopped(next(iter(told.values()), None))
 
-    def _migrate(self, alias: str, goal: int | None, options: dict[str, Any]) -> None:
-        screen = Screen(self.stdout, self.style, options["verbosity"], options["interactive"])
-        self._running = Running(
+    def _migrate(self, alias: str, screen: Screen, options: dict[str, Any]) -> None:
+        goal, fake = options["target"], options["fake"]
+        running = Running(
             alias,
             screen,
             operation=operation(goal, folders(alias)),
             nothing="No migrations to apply.",
         )
-        self._running.run(
-            lambda migration: migration.migrate(goal, fake=options["fake"]),
+        self._running = [running]
+        running.run(
+            lambda migration: (
+                migration.bootstrap()
+                if options["bootstrap"]
+                else migration.migrate(goal, fake=fake)
+            ),
             lock_timeout=options["lock_timeout"],
         )
+
+    def _side_by_side(self, aliases: list[str], screen: Screen, options: dict[str, Any]) -> None:
+        from django_manticore.management.side_by_side import SideBySide
+
+        goal, fake = options["target"], options["fake"]
+        runs = SideBySide(aliases, screen, options["jobs"], options["lock_timeout"])
+        self._running = runs.running
+        failures = runs.run(
+            goal,
+            lambda migrator: (
+                migrator.bootstrap() if options["bootstrap"] else migrator.migrate(goal, fake=fake)
+            ),
+        )
+        for alias, error in failures.items():
+            self.stderr.write(f"{alias}: {error}")
+        self.end_of_each(len(aliases), failures)
+
+    def _refuse_beside_bootstrap(self, options: dict[str, Any]) -> None:
+        """Refuse what makes no sense of an empty database, or of building one at once."""
+        given = {
+            "a target": options["target"] is not None,
+            "--fake": options["fake"],
+            "--plan": options["plan"],
+            "--check": options["check_unapplied"],
+        }
+        beside = [name for name, is_given in given.items() if is_given]
+        if options["bootstrap"] and beside:
+            raise CommandError(
+                f"--bootstrap applies every script to an empty database; it does not go with "
+                f"{' or '.join(beside)}.",
+                returncode=exits.USAGE,
+            )
 
     def _plan(self, aliases: list[str], goal: int | None, verbosity: int, *, as_json: bool) -> None:
         parts: list[dict[str, Any]] = []

@@ -22,12 +22,13 @@ class Command(ManticoreCommand):
 
     help = (
         "The way out by hand: shows what is known of a half-done script and of the lease, and records "
-        "what you say is true. Runs none of the scripts' statements; refuses while a runner is alive."
+        "what you say is true. Without one of its options it only shows. Runs none of the "
+        "scripts' statements; refuses while a runner is alive."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The options; see `--help`."""
-        which = parser.add_mutually_exclusive_group(required=True)
+        which = parser.add_mutually_exclusive_group()
         which.add_argument(
             "--applied", type=version, metavar="V", help="This version is wholly applied."
         )
@@ -47,13 +48,15 @@ class Command(ManticoreCommand):
         self.add_noinput(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Show, ask, record."""
+        """Show; if something is said, ask and record it."""
         alias = self.known_database(options["database"])
         migration = get_migration(alias)
-        if options["verbosity"] or options["interactive"]:
+        said = _said(options)
+        if said is None or options["verbosity"] or options["interactive"]:
             for line in known_lines(migration.resolve.known()):
                 self.stdout.write(line)
-        said = _said(options)
+        if said is None:
+            return
         if options["interactive"] and not self.confirmed(
             f"You are about to say, for the database {alias!r}: {said}.\n"
             "The ledger will say so, true or not. Are you sure?"
@@ -65,14 +68,17 @@ class Command(ManticoreCommand):
             self.stdout.write(self.style.SUCCESS(outcome))
 
 
-def _said(options: dict[str, Any]) -> str:
+def _said(options: dict[str, Any]) -> str | None:
+    """What a person says is true, in words; None: nothing, they only look."""
     if options["unlock"]:
         return "the runner that holds the lease is gone"
     if options["applied"] is not None:
         return f"version {options['applied']} is wholly applied"
     if options["not_applied"] is not None:
         return f"version {options['not_applied']} is not applied at all"
-    return f"the change in the file of version {options['accept_checksum']} is harmless"
+    if options["accept_checksum"] is not None:
+        return f"the change in the file of version {options['accept_checksum']} is harmless"
+    return None
 
 
 def _record(migration: Migration, options: dict[str, Any]) -> str:

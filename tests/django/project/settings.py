@@ -75,3 +75,5 @@ MANTICORE: dict[str, Any] = {
         "RUN_WITH_MIGRATE": os.environ.get("TESTS_DJANGO_RUN_WITH_MIGRATE"),
     }
 }
+if "TESTS_DJANGO_OTHER_FOLDER" in os.environ:
+    MANTICORE["other"] = {"MIGRATIONS_DIR": os.environ["TESTS_DJANGO_OTHER_FOLDER"]}
