@@ -216,7 +216,7 @@ class AsyncDatabase:
         if self._pool is not None:
             return self._pool
         # Imported when first needed: engines take the settings and never open a pool.
-        from psycopg_pool import AsyncConnectionPool
+        from psycopg_pool import AsyncConnectionPool  # noqa: PLC0415 - see above
 
         # A pool would try for long and then tell of a timeout only; this tells why.
         probe = await AsyncSession.open(self._settings, self._application_name)
@@ -243,7 +243,7 @@ class AsyncDatabase:
         return pool
 
     async def _with_connection(self, use: Callable[[AsyncConnection[Row]], Awaitable[R]]) -> R:
-        from psycopg_pool import PoolClosed, PoolTimeout
+        from psycopg_pool import PoolClosed, PoolTimeout  # noqa: PLC0415 - imported when needed
 
         pool = await self._opened()
         try:

@@ -219,7 +219,7 @@ class Database:
         if self._pool is not None:
             return self._pool
         # Imported when first needed: engines take the settings and never open a pool.
-        from psycopg_pool import ConnectionPool
+        from psycopg_pool import ConnectionPool  # noqa: PLC0415 - see above
 
         # A pool would try for long and then tell of a timeout only; this tells why.
         probe = Session.open(self._settings, self._application_name)
@@ -246,7 +246,7 @@ class Database:
         return pool
 
     def _with_connection(self, use: Callable[[Connection[Row]], R]) -> R:
-        from psycopg_pool import PoolClosed, PoolTimeout
+        from psycopg_pool import PoolClosed, PoolTimeout  # noqa: PLC0415 - imported when needed
 
         pool = self._opened()
         try:
