@@ -142,7 +142,8 @@ class AsyncAtomic:
                 size += len(statement.text)
                 yield Command(statement.text)
             step = prepared.step
-            if prepared.dirties:  # The script may be another role now, one that may not write our tables.
+            # The script may be another role now, one that may not write our tables.
+            if prepared.dirties:
                 for text in run.server.own_role_statements:
                     yield self._ours(place, Command(text))
             self._dirty = prepared.dirties

@@ -57,7 +57,7 @@ def faulty_run(bench: Bench, fault: str, kth: int) -> str | None:
                 standin.rule(lambda text: next(seen) == kth, then=error(fault))
             try:
                 done = victim.run(Order(standin.url, bench.folder, bench.flavour, bench.verb))
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - reported with the statement it came at
                 return f"{fault} {kth}: {_text(standin, kth)}: {type(problem).__name__}: {problem}"
             if done != ALL:
                 return f"{fault} {kth}: {_text(standin, kth)}: {done} scripts reported"

@@ -100,9 +100,7 @@ class Rounds:
             assert lies.found == [], f"seed {seed}: the ledger claimed what was not there"
             assert scenario.snapshot(url) == wanted, f"seed {seed}"
 
-    def _kill(
-        self, standin: StandIn, order: Order, chance: random.Random, number: int
-    ) -> int:
+    def _kill(self, standin: StandIn, order: Order, chance: random.Random, number: int) -> int:
         standin.reset()
         if number % 4 == 0:
             process = victim.start(order)
@@ -134,7 +132,12 @@ class Rounds:
     ("verb", "kills"), [("migrate", MIGRATE_KILLS), ("rollback", ROLLBACK_KILLS)]
 )
 def test_killed_at_any_moment_the_next_run_ends_in_the_same_database(
-    server: RunningServer, tmp_path: Path, cockroach: str | None, flavour: str, verb: str, kills: int
+    server: RunningServer,
+    tmp_path: Path,
+    cockroach: str | None,
+    flavour: str,
+    verb: str,
+    kills: int,
 ) -> None:
     rounds = Rounds(server, scenario.write(tmp_path / "scripts"), cockroach)
     wanted = rounds.undisturbed(verb)
