@@ -6,6 +6,7 @@ from .errors import DatabaseError, MigrationFailed
 from .jobs import Job
 from .plan import Direction, Step
 from .statement import Statement, summary
+from .words import head
 
 
 def migration_failed(
@@ -43,6 +44,11 @@ def migration_failed(
         lines.append(f"  Hint: {error.hint}")
     lines += (f"  Job {job.job_id} carried it out: {job.status}." for job in jobs)
     lines.append("  " + _way_on(step, number, done, total))
+    if any(_makes_temporary(done_before) for done_before in step.statements()[:done]):
+        lines.append(
+            "  A statement that is done made a temporary table; it went with the connection that made it. "
+            "If that is what is missing, use an ordinary table, or mode=atomic where the server allows it."
+        )
     return MigrationFailed(
         "\n".join(lines),
         version=step.version,
@@ -50,6 +56,11 @@ def migration_failed(
         line=statement.line if statement else None,
         sqlstate=error.sqlstate,
     )
+
+
+def _makes_temporary(statement: Statement) -> bool:
+    words = head(statement.text, 3)
+    return words[:1] == ("CREATE",) and not {"TEMP", "TEMPORARY"}.isdisjoint(words)
 
 
 def torn(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:

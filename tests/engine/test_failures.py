@@ -13,7 +13,7 @@ from manticore_cockroachdb import State, _seam
 from manticore_cockroachdb.errors import HalfDone, LeaseLost, MigrationFailed, PlanRefused
 from manticore_cockroachdb.events import Reconciled, Retrying, StepStarted
 from tests.engine.bench import Bench, Cockroach
-from tests.standin import drop_after, error, error_after, hold
+from tests.standin import drop_after, drop_before, error, error_after, hold
 
 TABLE = "CREATE TABLE t (id INT8 PRIMARY KEY);\n-- DOWN\nDROP TABLE t;"
 BROKEN = """\
@@ -469,3 +469,26 @@ async def test_a_runner_whose_lease_went_to_another_writes_nothing_more(
         == 'sent again, the server says it is so already: relation "t" already exists (42P07)'
     )
     assert cockroach.tables() == ["_migrations", "_migrations_state", "t", "u"]
+
+
+async def test_a_temporary_table_that_went_with_its_connection_is_thought_of(
+    cockroach: Cockroach,
+) -> None:
+    cockroach.write(
+        "V1__copy",
+        "CREATE TABLE t (a INT8);\n"
+        "CREATE TEMPORARY TABLE tt AS SELECT 1 AS a;\n"
+        "CREATE INDEX ti ON t (a);\n"
+        "INSERT INTO t SELECT a FROM tt;",
+    )
+    cockroach.standin.rule("CREATE INDEX", then=drop_before())
+    with pytest.raises(MigrationFailed) as refused:
+        await cockroach.engine().migrate()
+    assert str(refused.value) == (
+        'V1__copy.sql:4: INSERT INTO t SELECT a FROM tt failed: relation "tt" does not exist (42P01)\n'
+        "  Its first 3 of 4 statements are done and recorded; version 1 is half applied. Repair "
+        "statement 4 in the file (or the rows) and migrate again: the run goes on there. Leave the "
+        "statements before it as they are.\n"
+        "  A statement that is done made a temporary table; it went with the connection that made it. "
+        "If that is what is missing, use an ordinary table, or mode=atomic where the server allows it."
+    )
