@@ -32,7 +32,7 @@ demo: $(VENV)/for-demo
 WORKERS ?= 4
 
 test: $(VENV)/for-test
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/for-check
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ from .events import (
 )
 from .ledger import Tables
 from .options import Options, new_owner
-from .plan import Step
+from .plan import Direction, Step
 from .reconcile import outcome_unknown
 from .retry import RECONNECT
 from .run_record import Book, Lease
@@ -82,6 +82,7 @@ class Engine:
         self._begun: list[Step] = []
         self._lost = False
         self._found_empty = False
+        self._interrupted = False
 
     def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
@@ -115,8 +116,7 @@ class Engine:
                 else:
                     return len(self._done)
         except BaseException as error:
-            if not isinstance(error, Exception):
-                self._tell_interrupted()
+            self._interrupted = not isinstance(error, Exception)
             raise
         finally:
             _seam.shield(self._leave)
@@ -273,14 +273,10 @@ class Engine:
         self._done.append(step)
         self._begun = [other for other in self._begun if other is not step]
 
-    def _tell_interrupted(self) -> None:
-        run = self._run
-        step, statement = run.under_way if run and run.under_way else (None, None)
-        jobs = run.jobs_seen if run and statement else ()
-        self._emit(Interrupted(len(self._done), step, statement, jobs))
-
     def _leave(self) -> None:
         """Give the lease back and end every connection, on every path out."""
+        under_way = self._run.under_way if self._run else None
+        jobs = self._run.jobs_seen if self._run and under_way and under_way[1] else ()
         try:
             if self._lease is not None:
                 self._release(self._lease)
@@ -293,6 +289,11 @@ class Engine:
             )
         finally:
             self._hang_up()
+            if self._interrupted:
+                step, statement = under_way or (None, None)
+                if step in self._done:
+                    step = statement = None
+                self._emit(Interrupted(len(self._done), step, statement, jobs))
 
     def _release(self, lease: Lease) -> None:
         run, tables = self._run, self._tables
@@ -301,16 +302,29 @@ class Engine:
         session = run.session if run else self._session
         if session is not None and session.usable:
             try:
-                Journal(session, tables, self._emit).release(lease)
+                self._give_back(Journal(session, tables, self._emit), lease)
             except ConnectionLost:
                 pass
             else:
                 return
         fresh = Session.open(self._settings, f"{self._owner}/leave")
         try:
-            Journal(fresh, tables, self._emit).release(lease)
+            self._give_back(Journal(fresh, tables, self._emit), lease)
         finally:
             fresh.close()
+
+    def _give_back(self, journal: Journal, lease: Lease) -> None:
+        """Give the lease back; when interrupted, first see what was done although no answer was read."""
+        if self._interrupted and self._begun:
+            book = journal.look()
+            if book is not None and book.record.owner == lease.owner:
+                ours = {row.version for row in book.rows}
+                half = book.unfinished.version if book.unfinished else None
+                for step in self._begun:
+                    there = step.version in ours
+                    if step.version != half and there == (step.direction is Direction.UP):
+                        self._count(step)
+        journal.release(lease)
 
     def _hang_up(self) -> None:
         run, self._run = self._run, None

@@ -53,5 +53,13 @@ async def run_many(
             except ManticoreError as error:
                 return Outcome(error=error)
 
-    outcomes = await asyncio.gather(*(one(migrator) for migrator in migrators.values()))
-    return dict(zip(migrators, outcomes, strict=True))
+    # Collecting exceptions makes a cancelled gather wait until every run has given its lease back.
+    ended = await asyncio.gather(
+        *(one(migrator) for migrator in migrators.values()), return_exceptions=True
+    )
+    outcomes: dict[str, Outcome] = {}
+    for name, outcome in zip(migrators, ended, strict=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        outcomes[name] = outcome
+    return outcomes

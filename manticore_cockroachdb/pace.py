@@ -1,7 +1,7 @@
 """How many scripts are sent without waiting for answers. Decides; sends nothing.
 
 Many at once make round trips vanish; few at once let a person see script by script how slow ones get on,
-and let a failure be known early. So it begins with two, grows fourfold while answers come quickly, and
+and let a failure be known early. So it begins with one, grows fourfold while answers come quickly, and
 falls back when they do not.
 """
 
@@ -22,7 +22,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.scripts = 2
+        self.scripts = 1
 
     def took(self, scripts: int, seconds: float) -> None:
         """Learn from the last batch.

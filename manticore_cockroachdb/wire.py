@@ -147,7 +147,7 @@ def _streamed(
             elif window.full_after(_send(pgconn, command)):
                 pgconn.send_flush_request()
             unsent = True
-        ready = yield (Wait.RW if unsent else Wait.R)
+        ready = (yield (Wait.RW if unsent else Wait.R)) or Ready.NONE
         if ready & Ready.R:
             pgconn.consume_input()
             while not pgconn.is_busy():
@@ -205,14 +205,14 @@ def _send(pgconn: PGconn, command: Command) -> int:
 
 def _flush(pgconn: PGconn) -> Waiting[None]:
     while pgconn.flush():
-        ready = yield Wait.RW
+        ready = (yield Wait.RW) or Ready.NONE
         if ready & Ready.R:
             pgconn.consume_input()
 
 
 def _next(pgconn: PGconn) -> Waiting[PGresult | None]:
     while pgconn.is_busy():
-        ready = yield Wait.R
+        ready = (yield Wait.R) or Ready.NONE
         if ready & Ready.R:
             pgconn.consume_input()
     return pgconn.get_result()
