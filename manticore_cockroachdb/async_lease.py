@@ -45,9 +45,12 @@ async def async_take_lease(
         attempt += 1
         book = await journal.look()
         if book is not None:
-            if not wanted(book):
+            held = book.record.held_from(owner)
+            # What a living runner is in the middle of is not half done: it is finishing it.
+            in_good_hands = held and book.record.progress is not None
+            if not in_good_hands and not wanted(book):
                 return None
-            if not book.record.held_from(owner):
+            if not held:
                 await journal.prepare(book)
                 taken = await journal.acquire(owner, seconds)
                 if taken is not None:

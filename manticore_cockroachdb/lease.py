@@ -48,9 +48,12 @@ def take_lease(
         attempt += 1
         book = journal.look()
         if book is not None:
-            if not wanted(book):
+            held = book.record.held_from(owner)
+            # What a living runner is in the middle of is not half done: it is finishing it.
+            in_good_hands = held and book.record.progress is not None
+            if not in_good_hands and not wanted(book):
                 return None
-            if not book.record.held_from(owner):
+            if not held:
                 journal.prepare(book)
                 taken = journal.acquire(owner, seconds)
                 if taken is not None:

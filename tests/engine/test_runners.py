@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from manticore_cockroachdb.errors import LeaseTimeout
 from manticore_cockroachdb.events import Event, LeaseAwaited, LeaseTaken
 from tests.engine.bench import Bench, Cockroach, eventually
+from tests.standin import hold
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,3 +194,17 @@ async def test_migrating_and_rolling_back_at_once_leave_what_the_ledger_says(
         name for name in anywhere.tables() if name.startswith("t")
     }
     assert anywhere.free()
+
+
+async def test_what_a_living_runner_is_in_the_middle_of_is_waited_for(cockroach: Cockroach) -> None:
+    cockroach.write("V1__t", "CREATE TABLE t (i INT8);\n-- DOWN\nDROP TABLE t;")
+    gate = threading.Event()
+    rule = cockroach.standin.rule("CREATE TABLE t", then=hold(gate))
+    async with anyio.create_task_group() as group:
+        group.start_soon(cockroach.engine().migrate)
+        await anyio.to_thread.run_sync(rule.wait)
+        with pytest.raises(LeaseTimeout) as refused:
+            await cockroach.engine(lock_timeout=0).rollback()
+        gate.set()
+    assert "(applying version 1, statement 1" in str(refused.value)
+    assert await cockroach.engine().rollback() == 1
