@@ -31,10 +31,7 @@ from .run_record import Progress
 from .segments import Fingerprint, Prepared, Segment, Sending, prepare, replay, segments
 from .server import TORN
 from .statement import Statement, has_if_exists, makes_no_job
-from .wire import Command, Refusal
-
-_BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-_COMMIT = Command("COMMIT")
+from .wire import BEGIN, COMMIT, Command, Refusal
 
 
 class AsyncStepwise:
@@ -129,11 +126,11 @@ class AsyncStepwise:
         tables, lease = run.journal.tables, run.lease
         if last:
             mark = run_record.prove(tables, lease)
-            tail: tuple[Command, ...] = (await self._finish(in_transaction=True), _COMMIT)
+            tail: tuple[Command, ...] = (await self._finish(in_transaction=True), COMMIT)
         else:
             mark = run_record.record(tables, lease, await self._progress(segment.end, behind))
-            tail = (_COMMIT,)
-        await self._in_transaction(segment, (_BEGIN, mark), tail)
+            tail = (COMMIT,)
+        await self._in_transaction(segment, (BEGIN, mark), tail)
         self._intended = behind is not None and behind.sending is Sending.ALONE
 
     async def _alone(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
@@ -215,7 +212,7 @@ class AsyncStepwise:
         sent = await self._progress(segment.start, segment)
         await run.write(run_record.record(tables, lease, sent))
         mark = run_record.record(tables, lease, await self._progress(segment.end, segment))
-        await self._in_transaction(segment, (_BEGIN, mark), (_COMMIT,))
+        await self._in_transaction(segment, (BEGIN, mark), (COMMIT,))
         await run.write(await self._finish())
 
     async def _in_transaction(

@@ -28,7 +28,7 @@ from .reconcile import outcome_unknown
 from .script import Mode
 from .segments import Prepared, prepare
 from .statement import Statement
-from .wire import Command, Refusal, Result
+from .wire import BEGIN, COMMIT, Command, Refusal, Result
 
 
 class _Part(Enum):
@@ -45,10 +45,6 @@ class _Sent:
     part: _Part
     statement: Statement | None = None
     number: int = 0
-
-
-_BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-_COMMIT = Command("COMMIT")
 
 
 class Atomic:
@@ -138,7 +134,7 @@ class Atomic:
             prepared = self._prepare(place)
             for text in self._resets():
                 yield self._ours(place, Command(text))
-            yield self._ours(place, _BEGIN)
+            yield self._ours(place, BEGIN)
             yield self._ours(place, run_record.prove(tables, lease))
             for number, statement in enumerate(prepared.statements, 1):
                 self._in_flight.append(_Sent(place, _Part.SCRIPT, statement, number))
@@ -155,7 +151,7 @@ class Atomic:
                 run_record.finish(tables, lease, step.script, step.direction, in_transaction=True),
             )
             self._in_flight.append(_Sent(place, _Part.COMMIT))
-            yield _COMMIT
+            yield COMMIT
 
     def _resets(self) -> tuple[str, ...]:
         """Every script starts from a clean session; who it runs as is reset only if that may be needed."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 from .lexer import TokenKind, tokens
 from .segments import Prepared
 from .server import ServerKind
-from .statement import Kind, Statement, object_names, refuses_transaction, target_table
-from .words import bare, head
+from .statement import Kind, Statement, object_names, refuses_transaction, target_name
+from .words import head
 
 #: Scripts in one transaction at most: a lost one is run again from its start.
 MOST_SCRIPTS = 128
@@ -56,7 +56,8 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
     if verb == "CREATE" and what in _JOBLESS:
         return made
     if (verb, what) in (("CREATE", "INDEX"), ("ALTER", "TABLE")):
-        return made if _table(statement) in made else None
+        target = target_name(statement)
+        return made if target is not None and target[1] in made else None
     return None
 
 
@@ -71,11 +72,3 @@ def _from_query(statement: Statement) -> bool:
         elif not depth and token.kind is TokenKind.WORD and token.text.upper() == "AS":
             return True
     return False
-
-
-def _table(statement: Statement) -> str | None:
-    written = target_table(statement)
-    if written is None:
-        return None
-    names = [bare(token) for token in tokens(written) if token.kind is not TokenKind.SYMBOL]
-    return names[-1] if names else None

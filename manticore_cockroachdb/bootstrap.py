@@ -23,10 +23,7 @@ from .retry import RETRY
 from .script import Mode
 from .segments import Prepared, prepare
 from .server import TORN
-from .wire import Command
-
-_BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-_COMMIT = Command("COMMIT")
+from .wire import BEGIN, COMMIT, Command
 
 
 class Bootstrap:
@@ -112,7 +109,7 @@ class Bootstrap:
         """A batch's commands, and which of its scripts each belongs to (None: ours)."""
         run = self._run
         tables, lease = run.journal.tables, run.lease
-        commands: list[Command] = [_BEGIN, run_record.prove(tables, lease)]
+        commands: list[Command] = [BEGIN, run_record.prove(tables, lease)]
         owners: list[int | None] = [None, None]
         for number, prepared in enumerate(batch):
             commands += (Command(statement.text) for statement in prepared.statements)
@@ -120,7 +117,7 @@ class Bootstrap:
             step = prepared.step
             commands.append(run_record.finish(tables, lease, step.script, step.direction))
             owners.append(None)
-        return [*commands, _COMMIT], [*owners, len(batch) - 1]
+        return [*commands, COMMIT], [*owners, len(batch) - 1]
 
     def _done(self, start: int, batch: list[Prepared], count: Callable[[Step], None]) -> None:
         total, began = len(self._steps), time.monotonic()

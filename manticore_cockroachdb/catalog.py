@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from .ddl import Repeat
 from .ledger import Tables
-from .lexer import TokenKind, tokens
 from .server import Server, ServerKind
-from .statement import Statement, object_names, repeatable, target_table
+from .statement import Statement, object_names, repeatable, target_name
 from .wire import Command
-from .words import bare, head
+from .words import head
 
 #: The server's clock, in seconds since 1970.
 NOW = Command("SELECT extract(epoch FROM clock_timestamp())::FLOAT8")
@@ -92,7 +91,7 @@ def how_to_end(server: Server, session_id: str) -> str:
 
 def count_before(statement: Statement) -> Command | None:
     """How to count what an unnamed CREATE INDEX or ADD CONSTRAINT makes one more of."""
-    target = _target(statement)
+    target = target_name(statement)
     if repeatable(statement) is not Repeat.UNNAMED or target is None:
         return None
     schema, table = target
@@ -106,7 +105,7 @@ def invalid_index(server: Server, statement: Statement) -> Command | None:
     https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
     """
     words = head(statement.text, 4)
-    target = _target(statement)
+    target = target_name(statement)
     if (
         server.kind is not ServerKind.POSTGRESQL
         or words[:1] != ("CREATE",)
@@ -115,12 +114,3 @@ def invalid_index(server: Server, statement: Statement) -> Command | None:
     ):
         return None
     return Command(_INVALID_INDEX, (object_names(statement)[0], target[0]))
-
-
-def _target(statement: Statement) -> tuple[str | None, str] | None:
-    """Schema and bare name of the table a statement works on."""
-    written = target_table(statement)
-    if written is None:
-        return None
-    names = [bare(token) for token in tokens(written) if token.kind is not TokenKind.SYMBOL]
-    return (names[-2] if len(names) > 1 else None), names[-1]

@@ -15,7 +15,7 @@ from typing import Final
 from .ddl import Change, Repeat, read_change
 from .lexer import BLANKS, RawStatement, TokenKind, tokens
 from .server import ServerKind
-from .words import head, top_level, upper, word_set
+from .words import bare, head, top_level, upper, word_set
 
 __all__ = [
     "Kind",
@@ -255,6 +255,15 @@ def repeatable(statement: Statement) -> Repeat:
 def target_table(statement: Statement) -> str | None:
     """The table it works on, as written there (quoted, qualified); None where it names none."""
     return _change(statement).table
+
+
+def target_name(statement: Statement) -> tuple[str | None, str] | None:
+    """Schema and bare name of the table a statement works on."""
+    written = target_table(statement)
+    if written is None:
+        return None
+    names = [bare(token) for token in tokens(written) if token.kind is not TokenKind.SYMBOL]
+    return (names[-2] if len(names) > 1 else None), names[-1]
 
 
 def object_names(statement: Statement) -> tuple[str, ...]:

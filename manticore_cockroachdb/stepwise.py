@@ -34,10 +34,7 @@ from .run_record import Progress
 from .segments import Fingerprint, Prepared, Segment, Sending, prepare, replay, segments
 from .server import TORN
 from .statement import Statement, has_if_exists, makes_no_job
-from .wire import Command, Refusal
-
-_BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-_COMMIT = Command("COMMIT")
+from .wire import BEGIN, COMMIT, Command, Refusal
 
 
 class Stepwise:
@@ -132,11 +129,11 @@ class Stepwise:
         tables, lease = run.journal.tables, run.lease
         if last:
             mark = run_record.prove(tables, lease)
-            tail: tuple[Command, ...] = (self._finish(in_transaction=True), _COMMIT)
+            tail: tuple[Command, ...] = (self._finish(in_transaction=True), COMMIT)
         else:
             mark = run_record.record(tables, lease, self._progress(segment.end, behind))
-            tail = (_COMMIT,)
-        self._in_transaction(segment, (_BEGIN, mark), tail)
+            tail = (COMMIT,)
+        self._in_transaction(segment, (BEGIN, mark), tail)
         self._intended = behind is not None and behind.sending is Sending.ALONE
 
     def _alone(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
@@ -218,7 +215,7 @@ class Stepwise:
         sent = self._progress(segment.start, segment)
         run.write(run_record.record(tables, lease, sent))
         mark = run_record.record(tables, lease, self._progress(segment.end, segment))
-        self._in_transaction(segment, (_BEGIN, mark), (_COMMIT,))
+        self._in_transaction(segment, (BEGIN, mark), (COMMIT,))
         run.write(self._finish())
 
     def _in_transaction(

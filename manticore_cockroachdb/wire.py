@@ -45,6 +45,11 @@ class Command:
     params: tuple[str | None, ...] = ()
 
 
+#: Every transaction of an engine begins and ends so.
+BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+COMMIT = Command("COMMIT")
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A statement's answer.
