@@ -111,8 +111,8 @@ def _row(number: int) -> str:
 
 def load(folder: str) -> dict[str, float]:
     """Read a folder and plan a run of all of it."""
-    from manticore_cockroachdb.plan import plan_migrate  # noqa: PLC0415 - before the clock starts
-    from manticore_cockroachdb.source import load  # noqa: PLC0415
+    from manticore_cockroachdb._planner.plan import plan_migrate  # noqa: PLC0415 - before the clock starts
+    from manticore_cockroachdb._scripts.loader import load  # noqa: PLC0415
 
     before = highest_memory()
     started = time.perf_counter()
@@ -135,7 +135,7 @@ def lexing() -> dict[str, float]:
 
 
 def _lexing(unit: str) -> Iterator[float]:
-    from manticore_cockroachdb.lexer import split  # noqa: PLC0415 - not in the command's process
+    from manticore_cockroachdb._sql.lexer import split  # noqa: PLC0415 - not in the command's process
 
     text = unit * (2_000_000 // len(unit))
     for _ in range(5):

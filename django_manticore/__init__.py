@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engines import get_async_migrator, get_migration
+    from .migrators import get_async_migrator, get_migration
 
 __all__ = ["get_async_migrator", "get_migration"]
 
@@ -22,9 +22,9 @@ def __getattr__(name: str) -> Any:
     # Loaded when first asked for: Django imports this package before its settings are ready.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import engines
+    from . import migrators
 
-    return getattr(engines, name)
+    return getattr(migrators, name)
 
 
 def __dir__() -> list[str]:

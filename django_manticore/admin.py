@@ -17,15 +17,15 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from manticore_cockroachdb._backend.jobs import described
+from manticore_cockroachdb._executor._sync.resolve import Known
+from manticore_cockroachdb._planner.plan import ScriptStatus, State
 from manticore_cockroachdb.errors import LeaseTimeout, ManticoreError
-from manticore_cockroachdb.jobs import described
-from manticore_cockroachdb.plan import ScriptStatus, State
-from manticore_cockroachdb.resolve import Known
 
 from . import conf
-from .engines import get_migration
 from .highlight import highlighted
-from .management.words import MARKS, duration
+from .messages import MARKS, duration
+from .migrators import get_migration
 from .models import MigrationRecord
 
 if TYPE_CHECKING:

@@ -17,14 +17,12 @@ class ManticoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what Django calls."""
-        from . import checks, with_migrate
+        from . import checks, receivers
 
         register(checks.check_settings)
         register(checks.check_files)
         register(checks.check_databases, Tags.database)
         pre_migrate.connect(
-            with_migrate.before_migrate, dispatch_uid="django_manticore.before_migrate"
+            receivers.before_migrate, dispatch_uid="django_manticore.before_migrate"
         )
-        post_migrate.connect(
-            with_migrate.after_migrate, dispatch_uid="django_manticore.after_migrate"
-        )
+        post_migrate.connect(receivers.after_migrate, dispatch_uid="django_manticore.after_migrate")

@@ -42,6 +42,11 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from django.db import connections
 
+from manticore_cockroachdb._backend.settings import ConnectionSettings
+from manticore_cockroachdb._planner.plan import ScriptStatus, State
+from manticore_cockroachdb._scripts.loader import load
+from manticore_cockroachdb._scripts.placeholders import filled
+from manticore_cockroachdb._scripts.script import MigrationScript
 from manticore_cockroachdb.errors import (
     FilesRefused,
     LedgerRefused,
@@ -49,16 +54,11 @@ from manticore_cockroachdb.errors import (
     Problem,
     SettingsError,
 )
-from manticore_cockroachdb.placeholders import filled
-from manticore_cockroachdb.plan import ScriptStatus, State
-from manticore_cockroachdb.script import MigrationScript
-from manticore_cockroachdb.settings import ConnectionSettings
-from manticore_cockroachdb.source import load
 
 from . import conf
 from .conf import Entry, RunWithMigrate
 from .connections import connection_settings
-from .engines import get_migration
+from .migrators import get_migration
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:

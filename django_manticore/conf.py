@@ -54,11 +54,11 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connections
 
+from manticore_cockroachdb._backend.settings import ConnectionSettings
+from manticore_cockroachdb._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT
+from manticore_cockroachdb._scripts.script import Mode
+from manticore_cockroachdb._store.ledger import DEFAULT_TABLE, split_table
 from manticore_cockroachdb.errors import SettingsError
-from manticore_cockroachdb.ledger import DEFAULT_TABLE, split_table
-from manticore_cockroachdb.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT
-from manticore_cockroachdb.script import Mode
-from manticore_cockroachdb.settings import ConnectionSettings
 
 SETTING: Final = "MANTICORE"
 DEFAULT_FOLDER: Final = "migrations_sql"

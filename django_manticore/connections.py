@@ -13,8 +13,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq
 
+from manticore_cockroachdb._backend.settings import ConnectionSettings
 from manticore_cockroachdb.errors import SettingsError
-from manticore_cockroachdb.settings import ConnectionSettings
 
 from .conf import Entry
 

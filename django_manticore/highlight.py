@@ -10,8 +10,8 @@ from typing import Final
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from manticore_cockroachdb.lexer import Token, TokenKind, tokens
-from manticore_cockroachdb.words import word_set
+from manticore_cockroachdb._sql.lexer import Token, TokenKind, tokens
+from manticore_cockroachdb._sql.tokens import word_set
 
 #: Words shown as keywords; a script that uses one as a name loses nothing by it.
 KEYWORDS: Final = word_set(

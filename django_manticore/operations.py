@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import NotSupportedError, router
 from django.db.migrations.operations.base import Operation, OperationCategory
 
+from manticore_cockroachdb._planner.plan import State, Step
+from manticore_cockroachdb._scripts.direction import Direction
 from manticore_cockroachdb.errors import PlanRefused, Problem
-from manticore_cockroachdb.plan import Direction, State, Step
 
 from . import conf
-from .engines import get_migration
+from .migrators import get_migration
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor

@@ -83,7 +83,7 @@ def manticore_migration(request: pytest.FixtureRequest) -> Callable[..., Migrati
     _need_django(request)
 
     def make(alias: str = "default", **options: Any) -> Migration:
-        from .engines import get_migration
+        from .migrators import get_migration
 
         return get_migration(alias, **options)
 
@@ -97,7 +97,7 @@ def manticore_at(request: pytest.FixtureRequest) -> Iterator[Callable[..., Migra
     moved: dict[str, None] = {}
 
     def at(version: int, alias: str = "default") -> Migration:
-        from .engines import get_migration
+        from .migrators import get_migration
 
         moved[alias] = None
         migration = get_migration(alias)
@@ -105,7 +105,7 @@ def manticore_at(request: pytest.FixtureRequest) -> Iterator[Callable[..., Migra
         return migration
 
     yield at
-    from .engines import get_migration
+    from .migrators import get_migration
 
     for alias in moved:
         get_migration(alias).migrate()

@@ -6,13 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._planner.plan import ScriptStatus, State, Step
+    from ._scripts.direction import Direction
+    from ._scripts.script import MigrationScript, Mode
     from .async_database import AsyncDatabase, AsyncTransaction
     from .async_migration import AsyncMigrator
     from .database import Database, Transaction
     from .errors import ManticoreError
     from .migration import Migration
-    from .plan import Direction, ScriptStatus, State, Step
-    from .script import MigrationScript, Mode
 
 __version__ = "0.1.0"
 
@@ -39,14 +40,14 @@ _HOMES = {
     "AsyncMigrator": "async_migration",
     "AsyncTransaction": "async_database",
     "Database": "database",
-    "Direction": "plan",
+    "Direction": "types",
     "ManticoreError": "errors",
     "Migration": "migration",
-    "MigrationScript": "script",
-    "Mode": "script",
-    "ScriptStatus": "plan",
-    "State": "plan",
-    "Step": "plan",
+    "MigrationScript": "types",
+    "Mode": "types",
+    "ScriptStatus": "types",
+    "State": "types",
+    "Step": "types",
     "Transaction": "database",
 }
 

@@ -13,13 +13,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from . import _seam
-from .async_session import AsyncSession
-from .driver import defaults, translated
+from ._backend.dialect import Server
+from ._backend.driver import defaults, translated
+from ._backend.retry import RETRY, TRANSACTION
+from ._backend.settings import ConnectionSettings
+from ._executor import concurrency
+from ._executor._async.session import AsyncSession
 from .errors import ConnectionFailed, DatabaseError, SettingsError
-from .retry import RETRY, TRANSACTION
-from .server import Server
-from .settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -286,7 +286,7 @@ async def _transact(
             pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
             if pause is None:
                 raise
-            await _seam.async_sleep(pause)
+            await concurrency.async_sleep(pause)
         except BaseException:
             await _roll_back(connection)
             raise

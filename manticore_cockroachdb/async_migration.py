@@ -7,20 +7,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from . import _seam, source
+from ._executor import concurrency
+from ._executor._async.executor import AsyncExecutor
+from ._executor._async.resolve import AsyncResolve
+from ._executor._async.session import AsyncSession
+from ._executor._async.store import AsyncStore
+from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
+from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
+from ._scripts import loader, writer
+from ._scripts.placeholders import filled
+from ._scripts.script import MigrationScript, Mode
+from ._store.ledger import DEFAULT_TABLE, Tables, highest
+from ._store.run_state import Snapshot
 from .async_database import AsyncDatabase
-from .async_engine import AsyncEngine
-from .async_journal import AsyncJournal
-from .async_resolve import AsyncResolve
-from .async_session import AsyncSession
 from .errors import LeaseTimeout
 from .events import Event
-from .ledger import DEFAULT_TABLE, Tables, highest
-from .options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
-from .placeholders import filled
-from .plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
-from .run_record import Book
-from .script import MigrationScript, Mode
 
 R = TypeVar("R")
 
@@ -92,8 +93,8 @@ class AsyncMigrator:
             LedgerRefused: A table of that name is someone else's.
         """
 
-        async def prepare(journal: AsyncJournal, book: Book) -> None:
-            await journal.prepare(book)
+        async def prepare(store: AsyncStore, book: Snapshot) -> None:
+            await store.prepare(book)
 
         await self._with_book(prepare)
 
@@ -117,8 +118,8 @@ class AsyncMigrator:
             ConnectionFailed: The ledger could not be asked for its highest version.
         """
         book = await self._book()
-        return await _seam.async_in_thread(
-            lambda: source.create(
+        return await concurrency.async_in_thread(
+            lambda: writer.create(
                 self.folders[0],
                 description,
                 up_sql,
@@ -135,7 +136,7 @@ class AsyncMigrator:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = await _seam.async_in_thread(lambda: source.load(self.folders))
+        scripts = await concurrency.async_in_thread(lambda: loader.load(self.folders))
         if self.options.placeholders is not None:
             scripts = filled(scripts, self.options.placeholders)
         return list(scripts)
@@ -250,7 +251,7 @@ class AsyncMigrator:
         return AsyncResolve(self._db.settings, self.options, self._listener, self.load_migrations)
 
     def _up(
-        self, scripts: Sequence[MigrationScript], book: Book, target: int | None
+        self, scripts: Sequence[MigrationScript], book: Snapshot, target: int | None
     ) -> tuple[Step, ...]:
         return plan_migrate(
             scripts,
@@ -260,17 +261,17 @@ class AsyncMigrator:
             allow_out_of_order=self.options.allow_out_of_order,
         )
 
-    def _engine(self) -> AsyncEngine:
-        return AsyncEngine(self._db.settings, self.options, self._listener)
+    def _engine(self) -> AsyncExecutor:
+        return AsyncExecutor(self._db.settings, self.options, self._listener)
 
-    async def _book(self, patience: float = _PATIENCE) -> Book:
-        async def just_look(_journal: AsyncJournal, book: Book) -> Book:
+    async def _book(self, patience: float = _PATIENCE) -> Snapshot:
+        async def just_look(_journal: AsyncStore, book: Snapshot) -> Snapshot:
             return book
 
         return await self._with_book(just_look, patience)
 
     async def _with_book(
-        self, use: Callable[[AsyncJournal, Book], Awaitable[R]], patience: float = _PATIENCE
+        self, use: Callable[[AsyncStore, Snapshot], Awaitable[R]], patience: float = _PATIENCE
     ) -> R:
         """Look at the tables without a lease, waiting a while for somebody's open transaction."""
         session = await AsyncSession.open(self._db.settings, f"{new_owner()}/look")
@@ -278,9 +279,9 @@ class AsyncMigrator:
             tables = Tables.named(
                 self.options.table, database=session.server.database, schema=session.server.schema
             )
-            journal = AsyncJournal(session, tables, self._listener)
+            store = AsyncStore(session, tables, self._listener)
             started = time.monotonic()
-            while (book := await journal.look()) is None:
+            while (book := await store.look()) is None:
                 waited = time.monotonic() - started
                 if waited > patience:
                     raise LeaseTimeout(
@@ -289,7 +290,7 @@ class AsyncMigrator:
                         owner=None,
                         waited=waited,
                     )
-            return await use(journal, book)
+            return await use(store, book)
         finally:
             await session.close()
 

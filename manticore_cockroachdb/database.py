@@ -16,13 +16,13 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from . import _seam
-from .session import Session
-from .driver import defaults, translated
+from ._backend.dialect import Server
+from ._backend.driver import defaults, translated
+from ._backend.retry import RETRY, TRANSACTION
+from ._backend.settings import ConnectionSettings
+from ._executor import concurrency
+from ._executor._sync.session import Session
 from .errors import ConnectionFailed, DatabaseError, SettingsError
-from .retry import RETRY, TRANSACTION
-from .server import Server
-from .settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -289,7 +289,7 @@ def _transact(
             pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
             if pause is None:
                 raise
-            _seam.sleep(pause)
+            concurrency.sleep(pause)
         except BaseException:
             _roll_back(connection)
             raise

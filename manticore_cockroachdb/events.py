@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .jobs import Job
-    from .plan import Step
-    from .script import Mode
-    from .server import Server
-    from .statement import Statement
+    from ._backend.dialect import Server
+    from ._backend.jobs import Job
+    from ._planner.plan import Step
+    from ._scripts.script import Mode
+    from ._sql.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from . import _seam, source
+from ._executor import concurrency
+from ._executor._sync.executor import Executor
+from ._executor._sync.resolve import Resolve
+from ._executor._sync.session import Session
+from ._executor._sync.store import Store
+from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
+from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
+from ._scripts import loader, writer
+from ._scripts.placeholders import filled
+from ._scripts.script import MigrationScript, Mode
+from ._store.ledger import DEFAULT_TABLE, Tables, highest
+from ._store.run_state import Snapshot
 from .database import Database
-from .engine import Engine
-from .journal import Journal
-from .resolve import Resolve
-from .session import Session
 from .errors import LeaseTimeout
 from .events import Event
-from .ledger import DEFAULT_TABLE, Tables, highest
-from .options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
-from .placeholders import filled
-from .plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
-from .run_record import Book
-from .script import MigrationScript, Mode
 
 R = TypeVar("R")
 
@@ -95,8 +96,8 @@ class Migration:
             LedgerRefused: A table of that name is someone else's.
         """
 
-        def prepare(journal: Journal, book: Book) -> None:
-            journal.prepare(book)
+        def prepare(store: Store, book: Snapshot) -> None:
+            store.prepare(book)
 
         self._with_book(prepare)
 
@@ -120,8 +121,8 @@ class Migration:
             ConnectionFailed: The ledger could not be asked for its highest version.
         """
         book = self._book()
-        return _seam.in_thread(
-            lambda: source.create(
+        return concurrency.in_thread(
+            lambda: writer.create(
                 self.folders[0],
                 description,
                 up_sql,
@@ -138,7 +139,7 @@ class Migration:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = _seam.in_thread(lambda: source.load(self.folders))
+        scripts = concurrency.in_thread(lambda: loader.load(self.folders))
         if self.options.placeholders is not None:
             scripts = filled(scripts, self.options.placeholders)
         return list(scripts)
@@ -253,7 +254,7 @@ class Migration:
         return Resolve(self._db.settings, self.options, self._listener, self.load_migrations)
 
     def _up(
-        self, scripts: Sequence[MigrationScript], book: Book, target: int | None
+        self, scripts: Sequence[MigrationScript], book: Snapshot, target: int | None
     ) -> tuple[Step, ...]:
         return plan_migrate(
             scripts,
@@ -263,17 +264,17 @@ class Migration:
             allow_out_of_order=self.options.allow_out_of_order,
         )
 
-    def _engine(self) -> Engine:
-        return Engine(self._db.settings, self.options, self._listener)
+    def _engine(self) -> Executor:
+        return Executor(self._db.settings, self.options, self._listener)
 
-    def _book(self, patience: float = _PATIENCE) -> Book:
-        def just_look(_journal: Journal, book: Book) -> Book:
+    def _book(self, patience: float = _PATIENCE) -> Snapshot:
+        def just_look(_journal: Store, book: Snapshot) -> Snapshot:
             return book
 
         return self._with_book(just_look, patience)
 
     def _with_book(
-        self, use: Callable[[Journal, Book], R], patience: float = _PATIENCE
+        self, use: Callable[[Store, Snapshot], R], patience: float = _PATIENCE
     ) -> R:
         """Look at the tables without a lease, waiting a while for somebody's open transaction."""
         session = Session.open(self._db.settings, f"{new_owner()}/look")
@@ -281,9 +282,9 @@ class Migration:
             tables = Tables.named(
                 self.options.table, database=session.server.database, schema=session.server.schema
             )
-            journal = Journal(session, tables, self._listener)
+            store = Store(session, tables, self._listener)
             started = time.monotonic()
-            while (book := journal.look()) is None:
+            while (book := store.look()) is None:
                 waited = time.monotonic() - started
                 if waited > patience:
                     raise LeaseTimeout(
@@ -292,7 +293,7 @@ class Migration:
                         owner=None,
                         waited=waited,
                     )
-            return use(journal, book)
+            return use(store, book)
         finally:
             session.close()
 

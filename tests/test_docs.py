@@ -13,8 +13,8 @@ import pytest
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
-from django_manticore import checks, conf
-from django_manticore.management import exits, words
+from django_manticore import checks, conf, messages
+from django_manticore.management import exit_codes
 from manticore_cockroachdb import errors
 from manticore_cockroachdb.errors import ManticoreError
 from tests.pages import DOCS, code, read, rows, sections
@@ -61,7 +61,7 @@ def test_every_error_class_has_an_entry_in_the_recovery_page(error: type[Mantico
     "error", [error for error in ERRORS if error is not ManticoreError], ids=lambda e: e.__name__
 )
 def test_every_error_class_is_documented_with_its_exit_code(error: type[ManticoreError]) -> None:
-    number = exits.exit_code(error.__new__(error))
+    number = exit_codes.exit_code(error.__new__(error))
 
     assert sections(read("recovery.md"))[error.__name__].lstrip().startswith(f"*Exit code {number}")
     (row,) = [
@@ -73,7 +73,7 @@ def test_every_error_class_is_documented_with_its_exit_code(error: type[Manticor
 
 
 def test_every_exit_code_is_documented_and_no_other() -> None:
-    codes = {0, *(value for value in vars(exits).values() if isinstance(value, int))}
+    codes = {0, *(value for value in vars(exit_codes).values() if isinstance(value, int))}
 
     documented = rows(sections(read("commands.md"))["Exit codes"])
 
@@ -120,7 +120,7 @@ def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None
 
 
 def test_every_mark_of_the_list_is_documented() -> None:
-    marks = {mark for mark, _ in words.MARKS.values()}
+    marks = {mark for mark, _ in messages.MARKS.values()}
 
     shown = code(
         "".join(c[0] for c in rows(sections(read("commands.md"))["manticore_showmigrations"]))

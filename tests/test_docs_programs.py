@@ -14,9 +14,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from manticore_cockroachdb import Database, Migration
-from manticore_cockroachdb.lexer import split_script
-from manticore_cockroachdb.settings import ConnectionSettings
-from manticore_cockroachdb.source import load
+from manticore_cockroachdb._backend.settings import ConnectionSettings
+from manticore_cockroachdb._scripts.loader import load
+from manticore_cockroachdb._sql.lexer import split_script
 from manticore_cockroachdb.testing import RunningServer
 from tests.pages import DOCS, Block, block, blocks, read, sections
 

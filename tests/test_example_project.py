@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from manticore_cockroachdb import Database, Migration
-from manticore_cockroachdb.source import load
+from manticore_cockroachdb._scripts.loader import load
 from manticore_cockroachdb.testing import RunningServer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb import AsyncDatabase, AsyncMigrator
+from manticore_cockroachdb._planner.plan import plan_migrate
+from manticore_cockroachdb._scripts.loader import load
+from manticore_cockroachdb._sql.lexer import split
 from manticore_cockroachdb.errors import MigrationFailed
-from manticore_cockroachdb.lexer import split
 from manticore_cockroachdb.many import Outcome, run_many
-from manticore_cockroachdb.plan import plan_migrate
-from manticore_cockroachdb.source import load
 from manticore_cockroachdb.testing import RunningServer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -59,30 +59,30 @@ def test_a_named_rule_wins_over_the_prefix() -> None:
 
 def test_names_of_our_own_lose_their_prefix_and_other_names_keep_it() -> None:
     source = """\
-        from p import _seam
+        from p import concurrency
         from p.async_thing import async_strange
-        await _seam.async_sleep(1)
+        await concurrency.async_sleep(1)
         """
     assert twin_of(source) == dedent(
         """\
-        from p import _seam
+        from p import concurrency
         from p.thing import async_strange
-        _seam.sleep(1)
+        concurrency.sleep(1)
         """
     )
 
 
-def test_modules_their_functions_and_the_seams_are_names_of_our_own(package: Path) -> None:
-    write(package / "_seam.py", "async def async_sleep(): ...\ndef sleep(): ...\n")
+def test_modules_their_functions_and_theconcurrencys_are_names_of_our_own(package: Path) -> None:
+    write(package / "concurrency.py", "async def async_sleep(): ...\ndef sleep(): ...\n")
     write(
         package / "async_thing.py",
-        "from ._seam import async_sleep\n"
+        "from .concurrency import async_sleep\n"
         "async def async_open(): await async_sleep(AsyncMigrator, async_foreign)\n",
     )
     write(package / "async_other.py", "from .async_thing import async_open\n")
     assert run(package) == 0
     assert body(package / "thing.py") == (
-        "from ._seam import sleep\ndef open(): sleep(Migration, async_foreign)\n"
+        "from .concurrency import sleep\ndef open(): sleep(Migration, async_foreign)\n"
     )
     assert body(package / "other.py") == "from .thing import open\n"
 
@@ -180,6 +180,26 @@ def test_the_twin_is_written_and_then_found_fresh(
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_modules_of_a_folder_have_their_twins_in_the_folder_beside_it(
+    package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(package)
+    inner = package / "inner" / "_async"
+    inner.mkdir(parents=True)
+    write(inner / "__init__.py", '"""Written by hand."""\n')
+    write(
+        inner / "work.py", "from ..async_thing import AsyncThing\nfrom .other import AsyncOther\n"
+    )
+    (package / "inner" / "_sync").mkdir()
+    capsys.readouterr()
+    assert run(package) == 0
+    assert capsys.readouterr().out == "wrote inner/_sync/work.py\n"
+    twin = (package / "inner" / "_sync" / "work.py").read_text(encoding="utf-8")
+    assert twin.startswith("# Generated from _async/work.py by tools/unasync.py: ")
+    assert twin.endswith("from ..thing import Thing\nfrom .other import Other\n")
+    assert not (package / "inner" / "_sync" / "__init__.py").exists()
+
+
 @pytest.mark.parametrize("spoil", ["tail\n", " "])
 def test_a_stale_twin_is_found_by_any_byte(
     package: Path, capsys: pytest.CaptureFixture[str], spoil: str
@@ -208,7 +228,7 @@ def test_an_orphaned_twin_is_found_and_removed(
     assert run(package, "--check") == 1
     assert capsys.readouterr() == (
         "",
-        "gone.py is generated, but async_gone.py is gone: run `make generate`.\n",
+        "gone.py is generated, but its source is gone: run `make generate`.\n",
     )
     assert run(package) == 0
     assert capsys.readouterr().out == "removed gone.py\n"
@@ -222,8 +242,8 @@ def test_a_file_written_by_hand_is_not_overwritten(
     write(package / "thing.py", "by_hand = True\n")
     assert run(package, *options) == 1
     assert capsys.readouterr().err == (
-        "thing.py was written by hand, but async_thing.py is there to generate it from: move it "
-        "away or rename one of them.\n"
+        "thing.py was written by hand, and an async module has the same twin: move it away or "
+        "rename one of them.\n"
     )
     assert (package / "thing.py").read_text(encoding="utf-8") == "by_hand = True\n"
 

@@ -1,8 +1,11 @@
-"""Write the sync twin of every async module: async_<name>.py becomes <name>.py beside it.
+"""Write the sync twin of every async module.
+
+`async_<name>.py` becomes `<name>.py` beside it, and each module of a folder `_async` becomes one of the
+same name in the folder `_sync` beside that.
 
 Async is the source, written once by hand; the twin is generated, checked in, and compared byte for
 byte by `--check`. The translation goes by tokens and by names, never by meaning: what cannot be
-derived so lives in the package's `_seam` module as pairs of functions, `async_<name>` and `<name>`.
+derived so lives in the package's `concurrency` module as pairs of functions, `async_<name>` and `<name>`.
 A rename rule that no module needs is an error: rules are removed when their reason is.
 
 Usage: python tools/unasync.py [--check] [--package FOLDER]
@@ -22,14 +25,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "manticore_cockroachdb"
-SEAM = "_seam.py"
+PAIRS = "concurrency.py"
 PREFIX = "async_"
+SOURCES = "_async"
+TWINS = "_sync"
 LINE_LENGTH = 100
 
 # Names that do not follow from a rule. Two rules need no table: `Async…` loses its prefix, and so
 # does `async_…` where it names a module of the package or a function defined in one.
 NAMES: Mapping[str, str] = {
     "AsyncMigrator": "Migration",
+    SOURCES: TWINS,
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
 }
@@ -263,20 +269,46 @@ def own_names(modules: Iterable[Path]) -> frozenset[str]:
     return frozenset(name for name in found if name.startswith(PREFIX))
 
 
+def _sources(package: Path) -> list[Path]:
+    """Every module that is written by hand and has a twin; a package's own docstring has none."""
+    found = [
+        path
+        for path in package.rglob("*.py")
+        if path.name.startswith(PREFIX)
+        or (path.parent.name == SOURCES and path.name != "__init__.py")
+    ]
+    return sorted(found)
+
+
+def _source_name(source: Path) -> str:
+    """How a twin names its source: as seen from the folder that holds both."""
+    return f"{SOURCES}/{source.name}" if source.parent.name == SOURCES else source.name
+
+
+def _twin(source: Path) -> Path:
+    if source.parent.name == SOURCES:
+        return source.parent.with_name(TWINS) / source.name
+    return source.with_name(source.name.removeprefix(PREFIX))
+
+
 def generate(package: Path) -> tuple[dict[Path, str], list[str]]:
     """Translate every async module of a package.
 
     Returns:
         The text of each twin by its path, and the rules that none of them needed.
     """
-    sources = sorted(package.glob(f"{PREFIX}*.py"))
-    rules = Rules(NAMES, own_names([*sources, *package.glob(SEAM)]))
+    sources = _sources(package)
+    rules = Rules(NAMES, own_names([*sources, *package.rglob(PAIRS)]))
     twins = {
-        source.with_name(source.name.removeprefix(PREFIX)): _HEADER.format(source=source.name)
+        _twin(source): _HEADER.format(source=_source_name(source))
         + translate(source.read_text(encoding="utf-8"), rules)
         for source in sources
     }
     return twins, rules.unused()
+
+
+def _shown(package: Path, path: Path) -> str:
+    return path.relative_to(package).as_posix()
 
 
 def problems(package: Path, twins: Mapping[Path, str]) -> list[str]:
@@ -284,16 +316,16 @@ def problems(package: Path, twins: Mapping[Path, str]) -> list[str]:
     found = []
     for path, text in twins.items():
         if not path.exists():
-            found.append(f"{path.name} is missing: run `make generate`.")
+            found.append(f"{_shown(package, path)} is missing: run `make generate`.")
         elif not _is_generated(path):
             found.append(
-                f"{path.name} was written by hand, but {PREFIX}{path.name} is there to generate it "
-                "from: move it away or rename one of them."
+                f"{_shown(package, path)} was written by hand, and an async module has the same twin: "
+                "move it away or rename one of them."
             )
         elif path.read_bytes() != text.encode():
-            found.append(f"{path.name} is stale: run `make generate`.")
+            found.append(f"{_shown(package, path)} is stale: run `make generate`.")
     found += [
-        f"{path.name} is generated, but {PREFIX}{path.name} is gone: run `make generate`."
+        f"{_shown(package, path)} is generated, but its source is gone: run `make generate`."
         for path in _orphans(package, twins)
     ]
     return found
@@ -305,15 +337,15 @@ def write(package: Path, twins: Mapping[Path, str]) -> list[str]:
     for path, text in twins.items():
         if not path.exists() or path.read_bytes() != text.encode():
             path.write_bytes(text.encode())
-            done.append(f"wrote {path.name}")
+            done.append(f"wrote {_shown(package, path)}")
     for path in _orphans(package, twins):
         path.unlink()
-        done.append(f"removed {path.name}")
+        done.append(f"removed {_shown(package, path)}")
     return done
 
 
 def _orphans(package: Path, twins: Mapping[Path, str]) -> list[Path]:
-    return [p for p in sorted(package.glob("*.py")) if p not in twins and _is_generated(p)]
+    return [p for p in sorted(package.rglob("*.py")) if p not in twins and _is_generated(p)]
 
 
 def _is_generated(path: Path) -> bool:

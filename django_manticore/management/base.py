@@ -17,8 +17,8 @@ from django_manticore import conf
 from django_manticore.connections import connection_settings
 from manticore_cockroachdb.errors import ManticoreError
 
-from . import exits
-from .stopping import Stopped, stoppable
+from . import exit_codes
+from .interrupts import Stopped, stoppable
 
 #: What ends the work on one database and leaves the others alone.
 Failure = ManticoreError | CommandError
@@ -42,7 +42,7 @@ class ManticoreCommand(BaseCommand):
             with stoppable() if from_shell else nullcontext():
                 return super().execute(*args, **options)
         except ManticoreError as error:
-            raise CommandError(str(error), returncode=exits.exit_code(error)) from error
+            raise CommandError(str(error), returncode=exit_codes.exit_code(error)) from error
         except Stopped as stop:
             raise CommandError(self.farewell(), returncode=stop.code) from stop
 
@@ -123,7 +123,7 @@ class ManticoreCommand(BaseCommand):
             if not chosen:
                 raise CommandError(
                     "The database routers keep SQL scripts away from every database of MANTICORE.",
-                    returncode=exits.USAGE,
+                    returncode=exit_codes.USAGE,
                 )
             return chosen
         given = options.get("database") or [DEFAULT_DB_ALIAS]
@@ -143,7 +143,7 @@ class ManticoreCommand(BaseCommand):
             names = ", ".join(map(repr, listed)) or "none"
             raise CommandError(
                 f"MANTICORE has no entry {alias!r} (it has: {names}). Name one with --database.",
-                returncode=exits.USAGE,
+                returncode=exit_codes.USAGE,
             )
         return alias
 
@@ -172,8 +172,8 @@ class ManticoreCommand(BaseCommand):
             CommandError: At least one failed; the exit code is the worst one's.
         """
         if failures:
-            code = exits.worst(
-                error.returncode if isinstance(error, CommandError) else exits.exit_code(error)
+            code = exit_codes.worst(
+                error.returncode if isinstance(error, CommandError) else exit_codes.exit_code(error)
                 for error in failures.values()
             )
             raise CommandError(
@@ -195,7 +195,7 @@ class ManticoreCommand(BaseCommand):
             raise CommandError(
                 "Nobody answered, so nothing was done. Run again with --noinput to go on without "
                 "being asked.",
-                returncode=exits.USAGE,
+                returncode=exit_codes.USAGE,
             ) from None
         return answer.strip().lower() == "yes"
 

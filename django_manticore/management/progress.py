@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from django.core.management.base import OutputWrapper
 
+from manticore_cockroachdb._backend.jobs import JobState
 from manticore_cockroachdb.events import Event, StepFinished, StepStarted, StillRunning
-from manticore_cockroachdb.jobs import Outlook
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -100,5 +100,5 @@ def _fraction(event: Event) -> float | None:
     """How much of the back-fill is done, while the server tells a fraction that moves."""
     if not isinstance(event, StillRunning):
         return None
-    running = [job.fraction for job in event.jobs if job.outlook is Outlook.RUNNING]
+    running = [job.fraction for job in event.jobs if job.state is JobState.RUNNING]
     return max(running, default=0.0) or None

@@ -95,7 +95,7 @@ def test_a_url_beside_an_alias_never_leads_out_of_the_test_database(said: dict[s
 def test_the_entry_becomes_the_engines_options(site: Site, tmp_path: Path) -> None:
     from django_manticore import get_async_migrator, get_migration
     from manticore_cockroachdb import Mode
-    from manticore_cockroachdb.options import Options
+    from manticore_cockroachdb._executor.options import Options
 
     site.entry(
         MIGRATIONS_DIR=[tmp_path / "one", str(tmp_path / "two")],
@@ -127,7 +127,7 @@ def test_the_defaults_are_the_librarys(site: Site) -> None:
     from django.conf import settings
 
     from django_manticore import get_migration
-    from manticore_cockroachdb.options import Options
+    from manticore_cockroachdb._executor.options import Options
 
     site.setting("MANTICORE", {"default": {}})
     assert get_migration().options == Options()

@@ -31,7 +31,7 @@ def two(site: Site) -> Site:
 
 def heading(site: Site, alias: str = "default") -> str:
     """The line above a run."""
-    from django_manticore.engines import get_migration
+    from django_manticore.migrators import get_migration
 
     with get_migration(alias).db as db:
         assert db.server is not None

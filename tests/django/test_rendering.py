@@ -11,8 +11,16 @@ import pytest
 from django.core.management.base import OutputWrapper
 from django.core.management.color import no_style
 
-from django_manticore.management import render, words
-from django_manticore.management.render import Renderer
+from django_manticore import messages
+from django_manticore.management import console
+from django_manticore.management.console import Renderer
+from manticore_cockroachdb._backend.dialect import Server
+from manticore_cockroachdb._backend.jobs import Job
+from manticore_cockroachdb._planner.plan import Step
+from manticore_cockroachdb._scripts.direction import Direction
+from manticore_cockroachdb._scripts.parser import parse_script
+from manticore_cockroachdb._scripts.script import Mode
+from manticore_cockroachdb._sql.server_kind import ServerKind
 from manticore_cockroachdb.events import (
     Connected,
     Event,
@@ -31,10 +39,6 @@ from manticore_cockroachdb.events import (
     StillRunning,
     Warned,
 )
-from manticore_cockroachdb.jobs import Job
-from manticore_cockroachdb.plan import Direction, Step
-from manticore_cockroachdb.script import Mode, parse_script
-from manticore_cockroachdb.server import Server, ServerKind
 
 SCRIPT, _ = parse_script(
     Path("V3__index.sql"), b"CREATE TABLE t (v INT);\nCREATE INDEX i ON t (v);"
@@ -59,7 +63,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(render.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(console.time, "monotonic", lambda: self.now)
 
 
 def renderer(out: io.StringIO, verbosity: int = 1) -> Renderer:
@@ -127,19 +131,19 @@ def test_in_a_pipe_waiting_for_others_is_told_at_once_and_then_every_15_seconds(
 
 
 def test_every_kind_of_waiting_has_its_words() -> None:
-    assert words.waiting(running(75.0, remaining=3700)) == (
+    assert messages.waiting(running(75.0, remaining=3700)) == (
         "Still running V3__index, line 2, 1m 15s so far, about 1h 01m left"
     )
-    assert words.waiting(StillRunning(STEP, None, 2.0)) == "Still running V3__index, 2.0s so far"
-    assert words.waiting(JobsAwaited(STEP, (JOB,), 2.0)) == (
+    assert messages.waiting(StillRunning(STEP, None, 2.0)) == "Still running V3__index, 2.0s so far"
+    assert messages.waiting(JobsAwaited(STEP, (JOB,), 2.0)) == (
         "V3__index waits for schema changes to end, 2.0s so far; job 77, running, 42%: CREATE INDEX i "
         "ON app.public.t (v)"
     )
-    assert words.waiting(SessionAwaited("ci:7:ab/1", "4711", 2.0)) == (
+    assert messages.waiting(SessionAwaited("ci:7:ab/1", "4711", 2.0)) == (
         "The server still works for a runner that is gone (ci:7:ab/1, session 4711), waiting for 2.0s "
         "so far"
     )
-    assert words.waiting(LeaseAwaited(None, "in the middle of a transaction", 1.0, None)) == (
+    assert messages.waiting(LeaseAwaited(None, "in the middle of a transaction", 1.0, None)) == (
         "Waiting for another runner (in the middle of a transaction), 1.0s so far"
     )
 
@@ -230,12 +234,12 @@ def test_a_terminal_that_can_nothing_gets_lines(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_being_stopped_tells_what_goes_on_without_us() -> None:
-    assert words.stopped(Interrupted(2, STEP, STATEMENT, (JOB,))) == (
+    assert messages.stopped(Interrupted(2, STEP, STATEMENT, (JOB,))) == (
         "Stopped after 2 scripts. The lease was given back.\n"
         "Under way was V3__index, line 2; the ledger does not count it.\n"
         "Goes on in the background: job 77, running, 42%: CREATE INDEX i ON app.public.t (v).\n"
         "Run the same command again: it finds out what became of it and finishes."
     )
-    assert words.stopped(None) == (
+    assert messages.stopped(None) == (
         "Stopped. Nothing was under way; the same command can be run again at any time."
     )

@@ -72,7 +72,7 @@ def test_the_first_signal_gives_the_lease_back(
 def test_handlers_are_put_back_and_only_the_main_thread_has_them() -> None:
     import threading
 
-    from django_manticore.management.stopping import Stopped, stoppable
+    from django_manticore.management.interrupts import Stopped, stoppable
 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with pytest.raises(Stopped) as caught, stoppable():
@@ -94,7 +94,7 @@ def test_handlers_are_put_back_and_only_the_main_thread_has_them() -> None:
 def test_the_second_signal_ends_the_process_at_once() -> None:
     program = (
         "import signal\n"
-        "from django_manticore.management.stopping import stoppable\n"
+        "from django_manticore.management.interrupts import stoppable\n"
         "with stoppable():\n"
         "    try:\n"
         "        signal.raise_signal(signal.SIGINT)\n"

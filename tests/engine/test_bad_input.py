@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb import AsyncDatabase, Database
+from manticore_cockroachdb._scripts.parser import parse_script
 from manticore_cockroachdb.errors import (
     ConnectionFailed,
     DatabaseMissing,
@@ -19,7 +20,6 @@ from manticore_cockroachdb.errors import (
     PlanRefused,
     SettingsError,
 )
-from manticore_cockroachdb.script import parse_script
 from tests.engine.bench import Bench, Cockroach
 from tests.flavours import Flavour
 

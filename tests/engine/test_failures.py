@@ -9,7 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from manticore_cockroachdb import State, _seam
+from manticore_cockroachdb import State
+from manticore_cockroachdb._executor import concurrency
 from manticore_cockroachdb.errors import HalfDone, LeaseLost, MigrationFailed, PlanRefused
 from manticore_cockroachdb.events import Reconciled, Retrying, StepStarted
 from tests.engine.bench import Bench, Cockroach
@@ -351,8 +352,8 @@ async def test_trying_again_has_an_end(
     async def at_once(seconds: float) -> None:
         await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(_seam, "sleep", lambda seconds: None)
-    monkeypatch.setattr(_seam, "async_sleep", at_once)
+    monkeypatch.setattr(concurrency, "sleep", lambda seconds: None)
+    monkeypatch.setattr(concurrency, "async_sleep", at_once)
     cockroach.write("V1__a", "CREATE TABLE a (i INT8)")
     cockroach.write("V2__x", text)
     await cockroach.engine().migrate(1)
@@ -371,7 +372,7 @@ async def test_trying_again_has_an_end(
 
 # -- one transaction where the server's schema changes outlive it ---------------------------------
 
-TORN = (
+PARTIALLY_COMMITTED = (
     "V2__torn.sql: the server committed its transaction and then gave up a schema change in it: "
     "transaction committed but schema change aborted with error: (23505): duplicate key (XXA00)\n"
     "  Part of version 2 is there and part is not, and it is not in the ledger. Compare the schema with "
@@ -402,7 +403,7 @@ async def test_a_torn_transaction_is_not_in_the_ledger_until_a_person_says_so(
     )
     for _ in range(2):
         failed = await fails(engine.migrate)
-        assert str(failed) == TORN
+        assert str(failed) == PARTIALLY_COMMITTED
         assert failed.version == 2
         assert cockroach.ledger() == [1]
         record = cockroach.record()

@@ -48,7 +48,7 @@ def check_counted(bench: Bench) -> None:
     assert bench.free()
 
 
-async def together(*verbs: Any) -> list[Any]:
+async def side_by_side(*verbs: Any) -> list[Any]:
     """Await them all at once; what each gave."""
     given: list[Any] = [None] * len(verbs)
 
@@ -67,7 +67,7 @@ async def test_runners_at_once_on_an_empty_database_run_each_script_once(
 ) -> None:
     counted(anywhere)
     engines = [anywhere.engine() for _ in range(runners)]
-    counts = await together(*(engine.migrate for engine in engines))
+    counts = await side_by_side(*(engine.migrate for engine in engines))
     assert sum(counts) == 4
     check_counted(anywhere)
 
@@ -187,7 +187,7 @@ async def test_migrating_and_rolling_back_at_once_leave_what_the_ledger_says(
             f"V{version}__t", f"CREATE TABLE t{version} (i INT8);\n-- DOWN\nDROP TABLE t{version};"
         )
     await anywhere.engine().migrate(3)
-    up, down = await together(anywhere.engine().migrate, anywhere.engine().rollback)
+    up, down = await side_by_side(anywhere.engine().migrate, anywhere.engine().rollback)
     assert (up, down) in {(1, 1), (2, 1)}
     assert anywhere.ledger() == list(range(1, 3 + up))
     assert {f"t{version}" for version in anywhere.ledger()} == {

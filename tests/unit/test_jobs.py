@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from manticore_cockroachdb.jobs import Job, Outlook, carries, jobs, of_statement, touches
-from manticore_cockroachdb.lexer import RawStatement
-from manticore_cockroachdb.statement import Statement, classify
-from manticore_cockroachdb.wire import Result
+from manticore_cockroachdb._backend.jobs import Job, JobState, carries, jobs, of_statement, touches
+from manticore_cockroachdb._backend.protocol import Result
+from manticore_cockroachdb._sql.lexer import RawStatement
+from manticore_cockroachdb._sql.statement import Statement, classify
 
 # A job of a real server: its id, and the second it showed as `created`.
 SEEN_ID, SEEN_AT = 963139126921854977, datetime(2024, 4, 24, 22, 18, 55, tzinfo=UTC)
@@ -86,17 +86,17 @@ def test_no_job_carries_a_statement_without_names() -> None:
 @pytest.mark.parametrize(
     ("status", "outlook"),
     [
-        ("succeeded", Outlook.SUCCEEDED),
-        ("failed", Outlook.UNDONE),
-        ("canceled", Outlook.UNDONE),
-        ("paused", Outlook.STUCK),
-        ("revert-failed", Outlook.STUCK),
-        ("pause-requested", Outlook.RUNNING),
-        ("cancel-requested", Outlook.RUNNING),
-        ("reverting", Outlook.RUNNING),
-        ("pending", Outlook.RUNNING),
-        ("a status of tomorrow", Outlook.RUNNING),
+        ("succeeded", JobState.SUCCEEDED),
+        ("failed", JobState.REVERTED),
+        ("canceled", JobState.REVERTED),
+        ("paused", JobState.BLOCKED),
+        ("revert-failed", JobState.BLOCKED),
+        ("pause-requested", JobState.RUNNING),
+        ("cancel-requested", JobState.RUNNING),
+        ("reverting", JobState.RUNNING),
+        ("pending", JobState.RUNNING),
+        ("a status of tomorrow", JobState.RUNNING),
     ],
 )
-def test_what_a_status_means(status: str, outlook: Outlook) -> None:
-    assert described("", status=status).outlook is outlook
+def test_what_a_status_means(status: str, outlook: JobState) -> None:
+    assert described("", status=status).state is outlook

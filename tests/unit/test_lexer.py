@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from manticore_cockroachdb.lexer import (
+from manticore_cockroachdb._sql.lexer import (
     BLANKS,
     LexError,
     RawStatement,

@@ -8,18 +8,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from manticore_cockroachdb._scripts.filenames import ScriptName, file_name, read_name
+from manticore_cockroachdb._scripts.parser import parse_script
+from manticore_cockroachdb._scripts.renderer import render
+from manticore_cockroachdb._scripts.script import MigrationScript, Mode, checksum
+from manticore_cockroachdb._sql.statement import Kind, Statement
 from manticore_cockroachdb.errors import FilesRefused, SettingsError
-from manticore_cockroachdb.script import (
-    MigrationScript,
-    Mode,
-    ScriptName,
-    checksum,
-    file_name,
-    parse_script,
-    read_name,
-    render,
-)
-from manticore_cockroachdb.statement import Kind, Statement
 
 PATH = Path("folder/V7__make_things.sql")
 DOWN_PATH = Path("folder/U7__unmake_things.sql")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from manticore_cockroachdb._scripts.loader import load
+from manticore_cockroachdb._scripts.writer import create
 from manticore_cockroachdb.errors import FilesRefused, SettingsError
-from manticore_cockroachdb.source import create, load
 
 FORM = (
     "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, "

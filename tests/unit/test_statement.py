@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manticore_cockroachdb.lexer import RawStatement, split
-from manticore_cockroachdb.server import ServerKind
-from manticore_cockroachdb.statement import (
+from manticore_cockroachdb._sql.lexer import RawStatement, split
+from manticore_cockroachdb._sql.server_kind import ServerKind
+from manticore_cockroachdb._sql.statement import (
     Kind,
     Repeat,
     Statement,

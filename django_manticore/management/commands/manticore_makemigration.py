@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from django.core.management.base import CommandParser
 
-from django_manticore.engines import get_migration
 from django_manticore.management.base import ManticoreCommand
-from manticore_cockroachdb import source
+from django_manticore.migrators import get_migration
+from manticore_cockroachdb._scripts import writer
 from manticore_cockroachdb.errors import ConnectionFailed
 
 UP: Final = (
@@ -46,7 +46,7 @@ class Command(ManticoreCommand):
         try:
             path = migration.create_migration(description, up, DOWN, timestamp=options["timestamp"])
         except ConnectionFailed as error:
-            path = source.create(
+            path = writer.create(
                 migration.folders[0],
                 description,
                 up,

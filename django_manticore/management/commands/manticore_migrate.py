@@ -7,11 +7,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore.engines import get_migration
-from django_manticore.management import exits, plans, report, words
+from django_manticore.management import exit_codes, json_output, plan_output
 from django_manticore.management.base import ManticoreCommand, jobs, target
-from django_manticore.management.render import operation
-from django_manticore.management.running import Running, Screen, folders
+from django_manticore.management.console import operation
+from django_manticore.management.runner import Running, Screen, folders
+from django_manticore.migrators import get_migration
+
+from ... import messages
 
 
 class Command(ManticoreCommand):
@@ -72,7 +74,7 @@ class Command(ManticoreCommand):
         if options["plan"] or options["check_unapplied"]:
             return
         if as_json:
-            raise CommandError("--json goes with --plan or --check.", returncode=exits.USAGE)
+            raise CommandError("--json goes with --plan or --check.", returncode=exit_codes.USAGE)
         screen = Screen(self.stdout, self.style, options["verbosity"], options["interactive"])
         if options["jobs"] > 1 and len(aliases) > 1:
             self._side_by_side(aliases, screen, options)
@@ -83,8 +85,8 @@ class Command(ManticoreCommand):
         """What the run had done when it was told to stop."""
         told = {each.alias: each.renderer.interrupted for each in self._running}
         if len(told) > 1:
-            return words.stopped_side_by_side(told)
-        return words.stopped(next(iter(told.values()), None))
+            return messages.stopped_side_by_side(told)
+        return messages.stopped(next(iter(told.values()), None))
 
     def _migrate(self, alias: str, screen: Screen, options: dict[str, Any]) -> None:
         goal, fake = options["target"], options["fake"]
@@ -105,7 +107,7 @@ class Command(ManticoreCommand):
         )
 
     def _side_by_side(self, aliases: list[str], screen: Screen, options: dict[str, Any]) -> None:
-        from django_manticore.management.side_by_side import SideBySide
+        from django_manticore.management.parallel import SideBySide
 
         goal, fake = options["target"], options["fake"]
         runs = SideBySide(aliases, screen, options["jobs"], options["lock_timeout"])
@@ -133,7 +135,7 @@ class Command(ManticoreCommand):
             raise CommandError(
                 f"--bootstrap applies every script to an empty database; it does not go with "
                 f"{' or '.join(beside)}.",
-                returncode=exits.USAGE,
+                returncode=exit_codes.USAGE,
             )
 
     def _plan(self, aliases: list[str], goal: int | None, verbosity: int, *, as_json: bool) -> None:
@@ -142,30 +144,32 @@ class Command(ManticoreCommand):
         def plan(alias: str) -> None:
             migration = get_migration(alias)
             steps = migration.plan(goal)
-            server = plans.server_of(migration)
-            prepared = plans.prepared(migration, steps, server)
+            server = plan_output.server_of(migration)
+            prepared = plan_output.prepared(migration, steps, server)
             if as_json:
-                parts.append(report.planned(alias, server.name, prepared))
+                parts.append(json_output.planned(alias, server.name, prepared))
             else:
-                plans.show(self.stdout, self.style, verbosity, alias, server.name, prepared)
+                plan_output.show(self.stdout, self.style, verbosity, alias, server.name, prepared)
 
         try:
             self.each(aliases, plan)
         finally:
             if as_json and parts:
-                self.stdout.write(report.text(report.databases(parts)))
+                self.stdout.write(json_output.text(json_output.databases(parts)))
 
     def _check(self, aliases: list[str], goal: int | None, *, as_json: bool) -> None:
-        found: list[report.Findings] = []
+        found: list[json_output.Findings] = []
         self.each(
             aliases,
-            lambda alias: found.append(report.findings(alias, get_migration(alias).status(), goal)),
+            lambda alias: found.append(
+                json_output.findings(alias, get_migration(alias).status(), goal)
+            ),
         )
         if as_json:
-            self.stdout.write(report.text(report.checked(found)))
+            self.stdout.write(json_output.text(json_output.checked(found)))
         if all(each.ok for each in found):
             return
         raise CommandError(
-            "\n".join(line for each in found for line in report.in_words(each)),
-            returncode=exits.ERROR,
+            "\n".join(line for each in found for line in json_output.in_words(each)),
+            returncode=exit_codes.ERROR,
         )

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
-from django_manticore.engines import get_migration
-from django_manticore.management import words
 from django_manticore.management.base import ManticoreCommand, version
-from manticore_cockroachdb.jobs import described
+from django_manticore.migrators import get_migration
+from manticore_cockroachdb._backend.jobs import described
+
+from ... import messages
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
-    from manticore_cockroachdb.resolve import Known
+    from manticore_cockroachdb._executor._sync.resolve import Known
 
 
 class Command(ManticoreCommand):
@@ -103,7 +104,7 @@ def known_lines(known: Known) -> Iterator[str]:
         yield "Lease: nobody holds it."
     else:
         left = record.expires_in or 0.0
-        until = f"runs out in {words.duration(left)}" if left > 0 else "has run out"
+        until = f"runs out in {messages.duration(left)}" if left > 0 else "has run out"
         alive = (
             f"connected as session {', '.join(known.sessions)}" if known.sessions else "no session"
         )
@@ -118,7 +119,7 @@ def known_lines(known: Known) -> Iterator[str]:
         )
         if known.statement is not None:
             state = "was sent, its answer never came" if progress.in_flight else "comes next"
-            yield f"  Then {state}: {words.statement_line(known.statement)}"
+            yield f"  Then {state}: {messages.statement_line(known.statement)}"
         for job in known.jobs:
             yield f"  {described(job)}"
     if record.error:

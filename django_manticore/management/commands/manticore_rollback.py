@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore.engines import get_migration
-from django_manticore.management import exits, plans, report, words
+from django_manticore.management import exit_codes, json_output, plan_output
 from django_manticore.management.base import ManticoreCommand, count, target
-from django_manticore.management.running import Running, Screen, folders
+from django_manticore.management.runner import Running, Screen, folders
+from django_manticore.migrators import get_migration
+
+from ... import messages
 
 if TYPE_CHECKING:
-    from manticore_cockroachdb.plan import Step
+    from manticore_cockroachdb._planner.plan import Step
 
 
 class Command(ManticoreCommand):
@@ -45,11 +47,11 @@ class Command(ManticoreCommand):
         chosen = [name for name in ("count", "to", "all") if options[name] not in (None, False)]
         if len(chosen) > 1:
             raise CommandError(
-                "Only one of --count, --to and --all can be given.", returncode=exits.USAGE
+                "Only one of --count, --to and --all can be given.", returncode=exit_codes.USAGE
             )
         aliases = self.databases(options)
         if options["json"] and not options["plan"]:
-            raise CommandError("--json goes with --plan.", returncode=exits.USAGE)
+            raise CommandError("--json goes with --plan.", returncode=exit_codes.USAGE)
         if options["plan"]:
             self._plan(aliases, options)
         else:
@@ -57,7 +59,7 @@ class Command(ManticoreCommand):
 
     def farewell(self) -> str:
         """What the run had done when it was told to stop."""
-        return words.stopped(self._running.renderer.interrupted if self._running else None)
+        return messages.stopped(self._running.renderer.interrupted if self._running else None)
 
     def _roll_back(self, alias: str, options: dict[str, Any]) -> None:
         number, to = _goal(options)
@@ -85,12 +87,12 @@ class Command(ManticoreCommand):
         def plan(alias: str) -> None:
             migration = get_migration(alias)
             steps = migration.plan_rollback(number, to_version=to)
-            server = plans.server_of(migration)
-            prepared = plans.prepared(migration, steps, server)
+            server = plan_output.server_of(migration)
+            prepared = plan_output.prepared(migration, steps, server)
             if options["json"]:
-                parts.append(report.planned(alias, server.name, prepared))
+                parts.append(json_output.planned(alias, server.name, prepared))
             else:
-                plans.show(
+                plan_output.show(
                     self.stdout, self.style, options["verbosity"], alias, server.name, prepared
                 )
 
@@ -98,7 +100,7 @@ class Command(ManticoreCommand):
             self.each(aliases, plan)
         finally:
             if parts:
-                self.stdout.write(report.text(report.databases(parts)))
+                self.stdout.write(json_output.text(json_output.databases(parts)))
 
 
 def _goal(options: dict[str, Any]) -> tuple[int, int | None]:
@@ -108,14 +110,14 @@ def _goal(options: dict[str, Any]) -> tuple[int, int | None]:
 
 def _label(number: int, to: int | None) -> str:
     if to is None:
-        return f"Unapply the last {words.scripts(number)}"
+        return f"Unapply the last {messages.scripts(number)}"
     return f"Unapply all scripts above version {to}" if to else "Unapply all scripts"
 
 
 def _question(alias: str, steps: tuple[Step, ...]) -> str:
     listed = "".join(f"\n    {step.name}" for step in steps)
     return (
-        f"You have requested a rollback of {words.scripts(len(steps))} on the database {alias!r}:"
+        f"You have requested a rollback of {messages.scripts(len(steps))} on the database {alias!r}:"
         f"{listed}\nWhat their down parts drop or delete is lost for good.\n"
         "Are you sure you want to do this?"
     )

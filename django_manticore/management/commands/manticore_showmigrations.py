@@ -7,10 +7,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from django_manticore.engines import get_migration
-from django_manticore.management import report, words
+from django_manticore.management import json_output
 from django_manticore.management.base import ManticoreCommand
-from manticore_cockroachdb.plan import ScriptStatus, State
+from django_manticore.migrators import get_migration
+from manticore_cockroachdb._planner.plan import ScriptStatus, State
+
+from ... import messages
 
 
 class Command(ManticoreCommand):
@@ -33,7 +35,7 @@ class Command(ManticoreCommand):
         def show(alias: str) -> None:
             statuses = get_migration(alias).status()
             if options["json"]:
-                parts.append(report.listed(alias, statuses))
+                parts.append(json_output.listed(alias, statuses))
             else:
                 self._show(alias, statuses, options["verbosity"])
 
@@ -41,15 +43,15 @@ class Command(ManticoreCommand):
             self.each(self.databases(options), show)
         finally:
             if parts:
-                self.stdout.write(report.text(report.databases(parts)))
+                self.stdout.write(json_output.text(json_output.databases(parts)))
 
     def _show(self, alias: str, statuses: list[ScriptStatus], verbosity: int) -> None:
         self.stdout.write(self.style.MIGRATE_LABEL(alias))
         if not statuses:
             self.stdout.write(self.style.ERROR(" (no scripts)"))
         for status in statuses:
-            mark, remark = words.MARKS[status.state]
-            line = f" {mark} {words.name_of(status)}"
+            mark, remark = messages.MARKS[status.state]
+            line = f" {mark} {messages.name_of(status)}"
             if verbosity >= 2:
                 line += _history(status)
             if remark:
@@ -69,5 +71,5 @@ def _history(status: ScriptStatus) -> str:
     if status.applied_by:
         said = f"{said[:-1]} by {status.applied_by})"
     if status.execution_ms is not None:
-        said = f"{said[:-1]} in {words.duration(status.execution_ms / 1000)})"
+        said = f"{said[:-1]} in {messages.duration(status.execution_ms / 1000)})"
     return said

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore.engines import get_migration
-from django_manticore.management import exits
+from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand, version
-from manticore_cockroachdb.plan import Direction, Step
+from django_manticore.migrators import get_migration
+from manticore_cockroachdb._planner.plan import Step
+from manticore_cockroachdb._scripts.direction import Direction
 
 
 class Command(ManticoreCommand):
@@ -33,12 +34,12 @@ class Command(ManticoreCommand):
         if script is None:
             raise CommandError(
                 f"There is no version {wanted} in the migrations folder; see manticore_showmigrations.",
-                returncode=exits.USAGE,
+                returncode=exit_codes.USAGE,
             )
         if options["backwards"] and script.down_sql is None:
             raise CommandError(
                 f"{script.path.name} has no down part, so it cannot be rolled back.",
-                returncode=exits.ERROR,
+                returncode=exit_codes.ERROR,
             )
         step = Step(script, Direction.DOWN if options["backwards"] else Direction.UP)
         for statement in step.statements():

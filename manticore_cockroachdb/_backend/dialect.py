@@ -1,0 +1,110 @@
+"""What differs between the servers this package runs on: the one place that knows.
+
+Differences are asked for by what a server says of itself or answers, not by version numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .._sql.server_kind import ServerKind
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as one of its sessions found it.
+
+    Attributes:
+        kind: Which of the two it is.
+        version: Its version, for people.
+        database: The session's database.
+        schema: The schema new tables go to.
+        user: The session's user.
+    """
+
+    kind: ServerKind
+    version: str
+    database: str
+    schema: str
+    user: str
+
+    @property
+    def name(self) -> str:
+        """Name and version in one, as shown above a run."""
+        return f"{self.kind.value} {self.version}"
+
+    @property
+    def ddl_is_transactional(self) -> bool:
+        """Whether a schema change commits and rolls back with the rows beside it.
+
+        On CockroachDB it does not: after COMMIT the change goes on as a job, and when the job fails the
+        rows stay. https://www.cockroachlabs.com/docs/stable/online-schema-changes
+        """
+        return self.kind is ServerKind.POSTGRESQL
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether schema changes run as background jobs that outlive their client."""
+        return self.kind is ServerKind.COCKROACHDB
+
+    @property
+    def obeys_cancel(self) -> bool:
+        """Whether asking it to cancel a statement ends that statement and undoes it."""
+        return self.kind is ServerKind.POSTGRESQL
+
+    @property
+    def reset_statements(self) -> tuple[str, ...] | None:
+        """What brings a session back to its start, or None: open a new connection instead.
+
+        CockroachDB v21.1 cannot reset a whole session inside a stream of statements.
+        """
+        if self.kind is ServerKind.POSTGRESQL:
+            return (*self.own_role_statements, "RESET ALL")
+        return None
+
+    @property
+    def own_role_statements(self) -> tuple[str, ...]:
+        """What makes a session ours again, inside a transaction too, after a script took another role."""
+        if self.kind is ServerKind.POSTGRESQL:
+            return ("RESET SESSION AUTHORIZATION", "RESET ROLE")
+        return ()
+
+
+#: Set from the first packet of every engine connection, so that a role's or a database's defaults
+#: cannot change how scripts run. Both servers know these names; CockroachDB ignores unknown ones here.
+#: `statement_timeout=0`: on CockroachDB a timeout ends the wait, not the job (facts of v24.3+).
+PINNED: dict[str, str] = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+
+#: Needed only where schema statements run inside an explicit transaction. Unknown ones (42704) are
+#: passed over: servers that do not know them behave as if they were so.
+#: https://www.cockroachlabs.com/docs/stable/session-variables
+IN_TRANSACTION_DDL: tuple[str, ...] = (
+    "SET autocommit_before_ddl = off",
+    "SET create_table_with_schema_locked = off",
+)
+
+UNDEFINED_OBJECT = "42704"
+
+#: The transaction was committed, and then a schema change in it failed: rows stay, the change does not.
+#: https://www.cockroachlabs.com/docs/stable/online-schema-changes#limitations
+PARTIALLY_COMMITTED = "XXA00"
+
+
+def kind_of(crdb_version: str | None) -> ServerKind:
+    """Which server it is, by the `crdb_version` it reports at start-up (only CockroachDB does)."""
+    return ServerKind.POSTGRESQL if crdb_version is None else ServerKind.COCKROACHDB
+
+
+def version_of(crdb_version: str | None, server_version: str | None) -> str:
+    """The version for people: `v21.1.21` from `CockroachDB CCL v21.1.21 (…)`, or PostgreSQL's own."""
+    if crdb_version is None:
+        return (server_version or "unknown version").split(" ")[0]
+    found = re.search(r"v\d+\.\d+[\w.\-]*", crdb_version)
+    return found.group() if found else crdb_version

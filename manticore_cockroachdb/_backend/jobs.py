@@ -1,0 +1,223 @@
+"""Schema-change jobs: how CockroachDB is asked for them, what their states mean, whose they are. Pure.
+
+A schema change on CockroachDB is a background job that outlives its client. The list of jobs is the only
+witness of what became of a statement whose answer was lost.
+https://www.cockroachlabs.com/docs/stable/show-jobs
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from .._sql.statement import Statement, object_names
+from .protocol import Command, Result
+
+#: The kinds that carry a schema change out; others (GC, statistics) are nobody's business here.
+KINDS = ("SCHEMA CHANGE", "NEW SCHEMA CHANGE", "TYPEDESC SCHEMA CHANGE")
+
+#: A job's id is made as `unique_rowid()` is: ticks of 10 µs since 2015, then 15 bits for the node.
+_ID_EPOCH = datetime(2015, 1, 1, tzinfo=UTC).timestamp()
+_ID_TICKS = 100_000
+_ID_NODE_BITS = 15
+
+
+#: A list of jobs cuts descriptions: to 100 characters on v21.1; since v24.1 to 69, the middle left out.
+_CUT = 69
+
+
+class JobState(Enum):
+    """What a job's status means for who waits for it."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    REVERTED = "reverted"
+    """It failed or was cancelled, and the server took the change back."""
+    BLOCKED = "blocked"
+    """It stands still until a person does something; the change is neither done nor undone."""
+
+
+_OUTLOOK = {
+    "succeeded": JobState.SUCCEEDED,
+    "failed": JobState.REVERTED,
+    "canceled": JobState.REVERTED,
+    "paused": JobState.BLOCKED,
+    "revert-failed": JobState.BLOCKED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A schema-change job as SHOW JOBS tells of it.
+
+    Attributes:
+        job_id: Its id.
+        kind: Its kind, such as `SCHEMA CHANGE`.
+        description: The statement it carries out, as the server writes it, maybe cut.
+        status: Its status, as the server writes it.
+        running_status: What it is doing just now, in the server's words, or an empty text.
+        created: When it was made, seconds since 1970.
+        fraction: How much of it is done, 0 to 1.
+        error: Why it failed, or an empty text.
+        user: Whose it is.
+        maybe_cut: Whether the list may have cut its description; `show_job` tells the whole.
+    """
+
+    job_id: int
+    kind: str
+    description: str
+    status: str
+    running_status: str
+    created: float
+    fraction: float
+    error: str
+    user: str = ""
+    maybe_cut: bool = False
+
+    @property
+    def state(self) -> JobState:
+        """What its status means; unknown ones count as running."""
+        return _OUTLOOK.get(self.status, JobState.RUNNING)
+
+
+_COLUMNS = (
+    "job_id, job_type, description, user_name, status, running_status, created, finished, "
+    "fraction_completed, error"
+)
+
+
+def show_jobs() -> Command:
+    """The schema-change jobs that the server still shows to this user.
+
+    `created` is filtered on this side: its type differs between versions.
+    """
+    kinds = ", ".join(f"'{kind}'" for kind in KINDS)
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOBS] WHERE job_type IN ({kinds})")
+
+
+def show_job(job_id: int) -> Command:
+    """One job by its id, its description uncut."""
+    return Command(f"SELECT {_COLUMNS} FROM [SHOW JOB {job_id:d}]")
+
+
+def jobs(result: Result) -> tuple[Job, ...]:
+    """What `show_jobs` answered, oldest first."""
+    found = (_job(dict(zip(result.columns, row, strict=True))) for row in result.rows)
+    return tuple(sorted(found, key=lambda job: (job.created, job.job_id)))
+
+
+def _job(row: dict[str, Any]) -> Job:
+    job_id = int(row["job_id"])
+    return Job(
+        job_id=job_id,
+        kind=row.get("job_type") or "",
+        description=row.get("description") or "",
+        status=row.get("status") or "",
+        running_status=row.get("running_status") or "",
+        created=_created(job_id, _seconds(row.get("created"))),
+        fraction=float(row.get("fraction_completed") or 0.0),
+        error=row.get("error") or "",
+        user=row.get("user_name") or "",
+        maybe_cut=len(row.get("description") or "") >= _CUT,
+    )
+
+
+def _seconds(moment: datetime | None) -> float:
+    """`created` is UTC without a zone on older servers, and has one on newer."""
+    if moment is None:
+        return 0.0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _created(job_id: int, shown: float) -> float:
+    """When a job was made, to 10 µs: since v24.1 the server shows whole seconds, but its id tells more.
+
+    An id that does not fit the second shown is not made that way, and tells nothing: such a job seems
+    older than it is, and may be missed. To take another statement's job for it would be worse.
+    """
+    if shown != int(shown):
+        return shown
+    told = _ID_EPOCH + (job_id >> _ID_NODE_BITS) / _ID_TICKS
+    return told if shown - 1 < told < shown + 60 else shown
+
+
+def of_statement(
+    found: Iterable[Job], statement: Statement, *, since: float, user: str | None = None
+) -> tuple[Job, ...]:
+    """The jobs that carry out a statement sent at `since`.
+
+    The server keeps no session or application name, so a job is known by its user, by when it was made,
+    and by the objects its description names. `since` was taken from the clock of the node that the
+    statement was then sent to, and that node makes the job: so no margin is needed, and none is given,
+    lest the job of the statement before be taken for this one's.
+
+    Args:
+        found: Jobs.
+        statement: The statement.
+        since: When it was sent, seconds since 1970 by the server's clock.
+        user: Whose jobs; None: anybody's.
+    """
+    return tuple(
+        job
+        for job in found
+        if job.created >= since
+        and (user is None or not job.user or job.user == user)
+        and carries(job, statement)
+    )
+
+
+def unfinished_on(found: Iterable[Job], statement: Statement) -> tuple[Job, ...]:
+    """Anybody's jobs on the statement's objects that have not come to an end."""
+    return tuple(
+        job
+        for job in found
+        if job.state in (JobState.RUNNING, JobState.BLOCKED) and touches(job, statement)
+    )
+
+
+_WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
+
+
+def carries(job: Job, statement: Statement) -> bool:
+    """Whether a job's description names every object of a statement, as far as it is not cut."""
+    names, said = _names(statement), _said(job)
+    return bool(names & said) if job.maybe_cut else bool(names) and names <= said
+
+
+def touches(job: Job, statement: Statement) -> bool:
+    """Whether a job's description names any of the objects of a statement."""
+    return bool(_names(statement) & _said(job))
+
+
+def _names(statement: Statement) -> set[str]:
+    return {name.lower() for name in object_names(statement)}
+
+
+def _said(job: Job) -> set[str]:
+    return {
+        (quoted.replace('""', '"') or word).lower()
+        for quoted, word in _WORD.findall(job.description)
+    }
+
+
+_NOTICE = re.compile(r"waiting for job\(s\) to complete: ([\d, ]+)")
+
+
+def noticed(message: str) -> tuple[int, ...]:
+    """The job ids that a server from v26.1 on tells in a NOTICE while a statement waits for them."""
+    found = _NOTICE.search(message)
+    return tuple(int(part) for part in found.group(1).split(",") if part.strip()) if found else ()
+
+
+def described(job: Job) -> str:
+    """One line for people."""
+    parts = [f"job {job.job_id}", job.status]
+    if job.running_status:
+        parts.append(job.running_status)
+    if 0 < job.fraction < 1:
+        parts.append(f"{job.fraction:.0%}")
+    return f"{', '.join(parts)}: {' '.join(job.description.split())}"

@@ -1,0 +1,116 @@
+"""The watcher beside a running statement: a second connection that renews the lease and follows jobs.
+
+It opens when a statement takes longer than a moment, and mends itself when it breaks. It never decides:
+a lease that it finds lost is told, and the runner's next write proves it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..._backend import jobs
+from ..._backend.jobs import Job
+from ..._backend.settings import ConnectionSettings
+from ..._store import run_state
+from ..._store.ledger import Tables
+from ..._store.run_state import Lease, RunState
+from ...errors import ConnectionFailed, DatabaseError
+from ...events import Event, Warned
+from .session import AsyncSession
+
+#: Warn when the lease could not be renewed for this part of its time.
+_WORRY = 0.6
+
+
+class AsyncHeartbeat:
+    """Looks after one run.
+
+    Attributes:
+        lease: The lease to renew.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        name: str,
+        tables: Tables,
+        lease: Lease,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.lease = lease
+        self._settings = settings
+        self._name = name
+        self._tables = tables
+        self._emit = emit
+        self._session: AsyncSession | None = None
+        self._renewed = time.monotonic()
+        self._worried = False
+
+    def touch(self) -> None:
+        """The run has just extended the lease itself."""
+        self._renewed = time.monotonic()
+        self._worried = False
+
+    async def look(self, *, renew: bool) -> tuple[RunState | None, tuple[Job, ...]]:
+        """Renew the lease if that is due, and see what the server is doing.
+
+        Args:
+            renew: False while the run's own transaction holds the row: then nobody can take it.
+
+        Returns:
+            The run record as it is now (None if unknown), and the schema-change jobs it shows.
+        """
+        try:
+            return await self._look(renew)
+        except (ConnectionFailed, DatabaseError) as error:
+            await self.close()
+            self._worry(renew, error)
+            return None, ()
+
+    async def _look(self, renew: bool) -> tuple[RunState | None, tuple[Job, ...]]:
+        if self._session is None:
+            self._session = await AsyncSession.open(self._settings, self._name)
+        session = self._session
+        record: RunState | None = None
+        due = time.monotonic() - self._renewed > self.lease.seconds / 3
+        if renew:
+            results = await session.send(run_state.read_state(self._tables))
+            record = run_state.read(results[0])
+            if (record.owner, record.epoch) != (self.lease.owner, self.lease.epoch):
+                self._tell_lost()
+            elif due:
+                await session.send(run_state.renew_lease(self._tables, self.lease))
+                self.touch()
+        if not session.server.has_jobs:
+            return record, ()
+        results = await session.send(jobs.show_jobs())
+        return record, jobs.jobs(results[0])
+
+    def _tell_lost(self) -> None:
+        if not self._worried:
+            self._worried = True
+            self._emit(
+                Warned(
+                    "The lease is no longer ours: it ran out or was broken. The statement under way "
+                    "cannot be called back; nothing more will be sent after it."
+                )
+            )
+
+    def _worry(self, renew: bool, error: Exception) -> None:
+        age = time.monotonic() - self._renewed
+        if renew and not self._worried and age > self.lease.seconds * _WORRY:
+            self._worried = True
+            self._emit(
+                Warned(
+                    f"The lease could not be renewed for {age:.0f} s ({error}); it is being tried "
+                    "again. If it runs out, another runner may take over once this one's session is "
+                    "gone."
+                )
+            )
+
+    async def close(self) -> None:
+        """End the second connection."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()

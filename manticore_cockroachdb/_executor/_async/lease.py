@@ -1,0 +1,90 @@
+"""Waits for the lease, and takes it. Who may have it is decided by the server, in one upsert."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..._backend.retry import POLL
+from ..._store.run_state import Lease, Snapshot
+from ...errors import LeaseTimeout
+from ...events import Event, LeaseAwaited, LeaseTaken
+from .. import concurrency
+from .store import AsyncStore
+
+
+async def async_take_lease(
+    store: AsyncStore,
+    *,
+    owner: str,
+    seconds: float,
+    lock_timeout: float,
+    emit: Callable[[Event], None],
+    wanted: Callable[[Snapshot], bool],
+) -> tuple[Lease, Snapshot] | None:
+    """Take the lease, waiting for whoever holds it.
+
+    Args:
+        store: The tables.
+        owner: Our name in it.
+        seconds: How long it lasts unless extended.
+        lock_timeout: Seconds to wait for another runner at most; 0: not at all.
+        emit: Told who is waited for.
+        wanted: Looks at the tables as they are now and says whether there is anything left to do.
+
+    Returns:
+        The lease and the tables as they are under it; None as soon as there is nothing left to do.
+
+    Raises:
+        LeaseTimeout: Somebody else held it all the time.
+    """
+    started = time.monotonic()
+    holder: str | None = None
+    attempt = 0
+    while True:
+        attempt += 1
+        book = await store.look()
+        if book is not None:
+            held = book.record.held_from(owner)
+            # What a living runner is in the middle of is not half done: it is finishing it.
+            in_good_hands = held and book.record.progress is not None
+            if not in_good_hands and not wanted(book):
+                return None
+            if not held:
+                await store.prepare(book)
+                taken = await store.acquire(owner, seconds)
+                if taken is not None:
+                    emit(LeaseTaken(owner, taken[0].epoch))
+                    return taken[0], await _whole(store, taken[1])
+                attempt = 1
+            else:
+                holder = book.record.owner
+        waited = time.monotonic() - started
+        doing = book.record.doing if book else "in the middle of a transaction"
+        expires_in = book.record.expires_in if book else None
+        if waited >= lock_timeout:
+            raise LeaseTimeout(
+                _timed_out(holder, doing, waited, expires_in), owner=holder, waited=waited
+            )
+        emit(LeaseAwaited(holder, doing, waited, expires_in))
+        pause = POLL.pause(attempt) or 1.0
+        await concurrency.async_sleep(min(pause, max(0.05, lock_timeout - waited)))
+
+
+async def _whole(store: AsyncStore, book: Snapshot) -> Snapshot:
+    """Wait for the columns that another runner is adding to an older ledger just now."""
+    while book.missing:
+        await store.prepare(book)
+        await concurrency.async_sleep(POLL.first)
+        book = await store.look() or book
+    return book
+
+
+def _timed_out(holder: str | None, doing: str, waited: float, expires_in: float | None) -> str:
+    who = holder or "another runner"
+    until = f"; its lease runs out in {expires_in:.0f} s unless it renews it" if expires_in else ""
+    return (
+        f"{who} holds the lease ({doing}{until}). Waited {waited:.0f} s for it. Wait for that runner to "
+        "end, or allow more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
+        "out by itself; to break it at once, use resolve (--unlock)."
+    )

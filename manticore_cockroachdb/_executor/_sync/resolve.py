@@ -1,0 +1,247 @@
+# Generated from _async/resolve.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""The way out by hand: a person says what is true, and the tables are made to say so.
+
+Runs none of a script's statements. Refuses while another runner is alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..._backend import introspection
+from ..._backend.jobs import Job, of_statement
+from ..._backend.protocol import Command
+from ..._backend.settings import ConnectionSettings
+from ..._planner.plan import Step
+from ..._scripts.direction import Direction
+from ..._scripts.script import MigrationScript
+from ..._sql.statement import Statement
+from ..._store import run_state
+from ..._store.ledger import Tables
+from ..._store.run_state import Lease, Progress, RunState, Snapshot
+from ...errors import LeaseTimeout, PlanRefused, Problem
+from ...events import Event
+from ..options import Options, new_owner
+from .executor import Executor
+from .recovery import list_jobs
+from .session import Session
+from .store import Store
+
+Load = Callable[[], list[MigrationScript]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a half-done script and of the lease.
+
+    Attributes:
+        record: The run record.
+        script: The half-done script, if there is one and its file is there.
+        statement: Its statement in flight, or the one it stopped at, if the file still has it.
+        jobs: The schema-change jobs of that statement that the server shows.
+        sessions: Ids of the lease owner's sessions that are still connected.
+    """
+
+    record: RunState
+    script: MigrationScript | None
+    statement: Statement | None
+    jobs: tuple[Job, ...]
+    sessions: tuple[str, ...]
+
+
+class Resolve:
+    """What a person may say.
+
+    Args:
+        settings: Where.
+        options: How.
+        emit: Told what happens.
+        load: Reads the scripts.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        options: Options,
+        emit: Callable[[Event], None],
+        load: Load,
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._emit = emit
+        self._load = load
+
+    def known(self) -> Known:
+        """What the tables, the jobs and the sessions tell. Changes nothing."""
+        scripts = {script.version: script for script in self._load()}
+        session, store = self._open()
+        try:
+            book = self._look(store)
+            progress = book.record.progress
+            script = scripts.get(progress.version) if progress else None
+            statement = _statement(script, progress) if script and progress else None
+            jobs: tuple[Job, ...] = ()
+            if statement and progress and progress.sent_at is not None:
+                jobs = of_statement(
+                    list_jobs(session), statement, since=progress.sent_at
+                )
+            return Known(
+                record=book.record,
+                script=script,
+                statement=statement,
+                jobs=jobs,
+                sessions=self._sessions(session, book.record.owner),
+            )
+        finally:
+            session.close()
+
+    def applied(self, version: int) -> None:
+        """Say that a version is wholly applied: it goes into the ledger and is no longer half done.
+
+        Raises:
+            PlanRefused: There is no such script.
+            LeaseTimeout: A runner is alive.
+        """
+        script = self._script(version)
+
+        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            if any(row.version == version for row in book.rows):
+                return _forget(book, version, tables, lease)
+            keep = _another(book, version)
+            return [run_state.complete(tables, lease, script, Direction.UP, keep=keep)]
+
+        self._settle(change)
+
+    def not_applied(self, version: int) -> None:
+        """Say that a version is not applied at all: it leaves the ledger and is no longer half done.
+
+        Raises:
+            PlanRefused: Neither the folder nor the tables know that version.
+            LeaseTimeout: A runner is alive.
+        """
+        known = {script.version for script in self._load()}
+
+        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            in_ledger = any(row.version == version for row in book.rows)
+            half = book.record.progress is not None and book.record.progress.version == version
+            if not (in_ledger or half or version in known):
+                raise _no_version(version)
+            if not in_ledger:
+                return _forget(book, version, tables, lease)
+            return [run_state.remove(tables, lease, version, keep=_another(book, version))]
+
+        self._settle(change)
+
+    def accept_checksum(self, version: int) -> None:
+        """Say that a change in an applied script's file is harmless: its new checksum is recorded.
+
+        Raises:
+            PlanRefused: There is no such script, or it is not applied.
+            LeaseTimeout: A runner is alive.
+        """
+        script = self._script(version)
+
+        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            if not any(row.version == version for row in book.rows):
+                problem = Problem(
+                    f"version {version} is not applied, so there is no checksum to accept.",
+                    path=script.path,
+                    version=version,
+                )
+                raise PlanRefused("Nothing was changed", [problem])
+            return [run_state.accept_checksum(tables, lease, script)]
+
+        self._settle(change)
+
+    def unlock(self) -> str | None:
+        """Break the lease of a runner that is gone, without waiting for it to run out.
+
+        Returns:
+            The runner whose lease was broken, or None if nobody holds it.
+
+        Raises:
+            LeaseTimeout: That runner's session is still connected.
+        """
+        session, store = self._open()
+        try:
+            record = self._look(store).record
+            if record.owner is None:
+                return None
+            sessions = self._sessions(session, record.owner)
+            if sessions:
+                end = introspection.how_to_end(session.server, sessions[0])
+                raise LeaseTimeout(
+                    f"{record.owner} holds the lease and is alive: its session {sessions[0]} is "
+                    f"connected ({record.doing}). Stop that runner; or, if its host is gone, end the "
+                    f"session with {end} and unlock again.",
+                    owner=record.owner,
+                    waited=0.0,
+                )
+            session.send(run_state.break_lease(store.tables, record.owner, record.epoch))
+            return record.owner
+        finally:
+            session.close()
+
+    def _settle(self, change: Callable[[Snapshot, Tables, Lease], list[Command]]) -> None:
+        at_once = replace(self._options, lock_timeout=0.0)
+        Executor(self._settings, at_once, self._emit).settle(change)
+
+    def _script(self, version: int) -> MigrationScript:
+        for script in self._load():
+            if script.version == version:
+                return script
+        raise _no_version(version)
+
+    def _open(self) -> tuple[Session, Store]:
+        session = Session.open(self._settings, f"{new_owner()}/resolve")
+        tables = Tables.named(
+            self._options.table, database=session.server.database, schema=session.server.schema
+        )
+        return session, Store(session, tables, self._emit)
+
+    def _look(self, store: Store) -> Snapshot:
+        book = store.look()
+        if book is None:
+            raise LeaseTimeout(
+                "A runner is alive: its transaction holds the run record just now. Wait for it to end.",
+                owner=None,
+                waited=0.0,
+            )
+        return book
+
+    def _sessions(self, session: Session, owner: str | None) -> tuple[str, ...]:
+        if owner is None:
+            return ()
+        found = session.send(introspection.sessions_of(session.server, owner))
+        return tuple(row[0] for row in found[0].rows)
+
+
+def _another(book: Snapshot, version: int) -> bool:
+    """Whether what is half done is another version."""
+    progress = book.record.progress
+    return progress is not None and progress.version != version
+
+
+def _forget(book: Snapshot, version: int, tables: Tables, lease: Lease) -> list[Command]:
+    """Nothing of that version is half done; another version's record is left alone."""
+    progress = book.record.progress
+    if progress is not None and progress.version == version:
+        return [run_state.clear_progress(tables, lease)]
+    return []
+
+
+def _statement(script: MigrationScript, progress: Progress) -> Statement | None:
+    statements = Step(script, progress.direction).statements()
+    return statements[progress.done] if progress.done < len(statements) else None
+
+
+def _no_version(version: int) -> PlanRefused:
+    problem = Problem(
+        f"there is no version {version} in the folder or the tables; see status "
+        "(manticore_showmigrations).",
+        version=version,
+    )
+    return PlanRefused("Nothing was changed", [problem])

@@ -1,0 +1,295 @@
+# Generated from _async/run.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""What all parts of one run share: sessions, tables, lease, and looking after a statement under way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from ..._backend.dialect import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
+from ..._backend.jobs import Job, JobState, described, of_statement
+from ..._backend.protocol import Command, Refusal, Result
+from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION
+from ..._backend.settings import ConnectionSettings
+from ..._planner.plan import Step
+from ..._sql.statement import Statement
+from ..._store import run_state
+from ..._store.run_state import Lease
+from ...errors import DatabaseError, JobFailed
+from ...events import Event, Retrying, StillRunning, Warned
+from .. import concurrency
+from ..options import Options
+from .heartbeat import Heartbeat
+from .session import Session
+from .store import Store
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: Seconds between two looks at a statement under way, at most.
+TICK = 1.0
+#: How long a paused job is waited for before the run gives up, in seconds: somebody may resume it.
+PAUSED_GRACE = 30.0
+
+
+class Run:
+    """One run that holds the lease.
+
+    Attributes:
+        session: The connection that runs scripts and writes the tables.
+        store: The tables, seen through it.
+        lease: The lease.
+        options: How to run.
+        emit: Told what happens.
+        jobs_seen: The jobs of the statement under way, or of the last one.
+        under_way: The script under way, and its statement where that was sent by itself.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        options: Options,
+        store: Store,
+        lease: Lease,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.session: Session = store.session
+        self.store = store
+        self.lease = lease
+        self.options = options
+        self.emit = emit
+        self.jobs_seen: tuple[Job, ...] = ()
+        self.under_way: tuple[Step, Statement | None] | None = None
+        self._settings = settings
+        self._watch = Heartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
+        self._interval = min(TICK, lease.seconds / 5)
+        self._renamed = 0
+
+    @property
+    def server(self) -> Server:
+        """The server scripts run on."""
+        return self.session.server
+
+    def write(self, *commands: Command) -> list[Result]:
+        """Send fenced statements; each extends the lease.
+
+        Raises:
+            LeaseLost: They wrote nothing.
+        """
+        results = self.store.write(*commands)
+        self._watch.touch()
+        return results
+
+    def supervise(
+        self,
+        work: Callable[[Callable[[T], None]], R],
+        *,
+        step: Callable[[], Step],
+        statement: Statement | None,
+        on_item: Callable[[T], None],
+        renew: bool,
+    ) -> R:
+        """Let `work` use the session while this side renews the lease, follows jobs and tells of both.
+
+        Args:
+            work: What to do; see `concurrency.supervise`.
+            step: Which script it is for, asked at each sign of life.
+            statement: The statement under way, if it is one alone.
+            on_item: Called for each item that `work` reports.
+            renew: Whether the lease needs renewing meanwhile.
+        """
+        monitor = _ProgressMonitor(self, step, statement, renew)
+        self.jobs_seen = ()
+        self.session.noticed_jobs.clear()
+        self.under_way = (step(), statement)
+        outcome = concurrency.supervise(
+            work,
+            on_item=on_item,
+            on_tick=monitor.tick,
+            interval=self._interval,
+            abandon=self.session.abandon,
+        )
+        self.under_way = None
+        return outcome
+
+    def reset_session(self) -> None:
+        """Bring the session back to its start, lest one script's settings reach the next."""
+        resets = self.server.reset_statements
+        if resets is not None:
+            self.session.send(*(Command(text) for text in resets))
+            return
+        self._renamed += 1
+        # Servers keep 63 bytes of a name: it must not grow from script to script.
+        name = f"{self.session.name.partition('+')[0]}+{self._renamed}"
+        fresh = Session.open(self._settings, name, self.options.pinned)
+        self.session.close()
+        self.session = fresh
+        self.store = Store(fresh, self.store.tables, self.emit)
+
+    def run_statement(self, step: Step, statement: Statement) -> None:
+        """Send one statement by itself, looked after."""
+
+        def work(_report: Callable[[None], None]) -> None:
+            self.session.run(statement.text)
+
+        self.supervise(
+            work, step=lambda: step, statement=statement, on_item=_ignore, renew=True
+        )
+
+    def run_transaction(self, step: Step, commands: Sequence[Command]) -> Refusal | None:
+        """Send a transaction that proves the lease itself, looked after."""
+
+        def work(_report: Callable[[None], None]) -> Refusal | None:
+            return self.session.stream(commands, lambda _number, _result: None)
+
+        return self.supervise(
+            work, step=lambda: step, statement=None, on_item=_ignore, renew=False
+        )
+
+    def tries_again(self, error: DatabaseError, attempt: int, what: str) -> bool:
+        """Pause, if the error says that nothing happened and trying again is the cure.
+
+        Args:
+            error: What the server said.
+            attempt: Which attempt failed, from 1.
+            what: What is tried again, for people.
+        """
+        pause = None
+        if error.sqlstate in RETRY:
+            pause = TRANSACTION.pause(attempt)
+        elif error.sqlstate == IN_TRANSITION and self.server.has_jobs:
+            pause = TRANSITION.pause(attempt)
+        if pause is None:
+            return False
+        self.emit(Retrying(what, error.sqlstate or "", attempt, pause))
+        concurrency.sleep(pause)
+        return True
+
+    def allow_schema_changes_in_transactions(self) -> None:
+        """Set what newer servers need for that; older ones do not know the settings."""
+        for text in IN_TRANSACTION_DDL:
+            try:
+                self.session.run(text)
+            except DatabaseError as error:
+                if error.sqlstate != UNDEFINED_OBJECT:
+                    raise
+
+    def renew_lease(self) -> None:
+        """Extend the lease while waiting without a statement under way."""
+        self.write(run_state.renew_lease(self.store.tables, self.lease))
+
+    def look(self, *, renew: bool = True) -> tuple[float | None, tuple[Job, ...]]:
+        """When the segment in flight was sent, by the server's clock, and the jobs there are."""
+        record, jobs = self._watch.look(renew=renew)
+        sent_at = record.progress.sent_at if record and record.progress else None
+        return sent_at, jobs
+
+    def own_jobs(
+        self, statement: Statement | None, found: tuple[Job, ...], sent_at: float | None
+    ) -> tuple[Job, ...]:
+        """Those of the jobs there are that carry out the statement that was sent last."""
+        told = set(self.session.noticed_jobs)
+        own = [job for job in found if job.job_id in told]
+        if statement is not None and sent_at is not None:
+            matching = of_statement(found, statement, since=sent_at, user=self.server.user)
+            own += (job for job in matching if job not in own)
+        return tuple(own)
+
+    def ended_jobs(self, statement: Statement) -> tuple[Job, ...]:
+        """The jobs of a statement that was just refused, as they are now."""
+        if self.server.has_jobs:
+            sent_at, found = self.look()
+            self.jobs_seen = self.own_jobs(statement, found, sent_at) or self.jobs_seen
+        return self.jobs_seen
+
+    def close(self) -> None:
+        """End the watcher's connection."""
+        self._watch.close()
+
+
+def _ignore(item: None) -> None:
+    """Nothing is reported while one thing is under way."""
+
+
+class _ProgressMonitor:
+    """The signs of life of one statement."""
+
+    def __init__(
+        self, run: Run, step: Callable[[], Step], statement: Statement | None, renew: bool
+    ) -> None:
+        self._run = run
+        self._step = step
+        self._statement = statement
+        self._renew = renew
+        self._started = time.monotonic()
+        self._moved: tuple[float, float] | None = None
+        self._paused_since: float | None = None
+
+    def tick(self) -> None:
+        elapsed = time.monotonic() - self._started
+        sent_at, found = self._run.look(renew=self._renew)
+        jobs = self._run.own_jobs(self._statement, found, sent_at)
+        if jobs:
+            self._run.jobs_seen = jobs
+        step = self._step()
+        self._run.emit(StillRunning(step, self._statement, elapsed, jobs, self._remaining(jobs)))
+        self._check_paused(step, jobs)
+
+    def _remaining(self, jobs: tuple[Job, ...]) -> float | None:
+        """Seconds left at the pace seen so far, once the server's fraction moves."""
+        fraction = max((job.fraction for job in jobs if job.state is JobState.RUNNING), default=0.0)
+        now = time.monotonic()
+        if not 0 < fraction < 1:
+            return None
+        if self._moved is None or fraction < self._moved[1]:
+            self._moved = (now, fraction)
+            return None
+        since, first = self._moved
+        pace = (fraction - first) / (now - since) if now > since else 0.0
+        return (1 - fraction) / pace if pace > 0 else None
+
+    def _check_paused(self, step: Step, jobs: tuple[Job, ...]) -> None:
+        """A paused job never ends by itself, and older servers let its client wait for ever."""
+        stuck = [job for job in jobs if job.state is JobState.BLOCKED]
+        if not stuck:
+            self._paused_since = None
+            return
+        now = time.monotonic()
+        if self._paused_since is None:
+            self._paused_since = now
+            self._run.emit(Warned(f"{described(stuck[0])}. {what_to_do(stuck[0])}"))
+        elif now - self._paused_since > PAUSED_GRACE:
+            raise job_failed(step, self._statement, stuck[0])
+
+
+def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
+    """The error for a job that ended badly or stands still."""
+    line = statement.line if statement else None
+    where = f"{step.path.name}:{line}" if line else step.path.name
+    error = f"\n  {job.error}" if job.error else ""
+    return JobFailed(
+        f"{where}: its schema change did not succeed: {described(job)}.{error}\n  {what_to_do(job)}",
+        version=step.version,
+        path=step.path,
+        line=line,
+        job_id=job.job_id,
+        status=job.status,
+    )
+
+
+def what_to_do(job: Job) -> str:
+    """The way on from a job that did not succeed."""
+    if job.status == "paused":
+        return (
+            f"It is paused: the change is neither done nor undone. See why (a low disk pauses "
+            f"back-fills), then RESUME JOB {job.job_id} or CANCEL JOB {job.job_id}, and run again."
+        )
+    if job.status == "revert-failed":
+        return (
+            "The server could not take the change back either: the table needs a person. See the "
+            f"job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
+        )
+    return "The server took the change back. Repair the cause (the rows, or the statement) and run again."

@@ -1,0 +1,92 @@
+"""What a run may be told, with its defaults. Values only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .._scripts.script import Mode
+from .._store.ledger import DEFAULT_TABLE, split_table
+from ..errors import SettingsError
+
+#: Seconds a lease lasts unless it is extended; the watcher extends it after a third of that.
+DEFAULT_LEASE = 30.0
+#: Seconds to wait for another runner at most.
+DEFAULT_LOCK_TIMEOUT = 600.0
+
+
+def mode_named(mode: str | Mode | None) -> Mode | None:
+    """The mode of that name.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    try:
+        return Mode(mode) if isinstance(mode, str) else mode
+    except ValueError:
+        known = " or ".join(repr(each.value) for each in Mode)
+        raise SettingsError(
+            f"The mode {mode!r} is unknown; write {known}, or None for what is right for the server."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an engine runs.
+
+    Attributes:
+        table: The ledger's table, `name` or `schema.name`.
+        lock_timeout: Seconds to wait for another runner at most; 0: not at all.
+        lease: Seconds the lease lasts unless it is extended.
+        statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
+        mode: Mode of scripts whose file names none; None: what is right for the server.
+        allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
+    """
+
+    table: str = DEFAULT_TABLE
+    lock_timeout: float = DEFAULT_LOCK_TIMEOUT
+    lease: float = DEFAULT_LEASE
+    statement_timeout: float | None = None
+    mode: Mode | None = None
+    allow_out_of_order: bool = False
+    placeholders: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            SettingsError: A value is out of its range.
+        """
+        split_table(self.table)
+        if self.lock_timeout < 0:
+            raise SettingsError(
+                f"lock_timeout is {self.lock_timeout}; it must be 0 or more seconds."
+            )
+        if self.lease < 1:
+            raise SettingsError(f"lease is {self.lease}; it must be 1 second or more.")
+        if self.statement_timeout is not None and self.statement_timeout <= 0:
+            raise SettingsError(
+                f"statement_timeout is {self.statement_timeout}; it must be more than 0 seconds, or "
+                "None for as long as it takes."
+            )
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """Session variables that these options ask for."""
+        if self.statement_timeout is None:
+            return {}
+        return {"statement_timeout": str(int(self.statement_timeout * 1000))}
+
+
+#: Session names must fit what servers keep of an application name, with room for what is appended.
+_HOST_CHARACTERS = 28
+
+
+def new_owner() -> str:
+    """A name for one run: host, process and a random part."""
+    host = socket.gethostname().encode("ascii", "replace").decode()[:_HOST_CHARACTERS]
+    return f"{host}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -1,0 +1,349 @@
+"""What is to be done: a pure function of scripts, ledger and target. Reads nothing, sends nothing.
+
+Every reason against a run is found here, all of them at once, before the first statement is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from .._scripts.direction import Direction
+from .._scripts.script import MigrationScript
+from .._sql.statement import Statement
+from .._store.ledger import LedgerRow
+from .._store.run_state import Unfinished
+from ..errors import HalfDone, PlanRefused, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One script to be run in one direction.
+
+    Attributes:
+        script: The script.
+        direction: Up or down.
+    """
+
+    script: MigrationScript
+    direction: Direction
+
+    @property
+    def version(self) -> int:
+        """The script's version."""
+        return self.script.version
+
+    @property
+    def name(self) -> str:
+        """The script's name, as on disk but without its ending."""
+        return self.script.path.stem
+
+    @property
+    def path(self) -> Path:
+        """The file that the part which is run stands in."""
+        if self.direction is Direction.DOWN and self.script.down_path is not None:
+            return self.script.down_path
+        return self.script.path
+
+    def statements(self) -> tuple[Statement, ...]:
+        """The statements of the part that is run, read from the script's text anew at each call."""
+        if self.direction is Direction.UP:
+            return self.script.up_statements()
+        return self.script.down_statements()
+
+
+class State(Enum):
+    """What the ledger and the folder together say of one version."""
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    DRIFTED = "drifted"
+    """Applied, but the file's up part is no longer what was applied."""
+    MISSING = "missing"
+    """Applied, but its file is not in the folder."""
+    HALF_DONE = "half done"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptStatus:
+    """One version, as `status()` reports it.
+
+    Attributes:
+        version: The version.
+        description: From the file, or from the ledger where the file is missing.
+        state: Where it stands.
+        applied_at: When it was applied, if it is.
+        applied_by: By whom, where recorded.
+        execution_ms: How long it took, in milliseconds, where recorded.
+        script: Its script, unless the file is missing.
+    """
+
+    version: int
+    description: str
+    state: State
+    applied_at: datetime | None = None
+    applied_by: str | None = None
+    execution_ms: int | None = None
+    script: MigrationScript | None = None
+
+
+def drifted(script: MigrationScript, row: LedgerRow) -> bool:
+    """Whether an applied script's file is no longer what was applied."""
+    return row.checksum is not None and row.checksum != script.checksum
+
+
+def plan_migrate(
+    scripts: Sequence[MigrationScript],
+    rows: Sequence[LedgerRow],
+    *,
+    target: int | None = None,
+    unfinished: Unfinished | None = None,
+    allow_out_of_order: bool = False,
+) -> tuple[Step, ...]:
+    """The steps that bring the database to a version.
+
+    Args:
+        scripts: Every script, by version.
+        rows: The ledger.
+        target: The version to end at: lower ones are applied, higher ones reverted. 0 reverts all,
+            None applies all and reverts none.
+        unfinished: What an earlier run left half done.
+        allow_out_of_order: Apply pending scripts below the highest applied one, too.
+
+    Raises:
+        PlanRefused: Something does not fit; every problem is named.
+        HalfDone: A script was left half done that this plan would not finish.
+    """
+    known = {script.version: script for script in scripts}
+    applied = _applied(rows, unfinished)
+    problems = list(_drift(known, applied))
+    if target is not None and target != 0 and target not in known and target not in applied:
+        problems.append(_unknown_target(target, known))
+        raise PlanRefused("Nothing was run", problems)
+    highest = max(applied, default=0)
+    wanted = [s for s in scripts if target is None or s.version <= target]
+    pending = [script for script in wanted if script.version not in applied]
+    resuming = unfinished.version if unfinished and unfinished.direction is Direction.UP else None
+    if not allow_out_of_order:
+        problems += (
+            Problem(
+                f"version {script.version} is pending, but version {highest} is applied already. "
+                f"Give it a version above {highest}, or allow out-of-order scripts "
+                "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
+                path=script.path,
+                version=script.version,
+            )
+            for script in pending
+            if script.version < highest and script.version != resuming
+        )
+    surplus = sorted((v for v in applied if target is not None and v > target), reverse=True)
+    down, missing = _reverting(surplus, known, applied)
+    problems += missing
+    if problems:
+        raise PlanRefused("Nothing was run", problems)
+    steps = (*down, *(Step(script, Direction.UP) for script in pending))
+    return _finishing(steps, unfinished, known)
+
+
+class Rollback:
+    """The goal of a rollback: which versions it reverts is settled when the ledger is first seen.
+
+    So a rollback that waited for another runner, or that goes on after a lost connection, reverts what it
+    was called for and nothing more. Only when something newer was applied meanwhile it chooses anew.
+
+    Args:
+        scripts: Every script, by version.
+        count: How many of the highest applied migrations to revert, or
+        to_version: the version to end at: all above are reverted, none is applied.
+
+    Raises:
+        PlanRefused: `count` is below 1.
+    """
+
+    def __init__(
+        self,
+        scripts: Sequence[MigrationScript],
+        *,
+        count: int = 1,
+        to_version: int | None = None,
+    ) -> None:
+        if count < 1:
+            raise PlanRefused(
+                "Nothing was run",
+                [
+                    Problem(
+                        f"the number of migrations to roll back is {count}; it must be 1 or more."
+                    )
+                ],
+            )
+        self._known = {script.version: script for script in scripts}
+        self._count = count
+        self._to_version = to_version
+        self._chosen: tuple[int, ...] = ()
+        self._top = 0
+
+    def steps(
+        self, rows: Sequence[LedgerRow], unfinished: Unfinished | None = None
+    ) -> tuple[Step, ...]:
+        """The steps left, the highest version first.
+
+        Raises:
+            PlanRefused: One of them has no file or no down part, or there is no such version.
+            HalfDone: A script was left half applied: migrating finishes it, not this.
+        """
+        applied = _applied(rows, unfinished)
+        top = max(applied, default=0)
+        if top > self._top:
+            self._chosen, self._top = self._choose(applied), top
+        left = [version for version in self._chosen if version in applied]
+        steps, problems = _reverting(left, self._known, applied)
+        if problems:
+            raise PlanRefused("Nothing was run", problems)
+        return _finishing(tuple(steps), unfinished, self._known)
+
+    def _choose(self, applied: dict[int, LedgerRow]) -> tuple[int, ...]:
+        downwards = sorted(applied, reverse=True)
+        to = self._to_version
+        if to is None:
+            return tuple(downwards[: self._count])
+        if to != 0 and to not in self._known and to not in applied:
+            raise PlanRefused("Nothing was run", [_unknown_target(to, self._known)])
+        return tuple(version for version in downwards if version > to)
+
+
+def statuses(
+    scripts: Sequence[MigrationScript],
+    rows: Sequence[LedgerRow],
+    unfinished: Unfinished | None = None,
+) -> list[ScriptStatus]:
+    """Every version that the folder or the ledger knows, in order, and where it stands."""
+    applied = {row.version: row for row in rows}
+    known = {script.version: script for script in scripts}
+    half = unfinished.version if unfinished else None
+    return [
+        _status(version, known.get(version), applied.get(version), version == half)
+        for version in sorted({*applied, *known, *([half] if half else [])})
+    ]
+
+
+def _status(
+    version: int, script: MigrationScript | None, row: LedgerRow | None, half: bool
+) -> ScriptStatus:
+    if half:
+        state = State.HALF_DONE
+    elif row is None:
+        state = State.PENDING
+    elif script is None:
+        state = State.MISSING
+    else:
+        state = State.DRIFTED if drifted(script, row) else State.APPLIED
+    description = script.description if script else row.description if row else ""
+    return ScriptStatus(
+        version=version,
+        description=description,
+        state=state,
+        applied_at=row.applied_at if row else None,
+        applied_by=row.applied_by if row else None,
+        execution_ms=row.execution_ms if row else None,
+        script=script,
+    )
+
+
+def _applied(rows: Sequence[LedgerRow], unfinished: Unfinished | None) -> dict[int, LedgerRow]:
+    """The ledger by version, with the migration that is half reverted: its row is gone already."""
+    applied = {row.version: row for row in rows}
+    if unfinished is not None and unfinished.direction is Direction.DOWN:
+        half = unfinished.version
+        applied.setdefault(half, LedgerRow(half, "half reverted", None))
+    return applied
+
+
+def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> Iterator[Problem]:
+    for version, row in sorted(applied.items()):
+        script = known.get(version)
+        if script is not None and drifted(script, row):
+            yield Problem(
+                f"version {version} was changed after it was applied: its up part's checksum is "
+                f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}…. Restore the "
+                "file and put the change into a new script; if the change is harmless (a comment), "
+                f"accept it with resolve (--accept-checksum {version}).",
+                path=script.path,
+                version=version,
+            )
+
+
+def _reverting(
+    versions: Iterable[int], known: dict[int, MigrationScript], applied: dict[int, LedgerRow]
+) -> tuple[list[Step], list[Problem]]:
+    steps: list[Step] = []
+    problems: list[Problem] = []
+    for version in versions:
+        script = known.get(version)
+        if script is None:
+            problems.append(
+                Problem(
+                    f"version {version} ({applied[version].description}) is applied but its file is "
+                    "not in the folder, so it cannot be rolled back. Restore the file; or revert it "
+                    f"by hand and delete its row: DELETE FROM _migrations WHERE version = {version}.",
+                    version=version,
+                )
+            )
+        elif script.down_sql is None:
+            problems.append(
+                Problem(
+                    f"version {version} has no down part, so it cannot be rolled back. Add a line "
+                    "'-- DOWN' and the statements that revert it (none, if there is nothing to do).",
+                    path=script.path,
+                    version=version,
+                )
+            )
+        else:
+            steps.append(Step(script, Direction.DOWN))
+    return steps, problems
+
+
+def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
+    if target < 0:
+        hint = "A target is a version, or 0 for none"
+    elif known:
+        hint = f"The folder has versions {min(known)} to {max(known)}, {len(known)} in all"
+    else:
+        hint = "The folder has no scripts"
+    return Problem(
+        f"there is no version {target} to migrate to. {hint}; see status (manticore_showmigrations).",
+        version=target,
+    )
+
+
+def _finishing(
+    steps: tuple[Step, ...], unfinished: Unfinished | None, known: dict[int, MigrationScript]
+) -> tuple[Step, ...]:
+    """`steps`, the half-done one first; refuses if they do not have it."""
+    if unfinished is None:
+        return steps
+    for step in steps:
+        if (step.version, step.direction) == (unfinished.version, unfinished.direction):
+            return (step, *(other for other in steps if other is not step))
+    version, direction = unfinished.version, unfinished.direction
+    script = known.get(version)
+    if script is None:
+        way_out = (
+            "and its file is not in the folder. Restore the file and run again, or say by hand what "
+            f"is true with resolve (--applied {version} or --not-applied {version})."
+        )
+    elif direction is Direction.UP:
+        way_out = f"and this would not finish it. Migrate to version {version} or higher first."
+    else:
+        way_out = "and this would not finish it. Roll it back first."
+    raise HalfDone(
+        Problem(
+            f"version {version} is half done ({direction.value}) {way_out}",
+            path=script.path if script else None,
+            version=version,
+        ),
+        version=version,
+        direction=direction.value,
+    )

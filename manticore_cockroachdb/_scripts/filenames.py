@@ -1,0 +1,72 @@
+"""Names of script files: what they say, and the name for a new one. Touches no disk."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import SettingsError
+
+HIGHEST_VERSION: Final = 2**63 - 1
+"""What fits the ledger's INT8."""
+
+FORM: Final = "V<number>__<description>.sql"
+"""What the name of a script looks like."""
+
+_FILE_NAME = re.compile(r"([VU])([0-9]+)__(.+)\.sql", re.DOTALL)
+_SLUG_BYTES: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptName:
+    """What a file's name says.
+
+    Attributes:
+        version: The number, whatever its leading zeros.
+        description: The part after the two underscores, with blanks for underscores.
+        is_down: Whether the file is a down part of its own (`U…`).
+    """
+
+    version: int
+    description: str
+    is_down: bool
+
+
+def read_name(name: str) -> ScriptName | None:
+    """Read a file name; None where it fits no form."""
+    match = _FILE_NAME.fullmatch(name)
+    if match is None:
+        return None
+    description = " ".join(match[3].replace("_", " ").split())
+    if not description:
+        return None
+    return ScriptName(int(match[2]), description, match[1] == "U")
+
+
+def file_name(version: int, description: str) -> str:
+    """The name of the file for a description: "create users table" → `V1__create_users_table.sql`.
+
+    Letters and digits of every language stay, all else becomes one underscore; a long description
+    is cut.
+
+    Raises:
+        SettingsError: Nothing of the description can stand in a file name.
+    """
+    text = unicodedata.normalize("NFC", description)
+    slug = "_".join("".join(char if _stays(char) else " " for char in text).split())
+    if len(slug.encode()) > _SLUG_BYTES:
+        cut = slug.encode()[: _SLUG_BYTES + 1].decode(errors="ignore")
+        whole_words = cut.rpartition("_")[0]
+        slug = whole_words or slug.encode()[:_SLUG_BYTES].decode(errors="ignore")
+    if not slug:
+        raise SettingsError(
+            f"the description {description!r} leaves nothing for a file name; "
+            'say in a few words what the script does, for example "create users table"'
+        )
+    return f"V{version}__{slug}.sql"
+
+
+def _stays(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LMN"

@@ -1,0 +1,152 @@
+"""Reads the folders of scripts. Every problem of every file is reported at once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import FilesRefused, Problem
+from .filenames import FORM, HIGHEST_VERSION, ScriptName, read_name
+from .folder import scan
+from .parser import parse_script
+from .script import MigrationScript
+
+_REFUSED: Final = "Migration files refused"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    path: Path
+    name: ScriptName
+
+
+def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
+    """Read every script of these folders, by version.
+
+    Subfolders, hidden files and files that do not end in .sql are left alone.
+
+    Raises:
+        FilesRefused: With every problem of every file, in the order of the files.
+    """
+    problems: list[Problem] = []
+    entries: list[_Entry] = []
+    for folder in _distinct(folders):
+        entries += _entries(folder, problems)
+    ups = _by_version([entry for entry in entries if not entry.name.is_down], problems)
+    downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
+    problems += [
+        Problem(
+            f"is a down part, but there is no V{entry.name.version}__….sql it belongs to; "
+            "add that file or remove this one",
+            entry.path,
+            version=version,
+        )
+        for version, entry in downs.items()
+        if version not in ups
+    ]
+    scripts = []
+    for version in sorted(ups):
+        script = _read(ups[version].path, downs.get(version), problems)
+        if script is not None:
+            scripts.append(script)
+    if problems:
+        raise FilesRefused(_REFUSED, _in_file_order(problems))
+    return tuple(scripts)
+
+
+def _distinct(folders: Sequence[Path]) -> list[Path]:
+    return list({os.path.realpath(folder): folder for folder in reversed(folders)}.values())[::-1]
+
+
+def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
+    """The scripts' names in one folder; whatever else ends in .sql is a problem."""
+    entries = []
+    try:
+        names = sorted(entry.name for entry in scan(folder))
+    except FileNotFoundError:
+        message = (
+            f"the migrations folder {folder} does not exist; make it with "
+            f"`mkdir -p {shlex.quote(str(folder))}`, or create the first script, which makes it too"
+        )
+        problems.append(Problem(message))
+        return []
+    except NotADirectoryError:
+        problems.append(Problem(f"{folder} is a file, not a folder of migrations; check the path"))
+        return []
+    except OSError as error:
+        message = f"the migrations folder {folder} cannot be read: {error.strerror or error}"
+        problems.append(Problem(f"{message}; check its permissions"))
+        return []
+    for file in names:
+        if not file.lower().endswith(".sql"):
+            continue
+        path = folder / file
+        name = read_name(file)
+        if name is None:
+            message = (
+                f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
+                "underscores), a down part of its own the same with U; rename it or move it away"
+            )
+            problems.append(Problem(message, path))
+        elif not 0 < name.version <= HIGHEST_VERSION:
+            message = (
+                "version 0 stands for the empty database: versions begin at 1; rename it"
+                if name.version == 0
+                else f"its version is beyond {HIGHEST_VERSION}, the highest possible; rename it"
+            )
+            problems.append(Problem(message, path))
+        else:
+            entries.append(_Entry(path, name))
+    return entries
+
+
+def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _Entry]:
+    found: dict[int, _Entry] = {}
+    for entry in entries:
+        version = entry.name.version
+        first = found.setdefault(version, entry)
+        if first is not entry:
+            other = first.path.name
+            if first.path.parent != entry.path.parent:
+                other = str(first.path)
+            what = "the down part of version" if entry.name.is_down else "version"
+            message = f"is {what} {version}, and so is {other}; renumber or remove one of them"
+            problems.append(Problem(message, entry.path, version=version))
+    return found
+
+
+def _read(path: Path, down: _Entry | None, problems: list[Problem]) -> MigrationScript | None:
+    raw = _bytes(path, problems)
+    down_raw = _bytes(down.path, problems) if down else None
+    if raw is None or (down is not None and down_raw is None):
+        return None
+    own = (down.path, down_raw) if down is not None and down_raw is not None else None
+    script, found = parse_script(path, raw, own)
+    problems += found
+    return script
+
+
+def _bytes(path: Path, problems: list[Problem]) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path.open is half as fast
+            return file.read()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}; check its permissions"
+        problems.append(Problem(message, path))
+        return None
+
+
+def _in_file_order(problems: list[Problem]) -> list[Problem]:
+    """By version, then name and line; what is about a folder comes first."""
+
+    def place(problem: Problem) -> tuple[int, int, str, int]:
+        if problem.path is None:
+            return (0, 0, "", 0)
+        name = read_name(problem.path.name)
+        return (1, name.version if name else -1, problem.path.name, problem.line or 0)
+
+    return sorted(problems, key=place)

@@ -1,0 +1,89 @@
+"""Writes two sections as the text of a script file, so that the parser gives them back. Touches no disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .._sql.lexer import BLANKS, SplitText, TokenKind, split, tokens
+from ..errors import FilesRefused, Problem
+from .parser import OPTIONS, WANTED_COMMENTS, check, read_options
+from .text import trim, universal_newlines
+
+
+def render(up: str, down: str | None) -> str:
+    """The text of a file for two parts; `parse_script` of it gives them back.
+
+    The margin that all lines have in common is taken away, but never inside a quote.
+
+    Raises:
+        FilesRefused: A part could not be read back, or holds what may not stand in a script.
+    """
+    problems: list[Problem] = []
+    parts: list[str] = []
+    for name, sql in (("up", up), ("down", down)):
+        if sql is None:
+            continue
+        found, text = _readable(sql)
+        mine: list[Problem] = []
+        if found.down is not None:
+            mine.append(Problem("a '-- DOWN' line; give the down part by itself", None, 0))
+        if name == "up":
+            read_options(Path(), found.comments, mine)
+        elif any(OPTIONS.fullmatch(comment.text) for comment in found.comments):
+            mine.append(Problem("options stand in the up part", None, 0))
+        mine += check(None, found)
+        if "\0" in text:
+            mine.append(Problem("a NUL character, which no server takes in SQL; remove it"))
+        if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:
+            mine.append(Problem("a lone surrogate, which is no character; remove it"))
+        problems += [
+            Problem(
+                f"{name} part{f', line {problem.line}' if problem.line else ''}: {problem.message}"
+            )
+            for problem in mine
+        ]
+        parts.append(text)
+    if problems:
+        raise FilesRefused("No file was written", problems)
+    up_text = f"{parts[0]}\n" if parts[0] else ""
+    if down is None:
+        return up_text
+    down_text = f"{parts[1]}\n" if parts[1] else ""
+    return f"{up_text}\n-- DOWN\n{down_text}"
+
+
+def _readable(sql: str) -> tuple[SplitText, str]:
+    """What the lexer finds in a part, and the part as it is written into a file."""
+    text = universal_newlines(sql)
+    while True:  # blank lines and byte-order marks before the text, in any order
+        trimmed = _dedent(trim(text, 1)[0].lstrip("\ufeff"))
+        if trimmed == text:
+            break
+        text = trimmed
+    return split(text, wanted=WANTED_COMMENTS), text
+
+
+def _dedent(text: str) -> str:
+    """Take away the margin of all lines; one that begins inside a quote keeps all of it."""
+    inside = set()
+    for token in tokens(text):
+        if token.kind in (TokenKind.STRING, TokenKind.NAME):
+            at = text.find("\n", token.start, token.end)
+            while at >= 0:
+                inside.add(at + 1)
+                at = text.find("\n", at + 1, token.end)
+    margin: int | None = None
+    offset = 0
+    starts: list[tuple[int, str]] = []
+    for line in text.split("\n"):
+        starts.append((offset, line))
+        if offset not in inside and line.strip(BLANKS):
+            blank = len(line) - len(line.lstrip(" \t"))
+            margin = blank if margin is None else min(margin, blank)
+        offset += len(line) + 1
+    if not margin:
+        return text
+    return "\n".join(
+        line if start in inside else line[margin:] if line.strip(BLANKS) else ""
+        for start, line in starts
+    )

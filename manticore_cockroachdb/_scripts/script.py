@@ -1,0 +1,81 @@
+"""One script: its values, its mode and its checksum. Touches no disk and no server."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from .._sql.lexer import BLANKS, split_script
+from .._sql.statement import Statement, classify
+from .text import trim, universal_newlines
+
+
+class Mode(Enum):
+    """How a script runs."""
+
+    ATOMIC = "atomic"
+    """All statements and the ledger row in one transaction."""
+    STEPWISE = "stepwise"
+    """Statement by statement, each recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationScript:
+    """One version on disk.
+
+    Attributes:
+        version: Its number, from 1.
+        description: What its file name says, with blanks.
+        up_sql: The up part.
+        down_sql: The down part; None where there is none, "" where it is empty.
+        path: Its file.
+        checksum: SHA-256 of the up part, see `checksum`.
+        mode: What its header asks for; None leaves it to the server's default.
+        up_line: The line of the file on which `up_sql` begins.
+        down_line: The line of its file on which `down_sql` begins.
+        down_path: The file of the down part, where it has one of its own.
+    """
+
+    version: int
+    description: str
+    up_sql: str
+    down_sql: str | None
+    path: Path
+    checksum: str
+    mode: Mode | None = None
+    up_line: int = 1
+    down_line: int = 1
+    down_path: Path | None = None
+
+    def up_statements(self) -> tuple[Statement, ...]:
+        """The statements of the up part, read anew on each call."""
+        return tuple(map(classify, split_script(self.up_sql, self.up_line)))
+
+    def down_statements(self) -> tuple[Statement, ...]:
+        """The statements of the down part, read anew on each call; none where there is no part."""
+        return tuple(map(classify, split_script(self.down_sql or "", self.down_line)))
+
+
+_PIECE: Final = 1024 * 1024
+"""Characters of a checksum's text looked at together, about."""
+
+
+def checksum(up_text: str) -> str:
+    r"""SHA-256, in hexadecimal, of an up part as people see it.
+
+    Line ends count as `\n`; a byte-order mark, blanks at the end of a line, and blank lines before
+    and after the text do not count.
+    """
+    text = trim(universal_newlines(up_text).lstrip("\ufeff"), 1)[0]
+    digest = hashlib.sha256()
+    start = 0
+    while start < len(text):  # in pieces of whole lines: a script may be large
+        end = text.find("\n", start + _PIECE)
+        end = len(text) if end < 0 else end + 1
+        lines = [line.rstrip(BLANKS) for line in text[start:end].split("\n")]
+        digest.update("\n".join(lines).encode(errors="surrogatepass"))
+        start = end
+    return digest.hexdigest()

@@ -1,0 +1,169 @@
+"""The ledger: the table `_migrations`, one row for each migration that is wholly applied.
+
+Names of tables, the statements that make and read the ledger, and what its rows mean. Sends nothing.
+The columns `version`, `description` and `applied_at` are a public contract: people read them, and
+delete a row by hand to say that a migration is reverted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from .._backend.protocol import Command, Result
+from ..errors import LedgerRefused, SettingsError
+
+DEFAULT_TABLE = "_migrations"
+
+_CONTRACT = ("version", "description", "applied_at")
+_OURS = {"checksum": "TEXT", "execution_ms": "INT8", "applied_by": "TEXT"}
+_INTEGERS = frozenset({20, 21, 23})
+
+#: Answers to a look at a table that is not there: the table, or the schema it would be in.
+NO_TABLE = frozenset({"42P01", "3F000"})
+_NO_COLUMN = "42703"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One row of the ledger: a migration that is wholly applied.
+
+    Attributes:
+        version: Its version.
+        description: Its description when it was applied.
+        applied_at: When, by the server's clock.
+        checksum: The up part's checksum when it was applied; None in a ledger older than that column.
+        execution_ms: How long it took, in milliseconds, where that was recorded.
+        applied_by: Who applied it: host, pid and a random part, where that was recorded.
+    """
+
+    version: int
+    description: str
+    applied_at: datetime | None
+    checksum: str | None = None
+    execution_ms: int | None = None
+    applied_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The two tables, by their full names: a script may change the search path under our feet.
+
+    Attributes:
+        ledger: The ledger's name, quoted, with database and schema.
+        state: The run record's name, likewise.
+        label: The ledger's name as people wrote it.
+        name: The ledger's name alone, not quoted.
+        state_name: The run state's name alone, not quoted.
+    """
+
+    ledger: str
+    state: str
+    label: str
+    name: str
+    state_name: str
+
+    @classmethod
+    def named(cls, table: str, *, database: str, schema: str) -> Tables:
+        """Full names for the `table` argument (`name` or `schema.name`).
+
+        Raises:
+            SettingsError: The argument is neither.
+        """
+        given_schema, name = split_table(table)
+        prefix = (database, given_schema or schema)
+        return cls(
+            ledger=sql.Identifier(*prefix, name).as_string(None),
+            state=sql.Identifier(*prefix, f"{name}_state").as_string(None),
+            label=table,
+            name=name,
+            state_name=f"{name}_state",
+        )
+
+
+def split_table(table: str) -> tuple[str | None, str]:
+    """`schema.name` or `name` into its two parts.
+
+    Raises:
+        SettingsError: It is neither, or a part is empty or too long.
+    """
+    schema, _, name = table.rpartition(".")
+    if not name or "." in schema or "\0" in table or (not schema and "." in table):
+        raise SettingsError(
+            f"The table {table!r} is not a name; write 'name' or 'schema.name', such as "
+            f"{DEFAULT_TABLE!r} or 'ops.{DEFAULT_TABLE}'."
+        )
+    if len(f"{name}_state".encode()) > 63:
+        raise SettingsError(
+            f"The table name {name!r} is too long: with '_state' behind it, it must fit 63 bytes."
+        )
+    return schema or None, name
+
+
+def create_ledger(tables: Tables) -> Command:
+    """The ledger's table, unless it is there."""
+    return Command(
+        f"CREATE TABLE IF NOT EXISTS {tables.ledger} ("
+        "version INT8 PRIMARY KEY, description TEXT NOT NULL, "
+        "applied_at TIMESTAMPTZ NOT NULL DEFAULT now(), "
+        "checksum TEXT, execution_ms INT8, applied_by TEXT)"
+    )
+
+
+def take_over(tables: Tables, missing: Iterable[str]) -> list[Command]:
+    """Add the columns that an older ledger lacks, one schema change each."""
+    return [
+        Command(f"ALTER TABLE {tables.ledger} ADD COLUMN IF NOT EXISTS {name} {_OURS[name]}")
+        for name in missing
+    ]
+
+
+def read_ledger(tables: Tables) -> Command:
+    """Every row, whichever of our columns the table has."""
+    return Command(f"SELECT * FROM {tables.ledger}")
+
+
+def ledger_rows(tables: Tables, result: Result) -> tuple[tuple[LedgerRow, ...], tuple[str, ...]]:
+    """What `read_ledger` answered: the rows by version, and which of our columns are missing.
+
+    Raises:
+        LedgerRefused: The table has other columns than a ledger.
+    """
+    names = result.columns
+    absent = [name for name in _CONTRACT if name not in names]
+    foreign = [name for name in names if name not in _CONTRACT and name not in _OURS]
+    if absent or foreign or result.types[names.index("version")] not in _INTEGERS:
+        if absent:
+            reason = f"it has no column {', '.join(map(repr, absent))}"
+        elif foreign:
+            reason = f"it has other columns: {', '.join(map(repr, foreign))}"
+        else:
+            reason = "its column 'version' is no integer"
+        raise LedgerRefused(
+            f"The table {tables.label} is not a Manticore ledger: {reason}. It seems to be another "
+            "tool's. Give this project a table of its own (the `table` argument, or TABLE in the "
+            "MANTICORE setting), or rename that one."
+        )
+    missing = tuple(name for name in _OURS if name not in names)
+    rows = (_row(dict(zip(names, values, strict=True))) for values in result.rows)
+    return tuple(sorted(rows, key=lambda row: row.version)), missing
+
+
+def _row(values: dict[str, Any]) -> LedgerRow:
+    return LedgerRow(
+        version=values["version"],
+        description=values["description"],
+        applied_at=values["applied_at"],
+        checksum=values.get("checksum"),
+        execution_ms=values.get("execution_ms"),
+        applied_by=values.get("applied_by"),
+    )
+
+
+def highest(rows: Sequence[LedgerRow]) -> int:
+    """The highest applied version, or 0."""
+    return max((row.version for row in rows), default=0)

@@ -1,0 +1,393 @@
+"""The run record: one row that says who may run (the lease) and what is half done. Sends nothing.
+
+Every statement here that writes proves the lease in the same breath: its UPDATE finds the row only while
+owner and epoch are still ours, and where it finds none a division by zero turns that into an error
+(`LOST`). A runner that lost its lease can therefore write nothing, neither here nor in the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .._backend.protocol import Command, Result
+from .._scripts.direction import Direction
+from .._scripts.script import MigrationScript
+from .ledger import LedgerRow, Tables
+
+#: The SQLSTATE (division by zero) that a fenced statement answers once the lease is lost.
+LOST = "22012"
+
+#: Servers' clocks differ; a lease counts as expired only this many seconds after its time.
+#: CockroachDB stops a node whose clock is off by more than 0.5 s.
+#: https://www.cockroachlabs.com/docs/stable/cockroach-start#flags-max-offset
+MARGIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run, as we hold it.
+
+    Attributes:
+        owner: Our name: host, pid and a random part.
+        epoch: The lease's number; each taking adds one.
+        seconds: For how long each write extends it.
+    """
+
+    owner: str
+    epoch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A script that an earlier run left half done.
+
+    Attributes:
+        version: Its version.
+        direction: What was being done.
+    """
+
+    version: int
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a script has come.
+
+    Attributes:
+        version: Its version.
+        direction: Up or down.
+        done: How many of its statements are done.
+        in_flight: Whether the segment behind those was sent and its end was not recorded.
+        done_hash: Fingerprint of the statements that are done, and of those in flight.
+        sent_by: The session that sent the segment in flight, by its application name.
+        evidence: What was counted before an unnamed index or constraint was sent.
+        error: What went wrong last, in words.
+        sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
+    """
+
+    version: int
+    direction: Direction
+    done: int
+    in_flight: bool
+    done_hash: str | None = None
+    sent_by: str | None = None
+    evidence: int | None = None
+    error: str | None = None
+    sent_at: float | None = None
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """The same for the plan."""
+        return Unfinished(self.version, self.direction)
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """The row as it was read.
+
+    Attributes:
+        owner: Who holds the lease, or None: it is free.
+        epoch: The lease's number.
+        expires_in: Seconds until it expires by the server's clock; negative: it has expired.
+        progress: What is half done, or None.
+        error: What went wrong last, in words, even when nothing is half done.
+    """
+
+    owner: str | None
+    epoch: int
+    expires_in: float | None
+    progress: Progress | None
+    error: str | None
+
+    def held_from(self, owner: str) -> bool:
+        """Whether somebody other than `owner` holds the lease and it has not run out."""
+        return self.owner not in (None, owner) and (self.expires_in or 0.0) > -MARGIN
+
+    @property
+    def doing(self) -> str:
+        """What the runner is at, in words."""
+        if self.progress is None:
+            return "running scripts"
+        at = self.progress
+        verb = "applying" if at.direction is Direction.UP else "reverting"
+        return f"{verb} version {at.version}, statement {at.done + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Both tables as one look found them.
+
+    Attributes:
+        rows: The ledger, by version.
+        record: The run record.
+        has_ledger: Whether the ledger's table is there.
+        has_state: Whether the run record's table is there.
+        missing: Columns that an older ledger lacks.
+    """
+
+    rows: tuple[LedgerRow, ...]
+    record: RunState
+    has_ledger: bool = True
+    has_state: bool = True
+    missing: tuple[str, ...] = ()
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """What an earlier run left half done."""
+        return self.record.progress.unfinished if self.record.progress else None
+
+
+_COLUMNS = (
+    "owner, epoch, extract(epoch FROM expires_at - clock_timestamp())::FLOAT8, version, direction, "
+    "segment, in_flight, done_hash, sent_by, evidence, error, extract(epoch FROM sent_at)::FLOAT8"
+)
+
+
+def create_state(tables: Tables) -> Command:
+    """The run record's table, unless it is there."""
+    return Command(
+        f"CREATE TABLE IF NOT EXISTS {tables.state} ("
+        "id INT8 PRIMARY KEY, owner TEXT, epoch INT8 NOT NULL, "
+        "acquired_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, "
+        "version INT8, direction TEXT, segment INT8, in_flight BOOL NOT NULL DEFAULT false, "
+        "sent_at TIMESTAMPTZ, done_hash TEXT, error TEXT, sent_by TEXT, evidence INT8)"
+    )
+
+
+def read_state(tables: Tables) -> Command:
+    """The row, if there is one."""
+    return Command(f"SELECT {_COLUMNS} FROM {tables.state} WHERE id = 1")
+
+
+#: What there is before anybody ever ran.
+NOBODY = RunState(None, 0, None, None, None)
+
+
+def read(result: Result) -> RunState:
+    """What `read_state` answered; a free lease where there is no row."""
+    if not result.rows:
+        return NOBODY
+    return _read_row(result.rows[0])
+
+
+def _read_row(row: tuple[Any, ...]) -> RunState:
+    owner, epoch, expires_in, version, direction, done, in_flight = row[:7]
+    done_hash, sent_by, evidence, error, sent_at = row[7:]
+    progress = None
+    if version is not None:
+        progress = Progress(
+            version=version,
+            direction=Direction(direction),
+            done=done or 0,
+            in_flight=in_flight,
+            done_hash=done_hash,
+            sent_by=sent_by,
+            evidence=evidence,
+            error=error,
+            sent_at=sent_at,
+        )
+    return RunState(owner, epoch, expires_in, progress, error)
+
+
+def acquire(tables: Tables, owner: str, seconds: float) -> Command:
+    """Take the lease if it is free, has expired or is ours; answers the new epoch, or no row.
+
+    One upsert, so that of any number of runners one gets it. Taking our own again after a lost connection
+    fences off what that connection may still be doing.
+    """
+    return Command(
+        f"INSERT INTO {tables.state} AS held (id, owner, epoch, acquired_at, expires_at) "
+        "VALUES (1, $1, 1, clock_timestamp(), clock_timestamp() + $2::INTERVAL) "
+        "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, epoch = held.epoch + 1, "
+        "acquired_at = excluded.acquired_at, expires_at = excluded.expires_at "
+        "WHERE held.owner IS NULL OR held.owner = excluded.owner "
+        f"OR held.expires_at < clock_timestamp() - INTERVAL '{MARGIN} seconds' "
+        "RETURNING epoch",
+        (owner, f"{seconds} seconds"),
+    )
+
+
+def release(tables: Tables, lease: Lease) -> Command:
+    """Give the lease back, if it is still ours; what is half done stays recorded."""
+    return Command(
+        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL "
+        "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8",
+        (lease.owner, str(lease.epoch)),
+    )
+
+
+def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
+    """Take the lease away from a runner that is gone: its epoch is used up, so it is fenced off."""
+    return Command(
+        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, epoch = epoch + 1 "
+        "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8",
+        (owner, str(epoch)),
+    )
+
+
+_KEPT = "in_flight = in_flight"
+_CLEARED = (
+    "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
+    "done_hash = NULL, sent_by = NULL, evidence = NULL"
+)
+_PROGRESS = (
+    "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
+    "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
+    "evidence = $10::INT8, error = $11"
+)
+
+
+_SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
+
+
+def renew_lease(tables: Tables, lease: Lease) -> Command:
+    """Prove and extend the lease, and change nothing else. In a transaction, also keep others out."""
+    return _fenced(tables, lease, _KEPT)
+
+
+def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
+    """Write how far a script has come.
+
+    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record.
+    """
+    leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
+    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
+
+
+def clear_progress(
+    tables: Tables, lease: Lease, error: str | None = None, *, still: LedgerRow | None = None
+) -> Command:
+    """Write that nothing is half done.
+
+    Args:
+        tables: The tables.
+        lease: Our lease, proved in the same statement.
+        error: What went wrong, in words.
+        still: A row to put back: its migration was to be reverted, and nothing of that was done.
+    """
+    changes = f"{_CLEARED}, error = $4"
+    if still is None:
+        return _fenced(tables, lease, changes, (error,))
+    values = (
+        str(still.version),
+        still.description,
+        still.applied_at.isoformat() if still.applied_at else None,
+        still.checksum,
+        None if still.execution_ms is None else str(still.execution_ms),
+        still.applied_by,
+    )
+    entry = "$5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10"
+    return _fenced(tables, lease, changes, (error, *values), entry=entry, unless_there=True)
+
+
+def complete(
+    tables: Tables,
+    lease: Lease,
+    script: MigrationScript,
+    direction: Direction,
+    *,
+    milliseconds: int = 0,
+    in_transaction: bool = False,
+    following: Progress | None = None,
+    keep: bool = False,
+) -> Command:
+    """Move the ledger: the script is wholly applied (or reverted), and nothing of it is half done.
+
+    Args:
+        tables: The tables.
+        lease: Our lease, proved in the same statement.
+        script: The script.
+        direction: Up inserts the ledger's row, down deletes it.
+        milliseconds: How long it took.
+        in_transaction: Add the time since the start of the transaction that this is part of.
+        following: The next script's first intent, written in the same statement.
+        keep: What is half done is another script, and stays so.
+    """
+    changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
+    params: tuple[str | None, ...] = ()
+    leaving: tuple[int, ...] = ()
+    if following is not None:
+        changes, params = _PROGRESS, _values(following)
+        leaving = (following.version,) if following.direction is Direction.DOWN else ()
+    if direction is Direction.DOWN:
+        return _fenced(tables, lease, changes, params, leaving=(script.version, *leaving))
+    took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
+    n = len(params) + 3
+    entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
+    values = (str(script.version), script.description, script.checksum, lease.owner)
+    return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
+
+
+def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
+    """Take a version out of the ledger, whatever became of its file; nothing of it is half done.
+
+    Args:
+        tables: The tables.
+        lease: Our lease.
+        version: The version.
+        keep: What is half done is another script, and stays so.
+    """
+    changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
+    return _fenced(tables, lease, changes, leaving=(version,))
+
+
+def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Command:
+    """Write a changed file's checksum into its ledger row."""
+    also = (
+        f", accepted AS (UPDATE {tables.ledger} SET checksum = $4 "
+        f"WHERE version = {script.version:d} RETURNING 1)"
+    )
+    return _fenced(tables, lease, _KEPT, (script.checksum,), also=also)
+
+
+def _fenced(
+    tables: Tables,
+    lease: Lease,
+    changes: str,
+    params: tuple[str | None, ...] = (),
+    *,
+    leaving: tuple[int, ...] = (),
+    entry: str | None = None,
+    unless_there: bool = False,
+    also: str = "",
+) -> Command:
+    """One statement that proves the lease and writes; `changes` and `entry` count from `$4` on.
+
+    Whatever it writes is undone with it when the last line divides by zero: the lease is not ours.
+    """
+    fence = (
+        f"WITH fence AS (UPDATE {tables.state} "
+        f"SET expires_at = clock_timestamp() + $3::INTERVAL, {changes} "
+        "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8 RETURNING id)"
+    )
+    parts = [fence]
+    if leaving:
+        versions = ", ".join(f"{version:d}" for version in leaving)
+        parts.append(
+            f", leaving AS (DELETE FROM {tables.ledger} WHERE version IN ({versions}) RETURNING 1)"
+        )
+    if entry is not None:
+        conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
+        parts.append(
+            f", entry AS (INSERT INTO {tables.ledger} (version, description, applied_at, checksum, "
+            f"execution_ms, applied_by) VALUES ({entry}){conflict} RETURNING 1)"
+        )
+    parts.append(f"{also} SELECT 1 / count(*) FROM fence")
+    owned = (lease.owner, str(lease.epoch), f"{lease.seconds} seconds")
+    return Command("".join(parts), (*owned, *params))
+
+
+def _values(progress: Progress) -> tuple[str | None, ...]:
+    return (
+        str(progress.version),
+        progress.direction.value,
+        str(progress.done),
+        "true" if progress.in_flight else "false",
+        progress.done_hash,
+        progress.sent_by,
+        None if progress.evidence is None else str(progress.evidence),
+        progress.error,
+    )
