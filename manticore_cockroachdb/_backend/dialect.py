@@ -21,6 +21,7 @@ class Server:
         database: The session's database.
         schema: The schema new tables go to.
         user: The session's user.
+        schemas: The schemas along its search_path that exist, first to last.
     """
 
     kind: ServerKind
@@ -28,6 +29,7 @@ class Server:
     database: str
     schema: str
     user: str
+    schemas: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

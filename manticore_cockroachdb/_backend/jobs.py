@@ -1,4 +1,4 @@
-"""Schema-change jobs: how CockroachDB is asked for them, what their states mean, whose they are. Pure.
+"""Schema-change jobs: how CockroachDB is asked for them, and what their states mean. Pure.
 
 A schema change on CockroachDB is a background job that outlives its client. The list of jobs is the only
 witness of what became of a statement whose answer was lost.
@@ -8,13 +8,11 @@ https://www.cockroachlabs.com/docs/stable/show-jobs
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from .._sql.statement import Statement, object_names
 from .protocol import Command, Result
 
 #: The kinds that carry a schema change out; others (GC, statistics) are nobody's business here.
@@ -25,9 +23,9 @@ _ID_EPOCH = datetime(2015, 1, 1, tzinfo=UTC).timestamp()
 _ID_TICKS = 100_000
 _ID_NODE_BITS = 15
 
-
-#: A list of jobs cuts descriptions: to 100 characters on v21.1; since v24.1 to 69, the middle left out.
-_CUT = 69
+#: A list of jobs may cut descriptions: to 100 characters, or since v24.1 to 69, the middle left out.
+_CUT_TO = (69, 70, 100)
+_LEFT_OUT = "…"
 
 
 class JobState(Enum):
@@ -60,11 +58,12 @@ class Job:
         description: The statement it carries out, as the server writes it, maybe cut.
         status: Its status, as the server writes it.
         running_status: What it is doing just now, in the server's words, or an empty text.
-        created: When it was made, seconds since 1970.
+        created: When it was made, in seconds since 1970; where `is_dated` is false, up to a second before.
         fraction: How much of it is done, 0 to 1.
         error: Why it failed, or an empty text.
         user: Whose it is.
-        maybe_cut: Whether the list may have cut its description; `show_job` tells the whole.
+        is_dated: Whether `created` is exact; a server may show whole seconds.
+        is_cut: Whether the list may have cut its description; `show_job` tells the whole.
     """
 
     job_id: int
@@ -76,7 +75,8 @@ class Job:
     fraction: float
     error: str
     user: str = ""
-    maybe_cut: bool = False
+    is_dated: bool = True
+    is_cut: bool = False
 
     @property
     def state(self) -> JobState:
@@ -112,18 +112,24 @@ def jobs(result: Result) -> tuple[Job, ...]:
 
 def _job(row: dict[str, Any]) -> Job:
     job_id = int(row["job_id"])
+    created, is_dated = _created(job_id, _seconds(row.get("created")))
     return Job(
         job_id=job_id,
         kind=row.get("job_type") or "",
         description=row.get("description") or "",
         status=row.get("status") or "",
         running_status=row.get("running_status") or "",
-        created=_created(job_id, _seconds(row.get("created"))),
+        created=created,
         fraction=float(row.get("fraction_completed") or 0.0),
         error=row.get("error") or "",
         user=row.get("user_name") or "",
-        maybe_cut=len(row.get("description") or "") >= _CUT,
+        is_dated=is_dated,
+        is_cut=_may_be_cut(row.get("description") or ""),
     )
+
+
+def _may_be_cut(description: str) -> bool:
+    return len(description) in _CUT_TO or _LEFT_OUT in description
 
 
 def _seconds(moment: datetime | None) -> float:
@@ -133,75 +139,16 @@ def _seconds(moment: datetime | None) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _created(job_id: int, shown: float) -> float:
-    """When a job was made, to 10 µs: since v24.1 the server shows whole seconds, but its id tells more.
+def _created(job_id: int, shown: float) -> tuple[float, bool]:
+    """When a job was made, and whether that is exact.
 
-    An id that does not fit the second shown is not made that way, and tells nothing: such a job seems
-    older than it is, and may be missed. To take another statement's job for it would be worse.
+    Since v24.1 the server shows whole seconds, but the job's id tells more: to 10 µs. An id that does not
+    fit the second shown is not made that way, and tells nothing.
     """
     if shown != int(shown):
-        return shown
-    told = _ID_EPOCH + (job_id >> _ID_NODE_BITS) / _ID_TICKS
-    return told if shown - 1 < told < shown + 60 else shown
-
-
-def of_statement(
-    found: Iterable[Job], statement: Statement, *, since: float, user: str | None = None
-) -> tuple[Job, ...]:
-    """The jobs that carry out a statement sent at `since`.
-
-    The server keeps no session or application name, so a job is known by its user, by when it was made,
-    and by the objects its description names. `since` was taken from the clock of the node that the
-    statement was then sent to, and that node makes the job: so no margin is needed, and none is given,
-    lest the job of the statement before be taken for this one's.
-
-    Args:
-        found: Jobs.
-        statement: The statement.
-        since: When it was sent, seconds since 1970 by the server's clock.
-        user: Whose jobs; None: anybody's.
-    """
-    return tuple(
-        job
-        for job in found
-        if job.created >= since
-        and (user is None or not job.user or job.user == user)
-        and carries(job, statement)
-    )
-
-
-def unfinished_on(found: Iterable[Job], statement: Statement) -> tuple[Job, ...]:
-    """Anybody's jobs on the statement's objects that have not come to an end."""
-    return tuple(
-        job
-        for job in found
-        if job.state in (JobState.RUNNING, JobState.BLOCKED) and touches(job, statement)
-    )
-
-
-_WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
-
-
-def carries(job: Job, statement: Statement) -> bool:
-    """Whether a job's description names every object of a statement, as far as it is not cut."""
-    names, said = _names(statement), _said(job)
-    return bool(names & said) if job.maybe_cut else bool(names) and names <= said
-
-
-def touches(job: Job, statement: Statement) -> bool:
-    """Whether a job's description names any of the objects of a statement."""
-    return bool(_names(statement) & _said(job))
-
-
-def _names(statement: Statement) -> set[str]:
-    return {name.lower() for name in object_names(statement)}
-
-
-def _said(job: Job) -> set[str]:
-    return {
-        (quoted.replace('""', '"') or word).lower()
-        for quoted, word in _WORD.findall(job.description)
-    }
+        return shown, True
+    by_id = _ID_EPOCH + (job_id >> _ID_NODE_BITS) / _ID_TICKS
+    return (by_id, True) if shown - 1 < by_id < shown + 60 else (shown, False)
 
 
 _NOTICE = re.compile(r"waiting for job\(s\) to complete: ([\d, ]+)")

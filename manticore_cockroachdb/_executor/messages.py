@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._backend.jobs import Job
+from .._planner.losses import dropped_columns, loss, what_may_be_lost
 from .._planner.plan import Step
 from .._scripts.direction import Direction
 from .._sql.statement import Statement, summary
@@ -44,6 +45,9 @@ def migration_failed(
     if error.hint:
         lines.append(f"  Hint: {error.hint}")
     lines += (f"  Job {job.job_id} carried it out: {job.status}." for job in jobs)
+    lost = loss((statement,) if statement else step.statements(), jobs)
+    if lost is not None:
+        lines.append(f"  {lost}")
     lines.append("  " + _way_on(step, number, done, total))
     if any(_makes_temporary(done_before) for done_before in step.statements()[:done]):
         lines.append(
@@ -67,12 +71,14 @@ def _makes_temporary(statement: Statement) -> bool:
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
     version = step.version
+    lost = what_may_be_lost(dropped_columns(step.statements()))
+    told = f"\n  {lost}" if lost else ""
     return MigrationFailed(
         f"{step.path.name}: the server committed its transaction and then gave up a schema change "
-        f"in it: {reason}\n  Part of version {version} is there and part is not, and it is not in the "
-        "ledger. Compare the schema with the file, mend one of them by hand, then say what is true with "
-        f"resolve (--applied {version} or --not-applied {version}). Without mode=atomic in the file, each "
-        "schema statement is recorded by itself and this cannot happen.",
+        f"in it: {reason}{told}\n  Part of version {version} is there and part is not, and it is not in "
+        "the ledger. Compare the schema with the file, mend one of them by hand, then say what is true "
+        f"with resolve (--applied {version} or --not-applied {version}). Without mode=atomic in the file, "
+        "each schema statement is recorded by itself and this cannot happen.",
         version=version,
         path=step.path,
         sqlstate=sqlstate,

@@ -1,19 +1,51 @@
-"""What became of a statement whose answer never came: the verdict, from what the server shows. Pure.
+"""What became of a statement whose answer never came: the decision, from what the server shows. Pure.
 
-Asked after a crash and after a connection lost in mid-statement alike. The order is: what its job says;
-then other jobs on the same objects, which must end first; then whether it can be sent a second time.
+Theory of operation
+===================
+
+The run record says "in flight" before a statement is sent by itself, and "done" after its answer. A run
+that finds "in flight" (after a crash, or after a connection lost in mid-statement) first waits until the
+session that sent it is gone; then it decides. Each line below is tried in this order, and the first that
+applies holds:
+
+    what the server shows                                    action
+    -------------------------------------------------------  ---------------------------------------------
+ 1  a job that is surely its own is running                  WAIT: look again
+ 2  its own jobs ended, one of them failed or was cancelled  REVERTED: the job's error; nothing is done
+ 3  its own jobs ended, one of them is paused                BLOCKED: a person resumes or cancels it
+ 4  its own jobs all succeeded                               DONE
+ 5  a job that may be its own is running                     WAIT: look again
+ 6  the catalogs show that it took effect                    DONE
+ 7  the catalogs show that it did not                        SEND again
+ 8  nothing, and a second sending does no harm               SEND again: if the first took effect, the
+                                                             answer says so ("already exists")
+ 9  no job at all that may be its own, although it makes     SEND again: it never arrived
+    one and the server still lists jobs of that time
+10  anything else                                            ASK: a person must look
+
+Whose a job is, `job_match` says; what the catalogs show, `evidence`; what a second sending does and what
+the server then answers, `schema_change`. A statement that makes no job takes no evidence from jobs, and
+a job that may be somebody else's decides nothing: it is only waited for. So a foreign job that fails or
+stands still never ends our run, and one that succeeds never counts as ours.
+
+Line 9 is what a TRUNCATE or DROP needs: sent again after it took effect, it would take away what was made
+since. PostgreSQL has no jobs: there lines 6, 7, 8 and 10 decide.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .._backend.dialect import Server
-from .._backend.jobs import Job, JobState, described, of_statement, unfinished_on
+from .._backend.job_match import sort_jobs
+from .._backend.jobs import Job, JobState, described
+from .._sql.likeness import NameContext
 from .._sql.schema_change import Repeat
-from .._sql.statement import Statement, already_so, makes_no_job, repeatable
+from .._sql.statement import Statement, answers_when_repeated, makes_no_job, repeatable
+from .evidence import Evidence
 
 #: SHOW JOBS lists ended jobs for twelve hours; after that "no such job" says nothing any more.
 #: https://www.cockroachlabs.com/docs/stable/show-jobs
@@ -50,6 +82,23 @@ class Decision:
     jobs: tuple[Job, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A statement that was in flight, and when.
+
+    Attributes:
+        statement: The statement.
+        context: The session it was sent in.
+        at: When it was sent, in seconds since 1970 by the server's clock.
+        age: How many seconds ago that was.
+    """
+
+    statement: Statement
+    context: NameContext
+    at: float
+    age: float
+
+
 def outcome_unknown(sqlstate: str | None) -> bool:
     """Whether an error leaves open what became of what was sent: it is no answer."""
     return sqlstate is None or sqlstate in _UNKNOWN or sqlstate.startswith("08")
@@ -63,72 +112,64 @@ def alone_unknown(sqlstate: str | None, server: Server) -> bool:
     return outcome_unknown(sqlstate) or (sqlstate == _CANCELLED and server.has_jobs)
 
 
-def decide(
-    statement: Statement,
-    server: Server,
-    found: Sequence[Job],
-    *,
-    sent_at: float,
-    now: float,
-    counted_before: int | None,
-    counted_now: int | None,
-) -> Decision:
-    """The verdict on a statement that was in flight.
+def decide(sent: Sent, server: Server, found: Sequence[Job], evidence: Evidence) -> Decision:
+    """What to do about a statement that was in flight.
 
     Args:
-        statement: The statement.
+        sent: The statement.
         server: The server it was sent to.
         found: Every schema-change job the server shows.
-        sent_at: When it was sent, seconds since 1970 by the server's clock.
-        now: The server's time now, likewise.
-        counted_before: What was counted before it was sent, for an unnamed index or constraint.
-        counted_now: The same, counted now.
+        evidence: What the catalogs show of it.
     """
-    own = of_statement(found, statement, since=sent_at, user=server.user)
+    jobs = sort_jobs(found, (sent.statement,), sent.context, since=sent.at)
+    if jobs.own:
+        return _by_own_jobs(jobs.own)
+    running = tuple(job for job in jobs.unclear if job.state is JobState.RUNNING)
+    if running:
+        return Decision(Action.WAIT, "a schema-change job that may be its own is running", running)
+    if evidence is Evidence.PRESENT:
+        return Decision(Action.DONE, "what it does is done")
+    if evidence is Evidence.ABSENT:
+        return Decision(Action.SEND, "it did not take effect; it is sent again")
+    if repeatable(sent.statement) is Repeat.SAFE:
+        return Decision(Action.SEND, "nothing shows that it took effect; it is sent again")
+    listed = server.has_jobs and not makes_no_job(sent.statement) and sent.age < JOBS_KEPT
+    if listed and not jobs.unclear:
+        return Decision(Action.SEND, "the server has no job of it, so it did not take effect")
+    return _unknown(jobs.unclear)
+
+
+def _by_own_jobs(own: tuple[Job, ...]) -> Decision:
+    """One statement may make several jobs; the one that went wrong tells."""
     running = tuple(job for job in own if job.state is JobState.RUNNING)
     if running:
         return Decision(Action.WAIT, "its schema-change job is still running", running)
-    if own:
-        # One statement may make several jobs; the one that went wrong tells.
-        wrong = (job for job in own if job.state is not JobState.SUCCEEDED)
-        return _ended(next(wrong, own[-1]))
-    others = unfinished_on(found, statement)
-    stuck = tuple(job for job in others if job.state is JobState.BLOCKED)
-    if stuck:
-        return Decision(Action.BLOCKED, described(stuck[0]), stuck)
-    if others:
-        return Decision(Action.WAIT, "another schema change on the same objects is running", others)
-    return _unseen(statement, server, now - sent_at, counted_before, counted_now)
+    for state, action in ((JobState.REVERTED, Action.REVERTED), (JobState.BLOCKED, Action.BLOCKED)):
+        wrong = tuple(job for job in own if job.state is state)
+        if wrong:
+            return Decision(action, described(wrong[0]), wrong)
+    return Decision(Action.DONE, f"its job {own[-1].job_id} succeeded", own[-1:])
 
 
-def _ended(job: Job) -> Decision:
-    if job.state is JobState.SUCCEEDED:
-        return Decision(Action.DONE, f"its job {job.job_id} succeeded", (job,))
-    verdict = Action.REVERTED if job.state is JobState.REVERTED else Action.BLOCKED
-    return Decision(verdict, described(job), (job,))
+def _unknown(unclear: tuple[Job, ...]) -> Decision:
+    if not unclear:
+        return Decision(Action.ASK, "nothing on the server tells whether it took effect")
+    seen = "; ".join(described(job) for job in unclear)
+    return Decision(
+        Action.ASK,
+        f"whether it took effect cannot be told from the jobs that may be its own ({seen})",
+    )
 
 
-def _unseen(
-    statement: Statement,
-    server: Server,
-    age: float,
-    counted_before: int | None,
-    counted_now: int | None,
-) -> Decision:
-    """No job tells of it: whether sending it again can do harm decides."""
-    kind = repeatable(statement)
-    if kind is Repeat.SAFE:
-        return Decision(Action.SEND, "nothing shows that it took effect; it is sent again")
-    if kind is Repeat.UNNAMED and counted_before is not None and counted_now is not None:
-        if counted_now == counted_before:
-            return Decision(Action.SEND, "it did not take effect; it is sent again")
-        if counted_now == counted_before + 1:
-            return Decision(Action.DONE, "what it makes is there")
-    if server.has_jobs and not makes_no_job(statement) and age < JOBS_KEPT:
-        return Decision(Action.SEND, "the server has no job of it, so it did not take effect")
-    return Decision(Action.ASK, "nothing on the server tells whether it took effect")
+def proves_done(statement: Statement, sqlstate: str | None, message: str) -> bool:
+    """Whether the error of a second sending tells that the first one took effect.
 
-
-def proves_done(statement: Statement, sqlstate: str | None) -> bool:
-    """Whether the error of a second sending tells that the first one took effect."""
-    return sqlstate in already_so(statement)
+    Args:
+        statement: The statement.
+        sqlstate: The error's SQLSTATE.
+        message: Its words, which tell where the SQLSTATE does not.
+    """
+    return any(
+        answer.sqlstate == sqlstate and re.search(answer.text, message)
+        for answer in answers_when_repeated(statement)
+    )

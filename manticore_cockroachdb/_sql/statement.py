@@ -13,7 +13,7 @@ from itertools import islice, pairwise
 from typing import Final
 
 from .lexer import BLANKS, RawStatement, TokenKind, tokens
-from .schema_change import Change, Repeat, read_schema_change
+from .schema_change import Answer, Change, Effect, Repeat, read_schema_change
 from .server_kind import ServerKind
 from .tokens import bare, head, top_level, upper, word_set
 
@@ -21,8 +21,9 @@ __all__ = [
     "Kind",
     "Repeat",
     "Statement",
-    "already_so",
+    "answers_when_repeated",
     "classify",
+    "effects",
     "has_if_exists",
     "makes_no_job",
     "object_names",
@@ -242,9 +243,14 @@ def _may_hold_secret(words: tuple[str, ...]) -> bool:
     )
 
 
-def already_so(statement: Statement) -> frozenset[str]:
-    """The SQLSTATEs that, on a second sending, tell that the first one took effect."""
-    return _change(statement).codes
+def answers_when_repeated(statement: Statement) -> frozenset[Answer]:
+    """The errors that, on a second sending, tell that the first one took effect."""
+    return _change(statement).answers
+
+
+def effects(statement: Statement) -> tuple[Effect, ...]:
+    """What the statement does to each object it names."""
+    return _change(statement).effects
 
 
 def repeatable(statement: Statement) -> Repeat:

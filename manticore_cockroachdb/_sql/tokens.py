@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from .lexer import Token, TokenKind, tokens
 
@@ -40,6 +41,23 @@ def top_level(text: str) -> Iterator[Token]:
             depth = max(0, depth - 1)
         elif not depth:
             yield token
+
+
+class Name(NamedTuple):
+    """A name in a statement.
+
+    Attributes:
+        written: As it is written, quoted and qualified.
+        parts: Its parts as the server keeps them, the object's own name last.
+    """
+
+    written: str
+    parts: tuple[str, ...]
+
+    @property
+    def last(self) -> str:
+        """The object's own name."""
+        return self.parts[-1]
 
 
 class Reader:
@@ -77,22 +95,22 @@ class Reader:
                 return True
         return False
 
-    def skip_condition(self) -> None:
-        """Step over IF EXISTS or IF NOT EXISTS."""
-        if not self.take("IF", "NOT", "EXISTS"):
-            self.take("IF", "EXISTS")
+    def skip_condition(self) -> bool:
+        """Step over IF EXISTS or IF NOT EXISTS; whether one of them was there."""
+        return self.take("IF", "NOT", "EXISTS") or self.take("IF", "EXISTS")
 
-    def name(self) -> tuple[str, str] | None:
-        """A name as it is written, and its last part bare; None where no name comes."""
-        written = ""
+    def name(self) -> Name | None:
+        """Step over a name, qualified or not, and return it; None where no name comes."""
+        written, parts = "", list[str]()
         while self.at < len(self.tokens):
             token = self.tokens[self.at]
             if token.kind not in (TokenKind.WORD, TokenKind.NAME):
                 return None
             self.at += 1
             written += token.text
+            parts.append(bare(token))
             if not self.take("."):
-                return written, bare(token)
+                return Name(written, tuple(parts))
             written += "."
         return None
 

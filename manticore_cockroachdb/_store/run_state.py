@@ -63,7 +63,7 @@ class Progress:
         in_flight: Whether the segment behind those was sent and its end was not recorded.
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
-        evidence: What was counted before an unnamed index or constraint was sent.
+        evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
     """
@@ -74,7 +74,7 @@ class Progress:
     in_flight: bool
     done_hash: str | None = None
     sent_by: str | None = None
-    evidence: int | None = None
+    evidence: str | None = None
     error: str | None = None
     sent_at: float | None = None
 
@@ -153,7 +153,7 @@ def create_state(tables: Tables) -> Command:
         "id INT8 PRIMARY KEY, owner TEXT, epoch INT8 NOT NULL, "
         "acquired_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, "
         "version INT8, direction TEXT, segment INT8, in_flight BOOL NOT NULL DEFAULT false, "
-        "sent_at TIMESTAMPTZ, done_hash TEXT, error TEXT, sent_by TEXT, evidence INT8)"
+        "sent_at TIMESTAMPTZ, done_hash TEXT, error TEXT, sent_by TEXT, evidence TEXT)"
     )
 
 
@@ -236,7 +236,7 @@ _CLEARED = (
 _PROGRESS = (
     "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
     "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
-    "evidence = $10::INT8, error = $11"
+    "evidence = $10, error = $11"
 )
 
 
@@ -388,6 +388,6 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         "true" if progress.in_flight else "false",
         progress.done_hash,
         progress.sent_by,
-        None if progress.evidence is None else str(progress.evidence),
+        progress.evidence,
         progress.error,
     )

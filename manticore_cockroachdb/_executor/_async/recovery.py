@@ -1,28 +1,32 @@
 """Finds out what became of a statement whose answer never came, and waits where waiting is the answer.
 
-The same path after a crash and after a connection lost in mid-statement. The verdicts are `reconcile`'s;
-here the server is asked, and the lease kept while waiting.
+The same path after a crash and after a connection lost in mid-statement. What to do is decided by
+`decisions`; here the server is asked, and the lease kept while waiting.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 
 from psycopg import sql
 
-from ..._backend import introspection, jobs
-from ..._backend.jobs import Job, JobState
-from ..._planner.decisions import Action, Decision, decide
+from ..._backend import introspection
+from ..._backend.job_match import sort_jobs, unfinished_on
+from ..._backend.jobs import Job, JobState, described
+from ..._planner import evidence
+from ..._planner.decisions import Action, Decision, Sent, decide
+from ..._planner.evidence import Trace
 from ..._planner.plan import Step
 from ..._scripts.direction import Direction
-from ..._sql.statement import Statement, summary
+from ..._sql.schema_change import Repeat
+from ..._sql.statement import Statement, repeatable, summary
 from ..._store.run_state import Progress, clear_progress, save_progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency
+from .job_list import async_list_jobs
 from .run import AsyncRun, job_failed
-from .session import AsyncSession
 
 _PAUSE = 0.5
 
@@ -38,6 +42,7 @@ async def async_recover(run: AsyncRun, step: Step, statement: Statement, sent: P
         OutcomeUnknown: Nothing tells, and sending it again could do it twice.
     """
     await async_await_session(run, sent)
+    await run.read_name_context()
     started = time.monotonic()
     while True:
         decision = await _decide(run, statement, sent)
@@ -50,7 +55,7 @@ async def async_recover(run: AsyncRun, step: Step, statement: Statement, sent: P
             await _record_undone(run, sent, decision)
             raise job_failed(step, statement, decision.jobs[-1])
         if decision.action is Action.ASK:
-            raise _unknown(step, statement, decision)
+            raise outcome_unknown(step, statement, decision.reason)
         run.emit(Reconciled(step, statement, decision.reason))
         if decision.action is Action.SEND:
             await _drop_invalid(run, statement)
@@ -86,91 +91,100 @@ async def async_await_session(run: AsyncRun, sent: Progress) -> None:
         await concurrency.async_sleep(min(_PAUSE, run.lease.seconds / 5))
 
 
-async def async_await_others(run: AsyncRun, step: Step, statement: Statement) -> bool:
-    """Wait until no schema change on the statement's objects is under way; whether there was one.
+async def async_await_others(
+    run: AsyncRun, step: Step, statement: Statement, *, conditional_only: bool = False
+) -> tuple[Job, ...]:
+    """Wait until no schema change on the statement's objects is under way; those there were, ended.
+
+    Args:
+        run: The run.
+        step: The script.
+        statement: The statement.
+        conditional_only: Only the objects that stand behind IF EXISTS or IF NOT EXISTS.
 
     Raises:
         JobFailed: One stands still.
     """
     started = time.monotonic()
-    waited = False
+    awaited: set[int] = set()
+    found: tuple[Job, ...] = ()
     while run.server.has_jobs:
-        unfinished = jobs.unfinished_on(await async_list_jobs(run.session), statement)
+        found = await async_list_jobs(run.session, 0.0)
+        unfinished = unfinished_on(
+            found, statement, run.name_context, conditional_only=conditional_only
+        )
         if not unfinished:
             break
-        waited = True
+        awaited |= {job.job_id for job in unfinished}
         for job in unfinished:
             if job.state is JobState.BLOCKED:
                 raise job_failed(step, statement, job)
         await _wait(run, step, unfinished, started)
-    return waited
+    return tuple(job for job in found if job.job_id in awaited)
 
 
-async def async_await_own(run: AsyncRun, step: Step, since: float) -> bool:
-    """Wait for every schema change of this user made since then; whether all of them succeeded.
+async def async_await_own(
+    run: AsyncRun, step: Step, statements: Sequence[Statement], since: float
+) -> bool:
+    """Wait for the schema changes of a committed transaction; whether all of them succeeded.
+
+    Args:
+        run: The run.
+        step: The script.
+        statements: What was in the transaction.
+        since: When it was sent, in seconds since 1970 by the server's clock.
 
     Raises:
         JobFailed: One stands still.
+        OutcomeUnknown: One that may be somebody else's did not succeed.
     """
     started = time.monotonic()
+    await run.read_name_context()
     while True:
-        own = tuple(
-            job
-            for job in await async_list_jobs(run.session)
-            if job.created >= since and job.user in ("", run.server.user)
-        )
-        running = tuple(job for job in own if job.state is JobState.RUNNING)
+        found = await async_list_jobs(run.session, since)
+        jobs = sort_jobs(found, statements, run.name_context, since=since)
+        running = tuple(job for job in (*jobs.own, *jobs.unclear) if job.state is JobState.RUNNING)
         if not running:
             break
         await _wait(run, step, running, started)
-    for job in own:
+    for job in jobs.own:
         if job.state is JobState.BLOCKED:
             raise job_failed(step, None, job)
-    return all(job.state is JobState.SUCCEEDED for job in own)
+    if any(job.state is not JobState.SUCCEEDED for job in jobs.own):
+        return False
+    for job in jobs.unclear:
+        if job.state is not JobState.SUCCEEDED:
+            raise outcome_unknown(
+                step, None, f"one of its schema changes may have failed ({described(job)})"
+            )
+    return True
 
 
-async def async_count(session: AsyncSession, statement: Statement) -> int | None:
-    """How many there are of what an unnamed CREATE INDEX or ADD CONSTRAINT makes one more of."""
-    question = introspection.count_before(statement)
-    if question is None:
-        return None
-    count: int = (await session.send(question))[0].rows[0][0]
-    return count
+async def async_read_traces(run: AsyncRun, statement: Statement) -> list[Trace] | None:
+    """What the catalogs show of what a statement is about to change; None where they are not asked.
 
-
-async def async_list_jobs(session: AsyncSession, since: float | None = None) -> tuple[Job, ...]:
-    """The schema-change jobs the server shows; none where it has no such thing.
-
-    Args:
-        session: Where to ask.
-        since: Seconds since 1970: of jobs made since, and of those not at their end, the whole
-            description is asked for where the list may have cut it.
+    Asked on the script's own session, so that names are looked up as the statement's will be.
     """
-    if not session.server.has_jobs:
-        return ()
-    found = jobs.jobs((await session.send(jobs.show_jobs()))[0])
-    whole: list[Job] = []
-    for job in found:
-        wanted = since is not None and job.created >= since
-        unfinished = job.state in (JobState.RUNNING, JobState.BLOCKED)
-        if job.maybe_cut and (wanted or unfinished):
-            asked = jobs.jobs((await session.send(jobs.show_job(job.job_id)))[0])
-            whole += (replace(one, maybe_cut=False) for one in asked)
-        else:
-            whole.append(job)
-    return tuple(whole)
+    questions = introspection.traces(run.server, statement)
+    if not questions:
+        return None
+    return [
+        (name, definition)
+        for result in await run.session.send(*questions)
+        for name, definition in result.rows
+    ]
 
 
 async def _decide(run: AsyncRun, statement: Statement, sent: Progress) -> Decision:
     now: float = (await run.session.send(introspection.NOW))[0].rows[0][0]
+    at = sent.sent_at if sent.sent_at is not None else now
+    found = await async_list_jobs(run.session, at)
+    traces = await async_read_traces(run, statement)
     return decide(
-        statement,
+        Sent(statement, run.name_context, at, age=now - at),
         run.server,
-        await async_list_jobs(run.session, sent.sent_at),
-        sent_at=sent.sent_at if sent.sent_at is not None else now,
-        now=now,
-        counted_before=sent.evidence,
-        counted_now=await async_count(run.session, statement),
+        found,
+        evidence.compare(statement, sent.evidence, traces),
     )
 
 
@@ -205,16 +219,26 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
     await run.write(save_progress(tables, run.lease, undone))
 
 
-def _unknown(step: Step, statement: Statement, decision: Decision) -> OutcomeUnknown:
+_HARM = {
+    Repeat.DESTRUCTIVE: "sending it again could take away what was made since",
+}
+
+
+def outcome_unknown(step: Step, statement: Statement | None, reason: str) -> OutcomeUnknown:
+    """The error for a statement, or a whole script, that only a person can judge."""
     version = step.version
     verb = "applied" if step.direction is Direction.UP else "reverted"
+    line = statement.line if statement else None
+    where = f"{step.path.name}:{line}" if line else step.path.name
+    what = summary(statement) if statement else "its transaction"
+    kind = repeatable(statement) if statement else Repeat.UNSAFE
+    harm = _HARM.get(kind, "sending it again could do it twice")
     return OutcomeUnknown(
-        f"{step.path.name}:{statement.line}: {summary(statement)} was sent by a run that did not "
-        f"live to see the answer, and {decision.reason}. Sending it again could do it twice, so it is not "
-        "sent. Look at the database; if the statement took effect, finish the rest of the script by hand "
-        f"and say that version {version} is {verb}, or undo it by hand and say the opposite, with resolve "
-        f"(--applied {version} or --not-applied {version}).",
+        f"{where}: {what} was sent by a run that did not live to see the answer, and {reason}. It was not "
+        f"sent again, because {harm}. Look at the database; if the statement took effect, finish the rest "
+        f"of the script by hand and say that version {version} is {verb}, or undo it by hand and say the "
+        f"opposite, with resolve (--applied {version} or --not-applied {version}).",
         version=version,
         path=step.path,
-        line=statement.line,
+        line=line,
     )

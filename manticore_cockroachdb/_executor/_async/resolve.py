@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from ..._backend import introspection
-from ..._backend.jobs import Job, of_statement
+from ..._backend.job_match import sort_jobs
+from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
 from ..._planner.plan import Step
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
+from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
 from ..._store import run_state
 from ..._store.ledger import Tables
@@ -23,7 +25,7 @@ from ...errors import LeaseTimeout, PlanRefused, Problem
 from ...events import Event
 from ..options import Options, new_owner
 from .executor import AsyncExecutor
-from .recovery import async_list_jobs
+from .job_list import async_list_jobs
 from .session import AsyncSession
 from .store import AsyncStore
 
@@ -38,7 +40,8 @@ class Known:
         record: The run record.
         script: The half-done script, if there is one and its file is there.
         statement: Its statement in flight, or the one it stopped at, if the file still has it.
-        jobs: The schema-change jobs of that statement that the server shows.
+        jobs: The schema-change jobs of that statement that the server shows; where none surely is, those
+            that may be.
         sessions: Ids of the lease owner's sessions that are still connected.
     """
 
@@ -82,9 +85,7 @@ class AsyncResolve:
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
-                jobs = of_statement(
-                    await async_list_jobs(session), statement, since=progress.sent_at
-                )
+                jobs = await _jobs_of(session, statement, progress.sent_at)
             return Known(
                 record=book.record,
                 script=script,
@@ -233,6 +234,15 @@ def _forget(book: Snapshot, version: int, tables: Tables, lease: Lease) -> list[
 def _statement(script: MigrationScript, progress: Progress) -> Statement | None:
     statements = Step(script, progress.direction).statements()
     return statements[progress.done] if progress.done < len(statements) else None
+
+
+async def _jobs_of(session: AsyncSession, statement: Statement, sent_at: float) -> tuple[Job, ...]:
+    """Whoever runs this need not be the user who sent it: anybody's jobs are looked at."""
+    server = session.server
+    found = await async_list_jobs(session, sent_at)
+    context = NameContext(server.database, server.schemas, ANYBODY)
+    jobs = sort_jobs(found, (statement,), context, since=sent_at)
+    return jobs.own or jobs.unclear
 
 
 def _no_version(version: int) -> PlanRefused:

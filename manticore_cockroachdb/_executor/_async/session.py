@@ -7,6 +7,7 @@ pool. Knows nothing of scripts, ledger or lease.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import threading
@@ -33,7 +34,10 @@ from ...errors import (
 )
 from .. import concurrency
 
-_IDENTITY = Command("SELECT current_database()::TEXT, current_schema()::TEXT, current_user::TEXT")
+_IDENTITY = Command(
+    "SELECT current_database()::TEXT, current_schema()::TEXT, current_user::TEXT, "
+    "to_json(current_schemas(false)::TEXT[])::TEXT"
+)
 _DATABASE_EXISTS = Command(
     "SELECT 1 FROM [SHOW DATABASES] WHERE database_name = current_database()::TEXT"
 )
@@ -123,7 +127,7 @@ class AsyncSession:
         version = version_of(said(b"crdb_version"), said(b"server_version"))
         probe = cls(connection, Server(kind, version, "", "", ""), "")
         try:
-            ((database, schema, user),) = (await probe.send(_IDENTITY))[0].rows
+            ((database, schema, user, schemas),) = (await probe.send(_IDENTITY))[0].rows
             exists = schema is not None or (
                 kind is ServerKind.POSTGRESQL or bool((await probe.send(_DATABASE_EXISTS))[0].rows)
             )
@@ -141,7 +145,7 @@ class AsyncSession:
                 "is nowhere to create tables. Set search_path for the user, the database or in the "
                 "URL's options."
             )
-        return Server(kind, version, database, schema, user)
+        return Server(kind, version, database, schema, user, tuple(json.loads(schemas)))
 
     async def ask(self, *commands: Command) -> tuple[list[Result], Refusal | None]:
         """Send commands in one round trip; answers up to the first refusal, and that refusal."""

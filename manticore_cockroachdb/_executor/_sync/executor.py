@@ -19,6 +19,7 @@ from ..._backend.protocol import Command
 from ..._backend.retry import RECONNECT
 from ..._backend.settings import ConnectionSettings
 from ..._planner.decisions import outcome_unknown
+from ..._planner.losses import losing_problems
 from ..._planner.plan import Step
 from ..._planner.segments import forced_atomic_problems, prepare
 from ..._scripts.direction import Direction
@@ -197,6 +198,9 @@ class Executor:
             self._lost = False
             self._count_unacknowledged(steps, book)
         problems = [p for step in steps for p in forced_atomic_problems(step, server)]
+        for step in steps:
+            begun = _statements_begun(step, book)
+            problems += losing_problems(step, server, self._options.mode, start=begun)
         if problems:
             raise PlanRefused("Nothing was run", problems)
         if steps != self._planned:
@@ -344,3 +348,11 @@ class Executor:
             run.session.close()
         if session is not None:
             session.close()
+
+
+def _statements_begun(step: Step, book: Snapshot) -> int:
+    """How many statements of a step an earlier run has done or sent."""
+    progress = book.record.progress
+    if progress is None or (progress.version, progress.direction) != (step.version, step.direction):
+        return 0
+    return progress.done + progress.in_flight

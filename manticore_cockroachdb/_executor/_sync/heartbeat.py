@@ -9,10 +9,10 @@ a lease that it finds lost is told, and the runner's next write proves it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
-from ..._backend import jobs
 from ..._backend.jobs import Job
 from ..._backend.settings import ConnectionSettings
 from ..._store import run_state
@@ -20,6 +20,7 @@ from ..._store.ledger import Tables
 from ..._store.run_state import Lease, RunState
 from ...errors import ConnectionFailed, DatabaseError
 from ...events import Event, Warned
+from .job_list import list_jobs
 from .session import Session
 
 #: Warn when the lease could not be renewed for this part of its time.
@@ -49,6 +50,7 @@ class Heartbeat:
         self._session: Session | None = None
         self._renewed = time.monotonic()
         self._worried = False
+        self._descriptions: dict[int, str] = {}
 
     def touch(self) -> None:
         """The run has just extended the lease itself."""
@@ -85,10 +87,9 @@ class Heartbeat:
             elif due:
                 session.send(run_state.renew_lease(self._tables, self.lease))
                 self.touch()
-        if not session.server.has_jobs:
-            return record, ()
-        results = session.send(jobs.show_jobs())
-        return record, jobs.jobs(results[0])
+        sent_at = record.progress.sent_at if record and record.progress else None
+        since = math.inf if sent_at is None else sent_at
+        return record, list_jobs(session, since, self._descriptions)
 
     def _tell_lost(self) -> None:
         if not self._worried:

@@ -3,29 +3,33 @@
 # ruff: noqa: I001, RUF100
 """Finds out what became of a statement whose answer never came, and waits where waiting is the answer.
 
-The same path after a crash and after a connection lost in mid-statement. The verdicts are `reconcile`'s;
-here the server is asked, and the lease kept while waiting.
+The same path after a crash and after a connection lost in mid-statement. What to do is decided by
+`decisions`; here the server is asked, and the lease kept while waiting.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 
 from psycopg import sql
 
-from ..._backend import introspection, jobs
-from ..._backend.jobs import Job, JobState
-from ..._planner.decisions import Action, Decision, decide
+from ..._backend import introspection
+from ..._backend.job_match import sort_jobs, unfinished_on
+from ..._backend.jobs import Job, JobState, described
+from ..._planner import evidence
+from ..._planner.decisions import Action, Decision, Sent, decide
+from ..._planner.evidence import Trace
 from ..._planner.plan import Step
 from ..._scripts.direction import Direction
-from ..._sql.statement import Statement, summary
+from ..._sql.schema_change import Repeat
+from ..._sql.statement import Statement, repeatable, summary
 from ..._store.run_state import Progress, clear_progress, save_progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency
+from .job_list import list_jobs
 from .run import Run, job_failed
-from .session import Session
 
 _PAUSE = 0.5
 
@@ -41,6 +45,7 @@ def recover(run: Run, step: Step, statement: Statement, sent: Progress) -> bool:
         OutcomeUnknown: Nothing tells, and sending it again could do it twice.
     """
     await_session(run, sent)
+    run.read_name_context()
     started = time.monotonic()
     while True:
         decision = _decide(run, statement, sent)
@@ -53,7 +58,7 @@ def recover(run: Run, step: Step, statement: Statement, sent: Progress) -> bool:
             _record_undone(run, sent, decision)
             raise job_failed(step, statement, decision.jobs[-1])
         if decision.action is Action.ASK:
-            raise _unknown(step, statement, decision)
+            raise outcome_unknown(step, statement, decision.reason)
         run.emit(Reconciled(step, statement, decision.reason))
         if decision.action is Action.SEND:
             _drop_invalid(run, statement)
@@ -89,91 +94,100 @@ def await_session(run: Run, sent: Progress) -> None:
         concurrency.sleep(min(_PAUSE, run.lease.seconds / 5))
 
 
-def await_others(run: Run, step: Step, statement: Statement) -> bool:
-    """Wait until no schema change on the statement's objects is under way; whether there was one.
+def await_others(
+    run: Run, step: Step, statement: Statement, *, conditional_only: bool = False
+) -> tuple[Job, ...]:
+    """Wait until no schema change on the statement's objects is under way; those there were, ended.
+
+    Args:
+        run: The run.
+        step: The script.
+        statement: The statement.
+        conditional_only: Only the objects that stand behind IF EXISTS or IF NOT EXISTS.
 
     Raises:
         JobFailed: One stands still.
     """
     started = time.monotonic()
-    waited = False
+    awaited: set[int] = set()
+    found: tuple[Job, ...] = ()
     while run.server.has_jobs:
-        unfinished = jobs.unfinished_on(list_jobs(run.session), statement)
+        found = list_jobs(run.session, 0.0)
+        unfinished = unfinished_on(
+            found, statement, run.name_context, conditional_only=conditional_only
+        )
         if not unfinished:
             break
-        waited = True
+        awaited |= {job.job_id for job in unfinished}
         for job in unfinished:
             if job.state is JobState.BLOCKED:
                 raise job_failed(step, statement, job)
         _wait(run, step, unfinished, started)
-    return waited
+    return tuple(job for job in found if job.job_id in awaited)
 
 
-def await_own(run: Run, step: Step, since: float) -> bool:
-    """Wait for every schema change of this user made since then; whether all of them succeeded.
+def await_own(
+    run: Run, step: Step, statements: Sequence[Statement], since: float
+) -> bool:
+    """Wait for the schema changes of a committed transaction; whether all of them succeeded.
+
+    Args:
+        run: The run.
+        step: The script.
+        statements: What was in the transaction.
+        since: When it was sent, in seconds since 1970 by the server's clock.
 
     Raises:
         JobFailed: One stands still.
+        OutcomeUnknown: One that may be somebody else's did not succeed.
     """
     started = time.monotonic()
+    run.read_name_context()
     while True:
-        own = tuple(
-            job
-            for job in list_jobs(run.session)
-            if job.created >= since and job.user in ("", run.server.user)
-        )
-        running = tuple(job for job in own if job.state is JobState.RUNNING)
+        found = list_jobs(run.session, since)
+        jobs = sort_jobs(found, statements, run.name_context, since=since)
+        running = tuple(job for job in (*jobs.own, *jobs.unclear) if job.state is JobState.RUNNING)
         if not running:
             break
         _wait(run, step, running, started)
-    for job in own:
+    for job in jobs.own:
         if job.state is JobState.BLOCKED:
             raise job_failed(step, None, job)
-    return all(job.state is JobState.SUCCEEDED for job in own)
+    if any(job.state is not JobState.SUCCEEDED for job in jobs.own):
+        return False
+    for job in jobs.unclear:
+        if job.state is not JobState.SUCCEEDED:
+            raise outcome_unknown(
+                step, None, f"one of its schema changes may have failed ({described(job)})"
+            )
+    return True
 
 
-def count(session: Session, statement: Statement) -> int | None:
-    """How many there are of what an unnamed CREATE INDEX or ADD CONSTRAINT makes one more of."""
-    question = introspection.count_before(statement)
-    if question is None:
-        return None
-    count: int = session.send(question)[0].rows[0][0]
-    return count
+def read_traces(run: Run, statement: Statement) -> list[Trace] | None:
+    """What the catalogs show of what a statement is about to change; None where they are not asked.
 
-
-def list_jobs(session: Session, since: float | None = None) -> tuple[Job, ...]:
-    """The schema-change jobs the server shows; none where it has no such thing.
-
-    Args:
-        session: Where to ask.
-        since: Seconds since 1970: of jobs made since, and of those not at their end, the whole
-            description is asked for where the list may have cut it.
+    Asked on the script's own session, so that names are looked up as the statement's will be.
     """
-    if not session.server.has_jobs:
-        return ()
-    found = jobs.jobs(session.send(jobs.show_jobs())[0])
-    whole: list[Job] = []
-    for job in found:
-        wanted = since is not None and job.created >= since
-        unfinished = job.state in (JobState.RUNNING, JobState.BLOCKED)
-        if job.maybe_cut and (wanted or unfinished):
-            asked = jobs.jobs(session.send(jobs.show_job(job.job_id))[0])
-            whole += (replace(one, maybe_cut=False) for one in asked)
-        else:
-            whole.append(job)
-    return tuple(whole)
+    questions = introspection.traces(run.server, statement)
+    if not questions:
+        return None
+    return [
+        (name, definition)
+        for result in run.session.send(*questions)
+        for name, definition in result.rows
+    ]
 
 
 def _decide(run: Run, statement: Statement, sent: Progress) -> Decision:
     now: float = run.session.send(introspection.NOW)[0].rows[0][0]
+    at = sent.sent_at if sent.sent_at is not None else now
+    found = list_jobs(run.session, at)
+    traces = read_traces(run, statement)
     return decide(
-        statement,
+        Sent(statement, run.name_context, at, age=now - at),
         run.server,
-        list_jobs(run.session, sent.sent_at),
-        sent_at=sent.sent_at if sent.sent_at is not None else now,
-        now=now,
-        counted_before=sent.evidence,
-        counted_now=count(run.session, statement),
+        found,
+        evidence.compare(statement, sent.evidence, traces),
     )
 
 
@@ -208,16 +222,26 @@ def _record_undone(run: Run, sent: Progress, decision: Decision) -> None:
     run.write(save_progress(tables, run.lease, undone))
 
 
-def _unknown(step: Step, statement: Statement, decision: Decision) -> OutcomeUnknown:
+_HARM = {
+    Repeat.DESTRUCTIVE: "sending it again could take away what was made since",
+}
+
+
+def outcome_unknown(step: Step, statement: Statement | None, reason: str) -> OutcomeUnknown:
+    """The error for a statement, or a whole script, that only a person can judge."""
     version = step.version
     verb = "applied" if step.direction is Direction.UP else "reverted"
+    line = statement.line if statement else None
+    where = f"{step.path.name}:{line}" if line else step.path.name
+    what = summary(statement) if statement else "its transaction"
+    kind = repeatable(statement) if statement else Repeat.UNSAFE
+    harm = _HARM.get(kind, "sending it again could do it twice")
     return OutcomeUnknown(
-        f"{step.path.name}:{statement.line}: {summary(statement)} was sent by a run that did not "
-        f"live to see the answer, and {decision.reason}. Sending it again could do it twice, so it is not "
-        "sent. Look at the database; if the statement took effect, finish the rest of the script by hand "
-        f"and say that version {version} is {verb}, or undo it by hand and say the opposite, with resolve "
-        f"(--applied {version} or --not-applied {version}).",
+        f"{where}: {what} was sent by a run that did not live to see the answer, and {reason}. It was not "
+        f"sent again, because {harm}. Look at the database; if the statement took effect, finish the rest "
+        f"of the script by hand and say that version {version} is {verb}, or undo it by hand and say the "
+        f"opposite, with resolve (--applied {version} or --not-applied {version}).",
         version=version,
         path=step.path,
-        line=statement.line,
+        line=line,
     )

@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ..._backend import introspection
 from ..._backend.dialect import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
-from ..._backend.jobs import Job, JobState, described, of_statement
+from ..._backend.job_match import sort_jobs
+from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION
 from ..._backend.settings import ConnectionSettings
+from ..._planner.losses import loss
 from ..._planner.plan import Step
+from ..._sql.likeness import NameContext
 from ..._sql.statement import Statement
 from ..._store import run_state
 from ..._store.run_state import Lease
@@ -45,6 +49,7 @@ class Run:
         options: How to run.
         emit: Told what happens.
         jobs_seen: The jobs of the statement under way, or of the last one.
+        name_context: What the session takes unqualified names for.
         under_way: The script under way, and its statement where that was sent by itself.
     """
 
@@ -62,6 +67,7 @@ class Run:
         self.options = options
         self.emit = emit
         self.jobs_seen: tuple[Job, ...] = ()
+        self.name_context = _name_context(self.server)
         self.under_way: tuple[Step, Statement | None] | None = None
         self._settings = settings
         self._watch = Heartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
@@ -128,6 +134,13 @@ class Run:
         self.session.close()
         self.session = fresh
         self.store = Store(fresh, self.store.tables, self.emit)
+        self.name_context = _name_context(self.server)
+
+    def read_name_context(self) -> None:
+        """Ask what names mean now: a script has set its search_path or its role, or may have."""
+        if self.server.has_jobs:
+            results = self.session.send(introspection.NAME_CONTEXT)
+            self.name_context = introspection.name_context(results[0])
 
     def run_statement(self, step: Step, statement: Statement) -> None:
         """Send one statement by itself, looked after."""
@@ -194,7 +207,7 @@ class Run:
         told = set(self.session.noticed_jobs)
         own = [job for job in found if job.job_id in told]
         if statement is not None and sent_at is not None:
-            matching = of_statement(found, statement, since=sent_at, user=self.server.user)
+            matching = sort_jobs(found, (statement,), self.name_context, since=sent_at).own
             own += (job for job in matching if job not in own)
         return tuple(own)
 
@@ -208,6 +221,10 @@ class Run:
     def close(self) -> None:
         """End the watcher's connection."""
         self._watch.close()
+
+
+def _name_context(server: Server) -> NameContext:
+    return NameContext(server.database, server.schemas, server.user)
 
 
 def _ignore(item: None) -> None:
@@ -270,8 +287,10 @@ def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
     line = statement.line if statement else None
     where = f"{step.path.name}:{line}" if line else step.path.name
     error = f"\n  {job.error}" if job.error else ""
+    lost = loss((statement,) if statement else step.statements(), (job,))
+    told = f"\n  {lost}" if lost else ""
     return JobFailed(
-        f"{where}: its schema change did not succeed: {described(job)}.{error}\n  {what_to_do(job)}",
+        f"{where}: its schema change did not succeed: {described(job)}.{error}{told}\n  {what_to_do(job)}",
         version=step.version,
         path=step.path,
         line=line,

@@ -13,14 +13,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from ..._backend import introspection
 from ..._backend.dialect import PARTIALLY_COMMITTED
-from ..._backend.jobs import JobState
+from ..._backend.job_match import undoes
+from ..._backend.jobs import JobState, described
 from ..._backend.protocol import BEGIN, COMMIT, Command, Refusal
+from ..._planner import evidence
 from ..._planner.decisions import alone_unknown, outcome_unknown, proves_done
 from ..._planner.plan import Step
 from ..._planner.segments import Fingerprint, Prepared, Segment, Sending, prepare, replay, segments
 from ..._scripts.direction import Direction
-from ..._sql.statement import Statement, has_if_exists, makes_no_job
+from ..._sql.schema_change import Repeat
+from ..._sql.statement import Kind, Statement, has_if_exists, makes_no_job, repeatable
 from ..._store import run_state
 from ..._store.ledger import LedgerRow
 from ..._store.run_state import Progress
@@ -31,9 +35,10 @@ from .recovery import (
     await_others,
     await_own,
     await_session,
-    count,
+    read_traces,
     recover,
 )
+from .recovery import outcome_unknown as statement_unknown
 from .run import Run, job_failed
 from .store import lease_lost
 
@@ -102,7 +107,7 @@ class Stepwise:
         cut = self._cut(0)
         if not cut or cut[0].sending is not Sending.AUTOCOMMIT:
             return None
-        return self._progress(0, cut[0])
+        return self._progress(0, cut[0], through=0)
 
     # Segments, in the order of their law's strictness.
 
@@ -124,31 +129,38 @@ class Stepwise:
                         raise self._failure(statement, error, done, place + 1) from error
                     raise self._failed(statement, error, place) from error
                 break
+        if statements:
+            self._run.read_name_context()
 
     def _transaction(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
         run = self._run
         tables, lease = run.store.tables, run.lease
+        intended = False
         if last:
             mark = run_state.renew_lease(tables, lease)
             tail: tuple[Command, ...] = (self._finish(in_transaction=True), COMMIT)
         else:
-            mark = run_state.save_progress(tables, lease, self._progress(segment.end, behind))
+            progress = self._progress(segment.end, behind, through=segment.start)
+            mark = run_state.save_progress(tables, lease, progress)
             tail = (COMMIT,)
+            intended = progress.in_flight
         self._in_transaction(segment, (BEGIN, mark), tail)
-        self._intended = behind is not None and behind.sending is Sending.AUTOCOMMIT
+        self._intended = intended
+        if any(statement.kind is Kind.SESSION for statement in segment.statements):
+            run.read_name_context()
 
     def _alone(self, segment: Segment, behind: Segment | None, *, last: bool) -> None:
         run = self._run
         (statement,) = segment.statements
         if not self._intended:
-            progress = self._progress(segment.start, segment)
+            progress = self._progress(segment.start, segment, through=segment.start)
             run.write(run_state.save_progress(run.store.tables, run.lease, progress))
         self._intended = False
         self._send_alone(segment, statement)
         if last:
             run.write(self._finish())
             return
-        progress = self._progress(segment.end, behind)
+        progress = self._progress(segment.end, behind, through=segment.end)
         run.write(run_state.save_progress(run.store.tables, run.lease, progress))
         self._intended = progress.in_flight
 
@@ -167,55 +179,73 @@ class Stepwise:
             except DatabaseError as error:
                 if self._run.tries_again(error, attempt, self._where(statement)):
                     continue
-                if not self._done_before(statement, error):
+                if not self._says_done(statement, error):
                     for job in run.ended_jobs(statement):
                         if job.state is JobState.BLOCKED:
                             raise job_failed(self._step, statement, job) from error
                     raise self._failed(statement, error, segment.start) from error
-            if not self._others_at_work(statement):
+                # "Exists" proves nothing while a job on it is not at its end: that may be a failure.
+                if await_others(run, self._step, statement):
+                    continue
+                self._tell_done(statement, error)
+                break
+            if not self._was_cut_short(statement):
                 break
         self._sent_before = None
         seconds = time.monotonic() - began
         run.emit(StatementFinished(self._step, statement, number, total, seconds))
 
-    def _done_before(self, statement: Statement, error: DatabaseError) -> bool:
-        """Whether the error of a second sending tells that the first one took effect."""
-        run = self._run
-        if alone_unknown(error.sqlstate, run.server):
+    def _says_done(self, statement: Statement, error: DatabaseError) -> bool:
+        """Whether the error of a second sending says that the first one took effect."""
+        if alone_unknown(error.sqlstate, self._run.server):
             raise ConnectionLost(str(error), sqlstate=error.sqlstate) from error
-        if self._sent_before is None or not proves_done(statement, error.sqlstate):
-            return False
-        # "Exists" proves nothing while a job on it is not at its end; and that end may be a failure.
-        if await_others(run, self._step, statement) and not recover(
-            run, self._step, statement, self._sent_before
-        ):
-            return False
+        return self._sent_before is not None and proves_done(statement, error.sqlstate, str(error))
+
+    def _tell_done(self, statement: Statement, error: DatabaseError) -> None:
         finding = f"sent again, the server says it is so already: {error}"
-        run.emit(Reconciled(self._step, statement, finding))
-        run.emit(
+        self._run.emit(Reconciled(self._step, statement, finding))
+        self._run.emit(
             Warned(
                 f"{self._where(statement)}: taken for done because {finding}. If the object was there "
                 "before the script ran, look at it."
             )
         )
-        return True
 
-    def _others_at_work(self, statement: Statement) -> bool:
-        """Whether IF [NOT] EXISTS was answered while somebody's change of the object still ran.
+    def _was_cut_short(self, statement: Statement) -> bool:
+        """Whether to send it again: IF [NOT] EXISTS was answered while the object was being changed.
 
-        That change may yet fail and vanish; so it is waited for, and the statement sent again.
+        Somebody's change of that very object may yet fail and vanish, so its end is waited for. What the
+        statement does besides is done, and only what bears being done twice is sent again.
         """
-        if not self._run.server.has_jobs or not has_if_exists(statement) or makes_no_job(statement):
+        run = self._run
+        if not run.server.has_jobs or not has_if_exists(statement) or makes_no_job(statement):
             return False
-        return await_others(self._run, self._step, statement)
+        ended = await_others(run, self._step, statement, conditional_only=True)
+        if not ended:
+            return False
+        kind = repeatable(statement)
+        if kind is Repeat.SAFE:
+            return True
+        if all(
+            job.state is JobState.SUCCEEDED and not undoes(job, statement, run.name_context)
+            for job in ended
+        ):
+            return False
+        if kind is Repeat.DESTRUCTIVE:
+            return True
+        jobs = "; ".join(described(job) for job in ended)
+        raise statement_unknown(
+            self._step, statement, f"another schema change on its object ended meanwhile ({jobs})"
+        )
 
     def _whole(self, segment: Segment) -> None:
         run = self._run
         tables, lease = run.store.tables, run.lease
         run.allow_schema_changes_in_transactions()
-        sent = self._progress(segment.start, segment)
+        sent = self._progress(segment.start, segment, through=segment.start)
         run.write(run_state.save_progress(tables, lease, sent))
-        mark = run_state.save_progress(tables, lease, self._progress(segment.end, segment))
+        sent = self._progress(segment.end, segment, through=segment.end)
+        mark = run_state.save_progress(tables, lease, sent)
         self._in_transaction(segment, (BEGIN, mark), (COMMIT,))
         run.write(self._finish())
 
@@ -255,16 +285,31 @@ class Stepwise:
 
     # What is recorded, and what is said.
 
-    def _progress(self, done: int, behind: Segment | None) -> Progress:
-        """The record once `done` statements are, with the intent of the segment behind them."""
+    def _progress(self, done: int, behind: Segment | None, *, through: int) -> Progress:
+        """The record once `done` statements are, with the intent of the segment behind them.
+
+        The intent is left out, and written when its time comes, where evidence is wanted and a statement
+        before it may change what the catalogs show, or in which schema they are looked at.
+
+        Args:
+            done: How many statements are done.
+            behind: The next segment that is recorded.
+            through: How many statements the session has run by now.
+        """
         in_flight = behind is not None and behind.sending in (
             Sending.AUTOCOMMIT,
             Sending.SCRIPT_TRANSACTION,
         )
-        upto = behind.end if behind is not None and in_flight else done
-        counted = None
+        traces: str | None = None
         if behind is not None and behind.sending is Sending.AUTOCOMMIT:
-            counted = count(self._run.session, behind.statements[0])
+            (statement,) = behind.statements
+            between = self._statements[through : behind.start]
+            in_flight = not introspection.traces(self._run.server, statement) or all(
+                one.kind is Kind.DATA for one in between
+            )
+            found = read_traces(self._run, statement) if in_flight else None
+            traces = None if found is None else evidence.fingerprints(found)
+        upto = behind.end if behind is not None and in_flight else done
         return Progress(
             version=self._step.version,
             direction=self._step.direction,
@@ -272,7 +317,7 @@ class Stepwise:
             in_flight=in_flight,
             done_hash=self._fingerprint.of(upto),
             sent_by=self._run.session.name if in_flight else None,
-            evidence=counted,
+            evidence=traces,
         )
 
     def _finish(self, *, in_transaction: bool = False) -> Command:
@@ -384,7 +429,9 @@ class Stepwise:
         await_session(self._run, resume)
         if resume.error is not None:
             raise partially_committed(self._step, resume.error, None)
-        if not await_own(self._run, self._step, resume.sent_at or 0.0):
+        if not await_own(
+            self._run, self._step, self._statements, resume.sent_at or 0.0
+        ):
             raise partially_committed(self._step, "one of its schema-change jobs failed", None)
         return resume.done
 

@@ -1,0 +1,287 @@
+"""Whose a schema-change job is. Pure: the one place that says so.
+
+CockroachDB keeps no session with a job, and its list shows the jobs of every database. What it keeps is
+the user, the moment, and a description: the statement as the server prints it, with qualified names. So
+a job is ours if the same user made it after we sent, and if its description is our statement: verb, kind
+of object, database, schema, name, and every word. It is somebody else's if one of the names or verbs
+differs. Everything between is unclear: such a job is no evidence, neither that the statement took effect
+nor that it did not.
+
+Descriptions of two versions are in `tests/unit/job_descriptions.py`.
+https://www.cockroachlabs.com/docs/stable/show-jobs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from .._sql.lexer import RawStatement, TokenKind, split, tokens
+from .._sql.likeness import ANYBODY, Likeness, NameContext, likeness
+from .._sql.schema_change import Effect, Verb
+from .._sql.statement import Statement, classify, effects, makes_no_job
+from .._sql.tokens import bare, head
+from .jobs import Job, JobState
+
+
+class Whose(Enum):
+    """Whose a job is, as far as it can be known."""
+
+    OURS = "ours"
+    UNCLEAR = "unclear"
+    OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The jobs that may be one statement's.
+
+    Attributes:
+        own: Those that surely are.
+        unclear: Those of which it cannot be said.
+    """
+
+    own: tuple[Job, ...] = ()
+    unclear: tuple[Job, ...] = ()
+
+
+def sort_jobs(
+    found: Iterable[Job], statements: Sequence[Statement], context: NameContext, *, since: float
+) -> Sorted:
+    """Find the jobs of statements that were sent at `since`, together or alone.
+
+    Args:
+        found: Jobs.
+        statements: What was sent.
+        context: The session it was sent in.
+        since: When, in seconds since 1970 by the clock of the node it was sent to. That node makes the
+            job: no margin is needed, and none is given, or the job of the statement before would count.
+    """
+    own: list[Job] = []
+    unclear: list[Job] = []
+    for job in found:
+        if not _is_of_user(job, context) or job.created + (not job.is_dated) < since:
+            continue
+        verdicts = {whose(job, statement, context) for statement in statements}
+        if Whose.OURS in verdicts and job.created >= since:
+            own.append(job)
+        elif verdicts != {Whose.OTHERS}:
+            unclear.append(job)
+    return Sorted(tuple(own), tuple(unclear))
+
+
+def _is_of_user(job: Job, context: NameContext) -> bool:
+    return ANYBODY in (job.user, context.user) or job.user == context.user
+
+
+def whose(job: Job, statement: Statement, context: NameContext) -> Whose:
+    """Whether a job's description is this statement.
+
+    Args:
+        job: The job.
+        statement: The statement.
+        context: What its session takes unqualified names for.
+    """
+    if makes_no_job(statement) or _is_clean_up(job.description):
+        return Whose.OTHERS
+    if job.is_cut:
+        return _whose_cut(job.description, statement, context)
+    verdicts = {_whose(text, statement, context) for text in _statements(job.description)}
+    return next((one for one in (Whose.OURS, Whose.UNCLEAR) if one in verdicts), Whose.OTHERS)
+
+
+def unfinished_on(
+    found: Iterable[Job],
+    statement: Statement,
+    context: NameContext,
+    *,
+    conditional_only: bool = False,
+) -> tuple[Job, ...]:
+    """Anybody's jobs on an object of the statement that have not come to an end.
+
+    Args:
+        found: Jobs.
+        statement: The statement.
+        context: What its session takes unqualified names for.
+        conditional_only: Only the objects that stand behind IF EXISTS or IF NOT EXISTS.
+    """
+    wanted = [
+        effect
+        for effect in effects(statement)
+        if effect.name is not None and (effect.conditional or not conditional_only)
+    ]
+    return tuple(
+        job
+        for job in found
+        if job.state in (JobState.RUNNING, JobState.BLOCKED)
+        and any(_on_same_object(one, two, context) for one in wanted for two in _effects(job))
+    )
+
+
+def undoes(job: Job, statement: Statement, context: NameContext) -> bool:
+    """Whether a job takes an object the other way than the statement does: drops what it creates."""
+    return any(
+        _on_same_object(one, two, context)
+        and (one.verb is Verb.CREATE) != (two.verb is Verb.CREATE)
+        for one in effects(statement)
+        if one.name is not None
+        for two in _effects(job)
+    )
+
+
+# -- descriptions -----------------------------------------------------------------------------------
+
+
+def _statements(description: str) -> tuple[Statement, ...]:
+    """A transaction's changes of one table are one job, its statements joined by semicolons."""
+    found = split(description)
+    if found.fault is not None or not found.up:
+        return (classify(RawStatement(description, 1)),)
+    return tuple(classify(raw) for raw in found.up)
+
+
+def _effects(job: Job) -> tuple[Effect, ...]:
+    if job.is_cut:
+        return ()
+    return tuple(effect for text in _statements(job.description) for effect in effects(text))
+
+
+def _is_clean_up(description: str) -> bool:
+    """What follows a change of primary key, once that is done."""
+    return description.startswith("CLEANUP JOB for ")
+
+
+def _whose(printed: Statement, statement: Statement, context: NameContext) -> Whose:
+    theirs, mine = effects(printed), effects(statement)
+    if not theirs:
+        return _whose_in_words(printed.text, mine)
+    if _names_differ(mine, theirs, context):
+        return Whose.OTHERS
+    same = likeness(statement.text, printed.text, context) is Likeness.SAME
+    return Whose.OURS if same and _is_placed(theirs) else Whose.UNCLEAR
+
+
+def _names_differ(mine: Sequence[Effect], theirs: Sequence[Effect], context: NameContext) -> bool:
+    """Whether the two surely do different things: another verb, or another object.
+
+    What has no name is known by its table only: the rest is left to the comparison of the words, since
+    the server prints a new column's CHECK as an action of its own.
+    """
+    return (
+        any(not any(_agree(one, two, context) for two in theirs) for one in mine if _is_named(one))
+        or any(
+            not any(_agree(one, two, context) for one in mine) for two in theirs if _is_named(two)
+        )
+        or any(
+            one.on is not None
+            and two.on is not None
+            and context.likeness(one.on, two.on) is Likeness.OTHER
+            for one in mine
+            for two in theirs
+            if (one.verb, one.what, one.name) == (two.verb, two.what, None)
+        )
+    )
+
+
+def _is_named(effect: Effect) -> bool:
+    return effect.name is not None or effect.what == "INDEX"
+
+
+def _agree(mine: Effect, theirs: Effect, context: NameContext) -> bool:
+    if (mine.verb, mine.what) != (theirs.verb, theirs.what):
+        return False
+    if (mine.name is None) != (theirs.name is None):
+        return False
+    if mine.on is None or theirs.on is None:
+        return _name_likeness(mine.name, theirs.name, context) is not Likeness.OTHER
+    return (
+        context.likeness(mine.on, theirs.on) is not Likeness.OTHER
+        and (mine.name or ("",))[-1] == (theirs.name or ("",))[-1]
+    )
+
+
+def _name_likeness(
+    mine: tuple[str, ...] | None, theirs: tuple[str, ...] | None, context: NameContext
+) -> Likeness:
+    if mine is None or theirs is None:
+        return Likeness.SAME if mine is theirs else Likeness.OTHER
+    return context.likeness(mine, theirs)
+
+
+def _is_placed(printed: Sequence[Effect]) -> bool:
+    """Whether a description says in which database its objects are; not every one does."""
+    return all(
+        len(effect.on or effect.name or ()) == 3 or effect.what == "DATABASE" for effect in printed
+    )
+
+
+def _whose_in_words(description: str, mine: Sequence[Effect]) -> Whose:
+    """A description that is no statement: `dropping type d.public.n`, `updating view reference "v"`."""
+    words = [
+        bare(token)
+        for token in tokens(description)
+        if token.kind in (TokenKind.WORD, TokenKind.NAME)
+    ]
+    names = {effect.name[-1] for effect in mine if effect.name}
+    names |= {effect.on[-1] for effect in mine if effect.on}
+    return Whose.UNCLEAR if names.intersection(words) else Whose.OTHERS
+
+
+def _whose_cut(description: str, statement: Statement, context: NameContext) -> Whose:
+    """What is left of a description can only say that a job is another's: by verb and first object."""
+    left = description.partition(" … ")[0]
+    words = list(tokens(left))
+    whole = left[: words[-1].start].rstrip() if words else ""  # the last word may be cut itself
+    theirs = effects(classify(RawStatement(whole, 1)))
+    mine = effects(statement)
+    if head(whole, 1) != head(statement.text, 1):
+        return Whose.UNCLEAR if head(whole, 1) == ("UPDATING",) else Whose.OTHERS
+    if not theirs or not mine:
+        return Whose.UNCLEAR
+    one, two = mine[0], theirs[0]
+    if two.on is None:
+        known = one.on is not None and one.name is not None and two.name is not None
+        place, seen = (one.on, two.name) if known and one.what != two.what else (one.name, two.name)
+    else:
+        place, seen = one.on, two.on
+    if place is None or seen is None or len(seen) < 3:
+        return Whose.UNCLEAR
+    return Whose.OTHERS if context.likeness(place, seen) is Likeness.OTHER else Whose.UNCLEAR
+
+
+# -- objects ----------------------------------------------------------------------------------------
+
+# An index and the constraint it serves have one name.
+_INDEXED = frozenset(("INDEX", "CONSTRAINT"))
+
+
+def _on_same_object(mine: Effect, theirs: Effect, context: NameContext) -> bool:
+    """Whether both surely are about one object, whatever they do to it."""
+    if theirs.name is None or mine.name is None:
+        return False
+    if mine.what != theirs.what and not {mine.what, theirs.what} <= _INDEXED:
+        return False
+    if mine.on is not None and theirs.on is not None:
+        return (
+            mine.name[-1] == theirs.name[-1]
+            and _is_qualified(theirs.on)
+            and context.likeness(mine.on, theirs.on) is not Likeness.OTHER
+        )
+    if mine.on is not None or theirs.on is not None:
+        # DROP INDEX i says no table: an index of that name in the schema it would look in.
+        place = theirs.on or theirs.name
+        table = (*mine.name[:-1], place[-1]) if mine.on is None else mine.on
+        return (
+            mine.name[-1] == theirs.name[-1]
+            and _is_qualified(place)
+            and context.likeness(table, place) is not Likeness.OTHER
+        )
+    return (
+        _is_qualified(theirs.name)
+        and context.likeness(mine.name, theirs.name) is not Likeness.OTHER
+    )
+
+
+def _is_qualified(name: tuple[str, ...]) -> bool:
+    return len(name) == 3
