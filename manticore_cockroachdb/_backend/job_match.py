@@ -165,14 +165,20 @@ def _whose(printed: Statement, statement: Statement, context: NameContext) -> Wh
 def _names_differ(mine: Sequence[Effect], theirs: Sequence[Effect], context: NameContext) -> bool:
     """Whether the two surely do different things: another verb, or another object.
 
-    What has no name is known by its table only: the rest is left to the comparison of the words, since
-    the server prints a new column's CHECK as an action of its own.
+    What has no name is known by its table only; the rest is left to the comparison of the words.
     """
+    adds_columns = any((one.verb, one.what) == (Verb.CREATE, "COLUMN") for one in mine)
+    named = [one for one in mine if _is_named(one)]
+    # The server prints a new column's checks and references as actions of their own.
+    printed = [
+        two
+        for two in theirs
+        if _is_named(two)
+        and not (adds_columns and (two.verb, two.what) == (Verb.CREATE, "CONSTRAINT"))
+    ]
     return (
-        any(not any(_agree(one, two, context) for two in theirs) for one in mine if _is_named(one))
-        or any(
-            not any(_agree(one, two, context) for one in mine) for two in theirs if _is_named(two)
-        )
+        any(not any(_agree(one, two, context) for two in theirs) for one in named)
+        or any(not any(_agree(one, two, context) for one in mine) for two in printed)
         or any(
             one.on is not None
             and two.on is not None
