@@ -165,54 +165,24 @@ def _whose(printed: Statement, statement: Statement, context: NameContext) -> Wh
 def _names_differ(mine: Sequence[Effect], theirs: Sequence[Effect], context: NameContext) -> bool:
     """Whether the two surely do different things: another verb, or another object.
 
-    What has no name is known by its table only; the rest is left to the comparison of the words.
+    What has no name is known by its table; the rest is left to the comparison of the words.
     """
     adds_columns = any((one.verb, one.what) == (Verb.CREATE, "COLUMN") for one in mine)
-    named = [one for one in mine if _is_named(one)]
     # The server prints a new column's checks and references as actions of their own.
     printed = [
         two
         for two in theirs
-        if _is_named(two)
-        and not (adds_columns and (two.verb, two.what) == (Verb.CREATE, "CONSTRAINT"))
+        if not (adds_columns and (two.verb, two.what) == (Verb.CREATE, "CONSTRAINT"))
     ]
-    return (
-        any(not any(_agree(one, two, context) for two in theirs) for one in named)
-        or any(not any(_agree(one, two, context) for one in mine) for two in printed)
-        or any(
-            one.on is not None
-            and two.on is not None
-            and context.likeness(one.on, two.on) is Likeness.OTHER
-            for one in mine
-            for two in theirs
-            if (one.verb, one.what, one.name) == (two.verb, two.what, None)
-        )
+    return any(not any(_agree(one, two, context) for two in theirs) for one in mine) or any(
+        not any(_agree(one, two, context) for one in mine) for two in printed
     )
-
-
-def _is_named(effect: Effect) -> bool:
-    return effect.name is not None or effect.what == "INDEX"
 
 
 def _agree(mine: Effect, theirs: Effect, context: NameContext) -> bool:
-    if (mine.verb, mine.what) != (theirs.verb, theirs.what):
-        return False
-    if (mine.name is None) != (theirs.name is None):
-        return False
-    if mine.on is None or theirs.on is None:
-        return _name_likeness(mine.name, theirs.name, context) is not Likeness.OTHER
-    return (
-        context.likeness(mine.on, theirs.on) is not Likeness.OTHER
-        and (mine.name or ("",))[-1] == (theirs.name or ("",))[-1]
-    )
-
-
-def _name_likeness(
-    mine: tuple[str, ...] | None, theirs: tuple[str, ...] | None, context: NameContext
-) -> Likeness:
-    if mine is None or theirs is None:
-        return Likeness.SAME if mine is theirs else Likeness.OTHER
-    return context.likeness(mine, theirs)
+    return (mine.verb, mine.what) == (theirs.verb, theirs.what) and _object_likeness(
+        mine, theirs, context
+    ) is not Likeness.OTHER
 
 
 def _is_placed(printed: Sequence[Effect]) -> bool:
@@ -263,31 +233,31 @@ _INDEXED = frozenset(("INDEX", "CONSTRAINT"))
 
 
 def _on_same_object(mine: Effect, theirs: Effect, context: NameContext) -> bool:
-    """Whether both surely are about one object, whatever they do to it."""
-    if theirs.name is None or mine.name is None:
-        return False
-    if mine.what != theirs.what and not {mine.what, theirs.what} <= _INDEXED:
-        return False
-    if mine.on is not None and theirs.on is not None:
-        return (
-            mine.name[-1] == theirs.name[-1]
-            and _is_qualified(theirs.on)
-            and context.likeness(mine.on, theirs.on) is not Likeness.OTHER
-        )
-    if mine.on is not None or theirs.on is not None:
-        # DROP INDEX i says no table: an index of that name in the schema it would look in.
-        place = theirs.on or theirs.name
-        table = (*mine.name[:-1], place[-1]) if mine.on is None else mine.on
-        return (
-            mine.name[-1] == theirs.name[-1]
-            and _is_qualified(place)
-            and context.likeness(table, place) is not Likeness.OTHER
-        )
+    """Whether both are about one object, whatever they do to it; a description must say where it is."""
     return (
-        _is_qualified(theirs.name)
-        and context.likeness(mine.name, theirs.name) is not Likeness.OTHER
+        mine.name is not None
+        and theirs.name is not None
+        and (mine.what == theirs.what or {mine.what, theirs.what} <= _INDEXED)
+        and len(theirs.on or theirs.name) == 3
+        and _object_likeness(mine, theirs, context) is not Likeness.OTHER
     )
 
 
-def _is_qualified(name: tuple[str, ...]) -> bool:
-    return len(name) == 3
+def _object_likeness(mine: Effect, theirs: Effect, context: NameContext) -> Likeness:
+    """Whether two objects are one: by name, and by the table they belong to."""
+    if mine.name is None or theirs.name is None:
+        if mine.name is not theirs.name or mine.on is None or theirs.on is None:
+            return Likeness.OTHER
+        return context.likeness(mine.on, theirs.on)
+    if mine.on is None and theirs.on is None:
+        return context.likeness(mine.name, theirs.name)
+    if mine.name[-1] != theirs.name[-1]:
+        return Likeness.OTHER
+    if mine.on is not None and theirs.on is not None:
+        return context.likeness(mine.on, theirs.on)
+    if theirs.on is None:
+        return Likeness.UNCLEAR
+    # DROP INDEX i says no table: an index of that name, in the schema it would be looked for in.
+    table = (*mine.name[:-1], theirs.on[-1])
+    found = context.likeness(table, theirs.on)
+    return Likeness.UNCLEAR if found is Likeness.SAME else found
