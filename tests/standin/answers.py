@@ -30,6 +30,7 @@ class Traffic:
     Attributes:
         number: The connection's number, from 1.
         application_name: As the server last reported it.
+        database: The database it is connected to.
         handshakes: Messages before the session: encryption asked for, start-up.
         round_trips: Syncs, simple queries and flushes: each makes the server answer.
         waits: How often the client began to send while the server owed it nothing.
@@ -39,6 +40,7 @@ class Traffic:
 
     number: int
     application_name: str = ""
+    database: str = ""
     handshakes: int = 0
     round_trips: int = 0
     waits: int = 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from .descriptions import descriptions
 from .protocol import ServerError
 from .rules import Match, matcher
 
@@ -99,7 +100,7 @@ class Attachment:
     def __init__(
         self,
         match: Match,
-        start: Callable[[str], Job],
+        start: Callable[[str, str], list[Job]],
         *,
         waits: bool,
         notice: bool,
@@ -113,12 +114,12 @@ class Attachment:
         self._start = start
         self._started = threading.Event()
 
-    def start(self, sql: str) -> Job:
-        """Start a job for this statement: it is about to reach the server."""
-        job = self._start(sql)
-        self.jobs.append(job)
+    def start(self, sql: str, database: str) -> list[Job]:
+        """Start the jobs of this statement: it is about to reach the server, in this database."""
+        jobs = self._start(sql, database)
+        self.jobs += jobs
         self._started.set()
-        return job
+        return jobs
 
     def failure_of(self, job: Job) -> ServerError | None:
         """What the waiting client is told when the job has ended badly."""
@@ -137,9 +138,15 @@ class Attachment:
 
 
 class Jobs:
-    """All jobs of the stand-in, oldest first."""
+    """All jobs of the stand-in, oldest first: of every database, as SHOW JOBS shows them.
+
+    Attributes:
+        made_by_all: Whether each schema statement makes the jobs that it makes on CockroachDB, unless the
+            test attached others to it; they succeed at once.
+    """
 
     def __init__(self, user_name: str, *, shows_started: bool, abridges: bool) -> None:
+        self.made_by_all = False
         self._user_name = user_name
         self._shows_started = shows_started
         self._abridges = abridges  # as since 24.1: times to the second, long descriptions cut
@@ -201,16 +208,18 @@ class Jobs:
         Args:
             match: The statements: a pattern, or a predicate on the text.
             status: The job's state, or the states it goes through, one per look.
-            description: By default the statement's text on one line.
+            description: By default what CockroachDB says of the statement in its database; a statement
+                that makes no job there has its text on one line.
             waits: Whether the answer is withheld until the job is in a final state.
             notice: Whether the client is told the job's id first, as from 26.1 on.
             sqlstate: The code a waiting client gets when the job fails.
             job_type: As in SHOW JOBS.
         """
 
-        def start(sql: str) -> Job:
+        def start(sql: str, database: str) -> list[Job]:
             folded = " ".join(sql.split()).rstrip("; ")
-            return self.add(description or folded, status, job_type=job_type)
+            said = (description,) if description else descriptions(sql, database) or (folded,)
+            return [self.add(each, status, job_type=job_type) for each in said]
 
         attachment = Attachment(match, start, waits=waits, notice=notice, sqlstate=sqlstate)
         with self._lock:
@@ -220,7 +229,14 @@ class Jobs:
     def attached_to(self, sql: str) -> list[Attachment]:
         """The attachments this statement shall start."""
         with self._lock:
-            return [each for each in self._attachments if each.matches(sql)]
+            attached = [each for each in self._attachments if each.matches(sql)]
+        if attached or not self.made_by_all or not descriptions(sql, ""):
+            return attached
+
+        def start(sql: str, database: str) -> list[Job]:
+            return [self.add(each, "succeeded") for each in descriptions(sql, database)]
+
+        return [Attachment(sql, start, waits=False, notice=False, sqlstate="XXUUU")]
 
     def clear(self) -> None:
         """Forget all jobs and attachments."""

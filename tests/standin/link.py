@@ -120,7 +120,9 @@ class Link:
             if code not in (protocol.SSL_REQUEST, protocol.GSS_REQUEST):
                 break
             self._client.send(b"N")
-        self.traffic.application_name = protocol.parameters_of(body[4:]).get("application_name", "")
+        parameters = protocol.parameters_of(body[4:])
+        self.traffic.application_name = parameters.get("application_name", "")
+        self.traffic.database = parameters.get("database", parameters.get("user", ""))
         try:
             self._server_in, writer = await self._host.connect()
         except OSError as reason:

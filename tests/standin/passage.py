@@ -23,6 +23,7 @@ class Passage:
 
     Attributes:
         sql: Its text, as the client sent it.
+        database: The database of its connection.
         failed: Whether the server refused it.
         flushed: Whether the client asked for its answer by a Flush, before any Sync.
         copying: Whether the server waits for the client's COPY data.
@@ -32,6 +33,7 @@ class Passage:
     """
 
     sql: str
+    database: str = ""
     drop: Drop | None = None
     error: ServerError | None = None
     error_after: ServerError | None = None
@@ -80,7 +82,9 @@ class Passage:
 
     def start_jobs(self) -> None:
         """It is about to reach the server: its jobs begin."""
-        self.jobs = [(each, each.start(self.sql)) for each in self.attachments]
+        self.jobs = [
+            (each, job) for each in self.attachments for job in each.start(self.sql, self.database)
+        ]
         told = [str(job.job_id) for attachment, job in self.jobs if attachment.notice]
         if told:
             self.notices.append(f"waiting for job(s) to complete: {', '.join(told)}")
@@ -88,8 +92,8 @@ class Passage:
     def fail(self, reason: str) -> None:
         """The server refused it: so did its jobs fail."""
         self.failed = True
-        for _, job in self.jobs:
-            if not job.is_final:
+        for attachment, job in self.jobs:
+            if not job.is_final or not attachment.waits:
                 job.to("failed", error=reason)
 
     def gates(self) -> Iterable[Callable[[], bool]]:

@@ -204,7 +204,7 @@ class StandIn:
     def passage(self, sql: str, traffic: Traffic) -> Passage:
         """Note a statement, and say what shall happen to it."""
         self.note(sql, traffic)
-        passage = Passage(sql, attachments=self.jobs.attached_to(sql))
+        passage = Passage(sql, traffic.database, attachments=self.jobs.attached_to(sql))
         with self._lock:
             fired = [rule for rule in self._rules if rule.considers(sql)]
         for rule in fired:

@@ -236,7 +236,8 @@ def test_an_answer_waits_for_its_job(
         job = attached.wait()
         with connected(standin.url) as watcher:
             shown = watcher.execute("SELECT description, status FROM [SHOW JOBS]").fetchall()
-        assert shown == [("CREATE INDEX named ON t (i)", "running")]
+        database = client.info.dbname
+        assert shown == [(f"CREATE INDEX named ON {database}.public.t (i)", "running")]
         assert not creating.done()
         job.to("succeeded")
         creating.result(timeout=20)
@@ -300,3 +301,21 @@ def test_a_client_that_dies_leaves_its_job_behind(standin: StandIn, client: Conn
             assert time.monotonic() < deadline
         assert other.execute("SELECT status FROM [SHOW JOBS]").fetchall() == [("running",)]
         assert not job.is_final
+
+
+def test_every_schema_statement_makes_its_jobs_if_the_test_wants_it(
+    standin: StandIn, client: Connection, database_url: str
+) -> None:
+    standin.jobs.made_by_all = True
+    database = client.info.dbname
+    client.execute("CREATE TABLE u (i INT)")
+    client.execute("ALTER TABLE u ADD n INT, ADD CHECK (i > 0)")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        client.execute("TRUNCATE nowhere")
+    client.execute("DROP TABLE u")
+    shown = client.execute("SELECT description, status FROM [SHOW JOBS]").fetchall()
+    assert shown == [
+        (f"ALTER TABLE {database}.public.u ADD COLUMN n INT8, ADD CHECK (i > 0)", "succeeded"),
+        (f"TRUNCATE TABLE {database}.public.nowhere", "failed"),
+        (f"DROP TABLE {database}.public.u", "succeeded"),
+    ]
