@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from threading import Thread
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.django.conftest import Site
 from tests.django.test_admin import LIST, client, text
@@ -33,19 +34,25 @@ def half_done(site: Site, cockroach: StandIn) -> Job:
         "sent_at = clock_timestamp() - INTERVAL '1 minute'"
     )
     return cockroach.jobs.add(
-        "CREATE INDEX i ON defaultdb.public.t (v)",
+        f"CREATE INDEX i ON {database(site)}.public.t (v)",
         State("running", running_status="populating schema", fraction_completed=0.42),
         job_id=77,
     )
 
 
+def database(site: Site) -> str:
+    """The database's name, as job descriptions have it."""
+    return str(conninfo_to_dict(site.urls["default"])["dbname"])
+
+
 def test_resolve_shows_the_job(site: Site, half_done: Job) -> None:
+    description = f"CREATE INDEX i ON {database(site)}.public.t (v)"
     out = site.call("manticore_resolve", not_applied=2, database="roach", interactive=False)
     assert out.splitlines()[:4] == [
         "Lease: nobody holds it.",
         "Half done: V2__index.sql (up), 0 of its statements done.",
         "  Then was sent, its answer never came: line 1: CREATE INDEX i ON t (v) (schema)",
-        "  job 77, running, populating schema, 42%: CREATE INDEX i ON defaultdb.public.t (v)",
+        f"  job 77, running, populating schema, 42%: {description}",
     ]
 
 

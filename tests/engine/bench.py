@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import anyio
 import psycopg
+import psycopg.conninfo
 from psycopg.rows import dict_row
 
 from manticore_cockroachdb.events import Event, Warned
@@ -134,11 +135,13 @@ class Cockroach(Bench):
 
     Attributes:
         standin: What they speak to.
+        place: The database and schema of its tables, as job descriptions qualify names.
     """
 
     def __init__(self, flavour: Flavour, standin: StandIn, direct: str, folder: Path) -> None:
         super().__init__(flavour, standin.url, direct, folder)
         self.standin = standin
+        self.place = f"{psycopg.conninfo.conninfo_to_dict(direct)['dbname']}.public"
 
     def sent(self, pattern: str) -> list[str]:
         """The statements sent that contain a text."""

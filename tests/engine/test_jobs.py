@@ -16,7 +16,11 @@ from tests.engine.bench import Cockroach, eventually
 from tests.standin import Attachment, Job
 
 INDEX = "CREATE INDEX t_i ON t (i)"
-AS_THE_SERVER_WRITES_IT = "CREATE INDEX t_i ON defaultdb.public.t (i)"
+
+
+def described(bench: Cockroach) -> str:
+    """The index's job, as the server writes it."""
+    return f"CREATE INDEX t_i ON {bench.place}.t (i)"
 
 
 @pytest.fixture
@@ -28,7 +32,6 @@ def indexed(cockroach: Cockroach) -> Cockroach:
 
 
 def on_index(bench: Cockroach, **options: Any) -> Attachment:
-    options = {"description": AS_THE_SERVER_WRITES_IT, **options}
     return bench.standin.jobs.on(r"^CREATE INDEX t_i", **options)
 
 
@@ -105,7 +108,7 @@ async def test_a_job_is_known_by_its_notice_whatever_its_description(indexed: Co
 async def test_the_notice_of_one_statement_is_not_the_next_ones(indexed: Cockroach) -> None:
     indexed.write("V2__index", f"{INDEX}; CREATE INDEX t_j ON t (i)")
     first = on_index(indexed, notice=True)
-    second = indexed.standin.jobs.on("^CREATE INDEX t_j", description="CREATE INDEX t_j ON t (i)")
+    second = indexed.standin.jobs.on("^CREATE INDEX t_j")
     ended: list[Any] = []
     async with migrating(indexed, ended):
         (await started(first)).to("succeeded")
@@ -117,8 +120,11 @@ async def test_the_notice_of_one_statement_is_not_the_next_ones(indexed: Cockroa
 
 
 async def test_jobs_of_others_are_not_ours(indexed: Cockroach) -> None:
-    indexed.standin.jobs.add("CREATE INDEX x ON defaultdb.public.other (i)", "running")
-    indexed.standin.jobs.add(AS_THE_SERVER_WRITES_IT, "running", user_name="somebody")
+    jobs = indexed.standin.jobs
+    jobs.add(f"CREATE INDEX x ON {indexed.place}.other (i)", "running")
+    jobs.add(f"CREATE INDEX t_i ON {indexed.place}.t (i, j)", "paused")
+    jobs.add("CREATE INDEX t_i ON next_door.public.t (i)", "paused")
+    jobs.add(described(indexed), "running", user_name="somebody")
     attachment = on_index(indexed)
     ended: list[Any] = []
     async with migrating(indexed, ended):
@@ -133,7 +139,7 @@ async def test_if_not_exists_counts_once_the_others_job_has_ended(indexed: Cockr
     indexed.write("V2__index", INDEX.replace("INDEX", "INDEX IF NOT EXISTS"))
     assert await indexed.engine().migrate(1) == 1
     indexed.ask(INDEX)
-    other = indexed.standin.jobs.add(AS_THE_SERVER_WRITES_IT, "running", user_name="somebody")
+    other = indexed.standin.jobs.add(described(indexed), "running", user_name="somebody")
     ended: list[Any] = []
     async with migrating(indexed, ended):
         await eventually(lambda: indexed.told(JobsAwaited))
@@ -148,7 +154,7 @@ async def test_if_not_exists_counts_once_the_others_job_has_ended(indexed: Cockr
 
 async def test_if_not_exists_stops_at_a_job_that_stands_still(indexed: Cockroach) -> None:
     indexed.write("V2__index", INDEX.replace("INDEX", "INDEX IF NOT EXISTS"))
-    other = indexed.standin.jobs.add(AS_THE_SERVER_WRITES_IT, "paused", user_name="somebody")
+    other = indexed.standin.jobs.add(described(indexed), "paused", user_name="somebody")
     with pytest.raises(JobFailed) as caught:
         await indexed.engine().migrate()
     assert str(caught.value) == paused(other)
@@ -156,9 +162,10 @@ async def test_if_not_exists_stops_at_a_job_that_stands_still(indexed: Cockroach
 
 
 def paused(job: Job) -> str:
+    """What is said of a job that stands still."""
     return (
         f"V2__index.sql:1: its schema change did not succeed: job {job.job_id}, paused: "
-        f"{AS_THE_SERVER_WRITES_IT}.\n  It is paused: the change is neither done nor undone. See why (a "
+        f"{job.description}.\n  It is paused: the change is neither done nor undone. See why (a "
         f"low disk pauses back-fills), then RESUME JOB {job.job_id} or CANCEL JOB {job.job_id}, and run "
         "again."
     )
@@ -196,7 +203,7 @@ async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockro
         job.to("revert-failed", error="the disk is full")
     message = (
         f"V2__index.sql:1: its schema change did not succeed: job {job.job_id}, revert-failed: "
-        f"{AS_THE_SERVER_WRITES_IT}.\n  the disk is full\n  The server could not take the change back "
+        f"{job.description}.\n  the disk is full\n  The server could not take the change back "
         f"either: the table needs a person. See the job's error (SHOW JOB {job.job_id}) and the server's "
         "support, then use resolve."
     )

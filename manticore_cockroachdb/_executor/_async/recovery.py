@@ -55,7 +55,7 @@ async def async_recover(run: AsyncRun, step: Step, statement: Statement, sent: P
             await _record_undone(run, sent, decision)
             raise job_failed(step, statement, decision.jobs[-1])
         if decision.action is Action.ASK:
-            raise outcome_unknown(step, statement, decision.reason)
+            raise outcome_unknown(step, statement, f"{_NO_ANSWER}, and {decision.reason}")
         run.emit(Reconciled(step, statement, decision.reason))
         if decision.action is Action.SEND:
             await _drop_invalid(run, statement)
@@ -155,7 +155,9 @@ async def async_await_own(
     for job in jobs.unclear:
         if job.state is not JobState.SUCCEEDED:
             raise outcome_unknown(
-                step, None, f"one of its schema changes may have failed ({described(job)})"
+                step,
+                None,
+                f"{_NO_ANSWER}, and one of its schema changes may have failed ({described(job)})",
             )
     return True
 
@@ -219,13 +221,20 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
     await run.write(save_progress(tables, run.lease, undone))
 
 
+_NO_ANSWER = "was sent by a run that did not live to see the answer"
 _HARM = {
     Repeat.DESTRUCTIVE: "sending it again could take away what was made since",
 }
 
 
-def outcome_unknown(step: Step, statement: Statement | None, reason: str) -> OutcomeUnknown:
-    """The error for a statement, or a whole script, that only a person can judge."""
+def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> OutcomeUnknown:
+    """The error for a statement, or a whole script, that only a person can judge.
+
+    Args:
+        step: The script.
+        statement: The statement; None: the whole script, sent as one transaction.
+        happened: What happened to it, and why that leaves the outcome open.
+    """
     version = step.version
     verb = "applied" if step.direction is Direction.UP else "reverted"
     line = statement.line if statement else None
@@ -234,10 +243,10 @@ def outcome_unknown(step: Step, statement: Statement | None, reason: str) -> Out
     kind = repeatable(statement) if statement else Repeat.UNSAFE
     harm = _HARM.get(kind, "sending it again could do it twice")
     return OutcomeUnknown(
-        f"{where}: {what} was sent by a run that did not live to see the answer, and {reason}. It was not "
-        f"sent again, because {harm}. Look at the database; if the statement took effect, finish the rest "
-        f"of the script by hand and say that version {version} is {verb}, or undo it by hand and say the "
-        f"opposite, with resolve (--applied {version} or --not-applied {version}).",
+        f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
+        "statement took effect, finish the rest of the script by hand and say that version "
+        f"{version} is {verb}, or undo it by hand and say the opposite, with resolve (--applied {version} "
+        f"or --not-applied {version}).",
         version=version,
         path=step.path,
         line=line,

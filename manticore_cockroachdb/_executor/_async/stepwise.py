@@ -232,7 +232,10 @@ class AsyncStepwise:
             return True
         jobs = "; ".join(described(job) for job in ended)
         raise statement_unknown(
-            self._step, statement, f"another schema change on its object ended meanwhile ({jobs})"
+            self._step,
+            statement,
+            "was answered while another schema change of the same object ran, which then did not leave it "
+            f"as this statement wants it ({jobs})",
         )
 
     async def _whole(self, segment: Segment) -> None:
