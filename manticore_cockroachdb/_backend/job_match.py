@@ -7,7 +7,7 @@ of object, database, schema, name, and every word. It is somebody else's if one 
 differs. Everything between is unclear: such a job is no evidence, neither that the statement took effect
 nor that it did not.
 
-Descriptions of two versions are in `tests/unit/job_descriptions.py`.
+Descriptions of two versions are in `tests/unit/job_descriptions.txt`.
 https://www.cockroachlabs.com/docs/stable/show-jobs
 """
 
@@ -34,7 +34,7 @@ class Whose(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class Matches:
     """The jobs that may be one statement's.
 
     Attributes:
@@ -46,9 +46,9 @@ class Sorted:
     unclear: tuple[Job, ...] = ()
 
 
-def sort_jobs(
+def match_jobs(
     found: Iterable[Job], statements: Sequence[Statement], context: NameContext, *, since: float
-) -> Sorted:
+) -> Matches:
     """Find the jobs of statements that were sent at `since`, together or alone.
 
     Args:
@@ -68,7 +68,7 @@ def sort_jobs(
             own.append(job)
         elif verdicts != {Whose.OTHERS}:
             unclear.append(job)
-    return Sorted(tuple(own), tuple(unclear))
+    return Matches(tuple(own), tuple(unclear))
 
 
 def _is_of_user(job: Job, context: NameContext) -> bool:
@@ -211,10 +211,10 @@ def _whose_cut(description: str, statement: Statement, context: NameContext) -> 
     whole = left[: words[-1].start].rstrip() if words else ""  # the last word may be cut itself
     theirs = effects(classify(RawStatement(whole, 1)))
     mine = effects(statement)
-    if head(whole, 1) != head(statement.text, 1):
-        return Whose.UNCLEAR if head(whole, 1) == ("UPDATING",) else Whose.OTHERS
     if not theirs or not mine:
         return Whose.UNCLEAR
+    if head(whole, 1) != head(statement.text, 1):
+        return Whose.OTHERS
     one, two = mine[0], theirs[0]
     if two.on is None:
         known = one.on is not None and one.name is not None and two.name is not None

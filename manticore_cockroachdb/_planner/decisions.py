@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .._backend.dialect import Server
-from .._backend.job_match import sort_jobs
+from .._backend.job_match import match_jobs
 from .._backend.jobs import Job, JobState, described
 from .._sql.likeness import NameContext
 from .._sql.schema_change import Repeat
@@ -121,7 +121,7 @@ def decide(sent: Sent, server: Server, found: Sequence[Job], evidence: Evidence)
         found: Every schema-change job the server shows.
         evidence: What the catalogs show of it.
     """
-    jobs = sort_jobs(found, (sent.statement,), sent.context, since=sent.at)
+    jobs = match_jobs(found, (sent.statement,), sent.context, since=sent.at)
     if jobs.own:
         return _by_own_jobs(jobs.own)
     running = tuple(job for job in jobs.unclear if job.state is JobState.RUNNING)

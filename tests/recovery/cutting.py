@@ -50,6 +50,7 @@ def faulty_run(bench: Bench, fault: str, kth: int) -> str | None:
     url = _copy(bench.template, name)
     try:
         with StandIn(url, bench.cockroach) as standin:
+            standin.jobs.made_by_all = bench.cockroach is not None
             if fault in ("before", "after"):
                 standin.cut_at(kth, fault)
             else:

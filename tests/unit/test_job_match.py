@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manticore_cockroachdb._backend.job_match import (
-    Sorted,
+    Matches,
     Whose,
-    sort_jobs,
+    match_jobs,
     undoes,
     unfinished_on,
     whose,
@@ -270,14 +270,14 @@ TRUNCATED = "TRUNCATE TABLE d.public.t"
     ],
 )
 def test_a_job_counts_by_its_user_and_its_moment(found: Job, own: int, unclear: int) -> None:
-    jobs = sort_jobs([found], (TRUNCATE,), HERE, since=10.0)
-    assert jobs == Sorted((found,) * own, (found,) * unclear)
+    jobs = match_jobs([found], (TRUNCATE,), HERE, since=10.0)
+    assert jobs == Matches((found,) * own, (found,) * unclear)
 
 
 def test_a_person_may_look_at_anybodys_jobs() -> None:
     found = job(TRUNCATED, user="deploy")
     context = NameContext("d", ("public",), ANYBODY)
-    assert sort_jobs([found], (TRUNCATE,), context, since=1.0).own == (found,)
+    assert match_jobs([found], (TRUNCATE,), context, since=1.0).own == (found,)
 
 
 def test_two_statements_of_a_script_on_one_table_have_their_own_jobs() -> None:
@@ -287,7 +287,7 @@ def test_two_statements_of_a_script_on_one_table_have_their_own_jobs() -> None:
     found = (first, second, again)
 
     def own(sql: str, since: float) -> tuple[Job, ...]:
-        return sort_jobs(found, (statement(sql),), HERE, since=since).own
+        return match_jobs(found, (statement(sql),), HERE, since=since).own
 
     assert own("ALTER TABLE t ADD COLUMN a INT", 5.0) == (first, again)
     assert own("ALTER TABLE t ADD COLUMN b INT", 5.0) == (second,)
@@ -298,7 +298,7 @@ def test_a_transactions_jobs_are_those_of_any_of_its_statements() -> None:
     statements = [statement("CREATE INDEX i ON t (a)"), statement("TRUNCATE u")]
     ours = job("CREATE INDEX i ON d.public.t (a)"), job("TRUNCATE TABLE d.public.u", job_id=2)
     theirs = job("TRUNCATE TABLE d2.public.u", job_id=3), job("TRUNCATE TABLE d.public.w", job_id=4)
-    assert sort_jobs([*ours, *theirs], statements, HERE, since=0.0) == Sorted(ours)
+    assert match_jobs([*ours, *theirs], statements, HERE, since=0.0) == Matches(ours)
 
 
 # -- descriptions that are cut ----------------------------------------------------------------------

@@ -147,13 +147,15 @@ class AsyncExecutor:
             await concurrency.async_shield(self._shut_down)
 
     async def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
-        started = await self._start(lambda book, server: bool(self._plan(goal, book, server)))
+        started = await self._start(
+            lambda book, server: bool(self._plan(goal, book, server, fake=fake))
+        )
         if started is None:
             return
         run, book = started
         if bootstrap and not self._found_empty:
             await self._check_empty(run, book)
-        steps = self._plan(goal, book, run.server)
+        steps = self._plan(goal, book, run.server, fake=fake)
         await self._steps(run, steps, book, fake)
 
     async def _start(
@@ -188,14 +190,14 @@ class AsyncExecutor:
             self._emit(Connected(session.server))
         return session
 
-    def _plan(self, goal: Goal, book: Snapshot, server: Server) -> tuple[Step, ...]:
+    def _plan(self, goal: Goal, book: Snapshot, server: Server, *, fake: bool) -> tuple[Step, ...]:
         """The steps left, as the tables are now; credits us with what a lost connection hid."""
         steps = goal(book)
         if self._lost:
             self._lost = False
             self._count_unacknowledged(steps, book)
         problems = [p for step in steps for p in forced_atomic_problems(step, server)]
-        for step in steps:
+        for step in () if fake else steps:
             begun = _statements_begun(step, book)
             problems += losing_problems(step, server, self._options.mode, start=begun)
         if problems:

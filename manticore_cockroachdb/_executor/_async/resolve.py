@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from ..._backend import introspection
-from ..._backend.job_match import sort_jobs
+from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
@@ -241,7 +241,7 @@ async def _jobs_of(session: AsyncSession, statement: Statement, sent_at: float) 
     server = session.server
     found = await async_list_jobs(session, sent_at)
     context = NameContext(server.database, server.schemas, ANYBODY)
-    jobs = sort_jobs(found, (statement,), context, since=sent_at)
+    jobs = match_jobs(found, (statement,), context, since=sent_at)
     return jobs.own or jobs.unclear
 
 

@@ -150,13 +150,15 @@ class Executor:
             concurrency.shield(self._shut_down)
 
     def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
-        started = self._start(lambda book, server: bool(self._plan(goal, book, server)))
+        started = self._start(
+            lambda book, server: bool(self._plan(goal, book, server, fake=fake))
+        )
         if started is None:
             return
         run, book = started
         if bootstrap and not self._found_empty:
             self._check_empty(run, book)
-        steps = self._plan(goal, book, run.server)
+        steps = self._plan(goal, book, run.server, fake=fake)
         self._steps(run, steps, book, fake)
 
     def _start(
@@ -191,14 +193,14 @@ class Executor:
             self._emit(Connected(session.server))
         return session
 
-    def _plan(self, goal: Goal, book: Snapshot, server: Server) -> tuple[Step, ...]:
+    def _plan(self, goal: Goal, book: Snapshot, server: Server, *, fake: bool) -> tuple[Step, ...]:
         """The steps left, as the tables are now; credits us with what a lost connection hid."""
         steps = goal(book)
         if self._lost:
             self._lost = False
             self._count_unacknowledged(steps, book)
         problems = [p for step in steps for p in forced_atomic_problems(step, server)]
-        for step in steps:
+        for step in () if fake else steps:
             begun = _statements_begun(step, book)
             problems += losing_problems(step, server, self._options.mode, start=begun)
         if problems:

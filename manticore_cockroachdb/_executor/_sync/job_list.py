@@ -30,13 +30,10 @@ def list_jobs(
     found: list[Job] = []
     for job in jobs.jobs(session.send(jobs.show_jobs())[0]):
         wanted = job.created + 1 >= since or job.state in (JobState.RUNNING, JobState.BLOCKED)
-        if not job.is_cut or not wanted:
-            found.append(job)
-            continue
-        if job.job_id not in known:
+        if job.is_cut and wanted and job.job_id not in known:
             for one in jobs.jobs(session.send(jobs.show_job(job.job_id))[0]):
                 known[job.job_id] = one.description
-        description = known.get(job.job_id)
-        cut = description is None
-        found.append(replace(job, description=description or job.description, is_cut=cut))
+        if job.is_cut and job.job_id in known:
+            job = replace(job, description=known[job.job_id], is_cut=False)  # noqa: PLW2901
+        found.append(job)
     return tuple(found)

@@ -9,13 +9,14 @@ The same path after a crash and after a connection lost in mid-statement. What t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
 from psycopg import sql
 
 from ..._backend import introspection
-from ..._backend.job_match import sort_jobs, unfinished_on
+from ..._backend.job_match import match_jobs, unfinished_on
 from ..._backend.jobs import Job, JobState, described
 from ..._planner import evidence
 from ..._planner.decisions import Action, Decision, Sent, decide
@@ -111,8 +112,9 @@ def await_others(
     started = time.monotonic()
     awaited: set[int] = set()
     found: tuple[Job, ...] = ()
+    descriptions: dict[int, str] = {}
     while run.server.has_jobs:
-        found = list_jobs(run.session, 0.0)
+        found = list_jobs(run.session, math.inf, descriptions)
         unfinished = unfinished_on(
             found, statement, run.name_context, conditional_only=conditional_only
         )
@@ -145,7 +147,7 @@ def await_own(
     run.read_name_context()
     while True:
         found = list_jobs(run.session, since)
-        jobs = sort_jobs(found, statements, run.name_context, since=since)
+        jobs = match_jobs(found, statements, run.name_context, since=since)
         running = tuple(job for job in (*jobs.own, *jobs.unclear) if job.state is JobState.RUNNING)
         if not running:
             break

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..._backend import introspection
-from ..._backend.job_match import sort_jobs
+from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
@@ -244,7 +244,7 @@ def _jobs_of(session: Session, statement: Statement, sent_at: float) -> tuple[Jo
     server = session.server
     found = list_jobs(session, sent_at)
     context = NameContext(server.database, server.schemas, ANYBODY)
-    jobs = sort_jobs(found, (statement,), context, since=sent_at)
+    jobs = match_jobs(found, (statement,), context, since=sent_at)
     return jobs.own or jobs.unclear
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ..._backend import introspection
 from ..._backend.dialect import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
-from ..._backend.job_match import sort_jobs
+from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION
@@ -207,7 +207,7 @@ class Run:
         told = set(self.session.noticed_jobs)
         own = [job for job in found if job.job_id in told]
         if statement is not None and sent_at is not None:
-            matching = sort_jobs(found, (statement,), self.name_context, since=sent_at).own
+            matching = match_jobs(found, (statement,), self.name_context, since=sent_at).own
             own += (job for job in matching if job not in own)
         return tuple(own)
 
