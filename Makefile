@@ -39,6 +39,7 @@ check: $(VENV)/for-check
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 bench: $(VENV)/for-bench

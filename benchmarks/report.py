@@ -9,6 +9,7 @@ from string import Template
 from typing import Any
 
 from . import plots
+from .cockroach import FIGURES
 
 _TEMPLATE = Path(__file__).with_name("page.md")
 _VERBS = ("migrate", "nothing", "rollback")
@@ -29,11 +30,13 @@ def write(results: dict[str, Any], docs: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     figures, page = folder / "results.json", docs / "benchmarks.md"
     figures.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    page.write_text(_page(results), encoding="utf-8")
+    beside = folder / FIGURES
+    cockroachdb = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else None
+    page.write_text(_page(results, cockroachdb), encoding="utf-8")
     return [page, figures, *plots.draw(results, folder)]
 
 
-def _page(results: dict[str, Any]) -> str:
+def _page(results: dict[str, Any], cockroachdb: dict[str, Any] | None) -> str:
     far, near, scale = results["far"], results["near"], results["scale"]
     link = _number(results["link"] * 1000)
     scripts = results["scripts"]
@@ -59,6 +62,7 @@ def _page(results: dict[str, Any]) -> str:
             [(kind, _number(speed)) for kind, speed in scale["lexing"].items()],
         ),
         limit=_limit(scale["lexing"]),
+        cockroachdb=_cockroachdb(cockroachdb),
     )
 
 
@@ -135,11 +139,59 @@ def _scale(scale: dict[str, Any]) -> str:
             f"{data['peak'] / 1e6:.0f} MB, the interpreter's {data['before'] / 1e6:.0f} MB included",
         ),
     ]
+    if "apply" in scale:
+        found = scale["apply"]
+        lines.append(
+            (
+                f"Apply {found['scripts']:,} scripts",
+                _number(found["seconds"]),
+                f"{found['peak'] / 1e6:.0f} MB in all",
+            )
+        )
+    if "rows" in scale:
+        found = scale["rows"]
+        lines.append(
+            (
+                f"Apply a script that selects {found['rows']:,} rows",
+                _number(found["seconds"]),
+                f"{found['peak'] / 1e6:.0f} MB in all",
+            )
+        )
     for key in ("databases, jobs=1", "databases, jobs=8"):
         found = scale[key]
         what = f"{found['databases']} databases, {found['scripts']} scripts each, `{key[11:]}`"
         lines.append((what, _number(found["seconds"]), f"{found['peak'] / 1e6:.0f} MB in all"))
     return _table(("What", "Seconds", "Highest memory"), lines)
+
+
+def _cockroachdb(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "Not measured: `python -m benchmarks.cockroach` needs a CockroachDB."
+    stream, fresh = found["stream"], found["bootstrap"]
+    return (
+        f"Measured on {found['date']} by `python -m benchmarks.cockroach`: {found['server']}.\n\n"
+        + _table(
+            ("What", "Seconds", "Compared with", "Seconds", "×"),
+            [
+                (
+                    f"Apply {stream['scripts']} scripts of one INSERT each",
+                    _number(stream["manticore"]),
+                    "plain psycopg, pipelined, a ledger row in each transaction",
+                    _number(stream["psycopg"]),
+                    f"{stream['times']:.2f}",
+                ),
+                (
+                    f"`bootstrap` {fresh['scripts']} scripts of four schema changes each",
+                    _number(fresh["bootstrap"]),
+                    "`migrate`, one schema change at a time",
+                    _number(fresh["stepwise"]),
+                    f"{fresh['bootstrap'] / fresh['stepwise']:.2f}",
+                ),
+            ],
+        )
+        + "\n\nBrief scripts that are sent together share a transaction on CockroachDB, so they can be "
+        "faster than one transaction each. The lease is proved once in every transaction."
+    )
 
 
 def _limit(lexing: dict[str, float]) -> str:

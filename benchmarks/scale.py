@@ -36,13 +36,14 @@ _TEXTS: dict[str, str] = {
     "comments": "-- Why this is so, and what would happen if it were not.\n",
 }
 _ROWS_IN_STATEMENT = 100
+_SELECT = "SELECT n, 'a text of some length, as they are: ' || n FROM generate_series(1, {rows}) AS s(n);\n"
 
 
 # -- asked by the command -----------------------------------------------------------------------
 
 
 def measure(
-    server: RunningServer, work: Path, *, scripts: int, megabytes: int, databases: int
+    server: RunningServer, work: Path, *, scripts: int, megabytes: int, rows: int, databases: int
 ) -> dict[str, Any]:
     """Measure all of it.
 
@@ -51,6 +52,7 @@ def measure(
         work: An empty folder.
         scripts: How many scripts the folder has.
         megabytes: The size of the data script.
+        rows: How many rows a script selects.
         databases: How many databases.
     """
     folder = work / "many"
@@ -66,9 +68,20 @@ def measure(
     write_data(script, megabytes * 1_000_000)
     url = server.new_database()
     size = script.stat().st_size
-    found["data"] = {"bytes": size, **_measured("data", str(script.parent), url)}
+    found["data"] = {"bytes": size, **_measured("apply", str(script.parent), url)}
     server.drop_database(url)
     print(f"  data script: {found['data']}", flush=True)
+    url = server.new_database()
+    found["apply"] = {"scripts": scripts, **_measured("apply", str(folder), url)}
+    server.drop_database(url)
+    print(f"  {scripts} scripts applied: {found['apply']}", flush=True)
+    script = work / "rows" / "V1__rows.sql"
+    script.parent.mkdir()
+    script.write_text(_SELECT.format(rows=rows), encoding="utf-8")
+    url = server.new_database()
+    found["rows"] = {"rows": rows, **_measured("apply", str(script.parent), url)}
+    server.drop_database(url)
+    print(f"  script that selects {rows} rows: {found['rows']}", flush=True)
     few = work / "few"
     write_manticore(few, make(20))
     for jobs in (1, 8):
@@ -144,8 +157,8 @@ def _lexing(unit: str) -> Iterator[float]:
         yield len(text) / 1e6 / (time.perf_counter() - started)
 
 
-def data(folder: str, url: str) -> dict[str, float]:
-    """Apply a data script."""
+def apply(folder: str, url: str) -> dict[str, float]:
+    """Apply every script of a folder."""
     from manticore_cockroachdb.database import Database  # noqa: PLC0415 - before the clock starts
     from manticore_cockroachdb.migration import Migration  # noqa: PLC0415
 
@@ -176,7 +189,7 @@ def databases(folder: str, jobs: str, *urls: str) -> dict[str, float]:
 _PARTS: dict[str, Callable[..., dict[str, float]]] = {
     "load": load,
     "lexing": lexing,
-    "data": data,
+    "apply": apply,
     "databases": databases,
 }
 

@@ -18,9 +18,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from manticore_cockroachdb._backend.jobs import described
-from manticore_cockroachdb._executor._sync.resolve import Known
 from manticore_cockroachdb._planner.plan import ScriptStatus, State
 from manticore_cockroachdb.errors import LeaseTimeout, ManticoreError
+from manticore_cockroachdb.types import Known
 
 from . import conf
 from .highlight import highlighted

@@ -23,8 +23,8 @@ LEASE                  30                          Seconds the right to run last
                                                    how soon a dead runner's work can be taken over.
 STATEMENT_TIMEOUT      None                        Seconds the server may work on one statement; None: as
                                                    long as it takes.
-MODE                   None                        "atomic" or "stepwise", for scripts whose files name
-                                                   none; None: what is right for the server.
+MODE                   None                        "atomic", "stepwise" or "autocommit", for scripts whose
+                                                   files name none; None: what is right for the server.
 ALLOW_OUT_OF_ORDER     False                       Apply pending scripts below the highest applied one.
 PLACEHOLDERS           None                        What `${name}` in scripts stands for, as a dict; None:
                                                    `${` means nothing special.
@@ -297,7 +297,7 @@ def _placeholders(value: Any) -> dict[str, str]:
 
 
 def _mode(value: Any) -> Mode:
-    if value not in ("atomic", "stepwise"):
+    if value not in {mode.value for mode in Mode}:
         raise ValueError("there is no such mode.")
     return Mode(value)
 
@@ -330,7 +330,7 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
         _seconds(0, open_end=True),
         "Write seconds, or None for as long as it takes.",
     ),
-    "MODE": (7, _mode, 'Write "atomic" or "stepwise", or leave it out.'),
+    "MODE": (7, _mode, 'Write "atomic", "stepwise" or "autocommit", or leave it out.'),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
     "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),

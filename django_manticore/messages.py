@@ -109,7 +109,15 @@ def stopped(event: Interrupted | None) -> str:
     lines = [f"Stopped after {scripts(event.done)}. The lease was given back."]
     if event.step is not None:
         at = f", line {event.statement.line}" if event.statement else ""
-        lines.append(f"Under way was {event.step.name}{at}; the ledger does not count it.")
+        done = ""
+        if event.statements_done:
+            of_it = (
+                "1 statement of it is"
+                if event.statements_done == 1
+                else (f"{event.statements_done} statements of it are")
+            )
+            done = f" {of_it} done and recorded;"
+        lines.append(f"Under way was {event.step.name}{at};{done} the ledger does not count it.")
     running = [job for job in event.jobs if job.state is JobState.RUNNING]
     lines += [f"Goes on in the background: {described(job)}." for job in running]
     lines.append("Run the same command again: it finds out what became of it and finishes.")

@@ -222,7 +222,7 @@ class AsyncDatabase:
         probe = await AsyncSession.open(self._settings, self._application_name)
         self._server = probe.server
         await probe.close()
-        parameters: dict[str, Any] = self._settings.for_engine(self._application_name, {})
+        parameters: dict[str, Any] = self._settings.for_users(self._application_name)
         pool = AsyncConnectionPool[AsyncConnection[Row]](
             connection_class=AsyncConnection[Row],
             kwargs={

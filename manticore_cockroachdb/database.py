@@ -225,7 +225,7 @@ class Database:
         probe = Session.open(self._settings, self._application_name)
         self._server = probe.server
         probe.close()
-        parameters: dict[str, Any] = self._settings.for_engine(self._application_name, {})
+        parameters: dict[str, Any] = self._settings.for_users(self._application_name)
         pool = ConnectionPool[Connection[Row]](
             connection_class=Connection[Row],
             kwargs={

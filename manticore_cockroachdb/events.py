@@ -265,9 +265,11 @@ class Interrupted(Event):
         step: The script that was under way, if any.
         statement: The statement that was under way by itself, if any.
         jobs: Its schema-change jobs as last seen: they go on without us.
+        statements_done: How many statements of that script are done and recorded.
     """
 
     done: int
     step: Step | None
     statement: Statement | None
     jobs: tuple[Job, ...]
+    statements_done: int = 0

@@ -13,17 +13,17 @@ from typing import TypeVar
 from ._executor import concurrency
 from ._executor._sync.executor import Executor
 from ._executor._sync.resolve import Resolve
-from ._executor._sync.session import Session
-from ._executor._sync.store import Store
+from ._executor._sync.store import Store, open_store, takes_no_writes
 from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
-from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, statuses
+from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._scripts import loader, writer
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
-from ._store.ledger import DEFAULT_TABLE, Tables, highest
+from ._store.ledger import DEFAULT_TABLE, highest
+from ._store.own_tables import refuse_own_tables
 from ._store.run_state import Snapshot
 from .database import Database
-from .errors import LeaseTimeout
+from .errors import LeaseTimeout, SettingsError
 from .events import Event
 
 R = TypeVar("R")
@@ -46,8 +46,8 @@ class Migration:
         lock_timeout: Seconds to wait for another runner at most.
         lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
-        mode: Mode of scripts whose file names none, `atomic` or `stepwise`; None: what is right for the
-            server.
+        mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
+            is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
 
@@ -97,39 +97,103 @@ class Migration:
         """
 
         def prepare(store: Store, book: Snapshot) -> None:
+            lacking = book.missing or book.missing_state
+            if book.has_ledger and book.has_state and not lacking:
+                return
+            if store.session.read_only:
+                raise takes_no_writes(store.session, store.session.read_only)
             store.prepare(book)
 
         self._with_book(prepare)
 
     def create_migration(
-        self, description: str, up_sql: str, down_sql: str | None = None, *, timestamp: bool = False
+        self,
+        description: str,
+        up_sql: str,
+        down_sql: str | None = None,
+        *,
+        timestamp: bool | None = None,
+        folder: str | Path | None = None,
     ) -> Path:
-        """Write a new script: `V{next version}__{description}.sql` in the (first) folder.
+        """Write a new script: `V{next version}__{description}.sql`.
 
         Args:
             description: What it does, in a few words.
             up_sql: The statements that apply it.
             down_sql: The statements that revert it; None: it cannot be rolled back.
-            timestamp: Use the time (UTC) as the version instead of the next number.
+            timestamp: Use the time (UTC) as the version instead of the next number; None follows what the
+                folders have.
+            folder: Which of the folders it goes to; None: the first.
 
         Returns:
             The file's path. Nothing is ever overwritten.
 
         Raises:
-            SettingsError: The description makes no file name.
+            SettingsError: The description makes no file name, or the folder is none of the folders.
             FilesRefused: The SQL makes no script, or the folder cannot be written to.
             ConnectionFailed: The ledger could not be asked for its highest version.
         """
+        chosen = self.folder(folder)
         book = self._book()
         return concurrency.in_thread(
             lambda: writer.create(
-                self.folders[0],
+                chosen,
                 description,
                 up_sql,
                 down_sql,
                 at_least=highest(book.rows),
-                others=self.folders[1:],
+                others=[each for each in self.folders if each is not chosen],
                 timestamp=timestamp,
+            )
+        )
+
+    def folder(self, folder: str | Path | None = None) -> Path:
+        """One of the migrations folders.
+
+        Args:
+            folder: Which one; None: the first, where new scripts go.
+
+        Raises:
+            SettingsError: It is none of them.
+        """
+        if folder is None:
+            return self.folders[0]
+        for each in self.folders:
+            if Path(folder).absolute() == each.absolute():
+                return each
+        known = ", ".join(map(str, self.folders))
+        raise SettingsError(f"{folder} is not one of the migrations folders; they are {known}.")
+
+    def renumber_migration(
+        self, script: int | str | Path, *, timestamp: bool | None = None
+    ) -> Path:
+        """Give a script the next free version: another one took its number, or it came too late.
+
+        Args:
+            script: Its version now, or its file's name where two scripts have that version.
+            timestamp: Use the time (UTC) as the version; None follows what the folders have.
+
+        Returns:
+            The file's new path.
+
+        Raises:
+            PlanRefused: There is no such version, or it is applied from this very file.
+            FilesRefused: There is no such file, a file is not a valid script, or the folder cannot be
+                written to.
+            ConnectionFailed: The ledger could not be read.
+        """
+        if isinstance(script, int):
+            version, scripts = script, self._load_unfilled()
+        else:
+            named = concurrency.in_thread(
+                lambda: loader.load_file(self.folders, str(script))
+            )
+            version, scripts = named.version, (named,)
+        book = self._book()
+        chosen = renumberable(version, scripts, book.rows)
+        return concurrency.in_thread(
+            lambda: writer.renumber(
+                chosen, self.folders, at_least=highest(book.rows), timestamp=timestamp
             )
         )
 
@@ -139,10 +203,14 @@ class Migration:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = concurrency.in_thread(lambda: loader.load(self.folders))
+        scripts = self._load_unfilled()
         if self.options.placeholders is not None:
             scripts = filled(scripts, self.options.placeholders)
+        refuse_own_tables(scripts, self.options.table)
         return list(scripts)
+
+    def _load_unfilled(self) -> tuple[MigrationScript, ...]:
+        return concurrency.in_thread(lambda: loader.load(self.folders))
 
     def migrate(self, target_version: int | None = None, *, fake: bool = False) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
@@ -277,25 +345,23 @@ class Migration:
         self, use: Callable[[Store, Snapshot], R], patience: float = _PATIENCE
     ) -> R:
         """Look at the tables without a lease, waiting a while for somebody's open transaction."""
-        session = Session.open(self._db.settings, f"{new_owner()}/look")
+        store = open_store(
+            self._db.settings, f"{new_owner()}/look", self.options.table, self._listener
+        )
         try:
-            tables = Tables.named(
-                self.options.table, database=session.server.database, schema=session.server.schema
-            )
-            store = Store(session, tables, self._listener)
             started = time.monotonic()
             while (book := store.look()) is None:
                 waited = time.monotonic() - started
                 if waited > patience:
                     raise LeaseTimeout(
-                        f"The table {tables.label} could not be read for {waited:.0f} s: a runner's "
+                        f"The table {store.tables.label} could not be read for {waited:.0f} s: a runner's "
                         "transaction holds it. Wait for that runner to end and try again.",
                         owner=None,
                         waited=waited,
                     )
             return use(store, book)
         finally:
-            session.close()
+            store.session.close()
 
 
 def _silent(event: Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._backend.dialect import Server
 from ._backend.jobs import Job, JobState
 from ._backend.settings import ConnectionSettings
+from ._executor.known import Known
 from ._planner.plan import ScriptStatus, State, Step
 from ._scripts.direction import Direction
 from ._scripts.script import MigrationScript, Mode
@@ -17,6 +18,7 @@ __all__ = [
     "Job",
     "JobState",
     "Kind",
+    "Known",
     "MigrationScript",
     "Mode",
     "ScriptStatus",

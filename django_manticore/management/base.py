@@ -6,6 +6,8 @@ Domain errors become `CommandError` here and nowhere else; `--traceback` shows t
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -38,6 +40,11 @@ class ManticoreCommand(BaseCommand):
             CommandError: With `returncode` as documented in `exits`.
         """
         from_shell = self._called_from_command_line
+        if from_shell:
+            for stream in (sys.stdout, sys.stderr):
+                # A name that the terminal's encoding lacks is shown escaped, and stops nothing.
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
         try:
             with stoppable() if from_shell else nullcontext():
                 return super().execute(*args, **options)

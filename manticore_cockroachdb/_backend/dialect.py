@@ -51,38 +51,15 @@ class Server:
         return self.kind is ServerKind.COCKROACHDB
 
     @property
+    def serializable_only(self) -> bool:
+        """Whether scripts run at SERIALIZABLE, whatever the server would also allow."""
+        return self.kind is ServerKind.COCKROACHDB
+
+    @property
     def obeys_cancel(self) -> bool:
         """Whether asking it to cancel a statement ends that statement and undoes it."""
         return self.kind is ServerKind.POSTGRESQL
 
-    @property
-    def reset_statements(self) -> tuple[str, ...] | None:
-        """What brings a session back to its start, or None: open a new connection instead.
-
-        CockroachDB v21.1 cannot reset a whole session inside a stream of statements.
-        """
-        if self.kind is ServerKind.POSTGRESQL:
-            return (*self.own_role_statements, "RESET ALL")
-        return None
-
-    @property
-    def own_role_statements(self) -> tuple[str, ...]:
-        """What makes a session ours again, inside a transaction too, after a script took another role."""
-        if self.kind is ServerKind.POSTGRESQL:
-            return ("RESET SESSION AUTHORIZATION", "RESET ROLE")
-        return ()
-
-
-#: Set from the first packet of every engine connection, so that a role's or a database's defaults
-#: cannot change how scripts run. Both servers know these names; CockroachDB ignores unknown ones here.
-#: `statement_timeout=0`: on CockroachDB a timeout ends the wait, not the job (facts of v24.3+).
-PINNED: dict[str, str] = {
-    "default_transaction_isolation": "serializable",
-    "default_transaction_read_only": "off",
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-}
 
 #: Needed only where schema statements run inside an explicit transaction. Unknown ones (42704) are
 #: passed over: servers that do not know them behave as if they were so.

@@ -6,14 +6,107 @@ Statements only; both servers know the catalogs asked here.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from .._sql.likeness import NameContext
 from .._sql.schema_change import Effect, Repeat, Verb
 from .._sql.server_kind import ServerKind
-from .._sql.statement import Statement, effects, object_names, repeatable, target_name
-from .._sql.tokens import head
+from .._sql.statement import Statement, effects, repeatable
 from .dialect import Server
 from .protocol import Command, Result
+from .session_state import ASKED
+
+#: A PostgreSQL session's id: its process, and when that began, since numbers of processes come again.
+_PG_SESSION = "pid::TEXT || '@' || ((extract(epoch FROM backend_start) * 1000000)::INT8)::TEXT"
+#: A session's id as it is recorded: `pid@microseconds`, or CockroachDB's hexadecimal one.
+_SESSION_ID = re.compile(r"\d+@\d+|[0-9a-f]+")
+#: The last eight digits of CockroachDB's are the number of the node that the session is on.
+_ON_NODE = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who and where a new session is.
+
+    Attributes:
+        database: Its database.
+        schema: The schema new tables go to; None where the search path names none that exists.
+        user: Its user.
+        session_id: The server's own id of it.
+        read_only: Why it cannot write, or None.
+        backend_pid: The process that serves it, where there is one for each session.
+        schemas: The schemas of its search path that exist, in order.
+    """
+
+    database: str
+    schema: str | None
+    user: str
+    session_id: str
+    read_only: str | None
+    backend_pid: int | None
+    schemas: tuple[str, ...]
+
+
+def identity(kind: ServerKind) -> Command:
+    """Who and where a new session is."""
+    where = "SELECT current_database()::TEXT, current_schema()::TEXT, current_user::TEXT, "
+    if kind is ServerKind.COCKROACHDB:
+        # `current_setting` answers on a database that does not exist, SHOW does not.
+        return Command(
+            f"{where}current_setting('session_id')::TEXT, false, "
+            "current_setting('default_transaction_read_only')::TEXT, NULL::INT8, "
+            "to_json(current_schemas(false)::TEXT[])::TEXT"
+        )
+    return Command(
+        f"{where}(SELECT {_PG_SESSION} FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()), "
+        "pg_is_in_recovery(), current_setting('default_transaction_read_only')::TEXT, "
+        "pg_backend_pid()::INT8, to_json(current_schemas(false)::TEXT[])::TEXT"
+    )
+
+
+def session_questions(kind: ServerKind) -> tuple[Command, ...]:
+    """What else a new session is asked for: its settings; whether it knows RESET ALL comes last."""
+    names = ", ".join(f"'{name}'" for name in ASKED)
+    settings = Command(
+        f"SELECT name::TEXT, setting::TEXT FROM pg_catalog.pg_settings WHERE name IN ({names})"
+    )
+    if kind is ServerKind.COCKROACHDB:
+        return (settings, Command("RESET ALL"))
+    return (settings,)
+
+
+def read_identity(result: Result) -> Identity:
+    """What `identity` answered."""
+    ((database, schema, user, session_id, standby, read_only, pid, path),) = result.rows
+    reason = None
+    if standby:
+        reason = "the server is a standby, which takes no writes"
+    elif read_only == "on":
+        reason = "default_transaction_read_only is on for this database, role or connection"
+    return Identity(database, schema, user, session_id, reason, pid, tuple(json.loads(path)))
+
+
+def homes(name: str, state_name: str) -> Command:
+    """The schemas that hold a table of one of these names: schema, table, and whether it is on the path."""
+    return Command(
+        "SELECT n.nspname::TEXT, c.relname::TEXT, n.nspname = ANY (current_schemas(false)) "
+        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relname IN ($1::TEXT, $2::TEXT) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+        (name, state_name),
+    )
+
+
+def row_security(schema: str, table: str) -> Command:
+    """Whether row-level security is in force on a table."""
+    return Command(
+        "SELECT c.relrowsecurity FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = $1::TEXT AND c.relname = $2::TEXT",
+        (schema, table),
+    )
+
 
 #: The server's clock, in seconds since 1970.
 NOW = Command("SELECT extract(epoch FROM clock_timestamp())::FLOAT8")
@@ -48,13 +141,6 @@ _COLUMN = (
     f"FROM pg_catalog.pg_attribute a WHERE a.attrelid = {_TABLE} "
     "AND a.attname = $3::TEXT AND NOT a.attisdropped"
 )
-_INVALID_INDEX = (
-    "SELECT n.nspname, c.relname FROM pg_catalog.pg_index i "
-    "JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
-    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relname = $1::TEXT AND ($2::TEXT IS NULL AND "
-    "n.nspname = ANY (current_schemas(false)) OR n.nspname = $2::TEXT) AND NOT i.indisvalid"
-)
 
 #: What the session takes unqualified names for; `name_context` reads it.
 NAME_CONTEXT = Command(
@@ -76,33 +162,39 @@ def objects_besides(ledger: str, state: str) -> Command:
     )
 
 
-def sessions_named(server: Server, name: str) -> Command:
-    """Sessions by application name: their ids, as the server writes them.
+def sessions_alive(server: Server, session_ids: Iterable[str], name: str | None = None) -> Command:
+    """Those of some sessions that are still there: their ids, as `how_to_end` takes them, and names.
 
-    A user without further rights sees its own sessions, and the runner before us was most likely us.
+    A session is known by the server's own id; by its application name only where no id was recorded, since
+    a script may change the name. What a user may not see of another's session counts as alive. So does an
+    id on a CockroachDB node that does not answer, whose row has NULL in place of everything else.
+
+    Args:
+        server: The server.
+        session_ids: The server's own ids, as recorded.
+        name: An application name, or the beginning of one, where it ends in `/`.
     """
+    ids = [each for each in session_ids if _SESSION_ID.fullmatch(each)]
+    pattern = None
+    if name is not None:
+        pattern = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        pattern += "%" if name.endswith("/") else ""
     if server.kind is ServerKind.COCKROACHDB:
+        nodes = ", ".join(str(int(each[-8:], 16)) for each in ids if _ON_NODE.fullmatch(each))
+        silent = f"session_id IS NULL AND node_id IN ({nodes})" if nodes else "session_id IS NULL"
+        listed = ", ".join(f"'{each}'" for each in ids) or "NULL"
         return Command(
-            "SELECT session_id::TEXT FROM [SHOW SESSIONS] WHERE application_name = $1::TEXT",
-            (name,),
-        )
-    return Command(
-        "SELECT pid::TEXT FROM pg_catalog.pg_stat_activity "
-        "WHERE application_name = $1::TEXT AND pid <> pg_backend_pid()",
-        (name,),
-    )
-
-
-def sessions_of(server: Server, owner: str) -> Command:
-    """Sessions of one runner, whatever their number behind its name."""
-    pattern = owner.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "/%"
-    if server.kind is ServerKind.COCKROACHDB:
-        return Command(
-            "SELECT session_id::TEXT FROM [SHOW SESSIONS] WHERE application_name LIKE $1::TEXT",
+            "SELECT coalesce(session_id::TEXT, 'on node ' || node_id::TEXT), "
+            "coalesce(application_name::TEXT, '') FROM [SHOW SESSIONS] "
+            f"WHERE session_id::TEXT IN ({listed}) OR application_name LIKE $1::TEXT OR {silent}",
             (pattern,),
         )
+    began = "((extract(epoch FROM backend_start) * 1000000)::INT8)::TEXT"
+    known = [each.split("@") for each in ids if "@" in each]
+    same = [f"(pid = {pid} AND coalesce({began}, '{at}') = '{at}')" for pid, at in known]
     return Command(
-        "SELECT pid::TEXT FROM pg_catalog.pg_stat_activity WHERE application_name LIKE $1::TEXT",
+        "SELECT pid::TEXT, coalesce(application_name, '')::TEXT FROM pg_catalog.pg_stat_activity "
+        f"WHERE pid <> pg_backend_pid() AND ({' OR '.join([*same, 'application_name LIKE $1::TEXT'])})",
         (pattern,),
     )
 
@@ -155,20 +247,3 @@ def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
             return Command(_IDENTITY, table)
         case _:
             return None
-
-
-def invalid_index(server: Server, statement: Statement) -> Command | None:
-    """How to find what a CREATE INDEX CONCURRENTLY that died leaves behind on PostgreSQL.
-
-    https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
-    """
-    words = head(statement.text, 4)
-    target = target_name(statement)
-    if (
-        server.kind is not ServerKind.POSTGRESQL
-        or words[:1] != ("CREATE",)
-        or "CONCURRENTLY" not in words
-        or target is None
-    ):
-        return None
-    return Command(_INVALID_INDEX, (object_names(statement)[0], target[0]))

@@ -4,19 +4,28 @@ Written as generators that wait for the socket by yielding, as psycopg's own are
 both flavours (`connection.wait(generator)`). Two ways to send: `simple`, one statement by itself, and
 `stream`, any number of statements in libpq's pipeline mode with one Sync behind them all: after the first
 error the server discards the rest up to that Sync. Knows nothing of migrations.
+
+Rows of our own statements come in binary form, so that no setting of the session (DateStyle, TimeZone,
+IntervalStyle, extra_float_digits) changes what is read. Rows of a script's statements are dropped one by
+one as they arrive: they are never parsed, and never held in memory together.
+
+Whether a connection is lost is told by the connection, never by the class of an error: a function may
+raise any SQLSTATE it likes. A server that ends a connection says so with the severity FATAL.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from psycopg import OperationalError
-from psycopg.adapt import Transformer
+import psycopg
+from psycopg import DataError, OperationalError
+from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
+from psycopg.types.datetime import TimestamptzBinaryLoader
 from psycopg.waiting import Ready, Wait
 
 from ..errors import ConnectionLost, DatabaseError
@@ -39,14 +48,14 @@ class Command:
     Attributes:
         sql: The statement.
         params: Its parameters; the statement casts them to their types.
+        discards: Whether its rows are dropped unread, as those of a script are.
     """
 
     sql: str
     params: tuple[str | None, ...] = ()
+    discards: bool = False
 
 
-#: Every transaction of an engine begins and ends so.
-BEGIN = Command("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
 COMMIT = Command("COMMIT")
 
 
@@ -93,6 +102,7 @@ def simple(pgconn: PGconn, text: str) -> Waiting[None]:
     error: DatabaseError | None = None
     try:
         pgconn.send_query(text.encode())
+        pgconn.set_single_row_mode()
         yield from _flush(pgconn)
         while (result := (yield from _next(pgconn))) is not None:
             if result.status == ExecStatus.FATAL_ERROR and error is None:
@@ -101,9 +111,16 @@ def simple(pgconn: PGconn, text: str) -> Waiting[None]:
                 pgconn.finish()
                 raise _no_copy()
     except OperationalError as lost:
-        raise connection_lost(pgconn, str(lost)) from None
+        raise _ended(pgconn, error, str(lost)) from None
     if error is not None:
-        raise error
+        raise _ended(pgconn, error, "") if pgconn.status == ConnStatus.BAD else error
+
+
+def _ended(pgconn: PGconn, error: DatabaseError | None, reason: str) -> ConnectionLost:
+    """The connection ended: in the server's own last words where it said any."""
+    if isinstance(error, ConnectionLost):
+        return error
+    return connection_lost(pgconn, str(error) if error is not None else reason)
 
 
 def stream(
@@ -126,8 +143,8 @@ def stream(
         ConnectionLost: The connection ended; what was not answered may have taken effect.
     """
     pgconn.enter_pipeline_mode()
+    refusal = yield from _streamed(pgconn, commands, answered)
     try:
-        refusal = yield from _streamed(pgconn, commands, answered)
         pgconn.exit_pipeline_mode()
     except OperationalError as lost:
         raise connection_lost(pgconn, str(lost)) from None
@@ -143,68 +160,114 @@ def _streamed(
     refusal: Refusal | None = None
     number = 0
     synced = unsent = False
-    while True:
-        while not synced and window.open:
-            command = None if refusal else next(source, None)
-            if command is None:
-                pgconn.pipeline_sync()
-                synced = True
-            elif window.full_after(_send(pgconn, command)):
-                pgconn.send_flush_request()
-            unsent = True
-        ready = (yield (Wait.RW if unsent else Wait.R)) or Ready.NONE
-        if ready & Ready.R:
-            pgconn.consume_input()
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is None:
-                    if current is None:
-                        break
-                    window.answered()
-                    if current.status == ExecStatus.FATAL_ERROR:
-                        refusal = Refusal(number, database_error(pgconn, current))
-                    elif current.status != ExecStatus.PIPELINE_ABORTED:
-                        answered(number, _result(current))
-                        number += 1
-                    current = None
-                elif result.status == ExecStatus.PIPELINE_SYNC:
-                    return refusal
-                elif result.status in _COPY:
-                    pgconn.finish()
-                    raise _no_copy()
-                else:
-                    current = result
-            if pgconn.status == ConnStatus.BAD:
-                raise refusal.error if refusal else connection_lost(pgconn, "")
-        if unsent and ready & Ready.W:
-            unsent = bool(pgconn.flush())
+    try:
+        while True:
+            if not synced and window.open:
+                synced = _fill(pgconn, source if refusal is None else iter(()), window)
+                unsent = True
+            ready = (yield (Wait.RW if unsent else Wait.R)) or Ready.NONE
+            if ready & Ready.R:
+                pgconn.consume_input()
+                while not pgconn.is_busy():
+                    result = pgconn.get_result()
+                    if result is None:
+                        if current is None:
+                            break
+                        discarded = window.answered()
+                        if current.status == ExecStatus.FATAL_ERROR:
+                            refusal = Refusal(number, database_error(pgconn, current))
+                            window.failed = True
+                        elif current.status != ExecStatus.PIPELINE_ABORTED:
+                            answered(number, _tag(current) if discarded else _result(current))
+                            number += 1
+                        _drop_rows(pgconn, window)
+                        current = None
+                    elif result.status == ExecStatus.PIPELINE_SYNC:
+                        return refusal
+                    elif result.status in _COPY:
+                        pgconn.finish()
+                        raise _no_copy()
+                    else:
+                        current = result
+                if pgconn.status == ConnStatus.BAD:
+                    raise _ended(pgconn, _reason(refusal), "")
+            if unsent and ready & Ready.W:
+                unsent = bool(pgconn.flush())
+    except OperationalError as lost:
+        if current is not None and current.status == ExecStatus.FATAL_ERROR:
+            refusal = Refusal(number, database_error(pgconn, current))
+        raise _ended(pgconn, _reason(refusal), str(lost)) from None
+
+
+def _reason(refusal: Refusal | None) -> DatabaseError | None:
+    return None if refusal is None else refusal.error
+
+
+def _fill(pgconn: PGconn, source: Iterator[Command], window: _Window) -> bool:
+    """Send as much as the window allows; whether the Sync that ends it all was sent, too."""
+    while window.open:
+        command = next(source, None)
+        if command is None:
+            pgconn.pipeline_sync()
+            return True
+        if window.full_after(_send(pgconn, command), discards=command.discards):
+            pgconn.send_flush_request()
+        _drop_rows(pgconn, window)
+    return False
+
+
+def _drop_rows(pgconn: PGconn, window: _Window) -> None:
+    """Have the rows of the command that is answered next come one by one, if they are dropped.
+
+    libpq takes this between the answers of two commands only, and before the first row.
+    """
+    if window.drops_next():
+        pgconn.set_single_row_mode()
 
 
 class _Window:
-    """How much is under way. It shuts when full and opens again when half of it is answered."""
+    """How much is under way. It shuts when full and opens again when half of it is answered.
+
+    Attributes:
+        open: Whether more can be sent.
+        failed: Whether an error was answered; what comes after it has no rows.
+    """
 
     def __init__(self) -> None:
         self.open = True
-        self._sizes: deque[int] = deque()
+        self.failed = False
+        self._sizes: deque[tuple[int, bool]] = deque()
         self._bytes = 0
+        self._next_known = False
 
-    def full_after(self, size: int) -> bool:
-        self._sizes.append(size)
+    def full_after(self, size: int, *, discards: bool) -> bool:
+        self._sizes.append((size, discards))
         self._bytes += size
         self.open = len(self._sizes) < WINDOW_STATEMENTS and self._bytes < WINDOW_BYTES
         return not self.open
 
-    def answered(self) -> None:
+    def drops_next(self) -> bool:
+        """Whether the rows of the next answer are dropped; said once for each command."""
+        if self.failed or self._next_known or not self._sizes:
+            return False
+        self._next_known = True
+        return self._sizes[0][1]
+
+    def answered(self) -> bool:
+        """Count an answer; whether its rows were dropped."""
+        self._next_known = discarded = False
         if self._sizes:  # An error may come at the Sync itself, when every command is answered.
-            self._bytes -= self._sizes.popleft()
+            size, discarded = self._sizes.popleft()
+            self._bytes -= size
         if len(self._sizes) <= WINDOW_STATEMENTS // 2 and self._bytes <= WINDOW_BYTES // 2:
             self.open = True
+        return discarded
 
 
 def _send(pgconn: PGconn, command: Command) -> int:
     text = command.sql.encode()
     params = [None if value is None else value.encode() for value in command.params]
-    pgconn.send_query_params(text, params)
+    pgconn.send_query_params(text, params, result_format=_TEXT if command.discards else _BINARY)
     return len(text) + sum(len(value) for value in params if value is not None)
 
 
@@ -228,9 +291,12 @@ def _result(result: PGresult) -> Result:
     types = tuple(result.ftype(i) for i in range(result.nfields))
     rows: list[tuple[Any, ...]] = []
     if result.ntuples:
-        transformer = Transformer()
+        transformer = Transformer(_LOADERS)
         transformer.set_pgresult(result)
-        rows = transformer.load_rows(0, result.ntuples, tuple)
+        try:
+            rows = transformer.load_rows(0, result.ntuples, tuple)
+        except (DataError, UnicodeDecodeError) as error:
+            raise DatabaseError(f"the server's answer cannot be read: {error}") from error
     return Result(
         columns=columns,
         types=types,
@@ -240,8 +306,44 @@ def _result(result: PGresult) -> Result:
     )
 
 
+def _tag(result: PGresult) -> Result:
+    """The answer to a command whose rows were dropped."""
+    tag = (result.command_status or b"").decode(errors="replace")
+    return Result((), (), [], result.command_tuples or 0, tag)
+
+
+class _Moment(TimestamptzBinaryLoader):
+    """Moments; one that Python has no value for (`infinity`, BC) is read as None."""
+
+    def load(self, data: Any) -> Any:
+        try:
+            return super().load(data)
+        except DataError:
+            return None
+
+
+class _Loaders:
+    """How our own rows are read."""
+
+    def __init__(self) -> None:
+        self.connection = None
+        self.adapters = AdaptersMap(psycopg.adapters)
+        self.adapters.register_loader("timestamptz", _Moment)
+
+
+_LOADERS = _Loaders()
+_TEXT, _BINARY = 0, 1
+
+#: Severities with which a server ends the connection.
+#: https://www.postgresql.org/docs/current/protocol-error-fields.html
+ENDING = ("FATAL", "PANIC")
+#: CockroachDB answers these for what it does not know the outcome of, or while it shuts down.
+#: https://www.cockroachlabs.com/docs/stable/common-errors
+_OPEN = frozenset({"40003", "57P01", "57P02", "57P03"})
+
+
 def database_error(pgconn: PGconn, result: PGresult) -> DatabaseError:
-    """The server's error as ours; a broken connection as `ConnectionLost`."""
+    """The server's error as ours; one that ends the connection, or is no answer, as `ConnectionLost`."""
 
     def said(field: DiagnosticField) -> str | None:
         value = result.error_field(field)
@@ -254,6 +356,12 @@ def database_error(pgconn: PGconn, result: PGresult) -> DatabaseError:
     position = said(DiagnosticField.STATEMENT_POSITION)
     detail = said(DiagnosticField.MESSAGE_DETAIL)
     text = f"{message} ({sqlstate})" + (f"\n  Detail: {detail}" if detail else "")
+    severity = said(DiagnosticField.SEVERITY_NONLOCALIZED) or said(DiagnosticField.SEVERITY)
+    is_cockroachdb = pgconn.parameter_status(b"crdb_version") is not None
+    if severity in ENDING:
+        return ConnectionLost(f"the server ended the connection: {message} ({sqlstate})")
+    if is_cockroachdb and sqlstate in _OPEN:
+        return ConnectionLost(f"{message} ({sqlstate})")
     return DatabaseError(
         text,
         sqlstate=sqlstate,

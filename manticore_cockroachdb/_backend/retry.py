@@ -1,5 +1,9 @@
 """How often, and after what pause, something is tried again. Decides; never sleeps.
 
+`Attempts` is the one counter of failed attempts. A failure is counted at a place, such as a version and
+the number of its statements that are done. Progress to another place starts the count again, so a run of
+many statements survives many faults, while one statement that never gets on is given up.
+
 Pauses grow by half again and again up to a ceiling, and are drawn at random between nothing and that
 ("full jitter"), so that runners that failed together do not come back together.
 """
@@ -7,6 +11,7 @@ Pauses grow by half again and again up to a ceiling, and are drawn at random bet
 from __future__ import annotations
 
 import random
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 #: The transaction did nothing and is to be run again, whole.
@@ -23,6 +28,10 @@ IN_TRANSITION = "55000"
 #: Two sessions created the same object at once and this one lost the race inside the catalog; 42710 is
 #: PostgreSQL's word for the row type that comes with every table.
 CREATED_MEANWHILE = frozenset({"23505", "42P07", "42701", "42710", "XX000"})
+
+
+#: Pauses have reached any ceiling by then, and larger powers would overflow.
+_MOST_GROWTHS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,8 @@ class Backoff:
         """Seconds to wait after attempt number `attempt` (from 1) failed, or None: give up."""
         if attempt >= self.tries:
             return None
-        ceiling = min(self.longest, self.first * 1.5 ** (attempt - 1))
+        growth = min(attempt - 1, _MOST_GROWTHS)
+        ceiling = min(self.longest, self.first * 1.5**growth)
         return random.uniform(ceiling / 4, ceiling)  # noqa: S311 - jitter, no secret
 
 
@@ -56,5 +66,40 @@ TRANSITION = Backoff(tries=10, first=0.1, longest=2.0)
 #: A connection that broke in the middle of a run. About a minute and a half in all.
 RECONNECT = Backoff(tries=24, first=0.1, longest=8.0)
 
+#: Sendings of one statement that each lost their connection. A statement may end its own session, or the
+#: server (out of memory): it is not sent a third time.
+LOST_CONNECTIONS = Backoff(tries=2, first=0.1, longest=0.1)
+
 #: Looks at a lease that somebody else holds; endless, bounded by the caller's own time limit.
 POLL = Backoff(tries=10**9, first=0.15, longest=1.0)
+
+
+class Attempts:
+    """Counts failed attempts, and says how long to wait before the next one.
+
+    Each backoff is counted by itself. A failure at a place other than the last one starts from one again.
+    """
+
+    def __init__(self) -> None:
+        self._place: Hashable = None
+        self._failed: dict[Backoff, int] = {}
+
+    def failed(self, backoff: Backoff, place: Hashable = None) -> float | None:
+        """Count one more failure.
+
+        Args:
+            backoff: How often to try, and how long to wait.
+            place: What was attempted; None where there is one thing only.
+
+        Returns:
+            Seconds to wait before the next attempt; None means to give up.
+        """
+        if place != self._place:
+            self._place = place
+            self._failed.clear()
+        self._failed[backoff] = self._failed.get(backoff, 0) + 1
+        return backoff.pause(self._failed[backoff])
+
+    def count(self, backoff: Backoff) -> int:
+        """How many attempts have failed at the place of the last failure."""
+        return self._failed.get(backoff, 0)

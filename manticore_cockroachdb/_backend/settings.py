@@ -13,9 +13,10 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..errors import SettingsError
+from .session_state import startup_options
 
 #: URL schemes read; `cockroachdb` differs in its default port and user only.
 SCHEMES = ("postgresql", "postgres", "cockroachdb")
@@ -35,9 +36,18 @@ _KEEPALIVE = {
     "connect_timeout": "10",
 }
 
+#: The parameters that say which options there are.
+_NAMING_OPTIONS = frozenset({"options", "service", "servicefile"})
+
 
 def _keywords() -> frozenset[str]:
-    return frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
+    return frozenset(option.keyword.decode() for option in pq.Conninfo.parse(b""))
+
+
+def _libpq_defaults() -> dict[str, str]:
+    """What libpq takes from the environment and the service file that it names."""
+    options = pq.Conninfo.get_defaults()
+    return {o.keyword.decode(): o.val.decode(errors="replace") for o in options if o.val}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +113,52 @@ class ConnectionSettings:
                 f"Unknown connection parameter {', '.join(map(repr, unknown))}: libpq knows no such "
                 "keyword. See the list of parameter key words in PostgreSQL's libpq documentation."
             )
-        port = given.get("port", "")
-        for part in port.split(",") if port else ():
-            if not part.isdigit() or not 0 < int(part) < 65536:
+        for part in given.get("port", "").split(","):
+            # Of several hosts' ports some may be left out: libpq's default stands for them.
+            if part and (not part.isdigit() or not 0 < int(part) < 65536):
                 raise SettingsError(f"The port {part!r} is not a number from 1 to 65535.")
         return cls(MappingProxyType(given))
 
-    def for_engine(self, application_name: str, options: Mapping[str, str]) -> dict[str, str]:
+    def for_engine(
+        self, application_name: str, explicit: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, str]:
         """Parameters of a connection that an engine opens for itself.
 
         Args:
             application_name: What the server's session list shows.
-            options: Session variables to set from the start; they come behind the user's own
-                `options`, so they win, and `RESET ALL` returns to them.
+            explicit: Session variables that the run was given as arguments. They win over the user's own
+                options, which in turn win over our defaults; `RESET` returns to all of them.
         """
-        ours = " ".join(f"-c {name}={_escape(value)}" for name, value in options.items())
-        theirs = self.parameters.get("options", "")
+        return {
+            **self.for_users(application_name),
+            "options": startup_options(self.options, explicit),
+        }
+
+    def for_users(self, application_name: str) -> dict[str, str]:
+        """Parameters of a connection for the user's own statements.
+
+        Args:
+            application_name: What the server's session list shows.
+        """
         return {
             **_KEEPALIVE,
             **self.parameters,
             "application_name": application_name,
             "client_encoding": "UTF8",
-            "options": f"{theirs} {ours}".strip(),
         }
+
+    @property
+    def options(self) -> str:
+        """The user's own `options`: from the parameters, the service file, or PGOPTIONS.
+
+        libpq resolves them, on a connection that is not made: its socket does not exist.
+        """
+        given = {key: self.parameters[key] for key in _NAMING_OPTIONS if key in self.parameters}
+        conninfo = make_conninfo(**given, host="/nonexistent", hostaddr="", port="1")
+        unmade = pq.PGconn.connect_start(conninfo.encode())
+        found = unmade.options.decode()
+        unmade.finish()
+        return found
 
     def with_defaults(self, **defaults: str) -> ConnectionSettings:
         """The same settings with some parameters filled in where they are not given."""
@@ -138,14 +171,21 @@ class ConnectionSettings:
 
     @property
     def place(self) -> str:
-        """Host, port and database for messages: never a password."""
-        host = self.parameters.get("host") or self.parameters.get("hostaddr") or "local socket"
-        port = self.parameters.get("port")
-        service = self.parameters.get("service")
+        """Host, port and database for messages, as libpq will find them: never a password."""
+        service = self.parameters.get("service") or os.environ.get("PGSERVICE")
+        found = {**_libpq_defaults(), **self.parameters}
+        hosts = (found.get("host") or found.get("hostaddr") or "local socket").split(",")
+        # libpq fills in a default port; it is told only where somebody gave one.
+        given = self.parameters.get("port") or os.environ.get("PGPORT", "")
         if service and "host" not in self.parameters:
-            host, port = f"service {service}", None
-        database = self.parameters.get("dbname")
-        at = f"{host}:{port}" if port else host
+            hosts, given = [f"service {service}"], ""
+        ports = given.split(",")
+        if len(ports) == 1:
+            ports = ports * len(hosts)
+        at = ",".join(
+            f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False)
+        )
+        database = found.get("dbname")
         return f"{at}/{database}" if database else at
 
     def hide(self, text: str) -> str:
@@ -158,11 +198,6 @@ class ConnectionSettings:
 
     def __repr__(self) -> str:
         return f"<ConnectionSettings {self.place}>"
-
-
-def _escape(value: str) -> str:
-    """A value inside libpq's `options`: blanks and backslashes are escaped by a backslash."""
-    return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def _without(text: str, url: str) -> str:

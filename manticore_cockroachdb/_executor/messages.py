@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from .._backend.dialect import Server
 from .._backend.jobs import Job
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
 from .._planner.plan import Step
 from .._scripts.direction import Direction
+from .._scripts.script import Mode
 from .._sql.statement import Statement, summary
 from .._sql.tokens import head
-from ..errors import DatabaseError, MigrationFailed
+from ..errors import DatabaseError, ManticoreError, MigrationFailed
 
 
 def migration_failed(
@@ -20,6 +24,7 @@ def migration_failed(
     done: int = 0,
     total: int = 0,
     jobs: tuple[Job, ...] = (),
+    left: str | None = None,
 ) -> MigrationFailed:
     """Say which statement of which file failed, why, what is done of the script, and the way on.
 
@@ -31,6 +36,7 @@ def migration_failed(
         done: How many statements of the script are done and recorded.
         total: How many it has.
         jobs: The schema-change jobs that carried it out.
+        left: What of the statement took effect all the same, in a sentence.
     """
     path = step.path
     if statement is None:
@@ -48,7 +54,12 @@ def migration_failed(
     lost = loss((statement,) if statement else step.statements(), jobs)
     if lost is not None:
         lines.append(f"  {lost}")
-    lines.append("  " + _way_on(step, number, done, total))
+    if left:
+        lines.append(f"  {left}")
+    lines.append("  " + _way_on(step, number, done, total, partly=bool(left or lost)))
+    advice = _ADVICE.get(error.sqlstate or "")
+    if advice and (done == 0 or advice.mode is Mode.AUTOCOMMIT):
+        lines.append(f"  {advice.text}")
     if any(_makes_temporary(done_before) for done_before in step.statements()[:done]):
         lines.append(
             "  A statement that is done made a temporary table; it went with the connection that made it. "
@@ -63,9 +74,80 @@ def migration_failed(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """What helps against an error of the server.
+
+    Attributes:
+        mode: The mode that the script needs.
+        text: The advice, in sentences.
+    """
+
+    mode: Mode
+    text: str
+
+
+_OUTSIDE = _Advice(
+    Mode.AUTOCOMMIT,
+    "With '-- manticore: mode=autocommit' as the file's first line, each statement runs outside any "
+    "transaction of Manticore's.",
+)
+_ADVICE = {
+    # https://www.postgresql.org/docs/current/sql-altertype.html
+    "55P04": _Advice(
+        Mode.STEPWISE,
+        "A new enum value can be used only after the transaction that added it. With '-- manticore: "
+        "mode=stepwise' as the file's first line, each schema statement is a transaction of its own.",
+    ),
+    "25001": _OUTSIDE,
+    "2D000": _OUTSIDE,
+}
+
+
 def _makes_temporary(statement: Statement) -> bool:
     words = head(statement.text, 3)
     return words[:1] == ("CREATE",) and not {"TEMP", "TEMPORARY"}.isdisjoint(words)
+
+
+#: What CockroachDB takes at most in one statement, by default.
+#: https://www.cockroachlabs.com/docs/stable/cluster-settings
+_LARGEST = 16 * 1024 * 1024
+_TOO_LARGE = (
+    "It is larger than CockroachDB takes by default (16 MiB). Version {version} is not recorded as "
+    "finished. Split the statement, or raise the cluster setting "
+    "sql.conn.max_read_buffer_message_size, and {again} again."
+)
+_ENDS_SESSIONS = (
+    "It is not sent a third time: a statement can end its own session, or the server by using up its "
+    "memory. Version {version} is not recorded as finished. See the server's log, fix the statement or the "
+    "server, and {again} again."
+)
+
+
+def connection_lost_twice(
+    step: Step, statement: Statement | None, error: ManticoreError, server: Server
+) -> MigrationFailed:
+    """The error for a script that lost its connection twice at the same statement."""
+    version = step.version
+    reason = _ENDS_SESSIONS
+    if (
+        server.has_jobs
+    ):  # CockroachDB v21.1 closes the connection over a large statement without a word
+        sent = (statement,) if statement is not None else step.statements()
+        large = next((each for each in sent if len(each.text.encode()) >= _LARGEST), None)
+        if large is not None:
+            statement, reason = large, _TOO_LARGE
+    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
+    what = "the script" if statement is None else summary(statement)
+    again = "migrate" if step.direction is Direction.UP else "roll back"
+    return MigrationFailed(
+        f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
+        f"  {reason.format(version=version, again=again)}",
+        version=version,
+        path=step.path,
+        line=statement.line if statement else None,
+        sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
+    )
 
 
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
@@ -85,9 +167,14 @@ def partially_committed(step: Step, reason: str, sqlstate: str | None) -> Migrat
     )
 
 
-def _way_on(step: Step, number: int, done: int, total: int) -> str:
+def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
     again = "migrate" if step.direction is Direction.UP else "roll back"
     verb = "applied" if step.direction is Direction.UP else "reverted"
+    if not done and partly:
+        return (
+            f"Version {step.version} is not recorded as {verb}. Repair the file (or the rows) and "
+            f"{again} again."
+        )
     if not done:
         return (
             f"Nothing of version {step.version} was {verb}. Repair the file (or the rows) and "

@@ -27,9 +27,9 @@ def mode_named(mode: str | Mode | None) -> Mode | None:
     try:
         return Mode(mode) if isinstance(mode, str) else mode
     except ValueError:
-        known = " or ".join(repr(each.value) for each in Mode)
+        known = ", ".join(repr(each.value) for each in Mode)
         raise SettingsError(
-            f"The mode {mode!r} is unknown; write {known}, or None for what is right for the server."
+            f"The mode {mode!r} is unknown; write one of {known}, or None for what is right for the server."
         ) from None
 
 

@@ -9,6 +9,8 @@ https://www.cockroachlabs.com/docs/stable/online-schema-changes
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .._sql.lexer import TokenKind, tokens
 from .._sql.server_kind import ServerKind
 from .._sql.statement import Kind, Statement, object_names, refuses_transaction, target_name
@@ -22,26 +24,38 @@ _MODIFIERS = frozenset({"UNIQUE", "INVERTED", "TEMP", "TEMPORARY", "OR", "REPLAC
 _JOBLESS = frozenset({"TYPE", "SCHEMA", "SEQUENCE", "VIEW"})
 
 
-def joins(prepared: Prepared, made: frozenset[str]) -> frozenset[str] | None:
-    """Whether a script may be part of a transaction that has made these tables.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Scripts that share a transaction.
 
-    Args:
-        prepared: The script.
-        made: Bare names of the tables made so far in the transaction.
-
-    Returns:
-        The tables made with the script's own; None if it must run by itself.
+    Attributes:
+        made: Bare names of the tables that the transaction has made.
+        changed_schema: Whether it has changed the schema.
+        wrote: Whether it has written rows: a script's, or the ledger's after each script.
     """
-    for statement in prepared.statements:
-        if statement.kind is Kind.DATA:
-            continue
-        if statement.kind is not Kind.SCHEMA:
-            return None
-        grown = _joins(statement, made)
-        if grown is None:
-            return None
-        made = grown
-    return made
+
+    made: frozenset[str] = frozenset()
+    changed_schema: bool = False
+    wrote: bool = False
+
+    def joined_by(self, prepared: Prepared) -> Batch | None:
+        """The batch with one more script; None if that script must begin another transaction.
+
+        Servers before v22.1 refuse a transaction's first schema change after a write in it.
+        https://github.com/cockroachdb/cockroach/issues/69938
+        """
+        made, changed_schema, wrote = self.made, self.changed_schema, self.wrote
+        for statement in prepared.statements:
+            if statement.kind is Kind.DATA:
+                wrote = True
+                continue
+            if statement.kind is not Kind.SCHEMA or (wrote and not changed_schema):
+                return None
+            grown = _joins(statement, made)
+            if grown is None:
+                return None
+            made, changed_schema = grown, True
+        return Batch(made, changed_schema, wrote=True)
 
 
 def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:

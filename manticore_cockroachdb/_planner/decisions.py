@@ -51,8 +51,6 @@ from .evidence import Evidence
 #: https://www.cockroachlabs.com/docs/stable/show-jobs
 JOBS_KEPT = 11 * 3600.0
 
-#: No answer, or one that leaves open whether the statement took effect.
-_UNKNOWN = frozenset({"40003", "57P01", "57P02", "57P03", "57P05"})
 _CANCELLED = "57014"
 
 
@@ -100,8 +98,12 @@ class Sent:
 
 
 def outcome_unknown(sqlstate: str | None) -> bool:
-    """Whether an error leaves open what became of what was sent: it is no answer."""
-    return sqlstate is None or sqlstate in _UNKNOWN or sqlstate.startswith("08")
+    """Whether an error leaves open what became of what was sent: it is no answer.
+
+    An answer has a code. Where the connection is gone, or the server says that it does not know, the
+    protocol has made it a `ConnectionLost`, which has none.
+    """
+    return sqlstate is None
 
 
 def alone_unknown(sqlstate: str | None, server: Server) -> bool:

@@ -7,11 +7,36 @@ falls back when they do not.
 
 from __future__ import annotations
 
+from .._sql.lexer import TokenKind, tokens
+from .._sql.statement import Kind
+from .._sql.tokens import head
+from .segments import Prepared
+
 #: Seconds of work that may go by between two signs of progress.
 QUICK = 0.5
 #: Scripts, and bytes of SQL, in flight at most.
 MOST_SCRIPTS = 128
 MOST_BYTES = 4 * 1024 * 1024
+
+
+#: Characters of SQL that a script may have and still count as brief.
+BRIEF = 16 * 1024
+
+
+def is_brief(prepared: Prepared) -> bool:
+    """Whether a script only inserts rows that are written in it, and not many.
+
+    The server is done with such a script at once, so it may share a transaction with others like it.
+    """
+    return sum(len(each.text) for each in prepared.statements) <= BRIEF and all(
+        each.kind is Kind.DATA
+        and head(each.text, 1) == ("INSERT",)
+        and not any(
+            token.kind is TokenKind.WORD and token.text.upper() == "SELECT"
+            for token in tokens(each.text)
+        )
+        for each in prepared.statements
+    )
 
 
 class Pace:

@@ -90,6 +90,34 @@ class ScriptStatus:
     script: MigrationScript | None = None
 
 
+def replaced(script: MigrationScript, row: LedgerRow) -> bool:
+    """Whether the ledger's row is of another script: neither its text nor its name is this one's."""
+    return drifted(script, row) and row.description != script.description
+
+
+def renumberable(
+    version: int, scripts: Sequence[MigrationScript], rows: Sequence[LedgerRow]
+) -> MigrationScript:
+    """The script that is to get another version.
+
+    Raises:
+        PlanRefused: There is none, or it is applied: under another number it would be applied twice.
+    """
+    script = next((script for script in scripts if script.version == version), None)
+    row = next((row for row in rows if row.version == version), None)
+    if script is None:
+        problem = Problem(f"there is no version {version} in the folder.", version=version)
+    elif row is not None and not replaced(script, row):
+        problem = Problem(
+            f"version {version} is applied. Under another number it would be applied a second time.",
+            path=script.path,
+            version=version,
+        )
+    else:
+        return script
+    raise PlanRefused("No file was renamed", [problem])
+
+
 def drifted(script: MigrationScript, row: LedgerRow) -> bool:
     """Whether an applied script's file is no longer what was applied."""
     return row.checksum is not None and row.checksum != script.checksum
@@ -131,8 +159,9 @@ def plan_migrate(
         problems += (
             Problem(
                 f"version {script.version} is pending, but version {highest} is applied already. "
-                f"Give it a version above {highest}, or allow out-of-order scripts "
-                "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
+                f"Give it the next free number (manticore_makemigration --renumber {script.version}), "
+                "or allow out-of-order scripts (allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the "
+                "MANTICORE setting).",
                 path=script.path,
                 version=script.version,
             )
@@ -264,7 +293,17 @@ def _applied(rows: Sequence[LedgerRow], unfinished: Unfinished | None) -> dict[i
 def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> Iterator[Problem]:
     for version, row in sorted(applied.items()):
         script = known.get(version)
-        if script is not None and drifted(script, row):
+        if script is None or not drifted(script, row):
+            continue
+        if replaced(script, row):
+            yield Problem(
+                f"version {version} is applied, but as another script ({row.description!r}): this one "
+                "took the same number, and has not been applied. Give it the next free number with "
+                f"manticore_makemigration --renumber {version}.",
+                path=script.path,
+                version=version,
+            )
+        else:
             yield Problem(
                 f"version {version} was changed after it was applied: its up part's checksum is "
                 f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}…. Restore the "

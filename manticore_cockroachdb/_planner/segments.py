@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .._backend.dialect import Server
-from .._scripts.script import Mode
+from .._scripts.direction import Direction
+from .._scripts.script import Isolation, Mode
+from .._sql.session_effects import Leaves, leaves, other_encoding, unclear_setting
 from .._sql.statement import Kind, Statement, refuses_transaction
 from ..errors import Problem
 from .plan import Step
@@ -32,7 +34,12 @@ class Sending(Enum):
 
     SCRIPT_TRANSACTION = "script transaction"
     """Every statement in one transaction on a server whose schema changes outlive it: recorded like a
-    segment that is sent alone, with a mark inside that tells whether the transaction committed."""
+    segment that is sent by itself, with a mark inside that tells whether the transaction committed."""
+
+    @property
+    def has_intent(self) -> bool:
+        """Whether "in flight" is recorded before such a segment is sent."""
+        return self in (Sending.AUTOCOMMIT, Sending.SCRIPT_TRANSACTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +71,14 @@ class Prepared:
         statements: Its statements.
         mode: The mode it runs in.
         one_transaction: Whether it and its ledger row are truly one transaction on this server.
-        changes_session: Whether it leaves the session other than it found it.
+        leaves: What it may leave in the session.
     """
 
     step: Step
     statements: tuple[Statement, ...]
     mode: Mode
     one_transaction: bool
-    changes_session: bool
+    leaves: Leaves
 
 
 def prepare(step: Step, server: Server, default: Mode | None = None) -> Prepared:
@@ -85,7 +92,7 @@ def prepare(step: Step, server: Server, default: Mode | None = None) -> Prepared
     statements = step.statements()
     schema = any(statement.kind is Kind.SCHEMA for statement in statements)
     alone = any(refuses_transaction(statement, server.kind) for statement in statements)
-    mode = step.script.mode or (None if alone else default)
+    mode = step.script.mode or (None if alone and default is Mode.ATOMIC else default)
     if mode is None:
         stepwise = alone if server.ddl_is_transactional else schema
         mode = Mode.STEPWISE if stepwise else Mode.ATOMIC
@@ -95,25 +102,80 @@ def prepare(step: Step, server: Server, default: Mode | None = None) -> Prepared
         statements=statements,
         mode=mode,
         one_transaction=one_transaction,
-        changes_session=any(statement.kind is Kind.SESSION for statement in statements)
-        or (mode is Mode.ATOMIC and not one_transaction),
+        # A whole script on CockroachDB has settings of ours before it.
+        leaves=max(
+            (leaves(statement, server.kind) for statement in statements),
+            default=Leaves.NOTHING,
+            key=int,
+        )
+        or Leaves(mode is Mode.ATOMIC and not one_transaction),
     )
 
 
-def forced_atomic_problems(step: Step, server: Server) -> list[Problem]:
-    """Statements that a file with mode=atomic cannot hold on this server."""
-    if step.script.mode is not Mode.ATOMIC:
-        return []
-    return [
-        Problem(
-            f"{server.kind.value} does not run this statement inside a transaction, and the file "
-            "says mode=atomic. Move it into a script of its own, or remove the mode.",
-            path=step.path,
-            line=statement.line,
-            version=step.version,
+def header_problems(step: Step, server: Server) -> list[Problem]:
+    """What the header of a script asks for and this server cannot do."""
+    script = step.script
+    problems: list[Problem] = []
+    if server.serializable_only and script.isolation not in (None, Isolation.SERIALIZABLE):
+        problems.append(
+            Problem(
+                f"on {server.kind.value} scripts run at isolation level serializable, and the file says "
+                f"isolation={script.isolation.value}. Remove the option.",
+                path=step.path,
+                version=step.version,
+            )
         )
-        for statement in step.statements()
-        if refuses_transaction(statement, server.kind)
+    if script.mode is Mode.ATOMIC:
+        problems += (
+            Problem(
+                f"{server.kind.value} does not run this statement inside a transaction, and the file "
+                "says mode=atomic. Move it into a script of its own, or remove the mode.",
+                path=step.path,
+                line=statement.line,
+                version=step.version,
+            )
+            for statement in step.statements()
+            if refuses_transaction(statement, server.kind)
+        )
+    return problems
+
+
+_SETTINGS = ("set_config", "client_encoding", "names")
+_UNCLEAR = (
+    "set_config(…) does not plainly say whether its setting ends with the transaction, and in mode={mode} "
+    "a script is more than one. Write false as its third argument: the setting then holds for the rest of "
+    "the script, and no longer."
+)
+_MISREAD = (
+    "after client_encoding is {encoding}, the server would misread what is not ASCII in the rest of the "
+    "script: files are UTF-8, and so is the connection. Remove this statement."
+)
+
+
+def session_problems(step: Step, server: Server, default: Mode | None = None) -> list[Problem]:
+    """Settings of a script that could not be kept.
+
+    Args:
+        step: The step.
+        server: The server.
+        default: As for `prepare`.
+    """
+    script = step.script
+    text = (script.up_sql if step.direction is Direction.UP else script.down_sql or "").lower()
+    if not any(word in text for word in _SETTINGS):  # a quick look: most scripts have none
+        return []
+    prepared = prepare(step, server, default)
+    found: list[tuple[Statement, str]] = []
+    for number, statement in enumerate(prepared.statements):
+        if prepared.mode is not Mode.ATOMIC and unclear_setting(statement):
+            found.append((statement, _UNCLEAR.format(mode=prepared.mode.value)))
+        encoding = other_encoding(statement)
+        later = "".join(each.text for each in prepared.statements[number + 1 :]) if encoding else ""
+        if not later.isascii():
+            found.append((statement, _MISREAD.format(encoding=encoding)))
+    return [
+        Problem(message, path=step.path, line=statement.line, version=step.version)
+        for statement, message in found
     ]
 
 
@@ -124,7 +186,7 @@ def segments(
 
     Args:
         statements: All its statements.
-        mode: STEPWISE; or ATOMIC where that cannot be one transaction with the ledger.
+        mode: STEPWISE or AUTOCOMMIT; or ATOMIC where that cannot be one transaction with the ledger.
         server: The server.
         start: How many statements are done already.
     """
@@ -135,7 +197,10 @@ def segments(
     at = start
     while at < len(statements):
         end = at + 1
-        if statements[at].kind is Kind.SCHEMA:
+        if mode is Mode.AUTOCOMMIT:
+            session = statements[at].kind is Kind.SESSION
+            sending = Sending.SESSION if session else Sending.AUTOCOMMIT
+        elif statements[at].kind is Kind.SCHEMA:
             sending = _sending(statements[at], server)
         else:
             while end < len(statements) and statements[end].kind is not Kind.SCHEMA:

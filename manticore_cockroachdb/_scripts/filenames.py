@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from ..errors import SettingsError
@@ -17,6 +18,23 @@ FORM: Final = "V<number>__<description>.sql"
 
 _FILE_NAME = re.compile(r"([VU])([0-9]+)__(.+)\.sql", re.DOTALL)
 _SLUG_BYTES: Final = 200
+
+
+_TIMESTAMP: Final = "%Y%m%d%H%M%S"
+
+
+def timestamp_version(moment: datetime) -> int:
+    """A moment as a version: `20261126093000`."""
+    return int(moment.strftime(_TIMESTAMP))
+
+
+def is_timestamp(version: int) -> bool:
+    """Whether a version was made from a moment."""
+    try:
+        datetime.strptime(str(version), _TIMESTAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return len(str(version)) == 14
 
 
 @dataclass(frozen=True, slots=True)

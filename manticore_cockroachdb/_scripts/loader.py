@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -58,13 +58,43 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
     return tuple(scripts)
 
 
+def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
+    """Read one script by its file's name, whatever else is in the folders.
+
+    Two scripts of one version, as after a merge, can so be told apart.
+
+    Args:
+        folders: The folders.
+        name: The file's name, with or without a folder in front.
+
+    Raises:
+        FilesRefused: There is no such script, or it is not a valid one.
+    """
+    problems: list[Problem] = []
+    for folder in _distinct(folders):
+        path = folder / Path(name).name
+        if not path.is_file():
+            continue
+        entry = next(iter(_entry(path, problems)), None)
+        if entry is None or entry.name.is_down:
+            break
+        own = path.with_name(f"U{path.name[1:]}")
+        down = _Entry(own, replace(entry.name, is_down=True)) if own.is_file() else None
+        script = _read(path, down, problems)
+        if script is not None:
+            return script
+    where = ", ".join(map(str, folders))
+    missing = Problem(f"there is no script {Path(name).name} in {where}; check the name")
+    raise FilesRefused(_REFUSED, problems or [missing])
+
+
 def _distinct(folders: Sequence[Path]) -> list[Path]:
     return list({os.path.realpath(folder): folder for folder in reversed(folders)}.values())[::-1]
 
 
 def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
     """The scripts' names in one folder; whatever else ends in .sql is a problem."""
-    entries = []
+    entries: list[_Entry] = []
     try:
         names = sorted(entry.name for entry in scan(folder))
     except FileNotFoundError:
@@ -84,24 +114,32 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
     for file in names:
         if not file.lower().endswith(".sql"):
             continue
-        path = folder / file
-        name = read_name(file)
-        if name is None:
-            message = (
-                f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-                "underscores), a down part of its own the same with U; rename it or move it away"
-            )
-            problems.append(Problem(message, path))
-        elif not 0 < name.version <= HIGHEST_VERSION:
-            message = (
-                "version 0 stands for the empty database: versions begin at 1; rename it"
-                if name.version == 0
-                else f"its version is beyond {HIGHEST_VERSION}, the highest possible; rename it"
-            )
-            problems.append(Problem(message, path))
-        else:
-            entries.append(_Entry(path, name))
+        entries += _entry(folder / file, problems)
     return entries
+
+
+def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
+    """The script a file's name says it is, or the problem with that name."""
+    shown = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    name = read_name(path.name)
+    if shown != path.name:
+        message = "its name is not UTF-8, so it cannot be recorded; rename it"
+        problems.append(Problem(message, path.with_name(shown)))
+    elif name is None:
+        message = (
+            f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
+            "underscores), a down part of its own the same with U; rename it or move it away"
+        )
+        problems.append(Problem(message, path))
+    elif not 0 < name.version <= HIGHEST_VERSION:
+        message = (
+            "version 0 stands for the empty database: versions begin at 1; rename it"
+            if name.version == 0
+            else f"its version is beyond {HIGHEST_VERSION}, the highest possible; rename it"
+        )
+        problems.append(Problem(message, path))
+    else:
+        yield _Entry(path, name)
 
 
 def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _Entry]:
@@ -114,7 +152,10 @@ def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _En
             if first.path.parent != entry.path.parent:
                 other = str(first.path)
             what = "the down part of version" if entry.name.is_down else "version"
-            message = f"is {what} {version}, and so is {other}; renumber or remove one of them"
+            message = (
+                f"is {what} {version}, and so is {other}; remove one of them, or give the one that is not "
+                "applied anywhere another number: manticore_makemigration --renumber FILE"
+            )
             problems.append(Problem(message, entry.path, version=version))
     return found
 

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
-from .._sql.lexer import LineComment, SplitText, TokenKind, split, tokens
-from .._sql.statement import Kind, classify
-from .._sql.tokens import head, upper
+from .._sql.lexer import SplitText, split
 from ..errors import Problem
 from .filenames import FORM, read_name
-from .script import MigrationScript, Mode, checksum
+from .header import OPTIONS, read_options
+from .markers import MAYBE_MARKER
+from .rules import check
+from .script import MigrationScript, checksum
+from .template import UNFILLED, unfilled
 from .text import trim, universal_newlines
 
-# Comments worth a look: our options, and what is nearly a `-- DOWN` line, or another tool's.
-WANTED_COMMENTS = re.compile(
-    r"--[ \t]*manticore\b"
-    r"|--[- \t]*(?:[+@/]*(?:goose|migrate|migrations?)[ \t:]*)?down[ \t:;.-]*+\Z",
-    re.IGNORECASE,
-)
-OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
-_OURS = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
-_KNOWN_OPTIONS: Final = "known: mode=atomic, mode=stepwise"
+# Comments worth a look: our options, the template's, and what may read like the start of a down section.
+WANTED_COMMENTS = re.compile(rf"--[ \t]*manticore\b|{UNFILLED}|{MAYBE_MARKER}", re.IGNORECASE)
 
 
 def parse_script(
@@ -51,8 +43,9 @@ def parse_script(
     text = _decode(path, raw, problems)
     down_text = _decode(*down, problems) if down else None
     found = split(text, wanted=WANTED_COMMENTS)
-    mode = read_options(path, found.comments, problems)
+    header = read_options(path, found.comments, problems)
     problems += check(path, found)
+    problems += unfilled(path, found)
     up_end = found.up_end
     down_sql: str | None = None
     down_line = 1
@@ -74,7 +67,8 @@ def parse_script(
             down_sql=down_sql,
             path=path,
             checksum=checksum(up_sql),
-            mode=mode,
+            mode=header.mode,
+            isolation=header.isolation,
             up_line=up_line,
             down_line=down_line,
             down_path=down[0] if down else None,
@@ -108,103 +102,6 @@ def _decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     return text
 
 
-def read_options(
-    path: Path, comments: Iterable[LineComment], problems: list[Problem]
-) -> Mode | None:
-    mode: Mode | None = None
-    for comment in comments:
-        if _OURS.match(comment.text) is None:
-            continue
-        match = OPTIONS.fullmatch(comment.text)
-        if match is None:
-            if comment.leading and "=" in comment.text:
-                problems.append(
-                    Problem(
-                        "options are written '-- manticore: mode=atomic', with a colon",
-                        path,
-                        comment.line,
-                    )
-                )
-            continue
-        if not comment.leading:
-            problems.append(
-                Problem(
-                    "options stand before the first statement of the up part; move this line there",
-                    path,
-                    comment.line,
-                )
-            )
-            continue
-        for option in match[1].replace(",", " ").split() or [""]:
-            value = _mode(option)
-            if value is None:
-                said = f"unknown option {option!r}" if option else "no option is given"
-                problems.append(Problem(f"{said}; {_KNOWN_OPTIONS}", path, comment.line))
-            elif mode not in (None, value):
-                problems.append(
-                    Problem("two different modes; remove one of them", path, comment.line)
-                )
-            else:
-                mode = value
-    return mode
-
-
-def _mode(option: str) -> Mode | None:
-    key, _, value = option.partition("=")
-    if key.lower() != "mode" or value.lower() not in ("atomic", "stepwise"):
-        return None
-    return Mode(value.lower())
-
-
-def check(path: Path | None, found: SplitText) -> list[Problem]:
-    """What may not stand in a script, in the order of its lines."""
-    problems = [
-        Problem(
-            f"{comment.text.strip()!r} is not the line that begins a down part, so what follows "
-            "would run as part of the up part; write '-- DOWN', alone on its line, or remove it",
-            path,
-            comment.line,
-        )
-        for comment in found.comments
-        if not _OURS.match(comment.text)
-        if found.down is None or comment.line < found.down_line
-    ]
-    for raw in (*found.up, *(found.down or ())):
-        if raw.text.startswith("\\"):
-            command = raw.text.split(maxsplit=1)[0]
-            message = f"{command} is a command of psql, which no server knows; remove it"
-            problems.append(Problem(message, path, raw.line))
-            continue
-        statement = classify(raw)
-        words = head(raw.text, 2) if statement.kind is Kind.TRANSACTION else ()
-        if words:
-            shown = words[0] if words[0] not in ("START", "PREPARE", "SET") else " ".join(words)
-            message = (
-                f"{shown}: each script runs in transactions of Manticore's own; remove it "
-                "(a header line '-- manticore: mode=atomic' asks for a single one)"
-            )
-            problems.append(Problem(message, path, raw.line))
-        elif raw.text[:4].upper() == "COPY" and _copies_from_client(raw.text):
-            message = (
-                "COPY with STDIN or STDOUT moves rows through psql's connection, which a script "
-                "does not have; write the rows as INSERT statements"
-            )
-            problems.append(Problem(message, path, raw.line))
-            if "STDIN" in raw.text.upper():
-                break  # rows follow, not SQL
-    else:
-        if found.fault is not None:
-            problems.append(Problem(found.fault.message, path, found.fault.line))
-    return sorted(problems, key=lambda problem: problem.line or 0)
-
-
-def _copies_from_client(text: str) -> bool:
-    words = [upper(token) if token.kind is TokenKind.WORD else "" for token in tokens(text)]
-    return words[0] == "COPY" and any(
-        pair in (("FROM", "STDIN"), ("TO", "STDOUT")) for pair in pairwise(words)
-    )
-
-
 def _check_down_file(
     path: Path, found: SplitText, down_path: Path, own: SplitText
 ) -> list[Problem]:
@@ -220,4 +117,4 @@ def _check_down_file(
         for comment in own.comments
         if OPTIONS.fullmatch(comment.text)
     ]
-    return problems + check(down_path, own)
+    return problems + check(down_path, own, whole_section=True)

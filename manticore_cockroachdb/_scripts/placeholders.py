@@ -1,19 +1,25 @@
 """`${name}` in scripts, filled with values from the settings. Off unless values are given. Pure.
 
-The checksum is of the raw text, so that a value may differ between databases without drift.
+The checksum is of the raw text, so that a value may differ between databases without drift. A value may
+hold quotes and semicolons, so a filled script is checked again before anything runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from .._sql.lexer import split
 from ..errors import FilesRefused, Problem
+from .parser import WANTED_COMMENTS
+from .rules import check
 from .script import MigrationScript
 
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+#: What a placeholder's name consists of.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACEHOLDER = re.compile(r"\$\{(?P<name>[^}\n]*)(?P<end>\}?)")
 
 
 def filled(
@@ -21,8 +27,13 @@ def filled(
 ) -> tuple[MigrationScript, ...]:
     """The scripts with every placeholder replaced.
 
+    Args:
+        scripts: The scripts.
+        values: What each name stands for.
+
     Raises:
-        FilesRefused: A placeholder has no value; all of them are named, with file and line.
+        FilesRefused: A placeholder has no value or no valid name, or a filled script is no valid script
+            any more. Every problem is named, with file and line.
     """
     problems: list[Problem] = []
     found = tuple(_fill(script, values, problems) for script in scripts)
@@ -35,33 +46,56 @@ def _fill(
     script: MigrationScript, values: Mapping[str, str], problems: list[Problem]
 ) -> MigrationScript:
     up = _text(script.up_sql, script.path, script.up_line, values, problems)
-    if script.down_sql is None:
-        return replace(script, up_sql=up)
-    path = script.down_path or script.path
-    down = _text(script.down_sql, path, script.down_line, values, problems)
+    down = script.down_sql
+    if down is not None:
+        path = script.down_path or script.path
+        down = _text(down, path, script.down_line, values, problems, is_down=True)
+    if up is script.up_sql and down is script.down_sql:
+        return script
     return replace(script, up_sql=up, down_sql=down)
 
 
 def _text(
-    text: str, path: Path, line: int, values: Mapping[str, str], problems: list[Problem]
+    text: str,
+    path: Path,
+    line: int,
+    values: Mapping[str, str],
+    problems: list[Problem],
+    *,
+    is_down: bool = False,
 ) -> str:
     if "${" not in text:
         return text
+    wrong: list[Problem] = []
 
     def value(found: re.Match[str]) -> str:
-        name = found.group(1)
-        if name not in values:
-            at = line + text.count("\n", 0, found.start())
-            known = ", ".join(sorted(values)) or "none"
-            problems.append(
-                Problem(
-                    f"the placeholder ${{{name}}} has no value; give it one in PLACEHOLDERS "
-                    f"(known: {known}).",
-                    path=path,
-                    line=at,
-                )
-            )
-            return found.group()
-        return values[name]
+        name = found["name"]
+        if found["end"] and name in values:
+            return values[name]
+        at = line + text.count("\n", 0, found.start())
+        wrong.append(Problem(_missing(found, values), path=path, line=at))
+        return found.group()
 
-    return _PLACEHOLDER.sub(value, text)
+    result = _PLACEHOLDER.sub(value, text)
+    problems += wrong or _spoiled(result, path, line, is_down=is_down)
+    return result
+
+
+def _missing(found: re.Match[str], values: Mapping[str, str]) -> str:
+    shown, name = found.group(), found["name"]
+    if not found["end"] or NAME.fullmatch(name) is None:
+        return (
+            f"{shown!r} is not a placeholder: a name has letters, digits and underscores only, such as "
+            "${owner}. For a literal '${', define a placeholder whose value is '${'."
+        )
+    known = ", ".join(sorted(values)) or "none"
+    return f"the placeholder {shown} has no value; give it one in PLACEHOLDERS (known: {known})."
+
+
+def _spoiled(text: str, path: Path, line: int, *, is_down: bool) -> Iterator[Problem]:
+    """What a section with its values filled in may not hold."""
+    found = split(text, line, wanted=WANTED_COMMENTS)
+    if found.down is not None:
+        yield Problem("a placeholder's value has a line '-- DOWN'", path, found.down_line - 1)
+    for problem in check(path, found, whole_section=is_down):
+        yield replace(problem, message=f"with its placeholders filled in: {problem.message}")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from .._sql.lexer import BLANKS, SplitText, TokenKind, split, tokens
 from ..errors import FilesRefused, Problem
-from .parser import OPTIONS, WANTED_COMMENTS, check, read_options
+from .header import OPTIONS, read_options
+from .parser import WANTED_COMMENTS
+from .rules import check
 from .text import trim, universal_newlines
 
 
@@ -31,7 +33,7 @@ def render(up: str, down: str | None) -> str:
             read_options(Path(), found.comments, mine)
         elif any(OPTIONS.fullmatch(comment.text) for comment in found.comments):
             mine.append(Problem("options stand in the up part", None, 0))
-        mine += check(None, found)
+        mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
             mine.append(Problem("a NUL character, which no server takes in SQL; remove it"))
         if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:

@@ -19,7 +19,17 @@ class Mode(Enum):
     ATOMIC = "atomic"
     """All statements and the ledger row in one transaction."""
     STEPWISE = "stepwise"
-    """Statement by statement, each recorded."""
+    """Statement by statement, each recorded; neighboring data statements share a transaction."""
+    AUTOCOMMIT = "autocommit"
+    """Statement by statement, each recorded and none inside a transaction of ours."""
+
+
+class Isolation(Enum):
+    """The isolation level of a script's transactions; the value is SQL's own name of it."""
+
+    READ_COMMITTED = "read committed"
+    REPEATABLE_READ = "repeatable read"
+    SERIALIZABLE = "serializable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class MigrationScript:
         path: Its file.
         checksum: SHA-256 of the up part, see `checksum`.
         mode: What its header asks for; None leaves it to the server's default.
+        isolation: The isolation level its header asks for; None means the server's own default.
         up_line: The line of the file on which `up_sql` begins.
         down_line: The line of its file on which `down_sql` begins.
         down_path: The file of the down part, where it has one of its own.
@@ -49,6 +60,7 @@ class MigrationScript:
     up_line: int = 1
     down_line: int = 1
     down_path: Path | None = None
+    isolation: Isolation | None = None
 
     def up_statements(self) -> tuple[Statement, ...]:
         """The statements of the up part, read anew on each call."""

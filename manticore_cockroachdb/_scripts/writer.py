@@ -1,24 +1,26 @@
-"""Adds a script to a folder.
+"""Adds a script to a folder, and gives a script another number.
 
-Adding never overwrites, never shows a half-written file under a script's name, and never gives two
-creators the same version, whether they are threads, processes or machines that share the folder.
+Neither overwrites a file, shows a half-written one under a script's name, or gives two callers the same
+version, whether they are threads, processes or machines that share the folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from ..errors import FilesRefused, Problem
-from .filenames import HIGHEST_VERSION, file_name, read_name
+from .filenames import HIGHEST_VERSION, file_name, is_timestamp, read_name, timestamp_version
 from .folder import scan
 from .renderer import render
+from .script import MigrationScript
 
 _NOT_WRITTEN: Final = "No file was written"
+_NOT_RENAMED: Final = "No file was renamed"
 _TRIES: Final = 10_000
 
 
@@ -30,65 +32,120 @@ def create(
     *,
     at_least: int = 0,
     others: Sequence[Path] = (),
-    timestamp: bool = False,
+    timestamp: bool | None = None,
 ) -> Path:
     """Write a new script and return its path.
 
     Args:
         folder: Where to; it is made, with its parents, if it is not there.
         description: What the script does, in a few words: becomes the file's name.
-        up: The up part.
-        down: The down part; None for a script that cannot be rolled back.
+        up: The up section.
+        down: The down section; None for a script that cannot be rolled back.
         at_least: The highest version known elsewhere (the ledger's): the new one is higher.
-        others: Further folders whose versions are taken.
-        timestamp: Use the time (UTC, YYYYMMDDHHMMSS) as the version, where that is higher.
+        others: Further folders whose versions are taken; they are made, too, if they are not there.
+        timestamp: Use the time (UTC, YYYYMMDDHHMMSS) as the version, where that is higher. None follows
+            the folders: the time if their highest version is one.
 
     Raises:
         SettingsError: The description makes no file name.
-        FilesRefused: A part is no good SQL script, or the folder cannot be written to.
+        FilesRefused: A section is not a valid SQL script, or the folder cannot be written to.
     """
     file_name(1, description)
     data = render(up, down).encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write(folder, description, data, at_least, (folder, *others), timestamp=timestamp)
-    except OSError as error:
-        message = (
-            f"{folder} cannot be written to: {error.strerror or error}; "
-            "check the path, its permissions and the space left"
+
+    def publish(version: int, reservation: Path) -> Path:
+        return _publish(folder, description, data, version, reservation)
+
+    with _writable(folder, _NOT_WRITTEN):
+        for each in (folder, *others):
+            each.mkdir(parents=True, exist_ok=True)
+        return _with_version(
+            folder, (folder, *others), publish, _NOT_WRITTEN, at_least=at_least, timestamp=timestamp
         )
-        raise FilesRefused(_NOT_WRITTEN, [Problem(message)]) from error
 
 
-def _write(
-    folder: Path,
-    description: str,
-    data: bytes,
-    at_least: int,
+def renumber(
+    script: MigrationScript,
     folders: Sequence[Path],
     *,
-    timestamp: bool,
+    at_least: int = 0,
+    timestamp: bool | None = None,
 ) -> Path:
-    """Reserve a version, write the text into the reservation, give it the script's name.
+    """Give a script the next free version and return its new path.
 
-    The reservation is a hidden file that only one creator can make. A creator that dies leaves it
-    behind: its number is then skipped, nothing else. Whoever gets one looks at the folder again:
-    another may have finished that version between the first look and the reservation.
+    Args:
+        script: The script; a down section in a file of its own goes with it.
+        folders: Every folder whose versions are taken.
+        at_least: The highest version known elsewhere (the ledger's): the new one is higher.
+        timestamp: As for `create`.
+
+    Raises:
+        FilesRefused: The folder cannot be written to.
+    """
+    folder = script.path.parent
+
+    def rename(version: int, _reservation: Path) -> Path:
+        # The down section first: a crash in between leaves a set of files that is refused, and never
+        # one in which two scripts do the same.
+        if script.down_path is not None:
+            script.down_path.rename(_renumbered(script.down_path, version))
+        return script.path.rename(_renumbered(script.path, version))
+
+    with _writable(folder, _NOT_RENAMED):
+        return _with_version(
+            folder, folders, rename, _NOT_RENAMED, at_least=at_least, timestamp=timestamp
+        )
+
+
+def _renumbered(path: Path, version: int) -> Path:
+    """The path with another version, as many digits wide as before."""
+    number, separator, rest = path.name.partition("__")
+    return path.with_name(f"{number[0]}{version:0{len(number) - 1}d}{separator}{rest}")
+
+
+@contextlib.contextmanager
+def _writable(folder: Path, headline: str) -> Iterator[None]:
+    """Report what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        message = (
+            f"{error.filename or folder} cannot be written to: {error.strerror or error}; "
+            "check the path, its permissions and the space left"
+        )
+        raise FilesRefused(headline, [Problem(message)]) from error
+
+
+def _with_version(
+    folder: Path,
+    folders: Sequence[Path],
+    use: Callable[[int, Path], Path],
+    headline: str,
+    *,
+    at_least: int,
+    timestamp: bool | None,
+) -> Path:
+    """Reserve the next version and use it.
+
+    The reservation is a hidden file that only one caller can make. A caller that dies leaves it behind:
+    its number is then skipped, nothing else. Whoever gets one looks at the folders again: another may
+    have finished that version between the first look and the reservation.
     """
     version = at_least
     for _ in range(_TRIES):
-        version = max(version, _highest(folders)) + 1
-        if timestamp:
-            version = max(version, int(datetime.now(UTC).strftime("%Y%m%d%H%M%S")))
-        while (reservation := _reserve(folder, version)) is None:
+        highest = _highest(folders)
+        version = max(version, highest) + 1
+        if timestamp or (timestamp is None and is_timestamp(highest)):
+            version = max(version, timestamp_version(datetime.now(UTC)))
+        while (reservation := _reserve(folder, version, headline)) is None:
             version += 1
         try:
             if version > max(at_least, _highest(folders)):
-                return _publish(folder, description, data, version, reservation)
+                return use(version, reservation)
         finally:
             reservation.unlink(missing_ok=True)
     message = f"{folder}: others took every version for {_TRIES} tries; try again"
-    raise FilesRefused(_NOT_WRITTEN, [Problem(message)])
+    raise FilesRefused(headline, [Problem(message)])
 
 
 def _highest(folders: Sequence[Path]) -> int:
@@ -102,14 +159,14 @@ def _highest(folders: Sequence[Path]) -> int:
     return highest
 
 
-def _reserve(folder: Path, version: int) -> Path | None:
+def _reserve(folder: Path, version: int, headline: str) -> Path | None:
     """The path of the reservation, or None where another has it."""
     if version > HIGHEST_VERSION:
         message = (
             f"{folder}: the next version would be {version}, beyond {HIGHEST_VERSION}, "
             "the highest possible; renumber the newest script"
         )
-        raise FilesRefused(_NOT_WRITTEN, [Problem(message)])
+        raise FilesRefused(headline, [Problem(message)])
     reservation = folder / f".V{version}.reserved"
     try:
         os.close(os.open(reservation, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -66,7 +66,8 @@ _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DOLLAR = re.compile(_TAG)
 _DOWN = re.compile(r"--[ \t]*down[ \t]*", re.IGNORECASE)
 _BODY_WORD = re.compile(r"BEGIN|ATOMIC|CASE|END", re.IGNORECASE)
-_NO_ROUTINE = re.compile(r"(?!CREATE)|CREATE\s+(?!OR|FUNC|PROC|[-/])", re.IGNORECASE)
+# Possessive: with several blanks the words after them are looked at, never one of the blanks.
+_NO_ROUTINE = re.compile(rf"(?!CREATE)|CREATE[{BLANKS}]++(?!OR|FUNC|PROC|[-/])", re.IGNORECASE)
 _TOKEN = re.compile(
     rf"[{BLANKS}]++|--[^\n\r]*+|(?P<block>/\*)|(?P<string>{_QUOTED}|{_ESCAPED})"
     rf"|(?P<word>{_WORD})|(?P<name>{_NAME})|(?P<dollar>{_TAG})|(?P<open>['\"]|[BEbe]')"
@@ -102,18 +103,21 @@ class RawStatement(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class LineComment:
-    """A `--` comment that was asked for.
+class Comment:
+    """A comment that was asked for.
 
     Attributes:
-        text: From the `--` to the end of the line.
-        line: Its line, from 1.
+        text: From the `--` to the end of the line, or from `/*` to `*/`.
+        line: Its first line, from 1.
         leading: Whether it stands before the first statement of the up part.
+        apart: Whether it begins its line or follows the end of a statement; not a note beside the
+            words of one.
     """
 
     text: str
     line: int
     leading: bool
+    apart: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class SplitText:
         up_end: Offset of the `-- DOWN` line, or the length of the text.
         down_start: Offset of the line after `-- DOWN`, or the length of the text.
         down_line: Line number at `down_start`.
-        comments: The line comments that were asked for.
+        comments: The comments that were asked for.
         fault: Why the text could not be read to its end, if it could not.
     """
 
@@ -135,7 +139,7 @@ class SplitText:
     up_end: int
     down_start: int
     down_line: int
-    comments: tuple[LineComment, ...]
+    comments: tuple[Comment, ...]
     fault: LexError | None
 
 
@@ -214,7 +218,7 @@ def split(text: str, first_line: int = 1, wanted: re.Pattern[str] | None = None)
     Args:
         text: The script.
         first_line: The line number of its first line.
-        wanted: Line comments that match it at their `--` are handed back too.
+        wanted: Comments that match it at their `--` or `/*` are handed back too.
     """
     return _Splitter(text, first_line, wanted).run()
 
@@ -246,7 +250,7 @@ class _Splitter:
         self._counted, self._line = 0, first_line
         self.statements: list[RawStatement] = []
         self.up: tuple[RawStatement, ...] | None = None
-        self.comments: list[LineComment] = []
+        self.comments: list[Comment] = []
         self.up_end = self.down_start = len(text)
         self.down_line = first_line
         self.start = -1  # where the current statement began, -1 between statements
@@ -303,7 +307,7 @@ class _Splitter:
             elif char == "-":
                 pos = self._line_comment(pos)
             elif char == "/":
-                pos = self._closed("comment", pos, _block_end(text, pos, size))
+                pos = self._block_comment(pos)
             elif char == "$":
                 pos = self._dollar_quote(pos)
             else:
@@ -352,11 +356,20 @@ class _Splitter:
         if _DOWN.fullmatch(self.text, pos, end) and not self.text[begin:pos].strip(BLANKS):
             self._down(begin, pos, end)
             return end
-        if self.wanted is not None and self.wanted.match(self.text, pos, end):
-            leading = self.start < 0 and not self.statements and self.up is None
-            comment = LineComment(self.text[pos:end], self._line_at(pos), leading)
-            self.comments.append(comment)
+        self._comment(begin, pos, end)
         return end
+
+    def _block_comment(self, pos: int) -> int:
+        end = self._closed("comment", pos, _block_end(self.text, pos, len(self.text)))
+        self._comment(self.text.rfind("\n", 0, pos) + 1, pos, end)
+        return end
+
+    def _comment(self, begin: int, pos: int, end: int) -> None:
+        if self.wanted is None or not self.wanted.match(self.text, pos, end):
+            return
+        leading = self.start < 0 and not self.statements and self.up is None
+        apart = self.start < 0 or not self.text[begin:pos].strip(BLANKS)
+        self.comments.append(Comment(self.text[pos:end], self._line_at(pos), leading, apart))
 
     def _down(self, begin: int, pos: int, end: int) -> None:
         line = self._line_at(pos)

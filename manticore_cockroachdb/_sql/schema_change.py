@@ -406,6 +406,8 @@ def _read_action(what: str, reader: Reader) -> Change:
             return _itself() if reader.peek() == "BY" else unsafe
         case "UPDATE" if what == "EXTENSION":
             return _itself()
+        case "DETACH" if what == "TABLE":
+            return _itself(Verb.ALTER, "42P01")  # "is not a partition"
         case "ATTACH" if what == "INDEX":
             return _itself()
         case "VALIDATE" if reader.take("CONSTRAINT"):

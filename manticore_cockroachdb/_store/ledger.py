@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg import sql
 
+from .._backend.introspection import homes
 from .._backend.protocol import Command, Result
 from ..errors import LedgerRefused, SettingsError
 
@@ -25,7 +26,9 @@ _INTEGERS = frozenset({20, 21, 23})
 
 #: Answers to a look at a table that is not there: the table, or the schema it would be in.
 NO_TABLE = frozenset({"42P01", "3F000"})
-_NO_COLUMN = "42703"
+
+#: Each is asked by itself, on the first run of a schema only; one schema per tenant can be thousands.
+_MOST_ELSEWHERE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Tables:
         label: The ledger's name as people wrote it.
         name: The ledger's name alone, not quoted.
         state_name: The run state's name alone, not quoted.
+        schema: The schema both are in, not quoted.
     """
 
     ledger: str
@@ -66,6 +70,7 @@ class Tables:
     label: str
     name: str
     state_name: str
+    schema: str = ""
 
     @classmethod
     def named(cls, table: str, *, database: str, schema: str) -> Tables:
@@ -75,14 +80,57 @@ class Tables:
             SettingsError: The argument is neither.
         """
         given_schema, name = split_table(table)
-        prefix = (database, given_schema or schema)
+        home = given_schema or schema
+        prefix = (database, home)
         return cls(
             ledger=sql.Identifier(*prefix, name).as_string(None),
             state=sql.Identifier(*prefix, f"{name}_state").as_string(None),
             label=table,
             name=name,
             state_name=f"{name}_state",
+            schema=home,
         )
+
+    @property
+    def place(self) -> str:
+        """The ledger's name with its schema, as people write it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def state_place(self) -> str:
+        """The run state's, likewise."""
+        return f"{self.schema}.{self.state_name}"
+
+
+def look_for(table: str) -> tuple[Command, ...]:
+    """How to find the schemas of the search path that hold tables of these names, if any must be found."""
+    given_schema, name = split_table(table)
+    return () if given_schema else (homes(name, f"{name}_state"),)
+
+
+def find_tables(table: str, answers: Sequence[Result], *, database: str, schema: str) -> Tables:
+    """The tables where they are; where they are not there yet, as the session would create them.
+
+    A ledger is looked for along the whole search path: the first schema of it may have been made since.
+
+    Args:
+        table: The `table` argument.
+        answers: What the commands of `look_for` answered.
+        database: The session's database.
+        schema: The schema that the session creates tables in.
+
+    Raises:
+        LedgerRefused: More than one schema of the search path holds such tables.
+    """
+    found = {home for answer in answers for home, _name, on_path in answer.rows if on_path}
+    if len(found) > 1:
+        named = " and ".join(f"{home}.{table}" for home in sorted(found))
+        raise LedgerRefused(
+            f"There are several ledgers along the search_path: {named}. Say which one is meant: name it "
+            f"with its schema, such as '{min(found)}.{table}' (the `table` argument, or TABLE in the "
+            "MANTICORE setting), or rename the one that is not in use."
+        )
+    return Tables.named(table, database=database, schema=found.pop() if found else schema)
 
 
 def split_table(table: str) -> tuple[str | None, str]:
@@ -102,6 +150,34 @@ def split_table(table: str) -> tuple[str | None, str]:
             f"The table name {name!r} is too long: with '_state' behind it, it must fit 63 bytes."
         )
     return schema or None, name
+
+
+def tables_elsewhere(table: str, answers: Sequence[Result], *, database: str) -> tuple[Tables, ...]:
+    """Tables of this name in other schemas, where the search path holds none.
+
+    One of them may be the ledger that is looked for, in a schema that was renamed.
+
+    Args:
+        table: The `table` argument.
+        answers: What the commands of `look_for` answered.
+        database: The session's database.
+    """
+    rows = [row for answer in answers for row in answer.rows]
+    if any(on_path for _home, _name, on_path in rows):
+        return ()
+    state = f"{split_table(table)[1]}_state"
+    homes_of_state = sorted(home for home, name, _on_path in rows if name == state)
+    some = homes_of_state[:_MOST_ELSEWHERE]
+    return tuple(Tables.named(table, database=database, schema=home) for home in some)
+
+
+def moved(tables: Tables, home: str) -> LedgerRefused:
+    """The error for a ledger that is no longer in the schema where it was made."""
+    return LedgerRefused(
+        f"The ledger of schema {home} is in schema {tables.schema} now: its schema was renamed, or the "
+        f"tables were moved. Name it with its schema, such as '{tables.place}' (the `table` argument, or "
+        f"TABLE in the MANTICORE setting); or put {tables.schema} on the search_path."
+    )
 
 
 def create_ledger(tables: Tables) -> Command:

@@ -7,6 +7,7 @@ owner and epoch are still ours, and where it finds none a division by zero turns
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,7 @@ class Progress:
         in_flight: Whether the segment behind those was sent and its end was not recorded.
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
+        sent_session: The same session by the server's own id, which no script can change.
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
@@ -77,6 +79,7 @@ class Progress:
     evidence: str | None = None
     error: str | None = None
     sent_at: float | None = None
+    sent_session: str | None = None
 
     @property
     def unfinished(self) -> Unfinished:
@@ -94,6 +97,7 @@ class RunState:
         expires_in: Seconds until it expires by the server's clock; negative: it has expired.
         progress: What is half done, or None.
         error: What went wrong last, in words, even when nothing is half done.
+        session_id: The owner's session, by the server's own id, where that was recorded.
     """
 
     owner: str | None
@@ -101,6 +105,7 @@ class RunState:
     expires_in: float | None
     progress: Progress | None
     error: str | None
+    session_id: str | None = None
 
     def held_from(self, owner: str) -> bool:
         """Whether somebody other than `owner` holds the lease and it has not run out."""
@@ -126,6 +131,7 @@ class Snapshot:
         has_ledger: Whether the ledger's table is there.
         has_state: Whether the run record's table is there.
         missing: Columns that an older ledger lacks.
+        missing_state: Columns that an older run state's table lacks.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -133,6 +139,7 @@ class Snapshot:
     has_ledger: bool = True
     has_state: bool = True
     missing: tuple[str, ...] = ()
+    missing_state: tuple[str, ...] = ()
 
     @property
     def unfinished(self) -> Unfinished | None:
@@ -140,89 +147,121 @@ class Snapshot:
         return self.record.progress.unfinished if self.record.progress else None
 
 
-_COLUMNS = (
-    "owner, epoch, extract(epoch FROM expires_at - clock_timestamp())::FLOAT8, version, direction, "
-    "segment, in_flight, done_hash, sent_by, evidence, error, extract(epoch FROM sent_at)::FLOAT8"
-)
+#: Columns that came later: an older table gets them in place.
+_ADDED = {"session_id": "TEXT", "sent_session": "TEXT", "home": "TEXT"}
 
 
 def create_state(tables: Tables) -> Command:
     """The run record's table, unless it is there."""
+    added = ", ".join(f"{name} {kind}" for name, kind in _ADDED.items())
     return Command(
         f"CREATE TABLE IF NOT EXISTS {tables.state} ("
         "id INT8 PRIMARY KEY, owner TEXT, epoch INT8 NOT NULL, "
         "acquired_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, "
         "version INT8, direction TEXT, segment INT8, in_flight BOOL NOT NULL DEFAULT false, "
-        "sent_at TIMESTAMPTZ, done_hash TEXT, error TEXT, sent_by TEXT, evidence TEXT)"
+        f"sent_at TIMESTAMPTZ, done_hash TEXT, error TEXT, sent_by TEXT, {added})"
     )
 
 
+def take_over_state(tables: Tables, missing: Iterable[str]) -> list[Command]:
+    """Add the columns that an older table lacks, one schema change each."""
+    return [
+        Command(f"ALTER TABLE {tables.state} ADD COLUMN IF NOT EXISTS {name} {_ADDED[name]}")
+        for name in missing
+    ]
+
+
 def read_state(tables: Tables) -> Command:
-    """The row, if there is one."""
-    return Command(f"SELECT {_COLUMNS} FROM {tables.state} WHERE id = 1")
+    """The row, if there is one, whichever of our columns the table has."""
+    return Command(
+        "SELECT *, extract(epoch FROM expires_at - clock_timestamp())::FLOAT8 AS _expires_in, "
+        f"extract(epoch FROM sent_at)::FLOAT8 AS _sent_at FROM {tables.state} WHERE id = 1"
+    )
 
 
 #: What there is before anybody ever ran.
 NOBODY = RunState(None, 0, None, None, None)
 
 
+def missing_columns(result: Result) -> tuple[str, ...]:
+    """The columns that the table lacks, from what `read_state` answered."""
+    return tuple(name for name in _ADDED if name not in result.columns)
+
+
 def read(result: Result) -> RunState:
     """What `read_state` answered; a free lease where there is no row."""
     if not result.rows:
         return NOBODY
-    return _read_row(result.rows[0])
+    return _read_row(dict(zip(result.columns, result.rows[0], strict=True)))
 
 
-def _read_row(row: tuple[Any, ...]) -> RunState:
-    owner, epoch, expires_in, version, direction, done, in_flight = row[:7]
-    done_hash, sent_by, evidence, error, sent_at = row[7:]
+def _read_row(row: dict[str, Any]) -> RunState:
     progress = None
-    if version is not None:
+    if row["version"] is not None:
         progress = Progress(
-            version=version,
-            direction=Direction(direction),
-            done=done or 0,
-            in_flight=in_flight,
-            done_hash=done_hash,
-            sent_by=sent_by,
-            evidence=evidence,
-            error=error,
-            sent_at=sent_at,
+            version=row["version"],
+            direction=Direction(row["direction"]),
+            done=row["segment"] or 0,
+            in_flight=row["in_flight"],
+            done_hash=row["done_hash"],
+            sent_by=row["sent_by"],
+            evidence=row.get("traces"),
+            error=row["error"],
+            sent_at=row["_sent_at"],
+            sent_session=row.get("sent_session"),
         )
-    return RunState(owner, epoch, expires_in, progress, error)
+    return RunState(
+        row["owner"],
+        row["epoch"],
+        row["_expires_in"],
+        progress,
+        row["error"],
+        row.get("session_id"),
+    )
 
 
-def acquire(tables: Tables, owner: str, seconds: float) -> Command:
+def read_home(tables: Tables) -> Command:
+    """The schema that the tables were in when the lease was last taken."""
+    return Command(f"SELECT home FROM {tables.state} WHERE id = 1")
+
+
+def acquire(tables: Tables, owner: str, seconds: float, session_id: str) -> Command:
     """Take the lease if it is free, has expired or is ours; answers the new epoch, or no row.
 
     One upsert, so that of any number of runners one gets it. Taking our own again after a lost connection
     fences off what that connection may still be doing.
     """
     return Command(
-        f"INSERT INTO {tables.state} AS held (id, owner, epoch, acquired_at, expires_at) "
-        "VALUES (1, $1, 1, clock_timestamp(), clock_timestamp() + $2::INTERVAL) "
+        f"INSERT INTO {tables.state} AS held "
+        "(id, owner, epoch, acquired_at, expires_at, session_id, home) "
+        "VALUES (1, $1, 1, clock_timestamp(), clock_timestamp() + $2::INTERVAL, $3, $4) "
         "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, epoch = held.epoch + 1, "
-        "acquired_at = excluded.acquired_at, expires_at = excluded.expires_at "
+        "acquired_at = excluded.acquired_at, expires_at = excluded.expires_at, "
+        "session_id = excluded.session_id, home = excluded.home "
         "WHERE held.owner IS NULL OR held.owner = excluded.owner "
         f"OR held.expires_at < clock_timestamp() - INTERVAL '{MARGIN} seconds' "
         "RETURNING epoch",
-        (owner, f"{seconds} seconds"),
+        (owner, f"{seconds} seconds", session_id, tables.schema),
     )
 
 
-def release(tables: Tables, lease: Lease) -> Command:
-    """Give the lease back, if it is still ours; what is half done stays recorded."""
+def release(tables: Tables, owner: str) -> Command:
+    """Give the lease back, if it is this runner's; what is half done stays recorded.
+
+    By the owner alone, which is a runner's own: it may have been taken although the answer was never read.
+    """
     return Command(
-        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL "
-        "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8",
-        (lease.owner, str(lease.epoch)),
+        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, session_id = NULL "
+        "WHERE id = 1 AND owner = $1",
+        (owner,),
     )
 
 
 def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
     """Take the lease away from a runner that is gone: its epoch is used up, so it is fenced off."""
     return Command(
-        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, epoch = epoch + 1 "
+        f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, session_id = NULL, "
+        "epoch = epoch + 1 "
         "WHERE id = 1 AND owner = $1 AND epoch = $2::INT8",
         (owner, str(epoch)),
     )
@@ -231,12 +270,12 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
 _KEPT = "in_flight = in_flight"
 _CLEARED = (
     "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
-    "done_hash = NULL, sent_by = NULL, evidence = NULL"
+    "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL"
 )
 _PROGRESS = (
     "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
     "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
-    "evidence = $10, error = $11"
+    "traces = $10, error = $11, sent_session = $12"
 )
 
 
@@ -246,6 +285,11 @@ _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
 def renew_lease(tables: Tables, lease: Lease) -> Command:
     """Prove and extend the lease, and change nothing else. In a transaction, also keep others out."""
     return _fenced(tables, lease, _KEPT)
+
+
+def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
+    """Write that the runner goes on over another connection."""
+    return _fenced(tables, lease, "session_id = $4", (session_id,))
 
 
 def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
@@ -281,6 +325,35 @@ def clear_progress(
     )
     entry = "$5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10"
     return _fenced(tables, lease, changes, (error, *values), entry=entry, unless_there=True)
+
+
+def hold_lease(tables: Tables, lease: Lease) -> Command:
+    """Prove and extend the lease, and write that nothing is half done and nothing went wrong.
+
+    The written row keeps other runners out until the transaction ends, so that `complete_held` need not
+    prove the lease again.
+    """
+    return _fenced(tables, lease, f"{_CLEARED}, error = NULL")
+
+
+def complete_held(
+    tables: Tables, lease: Lease, script: MigrationScript, direction: Direction
+) -> Command:
+    """Move the ledger as `complete` does, in a transaction in which `hold_lease` was sent before.
+
+    Args:
+        tables: The tables.
+        lease: Our lease.
+        script: The script.
+        direction: Up inserts the ledger's row, down deletes it.
+    """
+    if direction is Direction.DOWN:
+        return Command(f"DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+    return Command(
+        f"INSERT INTO {tables.ledger} (version, description, applied_at, checksum, execution_ms, "
+        f"applied_by) VALUES ($1::INT8, $2, now(), $3, {_SINCE_BEGIN}, $4)",
+        (str(script.version), script.description, script.checksum, lease.owner),
+    )
 
 
 def complete(
@@ -390,4 +463,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.sent_by,
         progress.evidence,
         progress.error,
+        progress.sent_session,
     )

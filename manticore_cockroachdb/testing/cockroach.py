@@ -13,8 +13,12 @@ from manticore_cockroachdb.testing.waiting import wait_until_ready
 MEMORY = "1GiB"
 
 
-def start_cockroach(program: Path) -> tuple[Keeper, str]:
+def start_cockroach(program: Path, port: int | None = None) -> tuple[Keeper, str]:
     """Start a server by the `cockroach` program.
+
+    Args:
+        program: The program.
+        port: The port to listen on; None: a free one.
 
     Returns:
         The keeper to close when done, and the URL of the server's empty database.
@@ -32,7 +36,7 @@ def start_cockroach(program: Path) -> tuple[Keeper, str]:
                 "start-single-node",
                 "--insecure",
                 f"--store=type=mem,size={MEMORY}",
-                "--listen-addr=127.0.0.1:0",
+                f"--listen-addr=127.0.0.1:{port or 0}",
                 "--http-addr=127.0.0.1:0",
                 f"--listening-url-file={url_file}",
                 f"--log-dir={keeper.folder / 'logs'}",

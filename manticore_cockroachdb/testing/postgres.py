@@ -35,8 +35,12 @@ _PORT_TRIES = 5
 _PORT_TAKEN = "could not bind"
 
 
-def start_postgres(programs: Path) -> tuple[Keeper, str]:
+def start_postgres(programs: Path, port: int | None = None) -> tuple[Keeper, str]:
     """Start a server by the programs in a folder.
+
+    Args:
+        programs: The folder.
+        port: The port to listen on; None: a free one.
 
     Returns:
         The keeper to close when done, and the URL of the server's empty database.
@@ -52,7 +56,7 @@ def start_postgres(programs: Path) -> tuple[Keeper, str]:
         password = secrets.token_hex(16)
         data = keeper.folder / "data"
         _make_data_folder(keeper, programs, data, password)
-        return keeper, _serve(keeper, programs, data, password)
+        return keeper, _serve(keeper, programs, data, password, port)
     except BaseException:
         keeper.close()
         raise
@@ -74,11 +78,11 @@ def _make_data_folder(keeper: Keeper, programs: Path, data: Path, password: str)
     )
 
 
-def _serve(keeper: Keeper, programs: Path, data: Path, password: str) -> str:
+def _serve(keeper: Keeper, programs: Path, data: Path, password: str, wanted: int | None) -> str:
     options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     command: list[str | Path] = [programs / "postgres", "-D", data, *options]
     for _ in range(_PORT_TRIES):
-        port = _free_port()
+        port = wanted or _free_port()
         url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable"
         keeper.start([*command, "-c", f"port={port}"])
         try:
@@ -86,6 +90,11 @@ def _serve(keeper: Keeper, programs: Path, data: Path, password: str) -> str:
         except ConnectionFailed as error:
             if _PORT_TAKEN not in str(error):
                 raise
+            if wanted:
+                raise ConnectionFailed(
+                    f"The port {wanted} is taken by another program. Name another one, or none for a "
+                    "free one."
+                ) from error
     raise ConnectionFailed(
         f"PostgreSQL found no free port in {_PORT_TRIES} tries: each one was taken by another "
         "program at the last moment. Try again."

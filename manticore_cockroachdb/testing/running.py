@@ -82,7 +82,10 @@ class RunningServer:
 
 @contextmanager
 def server(
-    url_variable: str = "MANTICORE_TEST_URL", *, environ: Mapping[str, str] | None = None
+    url_variable: str = "MANTICORE_TEST_URL",
+    *,
+    environ: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[RunningServer]:
     """Take the first server there is, and leave nothing of it behind.
 
@@ -93,6 +96,7 @@ def server(
     Args:
         url_variable: The environment variable that may hold a URL.
         environ: The environment to choose by; this process's unless given.
+        port: The port of a server that is started; None: a free one.
 
     Raises:
         ConnectionFailed: There is no server, it did not start, or its URL leads nowhere.
@@ -103,9 +107,9 @@ def server(
     url = choice.where
     match choice.source:
         case Source.COCKROACH:
-            keeper, url = start_cockroach(Path(choice.where))
+            keeper, url = start_cockroach(Path(choice.where), port)
         case Source.WHEEL | Source.INSTALLED:
-            keeper, url = start_postgres(Path(choice.where))
+            keeper, url = start_postgres(Path(choice.where), port)
     try:
         running = RunningServer(choice, url)
         try:

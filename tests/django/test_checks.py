@@ -134,7 +134,7 @@ SECONDS = "it must be a number of seconds"
             "MODE",
             "quick",
             "'quick': there is no such mode.",
-            'Write "atomic" or "stepwise", or leave it out.',
+            'Write "atomic", "stepwise" or "autocommit", or leave it out.',
         ),
         (
             "E008",

@@ -13,22 +13,124 @@ from tests.django.conftest import Ran, Site
 Manage = Callable[..., Ran]
 
 
-def test_a_new_script_is_a_template_that_runs_as_it_is(site: Site) -> None:
+def test_a_new_script_is_a_template_that_is_refused_until_it_is_filled_in(
+    site: Site, manage: Manage
+) -> None:
     out = site.call("manticore_makemigration", "Create  users table")
     path = site.folder / "V1__Create_users_table.sql"
     assert out == f"Migration for 'default':\n  {path}\n"
     assert path.read_text("utf-8") == (
         "-- Create users table\n"
-        "-- Write here what applies it; end each statement with a semicolon.\n"
+        "-- Write the SQL that applies this migration.\n"
         "\n"
         "-- DOWN\n"
-        "-- Write here what reverts it. Nothing to do: leave it empty. Cannot be reverted: remove this\n"
-        "-- part, with the line above it.\n"
+        "-- Write the SQL that reverts this migration.\n"
+        "-- Nothing to revert: leave this section empty. Not revertible: delete it and the line above.\n"
     )
+    ran = manage("manticore_migrate")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "CommandError: Migration files refused (2 problems):\n"
+        "  - V1__Create_users_table.sql:2: the up section is still the template: write the SQL that "
+        "applies this migration, or delete this comment if there is nothing to do\n"
+        "  - V1__Create_users_table.sql:5: the down section is still the template: write the SQL that "
+        "reverts this migration; delete this comment if there is nothing to revert, or the section "
+        "with its line '-- DOWN' if the migration cannot be reverted\n"
+    )
+    text = path.read_text("utf-8")
+    path.write_text(text + "CREATE TABLE appended (i INT8);\n", "utf-8")
+    assert "the up section is still the template" in manage("manticore_migrate").err
+    up, down = text.split("-- DOWN\n")
+    path.write_text(f"{up}CREATE TABLE t (i INT8);\n-- DOWN\n{down}DROP TABLE t;\n", "utf-8")
     site.call("manticore_migrate")
     assert site.versions() == [1]
     site.call("manticore_rollback", interactive=False)
     assert site.versions() == []
+
+
+def test_a_description_that_reads_like_a_marker_is_quoted(site: Site) -> None:
+    site.call("manticore_makemigration", "rollback migration")
+    text = (site.folder / "V1__rollback_migration.sql").read_text("utf-8")
+    assert text.startswith('-- "rollback migration"\n')
+
+
+def test_a_folder_of_timestamps_goes_on_with_timestamps(site: Site) -> None:
+    site.script("V20200101120000__a", "SELECT 1")
+    site.call("manticore_makemigration", "next")
+    newest = max(path.name for path in site.folder.iterdir())
+    made = datetime.strptime(newest[1:15], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - made) < timedelta(minutes=5)
+    site.call("manticore_makemigration", "by number", timestamp=False)
+    assert (site.folder / f"V{int(newest[1:15]) + 1}__by_number.sql").exists()
+
+
+def test_every_folder_is_made_and_any_can_be_chosen(site: Site, manage: Manage) -> None:
+    second = site.folder.with_name("more_sql")
+    site.folder.rmdir()
+    site.entry(MIGRATIONS_DIR=[site.folder, second])
+    site.call("manticore_makemigration", "a", "--folder", str(second))
+    site.call("manticore_makemigration", "b")
+    assert [path.name for path in second.iterdir()] == ["V1__a.sql"]
+    assert [path.name for path in site.folder.iterdir()] == ["V2__b.sql"]
+    ran = manage("manticore_makemigration", "c", "--folder", "elsewhere")
+    assert ran.err == (
+        "CommandError: elsewhere is not one of the migrations folders; they are "
+        f"{site.folder}, {second}.\n"
+    )
+
+
+def test_of_two_scripts_with_one_version_one_is_renumbered_by_its_name(
+    site: Site, manage: Manage
+) -> None:
+    site.script("V1__mine", "SELECT 1")
+    site.script("V1__theirs", "SELECT 2")
+    assert manage("manticore_migrate").err == (
+        "CommandError: Migration files refused: V1__theirs.sql: is version 1, and so is V1__mine.sql; "
+        "remove one of them, or give the one that is not applied anywhere another number: "
+        "manticore_makemigration --renumber FILE\n"
+    )
+    ran = manage("manticore_makemigration", "--renumber", "V1__mine.sql")
+    assert ran.out == f"V1__mine.sql for 'default' is now:\n  {site.folder / 'V2__mine.sql'}\n"
+    site.call("manticore_migrate")
+    assert site.versions() == [1, 2]
+    assert manage("manticore_makemigration", "--renumber", "V9__x.sql").err == (
+        "CommandError: Migration files refused: there is no script V9__x.sql in "
+        f"{site.folder}; check the name\n"
+    )
+
+
+def test_a_script_whose_number_was_taken_gets_the_next_free_one(site: Site, manage: Manage) -> None:
+    site.script("V1__a", "SELECT 1")
+    site.script("V2__main_column", "CREATE TABLE main (i INT8)")
+    site.call("manticore_migrate")
+    (site.folder / "V2__main_column.sql").unlink()
+    own = site.folder / "V2__feature_column.sql"
+    own.write_text("CREATE TABLE feature (i INT8);", "utf-8")
+    (site.folder / "U2__feature_column.sql").write_text("DROP TABLE feature;", "utf-8")
+    taken = (
+        "CommandError: Nothing was run: V2__feature_column.sql: version 2 is applied, but as another "
+        "script ('main column'): this one took the same number, and has not been applied. Give it the "
+        "next free number with manticore_makemigration --renumber 2.\n"
+    )
+    assert manage("manticore_migrate").err == taken
+    assert manage("manticore_resolve", "--accept-checksum", "2", "--noinput").err == (
+        "CommandError: Nothing was changed: V2__feature_column.sql: version 2 is applied as another "
+        "script ('main column'), and this one would never run. Give it the next free number with "
+        "manticore_makemigration --renumber 2.\n"
+    )
+    ran = manage("manticore_makemigration", "--renumber", "2")
+    path = site.folder / "V3__feature_column.sql"
+    assert ran.out == f"2 for 'default' is now:\n  {path}\n"
+    names = sorted(each.name for each in site.folder.iterdir())
+    assert names == ["U3__feature_column.sql", "V1__a.sql", "V3__feature_column.sql"]
+    site.script("V2__main_column", "CREATE TABLE main (i INT8)")
+    site.call("manticore_migrate")
+    assert site.versions() == [1, 2, 3]
+    assert manage("manticore_makemigration", "--renumber", "2").err == (
+        "CommandError: No file was renamed: V2__main_column.sql: version 2 is applied. Under another "
+        "number it would be applied a second time.\n"
+    )
+    assert manage("manticore_makemigration").code == 2
 
 
 def test_the_next_version_is_above_files_and_ledger(site: Site) -> None:
@@ -53,7 +155,7 @@ def test_without_a_server_it_says_that_the_ledger_was_not_asked(site: Site, mana
     assert ran.code == 0
     assert ran.out == f"Migration for 'away':\n  {site.folder / 'V8__next.sql'}\n"
     assert ran.err.startswith(
-        "The version is the next of the files alone; the ledger was not asked: Could not connect to "
+        "Could not read the ledger, so the version is based on the files only: Could not connect to "
         "127.0.0.1:1/nowhere: "
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -385,3 +387,19 @@ def _entries() -> dict[str, Any]:
     from django.conf import settings
 
     return settings.MANTICORE
+
+
+def test_a_name_that_the_terminal_cannot_show_is_shown_escaped(
+    site: Site, manage_environment: dict[str, str]
+) -> None:
+    site.script("V1__città", "SELECT 1")
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "manticore_migrate"],
+        env={**manage_environment, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Applying V1__citt\\xe0... OK" in done.stdout
+    assert site.versions() == [1]

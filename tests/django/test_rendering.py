@@ -240,6 +240,10 @@ def test_being_stopped_tells_what_goes_on_without_us() -> None:
         "Goes on in the background: job 77, running, 42%: CREATE INDEX i ON app.public.t (v).\n"
         "Run the same command again: it finds out what became of it and finishes."
     )
+    assert (
+        "Under way was V3__index, line 2; 3 statements of it are done and recorded; the ledger"
+        in (messages.stopped(Interrupted(0, STEP, STATEMENT, (), 3)))
+    )
     assert messages.stopped(None) == (
         "Stopped. Nothing was under way; the same command can be run again at any time."
     )

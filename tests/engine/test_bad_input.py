@@ -23,6 +23,10 @@ from manticore_cockroachdb.errors import (
 from tests.engine.bench import Bench, Cockroach
 from tests.flavours import Flavour
 
+KNOWN = (
+    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable"
+)
+
 #: Nobody listens there: an engine that got as far as connecting would say so.
 NOWHERE = "postgresql://nobody:s3cret@127.0.0.1:1/nothing"
 SECRET = "s3cret"
@@ -41,7 +45,10 @@ FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
     "negative version": ({"V-1__one": ""}, f"V-1__one.sql: {FORM}"),
     "duplicate versions": (
         {"V1__one": "", "V01__uno": ""},
-        "V1__one.sql: is version 1, and so is V01__uno.sql; renumber or remove one of them",
+        (
+            "V1__one.sql: is version 1, and so is V01__uno.sql; remove one of them, or give "
+            "the one that is not applied anywhere another number: manticore_makemigration --renumber FILE"
+        ),
     ),
     "version 0": (
         {"V0__one": ""},
@@ -93,7 +100,7 @@ FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
     ),
     "unknown header option": (
         {"V1__one": "-- manticore: mode=slow\nSELECT 1"},
-        "V1__one.sql:1: unknown option 'mode=slow'; known: mode=atomic, mode=stepwise",
+        f"V1__one.sql:1: unknown option 'mode=slow'; {KNOWN}",
     ),
 }
 
@@ -130,7 +137,7 @@ async def test_all_problems_of_all_files_come_at_once_and_nothing_is_run(bench: 
         [
             "Migration files refused (5 problems):",
             f"V3_nameless.sql: {FORM}",
-            "V2__bad.sql:1: unknown option 'speed=9'; known: mode=atomic, mode=stepwise",
+            f"V2__bad.sql:1: unknown option 'speed=9'; {KNOWN}",
             f"V2__bad.sql:2: BEGIN: {OWN_TRANSACTIONS}",
             "V2__bad.sql:3: this string (') is never closed; close it",
             (
@@ -208,8 +215,9 @@ NO_DOWN = (
     "that revert it (none, if there is nothing to do)."
 )
 OUT_OF_ORDER = (
-    "version 4 is pending, but version 5 is applied already. Give it a version above 5, or allow "
-    "out-of-order scripts (allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting)."
+    "version 4 is pending, but version 5 is applied already. Give it the next free number "
+    "(manticore_makemigration --renumber 4), or allow out-of-order scripts (allow_out_of_order=True, "
+    "ALLOW_OUT_OF_ORDER in the MANTICORE setting)."
 )
 
 
@@ -528,8 +536,8 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         (
             {"mode": "fast"},
             (
-                "The mode 'fast' is unknown; write 'atomic' or 'stepwise', or None for what is right for "
-                "the server."
+                "The mode 'fast' is unknown; write one of 'atomic', 'stepwise', 'autocommit', or None for "
+                "what is right for the server."
             ),
         ),
     ],

@@ -353,8 +353,8 @@ async def test_a_dropped_column_beside_a_change_that_may_fail_is_refused(
     assert str(caught.value) == (
         "Nothing was run: V2__both.sql:2: this statement drops column b and makes another change that "
         "fails if the rows do not fit. If that fails, CockroachDB brings the column back with every value "
-        f"NULL ({ISSUE}). Write two statements: first an ALTER TABLE with the other changes, then ALTER "
-        "TABLE … DROP COLUMN b."
+        f"NULL ({ISSUE}). Write two statements: first an ALTER TABLE with the other changes, then "
+        "ALTER TABLE … DROP COLUMN b."
     )
     assert "t" not in cockroach.tables()
 

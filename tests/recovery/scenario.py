@@ -58,7 +58,7 @@ SCRIPTS: dict[str, tuple[str, str]] = {
         ALTER TABLE log RENAME TO journal;
         """,
         """
-        ALTER TABLE store RENAME TO log;
+        ALTER TABLE journal RENAME TO log;
         ALTER TABLE riders RENAME COLUMN rides TO n;
         """,
     ),
@@ -86,9 +86,9 @@ SCRIPTS: dict[str, tuple[str, str]] = {
         SET search_path = public, pg_catalog;
         CREATE VIEW tired AS SELECT id FROM riders WHERE mood = 'tired';
         SET application_name = 'scripts may do this';
-        INSERT INTO store (what) VALUES ('viewed');
+        INSERT INTO journal (what) VALUES ('viewed');
         """,
-        "SET search_path = public; DROP VIEW tired; INSERT INTO store (what) VALUES ('unviewed');",
+        "SET search_path = public; DROP VIEW tired; INSERT INTO journal (what) VALUES ('unviewed');",
     ),
     "V12__drop": (
         """

@@ -145,8 +145,10 @@ class Dialect:
         CockroachDB ignores options it does not know; PostgreSQL refuses them: they are left out.
         """
         parameters = parameters_of(body[4:])
-        if self._version is not None and "options" in parameters:
-            parameters["options"] = self._options(parameters["options"])
+        if self._version is not None:
+            # CockroachDB runs everything SERIALIZABLE, whatever the database's own default.
+            given = self._options(parameters.get("options", ""))
+            parameters["options"] = f"{given} -c default_transaction_isolation=serializable".strip()
         return startup(body[:4], parameters)
 
     def _options(self, given: str) -> str:
@@ -175,6 +177,14 @@ class Dialect:
             "CANCEL SESSIONS",
         )
         self._add(rf"\A{_BLANK}SET\s+CLUSTER\s+SETTING\b.*\Z", "SELECT WHERE false", "SET CLUSTER")
+        # Facts §5: the session's id is what SHOW SESSIONS shows; here, that is the process.
+        self._add(r"\bcurrent_setting\s*\(\s*'session_id'\s*\)", "pg_backend_pid()::text")
+        self._add(
+            rf"\A{_BLANK}SHOW\s+session_id\s*;?\s*\Z", "SELECT pg_backend_pid()::text AS session_id"
+        )
+        if version_of(version) < (22, 1):
+            # Facts §5: v21.1 takes ALL for the name of a setting.
+            self._add(rf"\A{_BLANK}RESET\s+ALL\s*;?\s*\Z", 'RESET "all"')
         self._add(r"\bpg_try_advisory_lock\s*\([^()]*\)", "(SELECT true AS pg_try_advisory_lock)")
         said = f"(SELECT {literal(version)}::text AS version)"
         self._add(r"(?<![\w.])(?:pg_catalog\.)?version\s*\(\s*\)", lambda _: said)

@@ -55,6 +55,14 @@ WHOLE = [
         "CREATE OR REPLACE PROCEDURE p() BEGIN /* here */ ATOMIC SELECT CASE WHEN a THEN 1 END; "
         "SELECT (CASE 1 WHEN 1 THEN 2 END); BEGIN ATOMIC SELECT 1; END; END"
     ),
+    *(
+        f"CREATE{blank}FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END"
+        for blank in ("  ", "\n", "\t", " \n ", "/* a */", " -- a\n", " /* a */ ")
+    ),
+    *(
+        f"CREATE{blank}OR{blank}REPLACE{blank}PROCEDURE p() BEGIN ATOMIC SELECT 1; SELECT 2; END"
+        for blank in ("  ", "\t\n", "/**/")
+    ),
     "create /**/ function f() begin atomic select t.end; select 1 as end; select 'END'; end",
 ]
 

@@ -108,14 +108,17 @@ def test_header_comments_set_the_mode(header: str, mode: Mode | None) -> None:
     assert parse(f"{header}\nSELECT 1;").mode is mode
 
 
-KNOWN = "known: mode=atomic, mode=stepwise"
+KNOWN = (
+    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable"
+)
 OWN_TRANSACTIONS = (
     "each script runs in transactions of Manticore's own; remove it "
     "(a header line '-- manticore: mode=atomic' asks for a single one)"
 )
 NEARLY_DOWN = (
-    "is not the line that begins a down part, so what follows would run as part of the up part; "
-    "write '-- DOWN', alone on its line, or remove it"
+    "reads like the start of a down section, but only a line '-- DOWN' starts one, so the statements "
+    "after it would run as part of the up section; write '-- DOWN', alone on its line, or put a "
+    "comment that is only a comment in quotes"
 )
 COPY = (
     "COPY with STDIN or STDOUT moves rows through psql's connection, which a script does not have; "
@@ -155,6 +158,12 @@ OPTIONS_FIRST = "options stand before the first statement of the up part; move t
         ("SELECT 1;\n-- +goose Down\nDROP TABLE t;", [f"2: '-- +goose Down' {NEARLY_DOWN}"]),
         ("SELECT 1;\n-- migrate:down\nDROP TABLE t;", [f"2: '-- migrate:down' {NEARLY_DOWN}"]),
         ("SELECT 1; -- DOWN\nDROP TABLE t;", [f"1: '-- DOWN' {NEARLY_DOWN}"]),
+        ("CREATE TABLE t (a INT)\n-- Down Migration\nDROP TABLE t;",
+         [f"2: '-- Down Migration' {NEARLY_DOWN}"]),
+        ("SELECT 1;\n/* DOWN */\nDROP TABLE t;", [f"2: '/* DOWN */' {NEARLY_DOWN}"]),
+        ("\\set a 1\n\\set b 2\nSELECT :a;\nSELECT 1 \\gset\nSELECT 'C:\\dir';",
+         [f"{line}: \\{word} is a command of psql, which no server knows; remove it"
+          for line, word in ((1, "set"), (2, "set"), (4, "gset"))]),
         (b"SELECT 1;\nSELECT '\xe9'", ["2: is not UTF-8: byte 0xe9; save the file as UTF-8"]),
         ("SELECT 1".encode("utf-16"), ["1: is UTF-16, not UTF-8; save it as UTF-8"]),
         ("SELECT\n'\0'", ["2: a NUL character, which no server takes in SQL; remove it"]),

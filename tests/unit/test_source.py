@@ -56,6 +56,15 @@ def test_subfolders_hidden_and_other_files_are_left_alone(tmp_path: Path) -> Non
     assert [script.version for script in load([tmp_path])] == [1]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
+def test_a_name_that_is_not_utf8_is_refused_and_shown_escaped(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/V1__Z\xfcrich.sql", "w") as file:
+        file.write("SELECT 1")
+    assert refused(lambda: load([tmp_path])) == [
+        "V1__Z\\xfcrich.sql: its name is not UTF-8, so it cannot be recorded; rename it"
+    ]
+
+
 def test_several_folders_are_one_set_and_one_given_twice_is_one(tmp_path: Path) -> None:
     one, two = fill(tmp_path / "one", "V1__a.sql"), fill(tmp_path / "two", "V2__b.sql")
     assert [script.version for script in load([two, one, tmp_path / "two" / ".." / "one"])] == [
@@ -79,14 +88,18 @@ def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) ->
             f"notes.SQL: {FORM}",
             f"v5__small.sql: {FORM}",
             "V0__zero.sql: version 0 stands for the empty database: versions begin at 1; rename it",
-            "V1__a.sql: is version 1, and so is V01__b.sql; renumber or remove one of them",
+            (
+                "V1__a.sql: is version 1, and so is V01__b.sql; remove one of them, or give the "
+                "one that is not applied anywhere another number: manticore_makemigration --renumber FILE"
+            ),
             (
                 "U03__y.sql: is a down part, but there is no V3__….sql it belongs to; "
                 "add that file or remove this one"
             ),
             (
                 "U3__x.sql: is the down part of version 3, and so is U03__y.sql; "
-                "renumber or remove one of them"
+                "remove one of them, or give the one that is not applied anywhere another number: "
+                "manticore_makemigration --renumber FILE"
             ),
             (
                 "V7__bad.sql:1: BEGIN: each script runs in transactions of Manticore's own; remove "
@@ -104,7 +117,11 @@ def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) ->
 def test_one_version_in_two_folders_names_both_paths(tmp_path: Path) -> None:
     one, two = fill(tmp_path / "one", "V1__a.sql"), fill(tmp_path / "two", "V1__a.sql")
     assert refused(lambda: load([one, two])) == [
-        f"V1__a.sql: is version 1, and so is {one / 'V1__a.sql'}; renumber or remove one of them"
+        (
+            f"V1__a.sql: is version 1, and so is {one / 'V1__a.sql'}; remove one of them, or give the "
+            "one that is "
+            "not applied anywhere another number: manticore_makemigration --renumber FILE"
+        )
     ]
 
 

@@ -1,64 +1,95 @@
-"""`manage.py manticore_makemigration "description"`: write a new, empty script."""
+"""`manage.py manticore_makemigration "description"`: write a new script, or give one another number."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import argparse
+from pathlib import Path
+from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
+from manticore_cockroachdb import Migration
 from manticore_cockroachdb._scripts import writer
+from manticore_cockroachdb._scripts.template import template
 from manticore_cockroachdb.errors import ConnectionFailed
-
-UP: Final = (
-    "-- {description}\n-- Write here what applies it; end each statement with a semicolon.\n"
-)
-DOWN: Final = (
-    "-- Write here what reverts it. Nothing to do: leave it empty. Cannot be reverted: remove this\n"
-    "-- part, with the line above it.\n"
-)
 
 
 class Command(ManticoreCommand):
     """Writes the file; the person writes the SQL."""
 
-    help = "Writes a new SQL script, V<next version>__<description>.sql, to be filled in."
+    help = (
+        "Writes a new SQL script, V<next version>__<description>.sql, to be filled in; or, with "
+        "--renumber, gives a script the next free version."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The options; see `--help`."""
         parser.add_argument(
-            "description", help='What it does, in a few words: "create users table".'
+            "description",
+            nargs="?",
+            help='What the script does, in a few words: "create users table".',
+        )
+        parser.add_argument(
+            "--renumber",
+            metavar="SCRIPT",
+            help="Give this script (7, or V7__name.sql where two have that version) the next free "
+            "version: another script took its number, or it came too late.",
+        )
+        parser.add_argument(
+            "--folder", type=Path, help="The migrations folder to write to. Default: the first one."
         )
         self.add_database(parser)
         parser.add_argument(
             "--timestamp",
-            action="store_true",
-            help="Use the time (UTC) as the version instead of the next number.",
+            action=argparse.BooleanOptionalAction,
+            help="Use the time (UTC) as the version. Default: as the folder's newest script does.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Write the file and say where it is."""
+        """Write or rename the file and say where it is."""
         alias = self.known_database(options["database"])
-        description: str = options["description"]
+        if (options["description"] is None) == (options["renumber"] is None):
+            raise CommandError(
+                "Give a description for a new script, or --renumber SCRIPT.", returncode=2
+            )
         migration = get_migration(alias)
-        up = UP.format(description=" ".join(description.split()))
+        if options["renumber"] is not None:
+            script: str = options["renumber"]
+            number = script.removeprefix("V")
+            path = migration.renumber_migration(
+                int(number) if number.isdecimal() else script, timestamp=options["timestamp"]
+            )
+            heading = f"{script} for {alias!r} is now:"
+        else:
+            path = self._create(migration, options)
+            heading = f"Migration for {alias!r}:"
+        if options["verbosity"]:
+            self.stdout.write(self.style.MIGRATE_HEADING(heading))
+            self.stdout.write(self.style.MIGRATE_LABEL(f"  {path}"))
+
+    def _create(self, migration: Migration, options: dict[str, Any]) -> Path:
+        description, folder = options["description"], options["folder"]
+        timestamp = options["timestamp"]
+        up, down = template(description)
         try:
-            path = migration.create_migration(description, up, DOWN, timestamp=options["timestamp"])
+            return migration.create_migration(
+                description, up, down, timestamp=timestamp, folder=folder
+            )
         except ConnectionFailed as error:
+            chosen = migration.folder(folder)
             path = writer.create(
-                migration.folders[0],
+                chosen,
                 description,
                 up,
-                DOWN,
-                others=migration.folders[1:],
-                timestamp=options["timestamp"],
+                down,
+                others=[each for each in migration.folders if each is not chosen],
+                timestamp=timestamp,
             )
             self.stderr.write(
                 self.style.WARNING(
-                    f"The version is the next of the files alone; the ledger was not asked: {error}"
+                    f"Could not read the ledger, so the version is based on the files only: {error}"
                 )
             )
-        if options["verbosity"]:
-            self.stdout.write(self.style.MIGRATE_HEADING(f"Migration for {alias!r}:"))
-            self.stdout.write(self.style.MIGRATE_LABEL(f"  {path}"))
+            return path

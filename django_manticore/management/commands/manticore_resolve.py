@@ -15,7 +15,7 @@ from ... import messages
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
-    from manticore_cockroachdb._executor._sync.resolve import Known
+    from manticore_cockroachdb.types import Known
 
 
 class Command(ManticoreCommand):

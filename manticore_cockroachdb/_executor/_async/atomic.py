@@ -1,8 +1,13 @@
-"""Runs scripts that are one transaction each, one behind the other in a single stream.
+"""Runs scripts that are one transaction each, one after the other in a single stream.
 
 Every script is a transaction of its own, with its own ledger row and its own proof of the lease; but no
 answer is waited for in between. After an error the server discards the rest of the stream: scripts before
-the failed one are committed, it is rolled back, and none behind it has run.
+the failed one are committed, it is rolled back, and none after it has run.
+
+Each transaction keeps other runners out while it is open (`_store.transactions`). On CockroachDB that is a
+write of the run state's row, and a write of a row that the transaction before has just written waits until
+that one is cleaned up. So brief scripts that are sent together share a transaction there. When the server
+refuses one of them, they are sent again one by one.
 """
 
 from __future__ import annotations
@@ -13,19 +18,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ..._backend.protocol import BEGIN, COMMIT, Command, Refusal, Result
+from ..._backend.protocol import COMMIT, Command, Refusal, Result
+from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
-from ..._planner.pace import MOST_BYTES, Pace
+from ..._planner.pace import MOST_BYTES, Pace, is_brief
 from ..._planner.plan import Step
-from ..._planner.segments import Prepared, prepare
 from ..._scripts.script import Mode
+from ..._sql.session_effects import Leaves
 from ..._sql.statement import Statement
 from ..._store import run_state
+from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost
 from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
-from .run import AsyncRun
-from .store import lease_lost
+from .run import AsyncRun, UnderWay
 
 
 class _Part(Enum):
@@ -36,8 +42,17 @@ class _Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What a command in flight belongs to."""
+    """What a command in flight belongs to.
 
+    Attributes:
+        first: The first step of its transaction.
+        place: Its step.
+        part: What it is to that step.
+        statement: The statement, if it is one of the script's.
+        number: Which statement of the script that is, from 1.
+    """
+
+    first: int
     place: int
     part: _Part
     statement: Statement | None = None
@@ -50,65 +65,65 @@ class AsyncAtomic:
     Args:
         run: The run it is part of.
         steps: Every step of the run.
+        count: Called with each step as soon as it is done.
     """
 
-    def __init__(self, run: AsyncRun, steps: tuple[Step, ...]) -> None:
+    def __init__(self, run: AsyncRun, steps: StepList, count: Callable[[Step], None]) -> None:
         self._run = run
         self._steps = steps
+        self._count = count
         self._in_flight: deque[_Sent] = deque()
-        self._prepared: dict[int, Prepared] = {}
-        self._finished = 0
-        self._told = 0
-        self._dirty = False
+        self._finished = self._started = 0
+        self._left = Leaves.NOTHING
         self._pace = Pace()
         self._moment = time.monotonic()
 
-    async def go(self, start: int, count: Callable[[Step], None]) -> int:
-        """Run steps from number `start` (from 0) on, for as long as they are transactions.
+    def accepts(self, cursor: RunCursor) -> bool:
+        """Whether the next step is a transaction, and nothing of it was sent another way."""
+        return cursor.resume is None and self._steps.prepared(cursor.place).one_transaction
 
-        Args:
-            start: The first.
-            count: Told of each step as soon as it is done.
-
-        Returns:
-            The number of the first step that was not run.
-        """
-        self._finished = start
-        self._dirty = False
+    async def run(self, cursor: RunCursor) -> RunCursor:
+        """Run steps for as long as they are transactions, on a session that is fit for them."""
+        self._finished = cursor.place
+        self._left = Leaves.NOTHING
         self._pace = Pace()
-        attempt, failed_at = 0, start
-
-        def done(place: int) -> None:
-            self._done(place, count)
-
-        while self._goes_on(self._finished):
+        while self._continues(self._finished):
             before, began = self._finished, time.monotonic()
             self._moment = began
-            self._tell_start()
+            self._emit_start()
             refusal = await self._run.supervise(
                 self._send,
-                step=self._step_under_way,
-                statement=None,
-                on_item=done,
-                renew=False,
+                under_way=self._under_way,
+                on_item=self._done,
+                renew=lambda: False,
             )
             if refusal is None:
                 self._pace.took(self._finished - before, time.monotonic() - began)
                 continue
-            if failed_at != self._finished:
-                attempt, failed_at = 0, self._finished
-            attempt += 1
             self._pace = Pace()
-            what = self._step_under_way().path.name
-            if not await self._run.tries_again(refusal.error, attempt, what):
+            now = self._under_way()
+            if self._others_were_refused(refusal):
+                continue
+            if not await self._run.tries_again(refusal.error, now.place, now.step.path.name):
                 raise await self._error(refusal) from refusal.error
-        return self._finished
+            # Rolled back; but locks, prepared statements and the like are no part of a transaction, and
+            # CockroachDB v21.1 does not roll SET back.
+            left = self._steps.prepared(min(self._finished, len(self._steps) - 1)).leaves
+            if left:
+                await self._run.reset_session(objects=left is Leaves.OBJECTS)
+            self._left = Leaves.NOTHING
+        return cursor.moved_to(self._finished, left=self._left)
 
-    def _goes_on(self, place: int) -> bool:
+    def _continues(self, place: int) -> bool:
         """Whether a step can be part of this stream: a transaction, on a session fit for it."""
-        if place >= len(self._steps) or not self._prepare(place).one_transaction:
+        if place >= len(self._steps) or not self._steps.prepared(place).one_transaction:
             return False
-        return not self._dirty or self._run.server.reset_statements is not None
+        return not self._left or self._can_reset(self._left)
+
+    def _can_reset(self, left: Leaves) -> bool:
+        """Whether what a script left can be cleaned away inside the stream."""
+        has_jobs = self._run.server.has_jobs
+        return self._run.session.state.resets and not (has_jobs and left is Leaves.OBJECTS)
 
     async def _send(self, report: Callable[[int], None]) -> Refusal | None:
         self._in_flight.clear()
@@ -116,7 +131,8 @@ class AsyncAtomic:
         def answered(_number: int, _result: Result) -> None:
             sent = self._in_flight.popleft()
             if sent.part is _Part.COMMIT:
-                report(sent.place)
+                for place in range(sent.first, sent.place + 1):
+                    report(place)
 
         return await self._run.session.stream(self._commands(self._pace.scripts), answered)
 
@@ -125,69 +141,83 @@ class AsyncAtomic:
         run = self._run
         tables, lease = run.store.tables, run.lease
         start, size = self._finished, 0
-        for place in range(start, start + scripts):
-            if not self._goes_on(place) or size > MOST_BYTES:
-                return
-            prepared = self._prepare(place)
-            for text in self._resets():
-                yield self._ours(place, Command(text))
-            yield self._ours(place, BEGIN)
-            yield self._ours(place, run_state.renew_lease(tables, lease))
-            for number, statement in enumerate(prepared.statements, 1):
-                self._in_flight.append(_Sent(place, _Part.SCRIPT, statement, number))
-                size += len(statement.text)
-                yield Command(statement.text)
-            step = prepared.step
-            # The script may be another role now, one that may not write our tables.
-            if prepared.changes_session:
-                for text in run.server.own_role_statements:
-                    yield self._ours(place, Command(text))
-            self._dirty = prepared.changes_session
-            yield self._ours(
-                place,
-                run_state.complete(tables, lease, step.script, step.direction, in_transaction=True),
-            )
-            self._in_flight.append(_Sent(place, _Part.COMMIT))
+        place = start
+        while place < start + scripts and size <= MOST_BYTES and self._continues(place):
+            first, prepared = place, self._steps.prepared(place)
+            for command in run.session.state.clean() if self._left else ():
+                yield self._ours(first, place, command)
+            yield self._ours(first, place, begin(run.server, prepared.step.script.isolation))
+            if run.server.serializable_only:
+                yield self._ours(first, place, run_state.hold_lease(tables, lease))
+            else:
+                yield self._ours(first, place, lock_state(tables))
+            while True:
+                for number, statement in enumerate(prepared.statements, 1):
+                    self._in_flight.append(_Sent(first, place, _Part.SCRIPT, statement, number))
+                    size += len(statement.text)
+                    yield Command(statement.text, discards=True)
+                self._left = prepared.leaves
+                completed = self._completed(prepared.step)
+                # The script may be another role now, one that may not write our tables.
+                for command in run.session.state.at_end(completed) if self._left else (completed,):
+                    yield self._ours(first, place, command)
+                if place + 1 == start + scripts or not self._shares(place):
+                    break
+                place += 1
+                prepared = self._steps.prepared(place)
+            self._in_flight.append(_Sent(first, place, _Part.COMMIT))
             yield COMMIT
+            place += 1
 
-    def _resets(self) -> tuple[str, ...]:
-        """Every script starts from a clean session; who it runs as is reset only if that may be needed."""
-        resets = self._run.server.reset_statements or ()
-        return resets if self._dirty else resets[-1:]
+    def _completed(self, step: Step) -> Command:
+        tables, lease = self._run.store.tables, self._run.lease
+        if self._run.server.serializable_only:
+            return run_state.complete_held(tables, lease, step.script, step.direction)
+        return run_state.complete(tables, lease, step.script, step.direction, in_transaction=True)
 
-    def _ours(self, place: int, command: Command) -> Command:
-        self._in_flight.append(_Sent(place, _Part.OURS))
+    def _shares(self, place: int) -> bool:
+        """Whether a step and the next one are sent in one transaction."""
+        if not self._run.server.serializable_only or place + 1 >= len(self._steps):
+            return False
+        both = [self._steps.prepared(each) for each in (place, place + 1)]
+        return all(is_brief(each) and not each.leaves for each in both)
+
+    def _others_were_refused(self, refusal: Refusal) -> bool:
+        """Whether scripts before the refused one were in its transaction, and are to be sent again."""
+        sent = self._in_flight[0] if self._in_flight else None
+        answered = not outcome_unknown(refusal.error.sqlstate)
+        return answered and sent is not None and sent.first < sent.place
+
+    def _ours(self, first: int, place: int, command: Command) -> Command:
+        self._in_flight.append(_Sent(first, place, _Part.OURS))
         return command
 
-    def _done(self, place: int, count: Callable[[Step], None]) -> None:
+    def _done(self, place: int) -> None:
         now = time.monotonic()
         step = self._steps[place]
+        self._run.lease_renewed()
         self._finished = place + 1
-        self._prepared.pop(place, None)
-        count(step)
+        self._steps.forget(place)
+        self._count(step)
         self._run.emit(StepFinished(step, place + 1, len(self._steps), now - self._moment))
         self._moment = now
-        self._tell_start()
+        self._emit_start()
 
-    def _tell_start(self) -> None:
-        """Tell that the step behind the finished ones is under way, if it is part of this stream."""
+    def _emit_start(self) -> None:
+        """Say that the step after the finished ones is under way, if it is part of this stream."""
         place = self._finished
-        if place < self._told or place >= len(self._steps):
+        if place < self._started or place >= len(self._steps):
             return
-        prepared = self._prepare(place)
+        prepared = self._steps.prepared(place)
         if prepared.one_transaction:
-            self._told = place + 1
+            self._started = place + 1
             self._run.emit(StepStarted(prepared.step, place + 1, len(self._steps), Mode.ATOMIC))
 
-    def _prepare(self, place: int) -> Prepared:
-        """Read a step once: it is asked for when it is sent and when it is told of."""
-        if place not in self._prepared:
-            run = self._run
-            self._prepared[place] = prepare(self._steps[place], run.server, run.options.mode)
-        return self._prepared[place]
-
-    def _step_under_way(self) -> Step:
-        return self._steps[min(self._finished, len(self._steps) - 1)]
+    def _under_way(self) -> UnderWay:
+        sent = self._in_flight[0] if self._in_flight else None
+        if sent is not None:
+            return UnderWay(self._steps[sent.place], statement=sent.statement)
+        return UnderWay(self._steps[min(self._finished, len(self._steps) - 1)])
 
     async def _error(self, refusal: Refusal) -> Exception:
         error = refusal.error
@@ -195,7 +225,8 @@ class AsyncAtomic:
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
         sent = self._in_flight[0] if self._in_flight else None
         if sent is None or sent.part is _Part.OURS:
-            return lease_lost() if error.sqlstate == run_state.LOST else error
+            step = self._steps[sent.place] if sent else None
+            return await self._run.why_refused(error, step, committed=False)
         step = self._steps[sent.place]
         failed = migration_failed(step, sent.statement, error, number=sent.number)
         await self._run.write(

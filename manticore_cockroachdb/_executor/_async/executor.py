@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..._backend import introspection
 from ..._backend.dialect import Server
 from ..._backend.protocol import Command
-from ..._backend.retry import RECONNECT
+from ..._backend.retry import LOST_CONNECTIONS, RECONNECT, Attempts
 from ..._backend.settings import ConnectionSettings
+from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
 from ..._planner.losses import losing_problems
 from ..._planner.plan import Step
-from ..._planner.segments import forced_atomic_problems, prepare
+from ..._planner.segments import header_problems, session_problems
 from ..._scripts.direction import Direction
-from ..._store import run_state
+from ..._scripts.script import Mode
+from ..._sql.session_effects import Leaves
 from ..._store.ledger import Tables
 from ..._store.run_state import Lease, Snapshot
 from ...errors import (
@@ -39,19 +42,30 @@ from ...events import (
     Planned,
     Reconnecting,
     StepFinished,
-    StepStarted,
     Warned,
 )
 from .. import concurrency
+from ..messages import connection_lost_twice
 from ..options import Options, new_owner
 from .atomic import AsyncAtomic
 from .bootstrap import AsyncBootstrap
-from .lease import async_take_lease
+from .fake import AsyncFake
+from .lease import async_alive, async_take_lease
 from .recovery import async_await_session
-from .run import AsyncRun
+from .run import AsyncRun, UnderWay
 from .session import AsyncSession
 from .stepwise import AsyncStepwise
-from .store import AsyncStore
+from .store import AsyncStore, async_open_store
+from .strategy import AsyncStrategy
+
+#: How long the release of the lease waits for this run's own sessions to end, in seconds.
+_SESSION_ENDS = 5.0
+
+_POOLED = (
+    "The connection goes through a connection pooler. Migrations need a session of their own. With "
+    "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
+    "Connect migrations to the server itself, or use pool_mode = session."
+)
 
 #: The steps that the tables, as they are, call for; raises what speaks against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
@@ -76,11 +90,17 @@ class AsyncExecutor:
         self._connections = 0
         self._session: AsyncSession | None = None
         self._lease: Lease | None = None
+        self._lease_asked_for = False
+        self._earlier: list[str] = []
         self._tables: Tables | None = None
         self._run: AsyncRun | None = None
         self._done: list[Step] = []
         self._planned: tuple[Step, ...] | None = None
         self._begun: list[Step] = []
+        self._attempts = Attempts()
+        self._reconnects = Attempts()
+        self._lost_by = Attempts()
+        self._reached: UnderWay | None = None
         self._lost = False
         self._found_empty = False
         self._interrupted = False
@@ -96,7 +116,6 @@ class AsyncExecutor:
         Returns:
             How many steps were done.
         """
-        attempt, progress = 0, 0
         try:
             while True:
                 try:
@@ -104,16 +123,7 @@ class AsyncExecutor:
                 except (DatabaseError, ConnectionFailed) as error:
                     if not self._worth_another_try(error):
                         raise
-                    if len(self._done) > progress:
-                        attempt, progress = 0, len(self._done)
-                    attempt += 1
-                    pause = RECONNECT.pause(attempt)
-                    if pause is None:
-                        raise
-                    self._lost = True
-                    self._emit(Reconnecting(str(error), attempt, pause))
-                    await self._close_connections()
-                    await concurrency.async_sleep(pause)
+                    await self._await_reconnect(error)
                 else:
                     return len(self._done)
         except BaseException as error:
@@ -127,6 +137,28 @@ class AsyncExecutor:
         if isinstance(error, DatabaseError):
             return outcome_unknown(error.sqlstate)
         return self._connections > 0 and not isinstance(error, DatabaseMissing)
+
+    async def _await_reconnect(self, error: DatabaseError | ConnectionFailed) -> None:
+        """Pause before the next connection, unless that has been tried often enough.
+
+        Raises:
+            MigrationFailed: A statement has lost its connection twice.
+        """
+        run = self._run
+        if run is not None and run.under_way is not None:
+            self._reached = run.under_way
+            if run.sending and self._lost_by.failed(LOST_CONNECTIONS, run.under_way.place) is None:
+                raise connection_lost_twice(
+                    run.under_way.step, run.under_way.statement, error, run.server
+                ) from error
+        place = (len(self._done), self._reached.place if self._reached else None)
+        pause = self._reconnects.failed(RECONNECT, place)
+        if pause is None:
+            raise error
+        self._lost = True
+        self._emit(Reconnecting(str(error), self._reconnects.count(RECONNECT), pause))
+        await self._close_connections()
+        await concurrency.async_sleep(pause)
 
     async def settle(self, change: Callable[[Snapshot, Tables, Lease], list[Command]]) -> None:
         """Take the lease and write what a person says is true.
@@ -156,17 +188,23 @@ class AsyncExecutor:
         if bootstrap and not self._found_empty:
             await self._check_empty(run, book)
         steps = self._plan(goal, book, run.server, fake=fake)
-        await self._steps(run, steps, book, fake)
+        self._begun = list(steps)
+        strategies = self._strategies(run, steps, book, fake=fake)
+        cursor = RunCursor(resume=book.record.progress)
+        while cursor.place < len(steps):
+            if cursor.left:
+                await run.reset_session(objects=cursor.left is Leaves.OBJECTS)
+                cursor = replace(cursor, left=Leaves.NOTHING)
+            chosen = next(each for each in strategies if each.accepts(cursor))
+            cursor = await chosen.run(cursor)
 
     async def _start(
         self, wanted: Callable[[Snapshot, Server], bool]
     ) -> tuple[AsyncRun, Snapshot] | None:
         """Connect and take the lease; None when nothing is wanted any more."""
-        session = await self._connect()
-        self._tables = Tables.named(
-            self._options.table, database=session.server.database, schema=session.server.schema
-        )
-        store = AsyncStore(session, self._tables, self._emit)
+        store = await self._connect()
+        session = store.session
+        self._lease_asked_for = True
         taken = await async_take_lease(
             store,
             owner=self._owner,
@@ -174,21 +212,34 @@ class AsyncExecutor:
             lock_timeout=self._options.lock_timeout,
             emit=self._emit,
             wanted=lambda book: wanted(book, session.server),
+            earlier=self._earlier,
         )
+        self._lease_asked_for = False
         if taken is None:
             return None
         self._lease, book = taken
-        self._run = AsyncRun(self._settings, self._options, store, self._lease, self._emit)
+        self._run = AsyncRun(
+            self._settings, self._options, store, self._lease, self._emit, self._attempts
+        )
         return self._run, book
 
-    async def _connect(self) -> AsyncSession:
-        name = f"{self._owner}/{self._connections + 1}"
-        session = await AsyncSession.open(self._settings, name, self._options.pinned)
+    async def _connect(self) -> AsyncStore:
+        """Connect; the tables stay where the first connection found them, whatever a script does."""
+        store = await async_open_store(
+            self._settings,
+            f"{self._owner}/{self._connections + 1}",
+            self._options.table,
+            self._emit,
+            pinned=self._options.pinned,
+            tables=self._tables,
+        )
         self._connections += 1
-        self._session = session
+        self._session, self._tables = store.session, store.tables
         if self._connections == 1:
-            self._emit(Connected(session.server))
-        return session
+            self._emit(Connected(store.session.server))
+            if store.session.is_pooled:
+                self._emit(Warned(_POOLED))
+        return store
 
     def _plan(self, goal: Goal, book: Snapshot, server: Server, *, fake: bool) -> tuple[Step, ...]:
         """The steps left, as the tables are now; credits us with what a lost connection hid."""
@@ -196,10 +247,16 @@ class AsyncExecutor:
         if self._lost:
             self._lost = False
             self._count_unacknowledged(steps, book)
-        problems = [p for step in steps for p in forced_atomic_problems(step, server)]
-        for step in () if fake else steps:
-            begun = _statements_begun(step, book)
-            problems += losing_problems(step, server, self._options.mode, start=begun)
+        mode = self._options.mode
+        problems = [
+            problem
+            for step in steps
+            for problem in (
+                *header_problems(step, server),
+                *session_problems(step, server, mode),
+                *([] if fake else _losing_problems(step, server, mode, book)),
+            )
+        ]
         if problems:
             raise PlanRefused("Nothing was run", problems)
         if steps != self._planned:
@@ -219,52 +276,19 @@ class AsyncExecutor:
                 self._count(step)
                 self._emit(StepFinished(step, len(self._done), total, 0.0))
 
-    async def _steps(
-        self, run: AsyncRun, steps: tuple[Step, ...], book: Snapshot, fake: bool
-    ) -> None:
-        self._begun = list(steps)
+    def _strategies(
+        self, run: AsyncRun, steps: tuple[Step, ...], book: Snapshot, *, fake: bool
+    ) -> list[AsyncStrategy]:
+        """The ways to run these steps; the first that accepts a step runs it."""
+        listed = StepList(steps, run.server, self._options.mode)
+        if fake:
+            return [AsyncFake(run, listed, self._count)]
+        found: list[AsyncStrategy] = []
+        if self._found_empty and run.server.has_jobs:
+            found.append(AsyncBootstrap(run, listed, self._count))
+        found.append(AsyncAtomic(run, listed, self._count))
         rows = {row.version: row for row in book.rows}
-        resume = book.record.progress
-        atomic = AsyncAtomic(run, steps)
-        batches = AsyncBootstrap(run, steps)
-        intended = dirty = False
-        place = 0
-        while place < len(steps):
-            step = steps[place]
-            if fake:
-                await self._fake(run, step, place, len(steps))
-                place += 1
-                continue
-            if dirty:
-                await run.reset_session()
-                dirty = False
-            if self._found_empty and run.server.has_jobs and not (resume or intended):
-                reached = await batches.go(place, self._count)
-                if reached > place:
-                    place, dirty = reached, True
-                    continue
-            prepared = prepare(step, run.server, self._options.mode)
-            dirty = prepared.changes_session
-            if prepared.one_transaction and resume is None:
-                place = await atomic.go(place, self._count)
-                dirty = prepare(steps[place - 1], run.server, self._options.mode).changes_session
-                continue
-            behind = steps[place + 1] if place + 1 < len(steps) and not dirty else None
-            done = resume.done if resume else 0
-            self._emit(StepStarted(step, place + 1, len(steps), prepared.mode, done))
-            started = time.monotonic()
-            stepwise = AsyncStepwise(run, prepared, behind=behind, row=rows.get(step.version))
-            intended = await stepwise.go(resume, intended=intended)
-            resume = None
-            self._count(step)
-            self._emit(StepFinished(step, place + 1, len(steps), time.monotonic() - started))
-            place += 1
-
-    async def _fake(self, run: AsyncRun, step: Step, place: int, total: int) -> None:
-        tables = run.store.tables
-        await run.write(run_state.complete(tables, run.lease, step.script, step.direction))
-        self._count(step)
-        self._emit(StepFinished(step, place + 1, total, 0.0, faked=True))
+        return [*found, AsyncStepwise(run, listed, rows, found, self._count)]
 
     async def _check_empty(self, run: AsyncRun, book: Snapshot) -> None:
         """The fast way is for fresh databases: nothing in them can be lost or half changed."""
@@ -289,10 +313,10 @@ class AsyncExecutor:
     async def _shut_down(self) -> None:
         """Give the lease back and end every connection, on every path out."""
         under_way = self._run.under_way if self._run else None
-        jobs = self._run.jobs_seen if self._run and under_way and under_way[1] else ()
+        jobs = self._run.jobs_seen if self._run and under_way and under_way.by_itself else ()
         try:
-            if self._lease is not None:
-                await self._release(self._lease)
+            if self._lease is not None or (self._lease_asked_for and self._interrupted):
+                await self._release()
         except ManticoreError as error:
             self._emit(
                 Warned(
@@ -303,45 +327,64 @@ class AsyncExecutor:
         finally:
             await self._close_connections()
             if self._interrupted:
-                step, statement = under_way or (None, None)
-                if step in self._done:
-                    step = statement = None
-                self._emit(Interrupted(len(self._done), step, statement, jobs))
+                if under_way is None or under_way.step in self._done:
+                    self._emit(Interrupted(len(self._done), None, None, ()))
+                else:
+                    statement = under_way.statement if under_way.by_itself else None
+                    self._emit(
+                        Interrupted(
+                            len(self._done), under_way.step, statement, jobs, under_way.done
+                        )
+                    )
 
-    async def _release(self, lease: Lease) -> None:
+    async def _release(self) -> None:
         run, tables = self._run, self._tables
         if tables is None:
             return
         session = run.session if run else self._session
         if session is not None and session.usable:
             try:
-                await self._give_back(AsyncStore(session, tables, self._emit), lease)
+                await self._give_back(AsyncStore(session, tables, self._emit))
             except ConnectionLost:
                 pass
             else:
                 return
-        fresh = await AsyncSession.open(self._settings, f"{self._owner}/leave")
+        await self._close_connections()
+        fresh = await async_open_store(
+            self._settings, f"{self._owner}/leave", self._options.table, self._emit, tables=tables
+        )
         try:
-            await self._give_back(AsyncStore(fresh, tables, self._emit), lease)
+            await self._await_earlier(fresh.session)
+            await self._give_back(fresh)
         finally:
-            await fresh.close()
+            await fresh.session.close()
 
-    async def _give_back(self, store: AsyncStore, lease: Lease) -> None:
+    async def _await_earlier(self, session: AsyncSession) -> None:
+        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        started = time.monotonic()
+        while time.monotonic() - started < _SESSION_ENDS:
+            if not await async_alive(session, self._earlier):
+                return
+            await concurrency.async_sleep(_SESSION_ENDS / 50)
+
+    async def _give_back(self, store: AsyncStore) -> None:
         """Give the lease back; when interrupted, first see what was done although no answer was read."""
         if self._interrupted and self._begun:
             book = await store.look()
-            if book is not None and book.record.owner == lease.owner:
+            if book is not None and book.record.owner == self._owner:
                 ours = {row.version for row in book.rows}
                 half = book.unfinished.version if book.unfinished else None
                 for step in self._begun:
                     there = step.version in ours
                     if step.version != half and there == (step.direction is Direction.UP):
                         self._count(step)
-        await store.release(lease)
+        await store.release(self._owner)
 
     async def _close_connections(self) -> None:
         run, self._run = self._run, None
         session, self._session = self._session, None
+        lost = (session, run.session if run else None)
+        self._earlier += (each.session_id for each in lost if each is not None)
         if run is not None:
             await run.close()
             await run.session.close()
@@ -349,9 +392,14 @@ class AsyncExecutor:
             await session.close()
 
 
-def _statements_begun(step: Step, book: Snapshot) -> int:
-    """How many statements of a step an earlier run has done or sent."""
+def _losing_problems(
+    step: Step, server: Server, mode: Mode | None, book: Snapshot
+) -> list[Problem]:
+    """What could lose a column's values, among the statements that no earlier run has done or sent."""
     progress = book.record.progress
-    if progress is None or (progress.version, progress.direction) != (step.version, step.direction):
-        return 0
-    return progress.done + progress.in_flight
+    begun = progress is not None and (progress.version, progress.direction) == (
+        step.version,
+        step.direction,
+    )
+    start = progress.done + progress.in_flight if progress is not None and begun else 0
+    return losing_problems(step, server, mode, start=start)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from ..._backend import introspection
 from ..._backend.retry import POLL
 from ..._store.run_state import Lease, Snapshot
 from ...errors import LeaseTimeout
 from ...events import Event, LeaseAwaited, LeaseTaken
 from .. import concurrency
-from .store import AsyncStore
+from .session import AsyncSession
+from .store import AsyncStore, takes_no_writes
+
+#: How long this runner waits for a session of its own that it lost, in seconds.
+OWN_SESSION_ENDS = 60.0
 
 
 async def async_take_lease(
@@ -21,6 +26,7 @@ async def async_take_lease(
     lock_timeout: float,
     emit: Callable[[Event], None],
     wanted: Callable[[Snapshot], bool],
+    earlier: Sequence[str] = (),
 ) -> tuple[Lease, Snapshot] | None:
     """Take the lease, waiting for whoever holds it.
 
@@ -31,12 +37,15 @@ async def async_take_lease(
         lock_timeout: Seconds to wait for another runner at most; 0: not at all.
         emit: Told who is waited for.
         wanted: Looks at the tables as they are now and says whether there is anything left to do.
+        earlier: Sessions that this runner lost, by the server's own ids. The server may still be at work
+            for them. They are no other runner, and are waited for even with a `lock_timeout` of 0.
 
     Returns:
         The lease and the tables as they are under it; None as soon as there is nothing left to do.
 
     Raises:
         LeaseTimeout: Somebody else held it all the time.
+        DatabaseError: Something is to be done, and the session is read-only.
     """
     started = time.monotonic()
     holder: str | None = None
@@ -50,6 +59,8 @@ async def async_take_lease(
             in_good_hands = held and book.record.progress is not None
             if not in_good_hands and not wanted(book):
                 return None
+            if not in_good_hands and store.session.read_only:
+                raise takes_no_writes(store.session, store.session.read_only)
             if not held:
                 await store.prepare(book)
                 taken = await store.acquire(owner, seconds)
@@ -62,7 +73,9 @@ async def async_take_lease(
         waited = time.monotonic() - started
         doing = book.record.doing if book else "in the middle of a transaction"
         expires_in = book.record.expires_in if book else None
-        if waited >= lock_timeout:
+        if waited >= lock_timeout and not (
+            waited < OWN_SESSION_ENDS and await async_alive(store.session, earlier)
+        ):
             raise LeaseTimeout(
                 _timed_out(holder, doing, waited, expires_in), owner=holder, waited=waited
             )
@@ -71,9 +84,17 @@ async def async_take_lease(
         await concurrency.async_sleep(min(pause, max(0.05, lock_timeout - waited)))
 
 
+async def async_alive(session: AsyncSession, session_ids: Sequence[str]) -> bool:
+    """Whether the server still has any of these sessions."""
+    if not session_ids:
+        return False
+    found = await session.send(introspection.sessions_alive(session.server, session_ids))
+    return bool(found[0].rows)
+
+
 async def _whole(store: AsyncStore, book: Snapshot) -> Snapshot:
     """Wait for the columns that another runner is adding to an older ledger just now."""
-    while book.missing:
+    while book.missing or book.missing_state:
         await store.prepare(book)
         await concurrency.async_sleep(POLL.first)
         book = await store.look() or book

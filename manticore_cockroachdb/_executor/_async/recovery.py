@@ -10,8 +10,6 @@ import math
 import time
 from collections.abc import Sequence
 
-from psycopg import sql
-
 from ..._backend import introspection
 from ..._backend.job_match import match_jobs, unfinished_on
 from ..._backend.jobs import Job, JobState, described
@@ -27,6 +25,7 @@ from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency
 from .job_list import async_list_jobs
+from .lease import OWN_SESSION_ENDS
 from .run import AsyncRun, job_failed
 
 _PAUSE = 0.5
@@ -58,8 +57,6 @@ async def async_recover(run: AsyncRun, step: Step, statement: Statement, sent: P
         if decision.action is Action.ASK:
             raise outcome_unknown(step, statement, f"{_NO_ANSWER}, and {decision.reason}")
         run.emit(Reconciled(step, statement, decision.reason))
-        if decision.action is Action.SEND:
-            await _drop_invalid(run, statement)
         return decision.action is Action.DONE
 
 
@@ -72,13 +69,21 @@ async def async_await_session(run: AsyncRun, sent: Progress) -> None:
     if sent.sent_by is None:
         return
     started = time.monotonic()
+    # A session of our own is no other runner's: `lock_timeout` says nothing of it.
+    ours = sent.sent_by.startswith(f"{run.lease.owner}/")
+    longest = max(run.options.lock_timeout, OWN_SESSION_ENDS if ours else 0.0)
+    alive = introspection.sessions_alive(
+        run.server,
+        [sent.sent_session] if sent.sent_session else [],
+        None if sent.sent_session else sent.sent_by,
+    )
     while True:
-        found = await run.session.send(introspection.sessions_named(run.server, sent.sent_by))
+        found = await run.session.send(alive)
         if not found[0].rows:
             return
         session_id = found[0].rows[0][0]
         waited = time.monotonic() - started
-        if waited > run.options.lock_timeout:
+        if waited > longest:
             end = introspection.how_to_end(run.server, session_id)
             raise LeaseTimeout(
                 f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
@@ -196,15 +201,6 @@ async def _wait(run: AsyncRun, step: Step, awaited: tuple[Job, ...], started: fl
     run.emit(JobsAwaited(step, awaited, time.monotonic() - started))
     await run.renew_lease()
     await concurrency.async_sleep(min(_PAUSE, run.lease.seconds / 5))
-
-
-async def _drop_invalid(run: AsyncRun, statement: Statement) -> None:
-    question = introspection.invalid_index(run.server, statement)
-    if question is None:
-        return
-    for schema, name in (await run.session.send(question))[0].rows:
-        full = sql.Identifier(schema, name).as_string(None)
-        await run.session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {full}")
 
 
 async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> None:

@@ -6,14 +6,14 @@ Runs none of a script's statements. Refuses while another runner is alive.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..._backend import introspection
 from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
-from ..._planner.plan import Step
+from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._sql.likeness import ANYBODY, NameContext
@@ -23,33 +23,14 @@ from ..._store.ledger import Tables
 from ..._store.run_state import Lease, Progress, RunState, Snapshot
 from ...errors import LeaseTimeout, PlanRefused, Problem
 from ...events import Event
+from ..known import Known
 from ..options import Options, new_owner
 from .executor import AsyncExecutor
 from .job_list import async_list_jobs
 from .session import AsyncSession
-from .store import AsyncStore
+from .store import AsyncStore, async_open_store, takes_no_writes
 
 Load = Callable[[], Awaitable[list[MigrationScript]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a half-done script and of the lease.
-
-    Attributes:
-        record: The run record.
-        script: The half-done script, if there is one and its file is there.
-        statement: Its statement in flight, or the one it stopped at, if the file still has it.
-        jobs: The schema-change jobs of that statement that the server shows; where none surely is, those
-            that may be.
-        sessions: Ids of the lease owner's sessions that are still connected.
-    """
-
-    record: RunState
-    script: MigrationScript | None
-    statement: Statement | None
-    jobs: tuple[Job, ...]
-    sessions: tuple[str, ...]
 
 
 class AsyncResolve:
@@ -91,7 +72,7 @@ class AsyncResolve:
                 script=script,
                 statement=statement,
                 jobs=jobs,
-                sessions=await self._sessions(session, book.record.owner),
+                sessions=await self._sessions(session, book.record),
             )
         finally:
             await session.close()
@@ -143,9 +124,19 @@ class AsyncResolve:
         script = await self._script(version)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            if not any(row.version == version for row in book.rows):
+            row = next((row for row in book.rows if row.version == version), None)
+            if row is None:
                 problem = Problem(
                     f"version {version} is not applied, so there is no checksum to accept.",
+                    path=script.path,
+                    version=version,
+                )
+                raise PlanRefused("Nothing was changed", [problem])
+            if replaced(script, row):
+                problem = Problem(
+                    f"version {version} is applied as another script ({row.description!r}), and this one "
+                    "would never run. Give it the next free number with manticore_makemigration "
+                    f"--renumber {version}.",
                     path=script.path,
                     version=version,
                 )
@@ -168,7 +159,7 @@ class AsyncResolve:
             record = (await self._look(store)).record
             if record.owner is None:
                 return None
-            sessions = await self._sessions(session, record.owner)
+            sessions = await self._sessions(session, record)
             if sessions:
                 end = introspection.how_to_end(session.server, sessions[0])
                 raise LeaseTimeout(
@@ -178,6 +169,8 @@ class AsyncResolve:
                     owner=record.owner,
                     waited=0.0,
                 )
+            if session.read_only:
+                raise takes_no_writes(session, session.read_only)
             await session.send(run_state.break_lease(store.tables, record.owner, record.epoch))
             return record.owner
         finally:
@@ -194,11 +187,10 @@ class AsyncResolve:
         raise _no_version(version)
 
     async def _open(self) -> tuple[AsyncSession, AsyncStore]:
-        session = await AsyncSession.open(self._settings, f"{new_owner()}/resolve")
-        tables = Tables.named(
-            self._options.table, database=session.server.database, schema=session.server.schema
+        store = await async_open_store(
+            self._settings, f"{new_owner()}/resolve", self._options.table, self._emit
         )
-        return session, AsyncStore(session, tables, self._emit)
+        return store.session, store
 
     async def _look(self, store: AsyncStore) -> Snapshot:
         book = await store.look()
@@ -210,11 +202,12 @@ class AsyncResolve:
             )
         return book
 
-    async def _sessions(self, session: AsyncSession, owner: str | None) -> tuple[str, ...]:
-        if owner is None:
+    async def _sessions(self, session: AsyncSession, record: RunState) -> tuple[str, ...]:
+        if record.owner is None:
             return ()
-        found = await session.send(introspection.sessions_of(session.server, owner))
-        return tuple(row[0] for row in found[0].rows)
+        ids = [record.session_id] if record.session_id else []
+        alive = introspection.sessions_alive(session.server, ids, f"{record.owner}/")
+        return tuple(row[0] for row in (await session.send(alive))[0].rows)
 
 
 def _another(book: Snapshot, version: int) -> bool:

@@ -7,7 +7,6 @@ pool. Knows nothing of scripts, ledger or lease.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import threading
@@ -18,11 +17,12 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
-from ..._backend import protocol
-from ..._backend.dialect import PINNED, Server, kind_of, version_of
+from ..._backend import introspection, protocol
+from ..._backend.dialect import Server, kind_of, version_of
 from ..._backend.jobs import noticed
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import RETRY, TRANSACTION
+from ..._backend.session_state import SessionState
 from ..._backend.settings import ConnectionSettings
 from ..._sql.server_kind import ServerKind
 from ...errors import (
@@ -34,14 +34,13 @@ from ...errors import (
 )
 from .. import concurrency
 
-_IDENTITY = Command(
-    "SELECT current_database()::TEXT, current_schema()::TEXT, current_user::TEXT, "
-    "to_json(current_schemas(false)::TEXT[])::TEXT"
-)
 _DATABASE_EXISTS = Command(
     "SELECT 1 FROM [SHOW DATABASES] WHERE database_name = current_database()::TEXT"
 )
 _NO_DATABASE = "3D000"
+#: PgBouncer's words for an option it does not pass on. https://www.pgbouncer.org/config.html
+_OPTIONS_REFUSED = "unsupported startup parameter"
+_COCKROACHDB = ServerKind.COCKROACHDB
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -58,20 +57,28 @@ async def async_connect(
     Args:
         settings: Where to.
         application_name: What the server's session list shows.
-        pinned: Session variables beyond those every engine pins.
+        pinned: Session variables that the run was given as arguments.
 
     Raises:
         ConnectionFailed: No server, wrong password, no such database.
     """
-    parameters = settings.for_engine(application_name, {**PINNED, **pinned})
     try:
-        return await AsyncConnection.connect(
-            **parameters,  # type: ignore[arg-type]
-            autocommit=True,
-            prepare_threshold=None,
-        )
+        try:
+            return await _async_connected(settings.for_engine(application_name, pinned))
+        except psycopg.OperationalError as error:
+            if settings.options or _OPTIONS_REFUSED not in str(error):
+                raise
+            # A pooler that takes no options: what they hold is set after connecting.
+            return await _async_connected(settings.for_users(application_name))
     except psycopg.Error as error:
         reason = settings.hide(" ".join(str(error).split()))
+        if _OPTIONS_REFUSED in reason:
+            raise ConnectionFailed(
+                f"Could not connect to {settings.place}: {reason}. A connection pooler stands in "
+                "between, and it does not take the options of this connection. Connect migrations to "
+                "the server itself, or put the options into the database or the role "
+                "(ALTER ROLE … SET …)."
+            ) from error
         if settings.database and f'database "{settings.database}" does not exist' in reason:
             # The one error here that libpq gives no code for and that people want to tell apart.
             raise _missing(settings, settings.database) from error
@@ -81,28 +88,58 @@ async def async_connect(
         ) from error
 
 
+async def _async_connected(parameters: Mapping[str, str]) -> AsyncConnection:
+    return await AsyncConnection.connect(
+        **parameters,  # type: ignore[arg-type]
+        autocommit=True,
+        prepare_threshold=None,
+    )
+
+
 class AsyncSession:
     """A connection that knows its server.
 
     Attributes:
         server: What is at its other end.
         name: Its name in the server's session list.
+        session_id: The server's own id of it, which no statement can change.
+        state: How it is kept as it began.
+        read_only: Why nothing can be written through it, or None.
+        is_pooled: Whether a pooler stands between us and the server.
+        first_answers: What the commands answered that `open` was given.
         noticed_jobs: Ids of jobs that the server told it waits for (CockroachDB v26.1 and later).
     """
 
     def __init__(self, connection: AsyncConnection, server: Server, name: str) -> None:
         self.server = server
         self.name = name
+        self.session_id = ""
+        self.state = SessionState(server.kind, _NOTHING, _NOTHING, has_role=False, resets=False)
+        self.read_only: str | None = None
+        self.is_pooled = False
+        self.first_answers: list[Result] = []
         self.noticed_jobs: list[int] = []
+        self._last_words = ""
         self._connection = connection
         self._abandoned = 0
         connection.add_notice_handler(self._notice)
 
     @classmethod
     async def open(
-        cls, settings: ConnectionSettings, name: str, pinned: Mapping[str, str] = _NOTHING
+        cls,
+        settings: ConnectionSettings,
+        name: str,
+        pinned: Mapping[str, str] = _NOTHING,
+        *,
+        asking: Iterable[Command] = (),
     ) -> AsyncSession:
-        """Connect and find out what is there. One round trip after connecting.
+        """Connect, find out what is there, and pin the settings. One or two round trips after connecting.
+
+        Args:
+            settings: Where to.
+            name: Its name in the server's session list.
+            pinned: Session variables that the run was given as arguments.
+            asking: Questions that go along; see `first_answers`.
 
         Raises:
             ConnectionFailed: No connection.
@@ -111,33 +148,43 @@ class AsyncSession:
         """
         connection = await async_connect(settings, name, pinned)
         try:
-            server = await cls._identify(connection, settings)
+            return await cls._identify(connection, settings, name, pinned, asking)
         except BaseException:
             await connection.close()
             raise
-        return cls(connection, server, name)
 
     @classmethod
-    async def _identify(cls, connection: AsyncConnection, settings: ConnectionSettings) -> Server:
-        def said(name: bytes) -> str | None:
-            value = connection.pgconn.parameter_status(name)
+    async def _identify(
+        cls,
+        connection: AsyncConnection,
+        settings: ConnectionSettings,
+        name: str,
+        pinned: Mapping[str, str],
+        asking: Iterable[Command],
+    ) -> AsyncSession:
+        def said(parameter: bytes) -> str | None:
+            value = connection.pgconn.parameter_status(parameter)
             return value.decode() if value else None
 
         kind = kind_of(said(b"crdb_version"))
         version = version_of(said(b"crdb_version"), said(b"server_version"))
-        probe = cls(connection, Server(kind, version, "", "", ""), "")
-        try:
-            ((database, schema, user, schemas),) = (await probe.send(_IDENTITY))[0].rows
-            exists = schema is not None or (
-                kind is ServerKind.POSTGRESQL or bool((await probe.send(_DATABASE_EXISTS))[0].rows)
-            )
-        except ConnectionLost:
-            raise
-        except DatabaseError as error:
-            if error.sqlstate != _NO_DATABASE:
-                raise
-            exists, database = False, settings.database or ""
-        if not exists:
+        session = cls(connection, Server(kind, version, "", "", ""), name)
+        questions = (*asking, *introspection.session_questions(kind))
+        count = len(questions) - len(introspection.session_questions(kind))
+        answers, refusal = await session.ask(introspection.identity(kind), *questions)
+        resets = True
+        if refusal is not None and refusal.index == len(questions) and kind is _COCKROACHDB:
+            resets, refusal = False, None  # RESET ALL, the last of them: unknown before v22.1
+        if refusal is not None and refusal.error.sqlstate != _NO_DATABASE:
+            raise refusal.error
+        who = introspection.read_identity(answers[0]) if answers else None
+        database, schema = (who.database, who.schema) if who else (settings.database or "", None)
+        exists = refusal is None and (
+            schema is not None
+            or kind is ServerKind.POSTGRESQL
+            or bool((await session.send(_DATABASE_EXISTS))[0].rows)
+        )
+        if who is None or not exists:
             raise _missing(settings, database)
         if schema is None:
             raise SettingsError(
@@ -145,7 +192,20 @@ class AsyncSession:
                 "is nowhere to create tables. Set search_path for the user, the database or in the "
                 "URL's options."
             )
-        return Server(kind, version, database, schema, user, tuple(json.loads(schemas)))
+        session.server = Server(kind, version, database, schema, who.user, who.schemas)
+        session.session_id, session.read_only = who.session_id, who.read_only
+        session.is_pooled = who.backend_pid not in (None, connection.pgconn.backend_pid)
+        session.first_answers = answers[1 : 1 + count]
+        session.state = SessionState.found(
+            kind,
+            dict(answers[1 + count].rows),
+            options=settings.options,
+            explicit=pinned,
+            resets=resets,
+        )
+        if session.state.pins:
+            await session.send(*session.state.pin())
+        return session
 
     async def ask(self, *commands: Command) -> tuple[list[Result], Refusal | None]:
         """Send commands in one round trip; answers up to the first refusal, and that refusal."""
@@ -252,9 +312,11 @@ class AsyncSession:
     async def _wait(self, generator: protocol.Waiting[protocol.T]) -> protocol.T:
         try:
             return await self._connection.wait(generator)
-        except ConnectionLost:
+        except ConnectionLost as error:
             await self.close()
-            raise
+            if not self._last_words:
+                raise
+            raise ConnectionLost(f"the server ended the connection: {self._last_words}") from error
         except psycopg.Error as error:
             await self.close()
             raise ConnectionLost(
@@ -262,7 +324,11 @@ class AsyncSession:
             ) from error
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
-        self.noticed_jobs.extend(noticed(diagnostic.message_primary or ""))
+        message = diagnostic.message_primary or ""
+        if (diagnostic.severity_nonlocalized or diagnostic.severity) in protocol.ENDING:
+            # The server ended an idle connection: its reason comes before the next statement is sent.
+            self._last_words = f"{message} ({diagnostic.sqlstate})"
+        self.noticed_jobs.extend(noticed(message))
 
 
 def _missing(settings: ConnectionSettings, database: str) -> DatabaseMissing:

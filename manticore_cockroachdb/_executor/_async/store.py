@@ -6,24 +6,43 @@ pure modules `ledger` and `run_state`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
+from ..._backend import introspection
+from ..._backend.dialect import Server
 from ..._backend.protocol import Command, Result
 from ..._backend.retry import CREATED_MEANWHILE, RETRY
+from ..._backend.settings import ConnectionSettings
 from ..._store import run_state
-from ..._store.ledger import NO_TABLE, Tables, create_ledger, ledger_rows, read_ledger, take_over
+from ..._store.ledger import (
+    NO_TABLE,
+    LedgerRow,
+    Tables,
+    create_ledger,
+    find_tables,
+    ledger_rows,
+    look_for,
+    moved,
+    read_ledger,
+    tables_elsewhere,
+    take_over,
+)
 from ..._store.run_state import Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
+from .. import table_messages
 from .session import AsyncSession
 
 #: A look at rows that another runner's open transaction holds is given up after this time, and tried
 #: again: CockroachDB lets readers wait for writers.
 _LOOK_SECONDS = 2
-_BOUNDED = Command(f"SET statement_timeout = '{_LOOK_SECONDS}s'")
-_UNBOUNDED = Command("SET statement_timeout = 0")
-#: Timed out, or told to try again.
-_BUSY = RETRY | {"57014"}
+#: Timed out, by our limit or the user's lock_timeout; or told to try again.
+_BUSY = RETRY | {"57014", "55P03"}
+#: A column that another runner is adding to an older table just now.
+_UNDEFINED_COLUMN = "42703"
+_INSUFFICIENT_PRIVILEGE = "42501"
+_READ_ONLY = "25006"
 
 
 class AsyncStore:
@@ -50,13 +69,16 @@ class AsyncStore:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
         results, error = await self._bounded(ledger, state)
         if error is None:
-            rows, missing = ledger_rows(self.tables, results[0])
-            return Snapshot(rows, run_state.read(results[1]), missing=missing)
+            return self._snapshot(*results)
         if error.sqlstate in _BUSY:
             return None
+        if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+            raise self._refused(error)
         if error.sqlstate not in NO_TABLE:
             raise error
-        rows, missing, has_ledger = (), (), bool(results)
+        rows: tuple[LedgerRow, ...] = ()
+        missing: tuple[str, ...] = ()
+        has_ledger = bool(results)
         if has_ledger:
             rows, missing = ledger_rows(self.tables, results[0])
         else:
@@ -67,7 +89,13 @@ class AsyncStore:
                 raise error
         has_state = error is None
         record = run_state.read(results[-1]) if has_state else run_state.NOBODY
-        return Snapshot(rows, record, has_ledger, has_state, missing)
+        lacking = run_state.missing_columns(results[-1]) if has_state else ()
+        return Snapshot(rows, record, has_ledger, has_state, missing, lacking)
+
+    def _snapshot(self, ledger: Result, state: Result) -> Snapshot:
+        rows, missing = ledger_rows(self.tables, ledger)
+        lacking = run_state.missing_columns(state)
+        return Snapshot(rows, run_state.read(state), missing=missing, missing_state=lacking)
 
     async def prepare(self, book: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
@@ -75,56 +103,133 @@ class AsyncStore:
             await self._create(run_state.create_state(self.tables))
         if not book.has_ledger:
             await self._create(create_ledger(self.tables))
-        for command in take_over(self.tables, book.missing):
-            await self._create(command)
+        for command in (
+            *take_over(self.tables, book.missing),
+            *run_state.take_over_state(self.tables, book.missing_state),
+        ):
+            await self._create(command, message=table_messages.not_taken_over)
 
     async def acquire(self, owner: str, seconds: float) -> tuple[Lease, Snapshot] | None:
         """Take the lease if it can be had now, and read both tables under it."""
         results, error = await self._bounded(
-            run_state.acquire(self.tables, owner, seconds),
+            run_state.acquire(self.tables, owner, seconds, self.session.session_id),
             read_ledger(self.tables),
             run_state.read_state(self.tables),
         )
         if error is not None:
-            if error.sqlstate in _BUSY:
+            if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
+            if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+                raise await self._hidden(error) or self._refused(error)
             raise error
         if not results[0].rows:
             return None
-        rows, missing = ledger_rows(self.tables, results[1])
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        return lease, Snapshot(rows, run_state.read(results[2]), missing=missing)
+        return lease, self._snapshot(*results[1:])
 
-    async def write(self, *commands: Command) -> list[Result]:
+    async def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
 
+        Args:
+            *commands: The statements.
+            as_ourselves: Whether a script may have taken another role in this session.
+
         Raises:
-            LeaseLost: The lease is another runner's, or was broken; nothing was written.
+            DatabaseError: The server refused them, and wrote nothing; see `refused`.
         """
+        if as_ourselves:
+            commands = self.session.state.as_ourselves(commands)
+        await self.session.send(*commands, retried=self._retried)
+
+    async def release(self, owner: str) -> None:
+        """Give the lease back, if it is this runner's."""
+        release = run_state.release(self.tables, owner)
+        await self.session.send(*self.session.state.as_ourselves([release]), retried=self._retried)
+
+    async def _create(
+        self,
+        command: Command,
+        message: Callable[[Tables, Server, DatabaseError], str] = table_messages.not_made,
+    ) -> None:
         try:
-            return await self.session.send(*commands, retried=self._retried)
+            await self.session.send(command, retry=RETRY | CREATED_MEANWHILE, retried=self._retried)
         except DatabaseError as error:
-            if error.sqlstate == run_state.LOST:
-                raise lease_lost() from error
+            if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+                words = message(self.tables, self.session.server, error)
+                raise DatabaseError(words, sqlstate=error.sqlstate) from error
             raise
-
-    async def release(self, lease: Lease) -> None:
-        """Give the lease back, if it is still ours."""
-        await self.session.send(run_state.release(self.tables, lease), retried=self._retried)
-
-    async def _create(self, command: Command) -> None:
-        await self.session.send(command, retry=RETRY | CREATED_MEANWHILE, retried=self._retried)
 
     async def _bounded(self, *commands: Command) -> tuple[list[Result], DatabaseError | None]:
         """Send commands that may wait for another runner's row locks, but not for long."""
-        results, refusal = await self.session.ask(_BOUNDED, *commands, _UNBOUNDED)
+        state = self.session.state
+        sent = state.reading(_LOOK_SECONDS, *commands)
+        start = sent.index(commands[0])
+        results, refusal = await self.session.ask(*sent)
         if refusal is None:
-            return results[1:-1], None
-        await self.session.send(_UNBOUNDED)
-        return results[1:], refusal.error
+            return results[start : start + len(commands)], None
+        await self.session.send(*state.after_reading())
+        return results[start:], refusal.error
+
+    def _refused(self, error: DatabaseError) -> DatabaseError:
+        message = table_messages.refused(self.tables, self.session.server, error)
+        return DatabaseError(message, sqlstate=error.sqlstate)
+
+    async def _hidden(self, error: DatabaseError) -> DatabaseError | None:
+        tables = self.tables
+        asked = introspection.row_security(tables.schema, tables.state_name)
+        rows = (await self.session.send(asked))[0].rows
+        if not rows or not rows[0][0]:
+            return None
+        return DatabaseError(table_messages.hidden(tables, error), sqlstate=error.sqlstate)
 
     def _retried(self, error: DatabaseError, attempt: int, pause: float) -> None:
         self._emit(Retrying("a write to the ledger", error.sqlstate or "", attempt, pause))
+
+
+async def async_open_store(
+    settings: ConnectionSettings,
+    name: str,
+    table: str,
+    emit: Callable[[Event], None],
+    *,
+    pinned: Mapping[str, str] = MappingProxyType({}),
+    tables: Tables | None = None,
+) -> AsyncStore:
+    """Connect, and find the tables.
+
+    Args:
+        settings: Where to.
+        name: The session's name.
+        table: The `table` argument.
+        emit: Called with each event.
+        pinned: Session variables that the run was given as arguments.
+        tables: Where the tables are, if that is known: a run keeps its tables to its end.
+
+    Raises:
+        ConnectionFailed: No connection.
+        LedgerRefused: There are several ledgers along the search path.
+    """
+    asking = look_for(table) if tables is None else ()
+    session = await AsyncSession.open(settings, name, pinned, asking=asking)
+    try:
+        if tables is None:
+            answers, database = session.first_answers, session.server.database
+            for elsewhere in tables_elsewhere(table, answers, database=database):
+                await _check_moved(session, elsewhere)
+            schema = session.server.schema
+            tables = find_tables(table, answers, database=database, schema=schema)
+        return AsyncStore(session, tables, emit)
+    except BaseException:
+        await session.close()
+        raise
+
+
+async def _check_moved(session: AsyncSession, elsewhere: Tables) -> None:
+    """Refuse to begin with an empty ledger where there was one that has been moved since."""
+    results, _refusal = await session.ask(run_state.read_home(elsewhere))
+    home = results[0].rows[0][0] if results and results[0].rows else None
+    if home == session.server.schema:
+        raise moved(elsewhere, home)
 
 
 def lease_lost() -> LeaseLost:
@@ -134,3 +239,8 @@ def lease_lost() -> LeaseLost:
         "another runner may have it now. This runner has written nothing since and stops here; run "
         "again to finish whatever is left."
     )
+
+
+def takes_no_writes(session: AsyncSession, reason: str) -> DatabaseError:
+    """The error for a run on a session that cannot write."""
+    return DatabaseError(table_messages.read_only(session.server, reason), sqlstate=_READ_ONLY)

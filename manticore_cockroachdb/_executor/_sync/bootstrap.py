@@ -3,7 +3,7 @@
 # ruff: noqa: I001, RUF100
 """Builds a fresh CockroachDB database in few transactions of many scripts each.
 
-What cannot be part of such a transaction is left to the caller, script by script, as on any other day.
+What cannot be part of such a transaction is left to the other strategies, script by script.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import time
 from collections.abc import Callable
 
 from ..._backend.dialect import PARTIALLY_COMMITTED
-from ..._backend.protocol import BEGIN, COMMIT, Command
+from ..._backend.protocol import COMMIT, Command
 from ..._backend.retry import RETRY
-from ..._planner.batching import MOST_SCRIPTS, joins
+from ..._planner.batching import MOST_SCRIPTS, Batch
+from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
 from ..._planner.plan import Step
-from ..._planner.segments import Prepared, prepare
+from ..._planner.segments import Prepared
 from ..._scripts.direction import Direction
 from ..._scripts.script import Mode
+from ..._sql.session_effects import Leaves
 from ..._store import run_state
+from ..._store.transactions import Placed, begin, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
-from .run import Run
-from .store import lease_lost
+from .run import Run, UnderWay
 
 
 class Bootstrap:
@@ -33,52 +35,49 @@ class Bootstrap:
     Args:
         run: The run.
         steps: Every step of it.
+        count: Called with each step that is done.
     """
 
-    def __init__(self, run: Run, steps: tuple[Step, ...]) -> None:
+    def __init__(self, run: Run, steps: StepList, count: Callable[[Step], None]) -> None:
         self._run = run
         self._steps = steps
-        self._alone: set[int] = set()
+        self._count = count
+        self._refused: set[int] = set()
 
-    def go(self, start: int, count: Callable[[Step], None]) -> int:
-        """Run as many steps as can share a transaction.
+    def accepts(self, cursor: RunCursor) -> bool:
+        """Whether the next step can share a transaction, and nothing of it was sent another way."""
+        return cursor.resume is None and not cursor.intended and bool(self._batch(cursor.place))
 
-        Args:
-            start: The first, from 0.
-            count: Told of each step that is done.
-
-        Returns:
-            The number of the first step that was not run; `start` itself if it must run by itself.
-        """
+    def run(self, cursor: RunCursor) -> RunCursor:
+        """Run as many steps as can share a transaction."""
+        start, began = cursor.place, time.monotonic()
         batch = self._batch(start)
         while batch:
             failed = self._try(batch)
             if failed is None:
-                self._done(start, batch, count)
-                return start + len(batch)
+                self._done(start, batch, time.monotonic() - began)
+                return cursor.moved_to(start + len(batch), left=Leaves.STATE)
             if failed == 0:
-                self._alone.add(start)
-                return start
+                self._refused.add(start)
             batch = batch[:failed]
-        return start
+        return cursor.moved_to(start, left=Leaves.STATE)
 
     def _batch(self, start: int) -> list[Prepared]:
-        batch: list[Prepared] = []
-        made: frozenset[str] = frozenset()
+        found: list[Prepared] = []
+        batch = Batch()
         for place in range(start, min(len(self._steps), start + MOST_SCRIPTS)):
-            step = self._steps[place]
-            if place in self._alone or step.direction is not Direction.UP:
+            if place in self._refused or self._steps[place].direction is not Direction.UP:
                 break
-            prepared = prepare(step, self._run.server, self._run.options.mode)
-            grown = joins(prepared, made)
-            if grown is None:
+            prepared = self._steps.prepared(place)
+            grown = batch.joined_by(prepared)
+            if grown is None or prepared.leaves:
                 break
-            made = grown
-            batch.append(prepared)
-        return batch
+            batch = grown
+            found.append(prepared)
+        return found
 
     def _try(self, batch: list[Prepared]) -> int | None:
-        """Run a batch; None if it is committed, else which of its scripts the server would not have.
+        """Run a batch; None if it is committed, else which of its scripts the server refused.
 
         A refusal need not mean that the script is wrong: some things work only in a transaction of their
         own. If it is, running it by itself will tell.
@@ -86,60 +85,71 @@ class Bootstrap:
         run = self._run
         run.allow_schema_changes_in_transactions()
         commands, owners = self._commands(batch)
-        attempt = 0
+
+        def under_way(answered: int) -> UnderWay:
+            owner = next((each for each in owners[answered:] if each is not None), len(batch) - 1)
+            return UnderWay(batch[owner].step)
+
         while True:
-            attempt += 1
-            refusal = run.run_transaction(batch[0].step, commands)
+            refusal = run.run_transaction(commands, under_way)
             if refusal is None:
                 return None
             error = refusal.error
             owner = owners[refusal.index] if refusal.index < len(owners) else len(batch) - 1
             if owner is None and error.sqlstate == run_state.LOST:
-                raise lease_lost()
+                raise run.why_refused(error, batch[0].step, committed=False) from error
             if outcome_unknown(error.sqlstate):
                 raise ConnectionLost(str(error), sqlstate=error.sqlstate)
             if error.sqlstate == PARTIALLY_COMMITTED:
                 raise self._partially_committed(batch, error)
             if error.sqlstate in RETRY and run.tries_again(
-                error, attempt, "a batch of scripts"
+                error, (batch[0].step.version, len(batch)), "a batch of scripts"
             ):
                 continue
             return owner if owner is not None else len(batch) - 1
 
     def _commands(self, batch: list[Prepared]) -> tuple[list[Command], list[int | None]]:
-        """A batch's commands, and which of its scripts each belongs to (None: ours)."""
+        """A batch's commands, and which of its scripts each belongs to (None: ours).
+
+        The lease is written after the first schema change, where servers before v22.1 accept a write; see
+        `_store.transactions`.
+        """
         run = self._run
         tables, lease = run.store.tables, run.lease
-        commands: list[Command] = [BEGIN, run_state.renew_lease(tables, lease)]
-        owners: list[int | None] = [None, None]
+        sent: list[tuple[Command, int | None]] = [(begin(run.server), None)]
         for number, prepared in enumerate(batch):
-            commands += (Command(statement.text) for statement in prepared.statements)
-            owners += [number] * len(prepared.statements)
+            statements = [Placed(Command(each.text, discards=True)) for each in prepared.statements]
+            if number == 0:
+                statements = with_write(prepared.statements, run_state.hold_lease(tables, lease))
             step = prepared.step
-            commands.append(run_state.complete(tables, lease, step.script, step.direction))
-            owners.append(None)
-        return [*commands, COMMIT], [*owners, len(batch) - 1]
+            sent += ((each.command, None if each.ours else number) for each in statements)
+            done = run_state.complete_held(tables, lease, step.script, step.direction)
+            sent.append((done, None))
+        sent.append((COMMIT, len(batch) - 1))
+        return [command for command, _ in sent], [owner for _, owner in sent]
 
-    def _done(self, start: int, batch: list[Prepared], count: Callable[[Step], None]) -> None:
-        total, began = len(self._steps), time.monotonic()
+    def _done(self, start: int, batch: list[Prepared], seconds: float) -> None:
+        total = len(self._steps)
+        self._run.lease_renewed()
         for number, prepared in enumerate(batch, start + 1):
+            self._steps.forget(number - 1)
             self._run.emit(StepStarted(prepared.step, number, total, Mode.ATOMIC))
-            count(prepared.step)
-            self._run.emit(StepFinished(prepared.step, number, total, time.monotonic() - began))
+            self._count(prepared.step)
+            self._run.emit(StepFinished(prepared.step, number, total, seconds / len(batch)))
 
     def _partially_committed(
         self, batch: list[Prepared], error: DatabaseError
     ) -> MigrationFailed:
-        """The server committed the batch and then gave up a schema change in it: take the rows back."""
+        """The server committed the batch and then a schema change in it failed: remove the ledger rows."""
         run = self._run
         for prepared in batch:
             step = prepared.step
             run.write(run_state.remove(run.store.tables, run.lease, step.version))
         first, last = batch[0].step, batch[-1].step
         return MigrationFailed(
-            f"{first.path.name} to {last.path.name}: the server committed their transaction and then gave "
-            f"up a schema change in it: {error}\n  None of them is in the ledger, but parts of them are "
-            "there. Drop the database, create it anew, and migrate it without bootstrap.",
+            f"{first.path.name} to {last.path.name}: the server committed their transaction, but a schema "
+            f"change in it failed: {error}\n  None of them is in the ledger, but parts of them are in the "
+            "database. Drop the database, create it again, and migrate it without bootstrap.",
             version=last.version,
             path=last.path,
             sqlstate=error.sqlstate,

@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..._backend import introspection
 from ..._backend.dialect import Server
 from ..._backend.protocol import Command
-from ..._backend.retry import RECONNECT
+from ..._backend.retry import LOST_CONNECTIONS, RECONNECT, Attempts
 from ..._backend.settings import ConnectionSettings
+from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
 from ..._planner.losses import losing_problems
 from ..._planner.plan import Step
-from ..._planner.segments import forced_atomic_problems, prepare
+from ..._planner.segments import header_problems, session_problems
 from ..._scripts.direction import Direction
-from ..._store import run_state
+from ..._scripts.script import Mode
+from ..._sql.session_effects import Leaves
 from ..._store.ledger import Tables
 from ..._store.run_state import Lease, Snapshot
 from ...errors import (
@@ -42,19 +45,30 @@ from ...events import (
     Planned,
     Reconnecting,
     StepFinished,
-    StepStarted,
     Warned,
 )
 from .. import concurrency
+from ..messages import connection_lost_twice
 from ..options import Options, new_owner
 from .atomic import Atomic
 from .bootstrap import Bootstrap
-from .lease import take_lease
+from .fake import Fake
+from .lease import alive, take_lease
 from .recovery import await_session
-from .run import Run
+from .run import Run, UnderWay
 from .session import Session
 from .stepwise import Stepwise
-from .store import Store
+from .store import Store, open_store
+from .strategy import Strategy
+
+#: How long the release of the lease waits for this run's own sessions to end, in seconds.
+_SESSION_ENDS = 5.0
+
+_POOLED = (
+    "The connection goes through a connection pooler. Migrations need a session of their own. With "
+    "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
+    "Connect migrations to the server itself, or use pool_mode = session."
+)
 
 #: The steps that the tables, as they are, call for; raises what speaks against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
@@ -79,11 +93,17 @@ class Executor:
         self._connections = 0
         self._session: Session | None = None
         self._lease: Lease | None = None
+        self._lease_asked_for = False
+        self._earlier: list[str] = []
         self._tables: Tables | None = None
         self._run: Run | None = None
         self._done: list[Step] = []
         self._planned: tuple[Step, ...] | None = None
         self._begun: list[Step] = []
+        self._attempts = Attempts()
+        self._reconnects = Attempts()
+        self._lost_by = Attempts()
+        self._reached: UnderWay | None = None
         self._lost = False
         self._found_empty = False
         self._interrupted = False
@@ -99,7 +119,6 @@ class Executor:
         Returns:
             How many steps were done.
         """
-        attempt, progress = 0, 0
         try:
             while True:
                 try:
@@ -107,16 +126,7 @@ class Executor:
                 except (DatabaseError, ConnectionFailed) as error:
                     if not self._worth_another_try(error):
                         raise
-                    if len(self._done) > progress:
-                        attempt, progress = 0, len(self._done)
-                    attempt += 1
-                    pause = RECONNECT.pause(attempt)
-                    if pause is None:
-                        raise
-                    self._lost = True
-                    self._emit(Reconnecting(str(error), attempt, pause))
-                    self._close_connections()
-                    concurrency.sleep(pause)
+                    self._await_reconnect(error)
                 else:
                     return len(self._done)
         except BaseException as error:
@@ -130,6 +140,28 @@ class Executor:
         if isinstance(error, DatabaseError):
             return outcome_unknown(error.sqlstate)
         return self._connections > 0 and not isinstance(error, DatabaseMissing)
+
+    def _await_reconnect(self, error: DatabaseError | ConnectionFailed) -> None:
+        """Pause before the next connection, unless that has been tried often enough.
+
+        Raises:
+            MigrationFailed: A statement has lost its connection twice.
+        """
+        run = self._run
+        if run is not None and run.under_way is not None:
+            self._reached = run.under_way
+            if run.sending and self._lost_by.failed(LOST_CONNECTIONS, run.under_way.place) is None:
+                raise connection_lost_twice(
+                    run.under_way.step, run.under_way.statement, error, run.server
+                ) from error
+        place = (len(self._done), self._reached.place if self._reached else None)
+        pause = self._reconnects.failed(RECONNECT, place)
+        if pause is None:
+            raise error
+        self._lost = True
+        self._emit(Reconnecting(str(error), self._reconnects.count(RECONNECT), pause))
+        self._close_connections()
+        concurrency.sleep(pause)
 
     def settle(self, change: Callable[[Snapshot, Tables, Lease], list[Command]]) -> None:
         """Take the lease and write what a person says is true.
@@ -159,17 +191,23 @@ class Executor:
         if bootstrap and not self._found_empty:
             self._check_empty(run, book)
         steps = self._plan(goal, book, run.server, fake=fake)
-        self._steps(run, steps, book, fake)
+        self._begun = list(steps)
+        strategies = self._strategies(run, steps, book, fake=fake)
+        cursor = RunCursor(resume=book.record.progress)
+        while cursor.place < len(steps):
+            if cursor.left:
+                run.reset_session(objects=cursor.left is Leaves.OBJECTS)
+                cursor = replace(cursor, left=Leaves.NOTHING)
+            chosen = next(each for each in strategies if each.accepts(cursor))
+            cursor = chosen.run(cursor)
 
     def _start(
         self, wanted: Callable[[Snapshot, Server], bool]
     ) -> tuple[Run, Snapshot] | None:
         """Connect and take the lease; None when nothing is wanted any more."""
-        session = self._connect()
-        self._tables = Tables.named(
-            self._options.table, database=session.server.database, schema=session.server.schema
-        )
-        store = Store(session, self._tables, self._emit)
+        store = self._connect()
+        session = store.session
+        self._lease_asked_for = True
         taken = take_lease(
             store,
             owner=self._owner,
@@ -177,21 +215,34 @@ class Executor:
             lock_timeout=self._options.lock_timeout,
             emit=self._emit,
             wanted=lambda book: wanted(book, session.server),
+            earlier=self._earlier,
         )
+        self._lease_asked_for = False
         if taken is None:
             return None
         self._lease, book = taken
-        self._run = Run(self._settings, self._options, store, self._lease, self._emit)
+        self._run = Run(
+            self._settings, self._options, store, self._lease, self._emit, self._attempts
+        )
         return self._run, book
 
-    def _connect(self) -> Session:
-        name = f"{self._owner}/{self._connections + 1}"
-        session = Session.open(self._settings, name, self._options.pinned)
+    def _connect(self) -> Store:
+        """Connect; the tables stay where the first connection found them, whatever a script does."""
+        store = open_store(
+            self._settings,
+            f"{self._owner}/{self._connections + 1}",
+            self._options.table,
+            self._emit,
+            pinned=self._options.pinned,
+            tables=self._tables,
+        )
         self._connections += 1
-        self._session = session
+        self._session, self._tables = store.session, store.tables
         if self._connections == 1:
-            self._emit(Connected(session.server))
-        return session
+            self._emit(Connected(store.session.server))
+            if store.session.is_pooled:
+                self._emit(Warned(_POOLED))
+        return store
 
     def _plan(self, goal: Goal, book: Snapshot, server: Server, *, fake: bool) -> tuple[Step, ...]:
         """The steps left, as the tables are now; credits us with what a lost connection hid."""
@@ -199,10 +250,16 @@ class Executor:
         if self._lost:
             self._lost = False
             self._count_unacknowledged(steps, book)
-        problems = [p for step in steps for p in forced_atomic_problems(step, server)]
-        for step in () if fake else steps:
-            begun = _statements_begun(step, book)
-            problems += losing_problems(step, server, self._options.mode, start=begun)
+        mode = self._options.mode
+        problems = [
+            problem
+            for step in steps
+            for problem in (
+                *header_problems(step, server),
+                *session_problems(step, server, mode),
+                *([] if fake else _losing_problems(step, server, mode, book)),
+            )
+        ]
         if problems:
             raise PlanRefused("Nothing was run", problems)
         if steps != self._planned:
@@ -222,52 +279,19 @@ class Executor:
                 self._count(step)
                 self._emit(StepFinished(step, len(self._done), total, 0.0))
 
-    def _steps(
-        self, run: Run, steps: tuple[Step, ...], book: Snapshot, fake: bool
-    ) -> None:
-        self._begun = list(steps)
+    def _strategies(
+        self, run: Run, steps: tuple[Step, ...], book: Snapshot, *, fake: bool
+    ) -> list[Strategy]:
+        """The ways to run these steps; the first that accepts a step runs it."""
+        listed = StepList(steps, run.server, self._options.mode)
+        if fake:
+            return [Fake(run, listed, self._count)]
+        found: list[Strategy] = []
+        if self._found_empty and run.server.has_jobs:
+            found.append(Bootstrap(run, listed, self._count))
+        found.append(Atomic(run, listed, self._count))
         rows = {row.version: row for row in book.rows}
-        resume = book.record.progress
-        atomic = Atomic(run, steps)
-        batches = Bootstrap(run, steps)
-        intended = dirty = False
-        place = 0
-        while place < len(steps):
-            step = steps[place]
-            if fake:
-                self._fake(run, step, place, len(steps))
-                place += 1
-                continue
-            if dirty:
-                run.reset_session()
-                dirty = False
-            if self._found_empty and run.server.has_jobs and not (resume or intended):
-                reached = batches.go(place, self._count)
-                if reached > place:
-                    place, dirty = reached, True
-                    continue
-            prepared = prepare(step, run.server, self._options.mode)
-            dirty = prepared.changes_session
-            if prepared.one_transaction and resume is None:
-                place = atomic.go(place, self._count)
-                dirty = prepare(steps[place - 1], run.server, self._options.mode).changes_session
-                continue
-            behind = steps[place + 1] if place + 1 < len(steps) and not dirty else None
-            done = resume.done if resume else 0
-            self._emit(StepStarted(step, place + 1, len(steps), prepared.mode, done))
-            started = time.monotonic()
-            stepwise = Stepwise(run, prepared, behind=behind, row=rows.get(step.version))
-            intended = stepwise.go(resume, intended=intended)
-            resume = None
-            self._count(step)
-            self._emit(StepFinished(step, place + 1, len(steps), time.monotonic() - started))
-            place += 1
-
-    def _fake(self, run: Run, step: Step, place: int, total: int) -> None:
-        tables = run.store.tables
-        run.write(run_state.complete(tables, run.lease, step.script, step.direction))
-        self._count(step)
-        self._emit(StepFinished(step, place + 1, total, 0.0, faked=True))
+        return [*found, Stepwise(run, listed, rows, found, self._count)]
 
     def _check_empty(self, run: Run, book: Snapshot) -> None:
         """The fast way is for fresh databases: nothing in them can be lost or half changed."""
@@ -292,10 +316,10 @@ class Executor:
     def _shut_down(self) -> None:
         """Give the lease back and end every connection, on every path out."""
         under_way = self._run.under_way if self._run else None
-        jobs = self._run.jobs_seen if self._run and under_way and under_way[1] else ()
+        jobs = self._run.jobs_seen if self._run and under_way and under_way.by_itself else ()
         try:
-            if self._lease is not None:
-                self._release(self._lease)
+            if self._lease is not None or (self._lease_asked_for and self._interrupted):
+                self._release()
         except ManticoreError as error:
             self._emit(
                 Warned(
@@ -306,45 +330,64 @@ class Executor:
         finally:
             self._close_connections()
             if self._interrupted:
-                step, statement = under_way or (None, None)
-                if step in self._done:
-                    step = statement = None
-                self._emit(Interrupted(len(self._done), step, statement, jobs))
+                if under_way is None or under_way.step in self._done:
+                    self._emit(Interrupted(len(self._done), None, None, ()))
+                else:
+                    statement = under_way.statement if under_way.by_itself else None
+                    self._emit(
+                        Interrupted(
+                            len(self._done), under_way.step, statement, jobs, under_way.done
+                        )
+                    )
 
-    def _release(self, lease: Lease) -> None:
+    def _release(self) -> None:
         run, tables = self._run, self._tables
         if tables is None:
             return
         session = run.session if run else self._session
         if session is not None and session.usable:
             try:
-                self._give_back(Store(session, tables, self._emit), lease)
+                self._give_back(Store(session, tables, self._emit))
             except ConnectionLost:
                 pass
             else:
                 return
-        fresh = Session.open(self._settings, f"{self._owner}/leave")
+        self._close_connections()
+        fresh = open_store(
+            self._settings, f"{self._owner}/leave", self._options.table, self._emit, tables=tables
+        )
         try:
-            self._give_back(Store(fresh, tables, self._emit), lease)
+            self._await_earlier(fresh.session)
+            self._give_back(fresh)
         finally:
-            fresh.close()
+            fresh.session.close()
 
-    def _give_back(self, store: Store, lease: Lease) -> None:
+    def _await_earlier(self, session: Session) -> None:
+        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        started = time.monotonic()
+        while time.monotonic() - started < _SESSION_ENDS:
+            if not alive(session, self._earlier):
+                return
+            concurrency.sleep(_SESSION_ENDS / 50)
+
+    def _give_back(self, store: Store) -> None:
         """Give the lease back; when interrupted, first see what was done although no answer was read."""
         if self._interrupted and self._begun:
             book = store.look()
-            if book is not None and book.record.owner == lease.owner:
+            if book is not None and book.record.owner == self._owner:
                 ours = {row.version for row in book.rows}
                 half = book.unfinished.version if book.unfinished else None
                 for step in self._begun:
                     there = step.version in ours
                     if step.version != half and there == (step.direction is Direction.UP):
                         self._count(step)
-        store.release(lease)
+        store.release(self._owner)
 
     def _close_connections(self) -> None:
         run, self._run = self._run, None
         session, self._session = self._session, None
+        lost = (session, run.session if run else None)
+        self._earlier += (each.session_id for each in lost if each is not None)
         if run is not None:
             run.close()
             run.session.close()
@@ -352,9 +395,14 @@ class Executor:
             session.close()
 
 
-def _statements_begun(step: Step, book: Snapshot) -> int:
-    """How many statements of a step an earlier run has done or sent."""
+def _losing_problems(
+    step: Step, server: Server, mode: Mode | None, book: Snapshot
+) -> list[Problem]:
+    """What could lose a column's values, among the statements that no earlier run has done or sent."""
     progress = book.record.progress
-    if progress is None or (progress.version, progress.direction) != (step.version, step.direction):
-        return 0
-    return progress.done + progress.in_flight
+    begun = progress is not None and (progress.version, progress.direction) == (
+        step.version,
+        step.direction,
+    )
+    start = progress.done + progress.in_flight if progress is not None and begun else 0
+    return losing_problems(step, server, mode, start=start)

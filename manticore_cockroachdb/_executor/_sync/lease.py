@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from ..._backend import introspection
 from ..._backend.retry import POLL
 from ..._store.run_state import Lease, Snapshot
 from ...errors import LeaseTimeout
 from ...events import Event, LeaseAwaited, LeaseTaken
 from .. import concurrency
-from .store import Store
+from .session import Session
+from .store import Store, takes_no_writes
+
+#: How long this runner waits for a session of its own that it lost, in seconds.
+OWN_SESSION_ENDS = 60.0
 
 
 def take_lease(
@@ -24,6 +29,7 @@ def take_lease(
     lock_timeout: float,
     emit: Callable[[Event], None],
     wanted: Callable[[Snapshot], bool],
+    earlier: Sequence[str] = (),
 ) -> tuple[Lease, Snapshot] | None:
     """Take the lease, waiting for whoever holds it.
 
@@ -34,12 +40,15 @@ def take_lease(
         lock_timeout: Seconds to wait for another runner at most; 0: not at all.
         emit: Told who is waited for.
         wanted: Looks at the tables as they are now and says whether there is anything left to do.
+        earlier: Sessions that this runner lost, by the server's own ids. The server may still be at work
+            for them. They are no other runner, and are waited for even with a `lock_timeout` of 0.
 
     Returns:
         The lease and the tables as they are under it; None as soon as there is nothing left to do.
 
     Raises:
         LeaseTimeout: Somebody else held it all the time.
+        DatabaseError: Something is to be done, and the session is read-only.
     """
     started = time.monotonic()
     holder: str | None = None
@@ -53,6 +62,8 @@ def take_lease(
             in_good_hands = held and book.record.progress is not None
             if not in_good_hands and not wanted(book):
                 return None
+            if not in_good_hands and store.session.read_only:
+                raise takes_no_writes(store.session, store.session.read_only)
             if not held:
                 store.prepare(book)
                 taken = store.acquire(owner, seconds)
@@ -65,7 +76,9 @@ def take_lease(
         waited = time.monotonic() - started
         doing = book.record.doing if book else "in the middle of a transaction"
         expires_in = book.record.expires_in if book else None
-        if waited >= lock_timeout:
+        if waited >= lock_timeout and not (
+            waited < OWN_SESSION_ENDS and alive(store.session, earlier)
+        ):
             raise LeaseTimeout(
                 _timed_out(holder, doing, waited, expires_in), owner=holder, waited=waited
             )
@@ -74,9 +87,17 @@ def take_lease(
         concurrency.sleep(min(pause, max(0.05, lock_timeout - waited)))
 
 
+def alive(session: Session, session_ids: Sequence[str]) -> bool:
+    """Whether the server still has any of these sessions."""
+    if not session_ids:
+        return False
+    found = session.send(introspection.sessions_alive(session.server, session_ids))
+    return bool(found[0].rows)
+
+
 def _whole(store: Store, book: Snapshot) -> Snapshot:
     """Wait for the columns that another runner is adding to an older ledger just now."""
-    while book.missing:
+    while book.missing or book.missing_state:
         store.prepare(book)
         concurrency.sleep(POLL.first)
         book = store.look() or book

@@ -13,8 +13,6 @@ import math
 import time
 from collections.abc import Sequence
 
-from psycopg import sql
-
 from ..._backend import introspection
 from ..._backend.job_match import match_jobs, unfinished_on
 from ..._backend.jobs import Job, JobState, described
@@ -30,6 +28,7 @@ from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency
 from .job_list import list_jobs
+from .lease import OWN_SESSION_ENDS
 from .run import Run, job_failed
 
 _PAUSE = 0.5
@@ -61,8 +60,6 @@ def recover(run: Run, step: Step, statement: Statement, sent: Progress) -> bool:
         if decision.action is Action.ASK:
             raise outcome_unknown(step, statement, f"{_NO_ANSWER}, and {decision.reason}")
         run.emit(Reconciled(step, statement, decision.reason))
-        if decision.action is Action.SEND:
-            _drop_invalid(run, statement)
         return decision.action is Action.DONE
 
 
@@ -75,13 +72,21 @@ def await_session(run: Run, sent: Progress) -> None:
     if sent.sent_by is None:
         return
     started = time.monotonic()
+    # A session of our own is no other runner's: `lock_timeout` says nothing of it.
+    ours = sent.sent_by.startswith(f"{run.lease.owner}/")
+    longest = max(run.options.lock_timeout, OWN_SESSION_ENDS if ours else 0.0)
+    alive = introspection.sessions_alive(
+        run.server,
+        [sent.sent_session] if sent.sent_session else [],
+        None if sent.sent_session else sent.sent_by,
+    )
     while True:
-        found = run.session.send(introspection.sessions_named(run.server, sent.sent_by))
+        found = run.session.send(alive)
         if not found[0].rows:
             return
         session_id = found[0].rows[0][0]
         waited = time.monotonic() - started
-        if waited > run.options.lock_timeout:
+        if waited > longest:
             end = introspection.how_to_end(run.server, session_id)
             raise LeaseTimeout(
                 f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
@@ -199,15 +204,6 @@ def _wait(run: Run, step: Step, awaited: tuple[Job, ...], started: float) -> Non
     run.emit(JobsAwaited(step, awaited, time.monotonic() - started))
     run.renew_lease()
     concurrency.sleep(min(_PAUSE, run.lease.seconds / 5))
-
-
-def _drop_invalid(run: Run, statement: Statement) -> None:
-    question = introspection.invalid_index(run.server, statement)
-    if question is None:
-        return
-    for schema, name in run.session.send(question)[0].rows:
-        full = sql.Identifier(schema, name).as_string(None)
-        run.session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {full}")
 
 
 def _record_undone(run: Run, sent: Progress, decision: Decision) -> None:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ..._backend import introspection
@@ -14,19 +15,21 @@ from ..._backend.dialect import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
 from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
-from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION
+from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
 from ..._planner.losses import loss
 from ..._planner.plan import Step
 from ..._sql.likeness import NameContext
+from ..._sql.session_effects import session_wide
 from ..._sql.statement import Statement
 from ..._store import run_state
 from ..._store.run_state import Lease
-from ...errors import DatabaseError, JobFailed
+from ...errors import DatabaseError, JobFailed, ManticoreError
 from ...events import Event, Retrying, StillRunning, Warned
 from .. import concurrency
 from ..options import Options
 from .heartbeat import Heartbeat
+from .refused import why_refused
 from .session import Session
 from .store import Store
 
@@ -39,6 +42,28 @@ TICK = 1.0
 PAUSED_GRACE = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What the server is working on.
+
+    Attributes:
+        step: The script.
+        done: How many of its statements are done and recorded.
+        statement: The statement; None where it is not known which one of a transaction it is.
+        by_itself: Whether the statement was sent by itself, not as a part of a transaction.
+    """
+
+    step: Step
+    done: int = 0
+    statement: Statement | None = None
+    by_itself: bool = False
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """How far the run has come, for counting attempts."""
+        return (self.step.version, self.step.direction.value, self.done)
+
+
 class Run:
     """One run that holds the lease.
 
@@ -47,10 +72,14 @@ class Run:
         store: The tables, seen through it.
         lease: The lease.
         options: How to run.
-        emit: Told what happens.
+        emit: Called with each event.
+        attempts: Counts what failed and is tried again.
         jobs_seen: The jobs of the statement under way, or of the last one.
         name_context: What the session takes unqualified names for.
-        under_way: The script under way, and its statement where that was sent by itself.
+        under_way: What was sent last; its answer may have come.
+        sending: Whether the answer to that has not come yet.
+        session_touched: Whether a script may have left the session other than it was: another role,
+            settings. Our own writes are then made as ourselves.
     """
 
     def __init__(
@@ -60,15 +89,19 @@ class Run:
         store: Store,
         lease: Lease,
         emit: Callable[[Event], None],
+        attempts: Attempts,
     ) -> None:
         self.session: Session = store.session
         self.store = store
         self.lease = lease
         self.options = options
         self.emit = emit
+        self.attempts = attempts
         self.jobs_seen: tuple[Job, ...] = ()
         self.name_context = _name_context(self.server)
-        self.under_way: tuple[Step, Statement | None] | None = None
+        self.under_way: UnderWay | None = None
+        self.sending = False
+        self.session_touched = False
         self._settings = settings
         self._watch = Heartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
         self._interval = min(TICK, lease.seconds / 5)
@@ -79,53 +112,69 @@ class Run:
         """The server scripts run on."""
         return self.session.server
 
-    def write(self, *commands: Command) -> list[Result]:
+    def write(self, *commands: Command) -> None:
         """Send fenced statements; each extends the lease.
 
         Raises:
             LeaseLost: They wrote nothing.
         """
-        results = self.store.write(*commands)
+        try:
+            self.store.write(*commands, as_ourselves=self.session_touched)
+        except DatabaseError as error:
+            step = self.under_way.step if self.under_way else None
+            raise self.why_refused(error, step, committed=True) from error
         self._watch.touch()
-        return results
+
+    def why_refused(
+        self, error: DatabaseError, step: Step | None, *, committed: bool
+    ) -> ManticoreError:
+        """The error for a statement of our own that was refused; see `why_refused`."""
+        return why_refused(self.store, self.lease, error, step, committed=committed)
 
     def supervise(
         self,
         work: Callable[[Callable[[T], None]], R],
         *,
-        step: Callable[[], Step],
-        statement: Statement | None,
+        under_way: Callable[[], UnderWay],
         on_item: Callable[[T], None],
-        renew: bool,
+        renew: Callable[[], bool],
     ) -> R:
-        """Let `work` use the session while this side renews the lease, follows jobs and tells of both.
+        """Let `work` use the session while this side renews the lease, follows jobs and emits events.
 
         Args:
             work: What to do; see `concurrency.supervise`.
-            step: Which script it is for, asked at each sign of life.
-            statement: The statement under way, if it is one alone.
+            under_way: What the server is working on, asked at each sign of life and at the end.
             on_item: Called for each item that `work` reports.
-            renew: Whether the lease needs renewing meanwhile.
+            renew: Whether the lease needs renewing meanwhile, asked at each sign of life.
         """
-        monitor = _ProgressMonitor(self, step, statement, renew)
+        monitor = _ProgressMonitor(self, under_way, renew)
         self.jobs_seen = ()
         self.session.noticed_jobs.clear()
-        self.under_way = (step(), statement)
-        outcome = concurrency.supervise(
-            work,
-            on_item=on_item,
-            on_tick=monitor.tick,
-            interval=self._interval,
-            abandon=self.session.abandon,
-        )
-        self.under_way = None
+        self.under_way, self.sending = under_way(), True
+        try:
+            outcome = concurrency.supervise(
+                work,
+                on_item=on_item,
+                on_tick=monitor.tick,
+                interval=self._interval,
+                abandon=self.session.abandon,
+            )
+        except BaseException:
+            self.under_way = under_way()
+            raise
+        self.sending = False
         return outcome
 
-    def reset_session(self) -> None:
-        """Bring the session back to its start, lest one script's settings reach the next."""
-        resets = self.server.reset_statements
-        if resets is not None:
-            self.session.send(*(Command(text) for text in resets))
+    def reset_session(self, *, objects: bool = False) -> None:
+        """Bring the session back to its start, so that nothing of one script reaches the next.
+
+        Args:
+            objects: Whether there may be temporary tables, which CockroachDB keeps until the session ends.
+        """
+        state = self.session.state
+        self.session_touched = False
+        if state.resets and not (objects and self.server.has_jobs):
+            self.session.send(*state.clean())
             return
         self._renamed += 1
         # Servers keep 63 bytes of a name: it must not grow from script to script.
@@ -135,6 +184,7 @@ class Run:
         self.session = fresh
         self.store = Store(fresh, self.store.tables, self.emit)
         self.name_context = _name_context(self.server)
+        self.write(run_state.note_session(self.store.tables, self.lease, fresh.session_id))
 
     def read_name_context(self) -> None:
         """Ask what names mean now: a script has set its search_path or its role, or may have."""
@@ -142,42 +192,66 @@ class Run:
             results = self.session.send(introspection.NAME_CONTEXT)
             self.name_context = introspection.name_context(results[0])
 
-    def run_statement(self, step: Step, statement: Statement) -> None:
-        """Send one statement by itself, looked after."""
+    def run_statement(self, step: Step, statement: Statement, done: int) -> None:
+        """Send one statement by itself, supervised.
+
+        Args:
+            step: Its script.
+            statement: The statement.
+            done: How many statements of the script are done.
+        """
 
         def work(_report: Callable[[None], None]) -> None:
-            self.session.run(statement.text)
+            self.session.run(session_wide(statement))
 
-        self.supervise(
-            work, step=lambda: step, statement=statement, on_item=_ignore, renew=True
-        )
+        under_way = UnderWay(step, done, statement, by_itself=True)
+        self.supervise(work, under_way=lambda: under_way, on_item=_ignore, renew=lambda: True)
 
-    def run_transaction(self, step: Step, commands: Sequence[Command]) -> Refusal | None:
-        """Send a transaction that proves the lease itself, looked after."""
+    def run_transaction(
+        self,
+        commands: Sequence[Command],
+        under_way: Callable[[int], UnderWay],
+    ) -> Refusal | None:
+        """Send a transaction that keeps other runners out itself, supervised.
+
+        Args:
+            commands: The whole transaction.
+            under_way: What it is working on when so many of the commands have been answered.
+        """
+        answered = 0
+
+        def answer(number: int, _result: Result) -> None:
+            nonlocal answered
+            answered = number + 1
 
         def work(_report: Callable[[None], None]) -> Refusal | None:
-            return self.session.stream(commands, lambda _number, _result: None)
+            return self.session.stream(commands, answer)
 
         return self.supervise(
-            work, step=lambda: step, statement=None, on_item=_ignore, renew=False
+            work, under_way=lambda: under_way(answered), on_item=_ignore, renew=lambda: False
         )
 
-    def tries_again(self, error: DatabaseError, attempt: int, what: str) -> bool:
+    def tries_again(self, error: DatabaseError, place: Hashable, what: str) -> bool:
         """Pause, if the error says that nothing happened and trying again is the cure.
 
         Args:
             error: What the server said.
-            attempt: Which attempt failed, from 1.
+            place: What failed; progress to another place starts the count of attempts again.
             what: What is tried again, for people.
+
+        Returns:
+            Whether to try again; False also when it was tried often enough.
         """
-        pause = None
         if error.sqlstate in RETRY:
-            pause = TRANSACTION.pause(attempt)
+            backoff = TRANSACTION
         elif error.sqlstate == IN_TRANSITION and self.server.has_jobs:
-            pause = TRANSITION.pause(attempt)
+            backoff = TRANSITION
+        else:
+            return False
+        pause = self.attempts.failed(backoff, place)
         if pause is None:
             return False
-        self.emit(Retrying(what, error.sqlstate or "", attempt, pause))
+        self.emit(Retrying(what, error.sqlstate or "", self.attempts.count(backoff), pause))
         concurrency.sleep(pause)
         return True
 
@@ -193,6 +267,10 @@ class Run:
     def renew_lease(self) -> None:
         """Extend the lease while waiting without a statement under way."""
         self.write(run_state.renew_lease(self.store.tables, self.lease))
+
+    def lease_renewed(self) -> None:
+        """Note that a transaction of the stream has just extended the lease."""
+        self._watch.touch()
 
     def look(self, *, renew: bool = True) -> tuple[float | None, tuple[Job, ...]]:
         """When the segment in flight was sent, by the server's clock, and the jobs there are."""
@@ -235,11 +313,10 @@ class _ProgressMonitor:
     """The signs of life of one statement."""
 
     def __init__(
-        self, run: Run, step: Callable[[], Step], statement: Statement | None, renew: bool
+        self, run: Run, under_way: Callable[[], UnderWay], renew: Callable[[], bool]
     ) -> None:
         self._run = run
-        self._step = step
-        self._statement = statement
+        self._under_way = under_way
         self._renew = renew
         self._started = time.monotonic()
         self._moved: tuple[float, float] | None = None
@@ -247,13 +324,14 @@ class _ProgressMonitor:
 
     def tick(self) -> None:
         elapsed = time.monotonic() - self._started
-        sent_at, found = self._run.look(renew=self._renew)
-        jobs = self._run.own_jobs(self._statement, found, sent_at)
+        sent_at, found = self._run.look(renew=self._renew())
+        now = self._under_way()
+        statement = now.statement if now.by_itself else None
+        jobs = self._run.own_jobs(statement, found, sent_at)
         if jobs:
             self._run.jobs_seen = jobs
-        step = self._step()
-        self._run.emit(StillRunning(step, self._statement, elapsed, jobs, self._remaining(jobs)))
-        self._check_paused(step, jobs)
+        self._run.emit(StillRunning(now.step, statement, elapsed, jobs, self._remaining(jobs)))
+        self._check_paused(now.step, statement, jobs)
 
     def _remaining(self, jobs: tuple[Job, ...]) -> float | None:
         """Seconds left at the pace seen so far, once the server's fraction moves."""
@@ -268,7 +346,7 @@ class _ProgressMonitor:
         pace = (fraction - first) / (now - since) if now > since else 0.0
         return (1 - fraction) / pace if pace > 0 else None
 
-    def _check_paused(self, step: Step, jobs: tuple[Job, ...]) -> None:
+    def _check_paused(self, step: Step, statement: Statement | None, jobs: tuple[Job, ...]) -> None:
         """A paused job never ends by itself, and older servers let its client wait for ever."""
         stuck = [job for job in jobs if job.state is JobState.BLOCKED]
         if not stuck:
@@ -279,7 +357,7 @@ class _ProgressMonitor:
             self._paused_since = now
             self._run.emit(Warned(f"{described(stuck[0])}. {what_to_do(stuck[0])}"))
         elif now - self._paused_since > PAUSED_GRACE:
-            raise job_failed(step, self._statement, stuck[0])
+            raise job_failed(step, statement, stuck[0])
 
 
 def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:

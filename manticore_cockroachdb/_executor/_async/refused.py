@@ -1,0 +1,92 @@
+"""Says why the server refused one of our own statements: what has become of our tables.
+
+The fence of a write answers one error for everything that keeps it from its row. Here the server is asked
+which it was: another runner has the lease, or a script has dropped, moved or hidden the tables.
+"""
+
+from __future__ import annotations
+
+from ..._backend import introspection
+from ..._planner.plan import Step
+from ..._scripts.direction import Direction
+from ..._sql.statement import Statement
+from ..._store import run_state
+from ..._store.ledger import NO_TABLE
+from ..._store.run_state import Lease, RunState
+from ...errors import DatabaseError, ManticoreError, MigrationFailed
+from ..table_messages import gone, hidden, refused, takes_away
+from .store import AsyncStore, lease_lost
+
+#: What says that a table, its schema, its database or a column of it is not there.
+_GONE = NO_TABLE | {"3D000", "42703"}
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+async def async_why_refused(
+    store: AsyncStore,
+    lease: Lease,
+    error: DatabaseError,
+    step: Step | None,
+    *,
+    committed: bool,
+) -> ManticoreError:
+    """The error to raise for a statement of ours that was refused.
+
+    Args:
+        store: The tables, seen through an idle session.
+        lease: The lease as we hold it.
+        error: What the server said.
+        step: The script that ran, where there was one.
+        committed: Whether what the script did before is committed.
+    """
+    if error.sqlstate not in _GONE | {run_state.LOST, _INSUFFICIENT_PRIVILEGE}:
+        return error
+    taker = takes_away(step.statements(), store.tables) if step is not None else None
+    record, rows_hidden = await _look(store)
+    if record is not None and (record.owner, record.epoch) != (lease.owner, lease.epoch):
+        return error if error.sqlstate != run_state.LOST else lease_lost()
+    server = store.session.server
+    if rows_hidden:
+        message = hidden(store.tables, error)
+    elif error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+        message = refused(store.tables, server, error)
+    else:
+        message = gone(store.tables, error, taker)
+    if step is None:
+        return DatabaseError(f"{message}", sqlstate=error.sqlstate)
+    return _failed(step, taker, message, error, committed=committed)
+
+
+async def _look(store: AsyncStore) -> tuple[RunState | None, bool]:
+    """The run state, where it can still be read, and whether row-level security hides it from us."""
+    state = store.session.state
+    questions = (
+        introspection.row_security(store.tables.schema, store.tables.state_name),
+        run_state.read_state(store.tables),
+    )
+    commands = state.as_ourselves(questions)
+    answers, _refusal = await store.session.ask(*commands)
+    start = commands.index(questions[0])
+    found = answers[start : start + len(questions)]
+    hidden = bool(found and found[0].rows and found[0].rows[0][0])
+    record = run_state.read(found[1]) if len(found) > 1 and found[1].rows else None
+    return record, hidden
+
+
+def _failed(
+    step: Step, taker: Statement | None, message: str, error: DatabaseError, *, committed: bool
+) -> MigrationFailed:
+    where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
+    verb = "applied" if step.direction is Direction.UP else "reverted"
+    state = (
+        f"What version {step.version} did before is done, but not recorded as {verb}."
+        if committed
+        else f"Nothing of version {step.version} was {verb}."
+    )
+    return MigrationFailed(
+        f"{where}: {message}\n  {state}",
+        version=step.version,
+        path=step.path,
+        line=taker.line if taker is not None else None,
+        sqlstate=error.sqlstate,
+    )

@@ -1,0 +1,209 @@
+"""What the tables say of one script while it runs, written at the right moments.
+
+Before a segment is sent that cannot share a transaction with its mark, the run state says "in flight", and
+after it "done". Done and the next segment's intent are one write. So are the last mark, the ledger's row,
+and the intent of the next script's first segment.
+
+| recorded | means                                         | becomes                                |
+|----------|-----------------------------------------------|----------------------------------------|
+| DONE     | what was sent is done; nothing is in flight   | INTENT by `intend`, or by a mark       |
+| INTENT   | the next segment (of this script or the next) | DONE or INTENT by the mark of that one |
+|          | is in flight, and has not been sent yet       |                                        |
+"""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+
+from ..._backend import introspection
+from ..._backend.protocol import Command
+from ..._planner import evidence
+from ..._planner.segments import Fingerprint, Prepared, Segment, Sending, segments
+from ..._scripts.direction import Direction
+from ..._sql.statement import Statement
+from ..._store import run_state
+from ..._store.ledger import LedgerRow
+from ..._store.run_state import Progress
+from ...errors import DatabaseError, MigrationFailed
+from ..messages import migration_failed
+from .recovery import async_read_traces
+from .run import AsyncRun
+
+
+class Recorded(Enum):
+    """What the run state says of the segment that comes next; see the table above."""
+
+    DONE = "done"
+    INTENT = "intent"
+
+
+class AsyncScriptRecord:
+    """The record of one script.
+
+    Args:
+        run: The run.
+        prepared: The script, its direction and its statements.
+        recorded: What the run state says of its first segment.
+        following: The next script, if the intent of its first segment may be recorded with this one's end.
+        row: Its ledger row, if it is to be reverted and nothing of that was done yet.
+
+    Attributes:
+        recorded: What the run state says of the segment that comes next.
+    """
+
+    def __init__(
+        self,
+        run: AsyncRun,
+        prepared: Prepared,
+        *,
+        recorded: Recorded,
+        following: Prepared | None = None,
+        row: LedgerRow | None = None,
+    ) -> None:
+        self.recorded = recorded
+        self._run = run
+        self._prepared = prepared
+        self._step = prepared.step
+        self._following = following
+        self._row = row
+        self._fingerprint = Fingerprint(prepared.statements)
+        self._started = time.monotonic()
+
+    def unchanged(self, count: int, done_hash: str | None) -> bool:
+        """Whether the first statements are the ones that were recorded."""
+        if count > len(self._prepared.statements):
+            return False
+        return done_hash is None or self._fingerprint.of(count) == done_hash
+
+    async def intend(self, segment: Segment) -> None:
+        """Record that a segment is in flight, unless that is recorded."""
+        if self.recorded is Recorded.DONE:
+            await self._save(await self.progress(segment.start, segment))
+            self.recorded = Recorded.INTENT
+
+    async def mark(self, segment: Segment, following: Segment | None) -> Command:
+        """The write that a segment is done, with the next one's intent where that has one.
+
+        Where the catalogs are read for evidence, that is done just before the statement is sent, in the
+        session as the script has set it by then; such an intent is not recorded here.
+        """
+        if following is not None and self._wants_evidence(following):
+            following = None
+        progress = await self.progress(segment.end, following)
+        self.recorded = Recorded.INTENT if progress.in_flight else Recorded.DONE
+        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+
+    async def mark_script(self, segment: Segment) -> Command:
+        """The write, in a script's transaction, that it committed: its schema changes may still fail."""
+        progress = await self.progress(segment.end, segment)
+        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+
+    def _wants_evidence(self, segment: Segment) -> bool:
+        """Whether the catalogs are read before a segment is sent, to know later whether it took effect."""
+        return bool(introspection.traces(self._run.server, segment.statements[0]))
+
+    async def complete(self, *, in_transaction: bool = False) -> Command:
+        """The ledger's move, with the next script's first intent where there is one."""
+        run = self._run
+        intent: Progress | None = None
+        if self._following is not None:
+            intent = await AsyncScriptRecord(
+                run, self._following, recorded=Recorded.DONE
+            ).first_intent()
+        self.recorded = Recorded.DONE if intent is None else Recorded.INTENT
+        return run_state.complete(
+            run.store.tables,
+            run.lease,
+            self._step.script,
+            self._step.direction,
+            milliseconds=int((time.monotonic() - self._started) * 1000),
+            in_transaction=in_transaction,
+            following=intent,
+        )
+
+    async def first_intent(self) -> Progress | None:
+        """What to record before the script's first segment, where the script before may do so."""
+        cut = segments(self._prepared.statements, self._prepared.mode, self._run.server)
+        if not cut or cut[0].sending is not Sending.AUTOCOMMIT or self._wants_evidence(cut[0]):
+            return None
+        return await self.progress(0, cut[0])
+
+    async def progress(
+        self, done: int, following: Segment | None, error: str | None = None
+    ) -> Progress:
+        """The run state once `done` statements are, with the intent of the segment after them."""
+        in_flight = following is not None and following.sending.has_intent
+        guarded = following.end if following is not None and in_flight else done
+        traces: str | None = None
+        if following is not None and following.sending is Sending.AUTOCOMMIT:
+            found = await async_read_traces(self._run, following.statements[0])
+            traces = None if found is None else evidence.fingerprints(found)
+        return Progress(
+            version=self._step.version,
+            direction=self._step.direction,
+            done=done,
+            in_flight=in_flight,
+            done_hash=self._fingerprint.of(guarded),
+            sent_by=self._run.session.name if in_flight else None,
+            sent_session=self._run.session.session_id if in_flight else None,
+            evidence=traces,
+            error=error,
+        )
+
+    async def fail(
+        self,
+        statement: Statement | None,
+        error: DatabaseError,
+        done: int,
+        *,
+        number: int = 0,
+        left: str | None = None,
+    ) -> MigrationFailed:
+        """Record that a statement failed and the ones before it are done; the error to raise.
+
+        Args:
+            statement: The statement; None means the transaction's COMMIT.
+            error: What the server said.
+            done: How many statements are done.
+            number: Which statement it is, from 1; 0 means the one after those.
+            left: What of the statement took effect all the same, in a sentence.
+        """
+        run, tables = self._run, self._run.store.tables
+        failed = self.failure(statement, error, done, number or done + 1, left)
+        taken_out = self._step.direction is Direction.DOWN and self._row is None
+        if done or taken_out:
+            await self._save(await self.progress(done, None, str(error)))
+        else:
+            await run.write(
+                run_state.clear_progress(tables, run.lease, str(error), still=self._row)
+            )
+        return failed
+
+    def failure(
+        self,
+        statement: Statement | None,
+        error: DatabaseError,
+        done: int,
+        number: int,
+        left: str | None = None,
+    ) -> MigrationFailed:
+        """The error for a statement that failed; records nothing."""
+        return migration_failed(
+            self._step,
+            statement,
+            error,
+            number=number,
+            done=done,
+            total=len(self._prepared.statements),
+            jobs=self._run.jobs_seen,
+            left=left,
+        )
+
+    async def half_committed(self, segment: Segment, error: DatabaseError) -> None:
+        """Record that a whole script was committed and a schema change in it then failed."""
+        await self._save(await self.progress(segment.end, segment, str(error)))
+
+    async def _save(self, progress: Progress) -> None:
+        run = self._run
+        await run.write(run_state.save_progress(run.store.tables, run.lease, progress))

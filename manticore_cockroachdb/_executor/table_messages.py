@@ -1,0 +1,112 @@
+"""What is said when the server refuses a statement on our own tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from .._backend.dialect import Server
+from .._sql.statement import Kind, Statement, summary
+from .._sql.tokens import head
+from .._store.ledger import Tables
+from .._store.run_state import LOST
+from ..errors import DatabaseError
+
+
+def gone(tables: Tables, error: DatabaseError, statement: Statement | None) -> str:
+    """The tables, or their rows, are not where the run left them.
+
+    Args:
+        tables: The tables.
+        error: What the server said.
+        statement: The statement that took them away, as far as it can be told.
+    """
+    said = "the run's own row is no longer in it" if error.sqlstate == LOST else str(error)
+    cause = (
+        "They were dropped, moved or changed while the run was at work."
+        if statement is None
+        else f"{summary(statement)} takes them away."
+    )
+    way = (
+        "Drop or rename a database by hand, outside of its own migrations."
+        if statement is not None and "DATABASE" in head(statement.text, 2)
+        else "Keep the ledger where no script reaches, in a schema of its own "
+        "(table='manticore._migrations', TABLE in the MANTICORE setting)."
+    )
+    return (
+        f"the ledger's tables ({tables.place} and {tables.state_place}) cannot be written any more: "
+        f"{said}. {cause} {way}"
+    )
+
+
+def takes_away(statements: Sequence[Statement], tables: Tables) -> Statement | None:
+    """The first statement that drops or renames a schema or database, or names the ledger's tables."""
+    for statement in statements:
+        words = head(statement.text, 2)
+        if statement.kind is not Kind.SCHEMA or words[:1] not in (("DROP",), ("ALTER",)):
+            continue
+        if words[1] in ("SCHEMA", "DATABASE", "OWNED") or tables.name in statement.text:
+            return statement
+    return None
+
+
+def hidden(tables: Tables, error: DatabaseError) -> str:
+    """Row-level security keeps the run from its own row."""
+    off = sql.SQL("ALTER TABLE {} NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY").format(
+        sql.Identifier(tables.schema, tables.state_name)
+    )
+    said = "" if error.sqlstate == LOST else f" ({error})"
+    return (
+        f"row-level security on {tables.state_place} hides the run's own row from this role{said}. Take it "
+        f"off the ledger's tables: {off.as_string(None)}."
+    )
+
+
+def refused(tables: Tables, server: Server, error: DatabaseError) -> str:
+    """The role may not read or write the tables."""
+    grant = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {}, {} TO {}").format(
+        sql.Identifier(tables.schema, tables.name),
+        sql.Identifier(tables.schema, tables.state_name),
+        sql.Identifier(server.user),
+    )
+    return (
+        f"the ledger's tables cannot be used: {error}. Have an administrator run: "
+        f"{grant.as_string(None)}."
+    )
+
+
+def not_made(tables: Tables, server: Server, error: DatabaseError) -> str:
+    """The role may not make the tables."""
+    grant = sql.SQL("GRANT USAGE, CREATE ON SCHEMA {} TO {}").format(
+        sql.Identifier(tables.schema), sql.Identifier(server.user)
+    )
+    return (
+        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be made: {error}. Have "
+        f"an administrator run: {grant.as_string(None)}. Or name a schema that {server.user} may create "
+        f"tables in (table='app.{tables.name}', TABLE in the MANTICORE setting)."
+    )
+
+
+def not_taken_over(tables: Tables, server: Server, error: DatabaseError) -> str:
+    """The role may not add the columns that older tables lack."""
+    return (
+        f"The ledger's tables ({tables.place} and {tables.state_place}) lack columns of this version, and "
+        f"{server.user} may not add them: {error}. Have their owner call initialize() of Migration once."
+    )
+
+
+def read_only(server: Server, reason: str) -> str:
+    """The session can write nothing."""
+    off = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = off").format(
+        sql.Identifier(server.database)
+    )
+    way = (
+        "Connect to the primary."
+        if "standby" in reason
+        else f"To change it all the same, set that off ({off.as_string(None)}, or the same for the role)."
+    )
+    return (
+        f"Nothing was run: the database {server.database} is read-only: {reason}. {way} Showing and "
+        "planning work as it is."
+    )

@@ -1,0 +1,101 @@
+"""The options in a script's header: `-- manticore: mode=stepwise, isolation=repeatable read`.
+
+Reads comments that the lexer found; touches no disk and no server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from .._sql.lexer import Comment
+from ..errors import Problem
+from .script import Isolation, Mode
+
+OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
+HEADER_COMMENT = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
+# The value of every option is one of an enum's; a value of two words has one space between them.
+_OPTION_VALUES: Final[dict[str, type[Enum]]] = {"mode": Mode, "isolation": Isolation}
+_KNOWN_OPTIONS: Final = "known: " + ", ".join(
+    f"{name}={'|'.join(each.value for each in values)}" for name, values in _OPTION_VALUES.items()
+)
+_OPTION: Final = re.compile(
+    r"isolation=(?:read[ \t]+committed|repeatable[ \t]+read)(?![^\s,])|[^\s,]+", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a script asks for.
+
+    Attributes:
+        mode: How the script runs; None where the header does not say.
+        isolation: The isolation level of its transactions; None where the header does not say.
+    """
+
+    mode: Mode | None = None
+    isolation: Isolation | None = None
+
+
+def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem]) -> Header:
+    """Read the header's options.
+
+    Args:
+        path: The script's file, for the problems.
+        comments: The comments of the file that may hold options.
+        problems: Whatever is wrong with them is appended here.
+    """
+    found: dict[str, Enum] = {}
+    line = 1
+    for comment in comments:
+        if HEADER_COMMENT.match(comment.text) is None:
+            continue
+        match = OPTIONS.fullmatch(comment.text)
+        if match is None:
+            if comment.leading and "=" in comment.text:
+                problems.append(
+                    Problem(
+                        "options are written '-- manticore: mode=atomic', with a colon",
+                        path,
+                        comment.line,
+                    )
+                )
+            continue
+        if not comment.leading:
+            problems.append(
+                Problem(
+                    "options stand before the first statement of the up part; move this line there",
+                    path,
+                    comment.line,
+                )
+            )
+            continue
+        line = comment.line
+        for option in _OPTION.findall(match[1]) or [""]:
+            name, value = _read_option(option)
+            if value is None:
+                said = f"unknown option {option!r}" if option else "no option is given"
+                problems.append(Problem(f"{said}; {_KNOWN_OPTIONS}", path, line))
+            elif found.setdefault(name, value) is not value:
+                plural = f"{name}s" if name == "mode" else f"values of {name}"
+                problems.append(Problem(f"two different {plural}; remove one of them", path, line))
+    header = Header(**found)  # type: ignore[arg-type]
+    if header.mode is Mode.AUTOCOMMIT and header.isolation is not None:
+        message = (
+            "isolation= sets the level of Manticore's transactions, and mode=autocommit has none; "
+            "remove one of the two, or write SET default_transaction_isolation as the first statement"
+        )
+        problems.append(Problem(message, path, line))
+    return header
+
+
+def _read_option(option: str) -> tuple[str, Enum | None]:
+    """An option's name in lower case, and its value; None where there is no such option or value."""
+    name, _, written = option.partition("=")
+    value = " ".join(written.lower().split())
+    known = _OPTION_VALUES.get(name.lower(), ())
+    return name.lower(), next((each for each in known if each.value == value), None)

@@ -1,0 +1,124 @@
+"""Scripts run at the server's own isolation level, and other runners are kept out all the same."""
+
+from __future__ import annotations
+
+import anyio
+import psycopg
+import pytest
+
+from manticore_cockroachdb.errors import PlanRefused
+from manticore_cockroachdb.events import Retrying
+from tests.engine.bench import Bench, Cockroach, eventually
+
+pytestmark = pytest.mark.needs_postgresql
+
+LEVELS = ["read committed", "repeatable read", "serializable"]
+SWAP = """\
+LOCK TABLE t;
+INSERT INTO t_new SELECT * FROM t;
+DROP TABLE t;
+ALTER TABLE t_new RENAME TO t;
+"""
+
+
+def waits_for_a_lock(bench: Bench) -> bool:
+    found: int = bench.one("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return found > 0
+
+
+@pytest.mark.parametrize("header", ["", *(f"-- manticore: isolation={each}\n" for each in LEVELS)])
+@pytest.mark.parametrize("default", ["read committed", "serializable"])
+async def test_rows_that_were_committed_before_a_lock_was_granted_are_kept(
+    bench: Bench, header: str, default: str
+) -> None:
+    name = bench.one("SELECT current_database()")
+    bench.ask(f"ALTER DATABASE {name} SET default_transaction_isolation = '{default}'")
+    bench.ask("CREATE TABLE t (i INT8); CREATE TABLE t_new (i INT8); INSERT INTO t VALUES (1)")
+    bench.write("V1__swap", header + SWAP)
+    async with await psycopg.AsyncConnection.connect(bench.direct) as other:
+        await other.execute("INSERT INTO t VALUES (2)")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bench.engine().migrate)
+            await eventually(lambda: waits_for_a_lock(bench))
+            await other.commit()
+    assert bench.ask("SELECT i FROM t ORDER BY i") == [(1,), (2,)]
+    assert bench.ledger() == [1]
+
+
+async def test_a_step_by_step_script_keeps_them_too(stepwise: Bench) -> None:
+    stepwise.ask("CREATE TABLE t (i INT8); CREATE TABLE t_new (i INT8); INSERT INTO t VALUES (1)")
+    stepwise.write("V1__swap", f"-- manticore: isolation=serializable\n{SWAP}")
+    async with await psycopg.AsyncConnection.connect(stepwise.direct) as other:
+        await other.execute("INSERT INTO t VALUES (2)")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stepwise.engine().migrate)
+            await eventually(lambda: waits_for_a_lock(stepwise))
+            await other.commit()
+    assert stepwise.ask("SELECT i FROM t ORDER BY i") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_a_header_asks_for_another_level(bench: Bench, level: str) -> None:
+    level_of = "current_setting('transaction_isolation')"
+    for version, mode in enumerate(("atomic", "stepwise"), 1):
+        bench.write(
+            f"V{version}__level",
+            f"-- manticore: mode={mode}, isolation={level}\n"
+            f"CREATE TABLE IF NOT EXISTS levels (i TEXT);\nINSERT INTO levels SELECT {level_of};",
+        )
+    bench.write("V3__default", f"INSERT INTO levels SELECT {level_of};")
+    assert await bench.engine().migrate() == 3
+    assert bench.ask("SELECT i FROM levels") == [(level,), (level,), ("read committed",)]
+
+
+async def test_a_long_update_beside_small_writes_runs_in_one_go(bench: Bench) -> None:
+    bench.ask(
+        "CREATE TABLE t (i INT8, n INT8); INSERT INTO t SELECT i, 0 FROM generate_series(1, 3) i"
+    )
+    bench.ask("CREATE TABLE gate ()")
+    bench.write("V1__all", "SELECT FROM gate;\nUPDATE t SET n = n + 1;")
+    async with anyio.create_task_group() as tasks, bench.shut_gate():
+        tasks.start_soon(bench.engine().migrate)
+        await eventually(bench.waits_at_gate)
+        bench.ask("UPDATE t SET n = n + 10 WHERE i = 2")
+    assert bench.ask("SELECT n FROM t ORDER BY i") == [(1,), (11,), (1,)]
+    assert bench.told(Retrying) == []
+
+
+async def test_no_other_runner_gets_in_while_a_script_is_under_way(bench: Bench) -> None:
+    bench.ask("CREATE TABLE gate (); CREATE TABLE t (i INT8)")
+    bench.write("V1__slow", "INSERT INTO t VALUES (1);\nSELECT FROM gate;")
+    done: list[int] = []
+
+    async def migrate() -> None:
+        done.append(await bench.engine(lease=1).migrate())
+
+    async with anyio.create_task_group() as tasks, bench.shut_gate():
+        tasks.start_soon(migrate)
+        await eventually(bench.waits_at_gate)
+        # Its lease has run out, and nobody can take it before the transaction ends.
+        await eventually(
+            lambda: bench.one("SELECT expires_at < now() - INTERVAL '1.5 s' FROM _migrations_state")
+        )
+        tasks.start_soon(migrate)
+        await eventually(
+            lambda: bench.one(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted "
+                "AND relation = '_migrations_state'::regclass"
+            )
+        )
+    assert sorted(done) == [0, 1]
+    assert bench.ask("SELECT * FROM t") == [(1,)]
+
+
+async def test_cockroachdb_runs_scripts_serializable_only(cockroach: Cockroach) -> None:
+    cockroach.write("V1__a", "-- manticore: isolation=serializable\nSELECT 1;")
+    cockroach.write("V2__b", "-- manticore: isolation=read committed\nSELECT 1;")
+    with pytest.raises(PlanRefused) as refused:
+        await cockroach.engine().migrate()
+    assert str(refused.value) == (
+        "Nothing was run: V2__b.sql: on CockroachDB scripts run at isolation level serializable, and the "
+        "file says isolation=read committed. Remove the option."
+    )
+    assert await cockroach.engine().migrate(1) == 1
+    assert cockroach.sent("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")
