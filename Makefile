@@ -5,6 +5,7 @@
 #   make test
 #   make test ARGS="-k lease" PYTHON=python3.13 DJANGO="django~=6.0"
 #   make test DJANGO="django~=5.2.0 django-cockroachdb~=5.2.0"
+#   make test-cockroachdb COCKROACH_BINARY=/usr/local/bin/cockroach
 #   make check
 #   make bench
 
@@ -21,7 +22,7 @@ ifneq ($(strip $(WANTED)),$(strip $(MADE)))
 .PHONY: $(VENV)/made-for
 endif
 
-.PHONY: help demo test check bench generate format clean
+.PHONY: help demo test test-cockroachdb check bench generate format clean
 help:
 	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
 
@@ -33,6 +34,13 @@ WORKERS ?= 4
 
 test: $(VENV)/for-test
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The same suite on a CockroachDB of its own, in memory, gone afterwards.
+test-cockroachdb: export COCKROACH_BINARY := $(COCKROACH_BINARY)
+test-cockroachdb: $(VENV)/for-test
+	@test -x "$(COCKROACH_BINARY)" || \
+	    { echo "Name the program: make test-cockroachdb COCKROACH_BINARY=/path/to/cockroach" >&2; exit 2; }
+	env -u MANTICORE_TEST_URL $(MAKE) test
 
 check: $(VENV)/for-check
 	$(BIN)/ruff check .

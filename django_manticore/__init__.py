@@ -4,7 +4,7 @@
 
     get_migration("default").migrate()
 
-Knows no SQL of its own: what happens on a server is `manticore_cockroachdb`'s business.
+Has no SQL of its own: `manticore_cockroachdb` does what happens on a server.
 """
 
 # ruff: noqa: PLC0415 - see `__getattr__`

@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from django import VERSION
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from manticore_cockroachdb._backend.jobs import described
-from manticore_cockroachdb._planner.plan import ScriptStatus, State
 from manticore_cockroachdb.errors import LeaseTimeout, ManticoreError
-from manticore_cockroachdb.types import Known
+from manticore_cockroachdb.types import Known, ScriptStatus, State
 
-from . import conf
+from . import conf, messages
 from .highlight import highlighted
-from .messages import MARKS, duration
 from .migrators import get_migration
 from .models import MigrationRecord
 
@@ -38,14 +36,17 @@ else:
 _READING = ("GET", "HEAD")
 _PAGE = "admin:django_manticore_migrationrecord"
 
-#: Seconds a page waits for a runner's open transaction, and after which it asks again by itself.
+#: Seconds a page waits for a runner's open transaction, and seconds after which it then loads again.
 _PATIENCE = 3.0
 _RELOAD_SECONDS = 5
+
+#: Since Django 6.1 the admin styles breadcrumbs that are a list, and no others.
+_BREADCRUMBS_ARE_A_LIST = VERSION >= (6, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownJob:
-    """A schema-change job of a half-done script.
+    """A schema-change job of an unfinished script.
 
     Attributes:
         text: One line about it.
@@ -63,7 +64,7 @@ class ShownScript:
     Attributes:
         status: Where it stands.
         url: The page of its script.
-        jobs: Its schema-change jobs, while it is half done.
+        jobs: Its schema-change jobs, while it is unfinished.
     """
 
     status: ScriptStatus
@@ -73,18 +74,18 @@ class ShownScript:
     @property
     def state(self) -> str:
         """Its state, in words."""
-        return self.status.state.value
+        return messages.label(self.status.state)
 
     @property
     def remark(self) -> str:
-        """What its state means, where that needs saying."""
-        return MARKS[self.status.state][1].removeprefix(f"{self.state}: ")
+        """What its state means or asks for, where its name does not say so."""
+        return messages.REMARKS.get(self.status.state, "")
 
     @property
     def took(self) -> str:
         """How long it took, where recorded."""
         milliseconds = self.status.execution_ms
-        return "" if milliseconds is None else duration(milliseconds / 1000)
+        return "" if milliseconds is None else messages.duration(milliseconds / 1000)
 
 
 @admin.register(MigrationRecord)
@@ -117,9 +118,9 @@ class MigrationRecordAdmin(_Base):
         try:
             rows, known = _ledger(alias)
         except ManticoreError as error:
-            return self._cannot_tell(request, alias, aliases, error)
-        told = {"rows": rows, "known": known, "summary": _summary(rows), **(extra_context or {})}
-        return self._list(request, alias, aliases, told)
+            return self._unreadable(request, alias, aliases, error)
+        context = {"rows": rows, "known": known, "summary": _summary(rows), **(extra_context or {})}
+        return self._list(request, alias, aliases, context)
 
     def changeform_view(
         self,
@@ -135,21 +136,19 @@ class MigrationRecordAdmin(_Base):
         try:
             rows, _ = _ledger(alias)
         except ManticoreError as error:
-            return self._cannot_tell(request, alias, aliases, error)
+            return self._unreadable(request, alias, aliases, error)
         row = next((row for row in rows if str(row.status.version) == object_id), None)
         if row is None or row.status.script is None:
             raise Http404(f"There is no script of version {object_id}.")
         script = row.status.script
+        ledger_url = _url("changelist", alias)
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
+            **self._base_context(request, alias, (script.path.name, None), ledger_url=ledger_url),
             "title": script.path.name,
-            "alias": alias,
             "script": script,
             "row": row,
             "up": highlighted(script.up_sql),
             "down": None if script.down_sql is None else highlighted(script.down_sql),
-            "ledger_url": _url("changelist", alias),
             **(extra_context or {}),
         }
         request.current_app = self.admin_site.name
@@ -173,31 +172,46 @@ class MigrationRecordAdmin(_Base):
         """There is none: nothing was ever changed here."""
         raise Http404("The ledger has no history in the admin.")
 
-    def _cannot_tell(
+    def _unreadable(
         self, request: HttpRequest, alias: str, aliases: tuple[str, ...], error: ManticoreError
     ) -> HttpResponse:
         """The list of a database that cannot be read: just now, or at all."""
         busy = isinstance(error, LeaseTimeout)
-        told = {"busy": _RELOAD_SECONDS if busy else None, "error": "" if busy else str(error)}
-        return self._list(request, alias, aliases, told)
+        context = {"busy": _RELOAD_SECONDS if busy else None, "error": "" if busy else str(error)}
+        return self._list(request, alias, aliases, context)
 
     def _list(
         self,
         request: HttpRequest,
         alias: str,
         aliases: tuple[str, ...],
-        told: Mapping[str, Any],
+        content: Mapping[str, Any],
     ) -> HttpResponse:
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
+            **self._base_context(request, alias, (alias, None)),
             "title": f"SQL migrations of {alias}",
-            "alias": alias,
             "aliases": aliases,
-            **told,
+            **content,
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "django_manticore/ledger.html", context)
+
+    def _base_context(
+        self,
+        request: HttpRequest,
+        alias: str,
+        *crumbs: tuple[str, str | None],
+        ledger_url: str | None = None,
+    ) -> dict[str, Any]:
+        """What both pages show: the breadcrumbs are labels, each with its URL or None."""
+        app = (self.opts.app_config.verbose_name, ledger_url)
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "alias": alias,
+            "crumbs": (app, *crumbs),
+            "breadcrumbs_are_a_list": _BREADCRUMBS_ARE_A_LIST,
+        }
 
     def _chosen(self, request: HttpRequest) -> tuple[str, tuple[str, ...]]:
         if not self.has_view_permission(request):
@@ -210,24 +224,24 @@ class MigrationRecordAdmin(_Base):
 
 
 def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
-    """The versions of a database, and what is known of a half-done one."""
+    """The versions of a database, and what is known of an unfinished one."""
     migration = get_migration(alias)
     statuses = migration.status(patience=_PATIENCE)
-    half_done = any(status.state is State.HALF_DONE for status in statuses)
-    known = _known(migration) if half_done else None
-    jobs = tuple(ShownJob(described(job), job.fraction) for job in known.jobs) if known else ()
+    unfinished = any(status.state in messages.FINISHED_BY for status in statuses)
+    known = _known(migration) if unfinished else None
+    jobs = tuple(ShownJob(str(job), job.fraction) for job in known.jobs) if known else ()
     return [
         ShownScript(
             status,
             _url("change", alias, status.version),
-            jobs if status.state is State.HALF_DONE else (),
+            jobs if status.state in messages.FINISHED_BY else (),
         )
         for status in statuses
     ], known
 
 
 def _known(migration: Migration) -> Known | None:
-    """What is known of the half-done script, unless a runner writes it down this very moment."""
+    """What is known of the unfinished script, unless a runner's transaction holds the run record."""
     try:
         return migration.resolve.known()
     except LeaseTimeout:
@@ -240,5 +254,7 @@ def _url(page: str, alias: str, *arguments: object) -> str:
 
 def _summary(rows: list[ShownScript]) -> str:
     """`12 applied, 3 pending`."""
-    counted = {state.value: sum(row.status.state is state for row in rows) for state in State}
+    counted = {
+        messages.label(state): sum(row.status.state is state for row in rows) for state in State
+    }
     return ", ".join(f"{number} {state}" for state, number in counted.items() if number)

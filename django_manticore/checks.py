@@ -3,32 +3,37 @@
 ======================  ==================================================================
 id                      what it found
 ======================  ==================================================================
-``manticore.E001``      The setting is missing or is no dict.
-``manticore.E002``      An entry is no dict or has an unknown key.
-``manticore.E003``      A key is no alias of DATABASES, and its entry has no URL.
-``manticore.E004``      MIGRATIONS_DIR makes no sense.
-``manticore.E005``      TABLE or SCHEMA makes no sense.
-``manticore.E006``      LOCK_TIMEOUT, LEASE or STATEMENT_TIMEOUT makes no sense.
-``manticore.E007``      MODE makes no sense.
-``manticore.E008``      ALLOW_OUT_OF_ORDER makes no sense.
-``manticore.E009``      PLACEHOLDERS makes no sense.
-``manticore.E010``      RUN_WITH_MIGRATE makes no sense.
-``manticore.E011``      URL cannot be read.
+``manticore.E001``      The setting is missing, is not a dict, or has an invalid key.
+``manticore.E002``      An entry is not a dict or has an unknown key.
+``manticore.E003``      A key is not an alias of DATABASES, and its entry has no URL.
+``manticore.E004``      MIGRATIONS_DIR is invalid.
+``manticore.E005``      TABLE or SCHEMA is invalid.
+``manticore.E006``      LOCK_TIMEOUT, LEASE or STATEMENT_TIMEOUT is invalid.
+``manticore.E007``      MODE is invalid.
+``manticore.E008``      ALLOW_OUT_OF_ORDER is invalid.
+``manticore.E009``      PLACEHOLDERS is invalid.
+``manticore.E010``      RUN_WITH_MIGRATE is invalid.
+``manticore.E011``      URL is invalid.
 ``manticore.E012``      The database's ENGINE or OPTIONS cannot be used.
 ``manticore.E013``      A file breaks a rule; one for each problem.
-``manticore.E014``      An applied script was changed.
-``manticore.E015``      The ledger's table is someone else's.
-``manticore.W001``      The migrations folder is not there.
-``manticore.W002``      A script has no down part.
+``manticore.E014``      An applied script was changed, and `migrate` would run scripts.
+``manticore.E015``      The ledger's table is someone else's, and `migrate` would run scripts.
+``manticore.W001``      A migrations folder does not exist.
+``manticore.W002``      A script has no down section.
 ``manticore.W003``      URL names another database than DATABASES does.
 ``manticore.W004``      Scripts are not applied.
-``manticore.W005``      A script is half done.
+``manticore.W005``      A script is partially applied or partially reverted.
 ``manticore.W006``      An applied script's file is missing.
-``manticore.W007``      The ledger could not be asked.
+``manticore.W007``      The ledger could not be read.
+``manticore.W008``      An applied script was changed.
+``manticore.W009``      The ledger's table is someone else's.
+``manticore.W010``      Another app's `migrate` command hides this app's.
 ======================  ==================================================================
 
-Those about a ledger (E014, E015, W004 to W007) run for the databases named with `check --database`, and
-before Django's own `migrate`. Any of them is silenced by SILENCED_SYSTEM_CHECKS.
+Those about a ledger (E014, E015, W004 to W009) run for the databases named with `check --database`, and
+before Django's own `migrate`. There an error ends the command: so what is wrong with a ledger is an error
+only where RUN_WITH_MIGRATE makes `migrate` run the scripts, and else a warning (W008, W009). Any of them is
+silenced by SILENCED_SYSTEM_CHECKS.
 """
 
 # ruff: noqa: ARG001 - Django calls checks with more than these need
@@ -38,15 +43,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
-from django.core.checks import Warning as Caution
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.management import get_commands, load_command_class
 from django.db import connections
 
-from manticore_cockroachdb._backend.settings import ConnectionSettings
-from manticore_cockroachdb._planner.plan import ScriptStatus, State
-from manticore_cockroachdb._scripts.loader import load
-from manticore_cockroachdb._scripts.placeholders import filled
-from manticore_cockroachdb._scripts.script import MigrationScript
 from manticore_cockroachdb.errors import (
     FilesRefused,
     LedgerRefused,
@@ -54,17 +55,19 @@ from manticore_cockroachdb.errors import (
     Problem,
     SettingsError,
 )
+from manticore_cockroachdb.scripts import load_scripts
+from manticore_cockroachdb.types import ConnectionSettings, MigrationScript, ScriptStatus, State
 
-from . import conf
+from . import conf, messages
 from .conf import Entry, RunWithMigrate
 from .connections import connection_settings
 from .migrators import get_migration
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, W003."""
+    """E001 to E012, W003, W010."""
     found: list[CheckMessage] = [
-        Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
+        checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()
     ]
     for entry in _entries():
@@ -72,10 +75,10 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
             there = connection_settings(entry)
         except SettingsError as error:
             hint = "Use a supported engine for this database, or give the entry a URL."
-            found.append(Error(str(error), hint=hint, id="manticore.E012"))
+            found.append(checks.Error(str(error), hint=hint, id="manticore.E012"))
         else:
             found += _other_database(entry, there)
-    return found
+    return found + _hidden_migrate()
 
 
 def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -90,7 +93,7 @@ def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_databases(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """E014, E015, W004 to W007, for the databases that are named."""
+    """E014, E015, W004 to W009, for the databases that are named."""
     return [
         message
         for entry in _entries()
@@ -100,7 +103,7 @@ def check_databases(
 
 
 def _entries() -> Iterator[Entry]:
-    """The entries that make sense; the others are E001 to E011 already."""
+    """The valid entries; the others are E001 to E011 already."""
     try:
         aliases = conf.aliases()
     except SettingsError:
@@ -113,19 +116,37 @@ def _entries() -> Iterator[Entry]:
 
 
 def _other_database(entry: Entry, there: ConnectionSettings) -> list[CheckMessage]:
-    """A URL beside an alias says how to get there, not where: the alias's database is used."""
+    """The URL of an alias replaces its connection, but not its database."""
     if entry.url is None or entry.alias not in connections:
         return []
-    said = ConnectionSettings.from_url(entry.url).database
-    # The name of a test database holds the name it was made from.
-    if said is None or there.database is None or said in there.database:
+    named = ConnectionSettings.from_url(entry.url).database
+    # The name of a test database contains the name it was made from.
+    if named is None or there.database is None or named in there.database:
         return []
     return [
-        Caution(
-            f"MANTICORE[{entry.alias!r}]['URL'] names the database {said!r}, but DATABASES names "
-            f"{there.database!r}, which is the one that is used.",
-            hint="Make both the same; or use a key that is no alias of DATABASES.",
+        checks.Warning(
+            f"MANTICORE[{entry.alias!r}]['URL'] names the database {named!r}, but DATABASES names "
+            f"{there.database!r}, which is used.",
+            hint="Make both the same, or use a key that is not an alias of DATABASES.",
             id="manticore.W003",
+        )
+    ]
+
+
+def _hidden_migrate() -> list[CheckMessage]:
+    """RUN_WITH_MIGRATE needs this app's `migrate` for --fake, --plan and --check."""
+    if all(entry.run_with_migrate is RunWithMigrate.NEVER for entry in _entries()):
+        return []
+    owner = get_commands()["migrate"]
+    command = load_command_class(owner, "migrate")
+    if any(each.__module__.startswith("django_manticore.") for each in type(command).__mro__):
+        return []
+    return [
+        checks.Warning(
+            f"The migrate command of {owner!r} hides that of 'django_manticore'. With RUN_WITH_MIGRATE, "
+            "migrate --fake would run the SQL scripts, and --plan and --check would not show them.",
+            hint=f"Put 'django_manticore' before {owner!r} in INSTALLED_APPS.",
+            id="manticore.W010",
         )
     ]
 
@@ -133,15 +154,22 @@ def _other_database(entry: Entry, there: ConnectionSettings) -> list[CheckMessag
 def _files(entry: Entry) -> Iterator[CheckMessage]:
     missing = [folder for folder in entry.migrations_dir if not folder.exists()]
     for folder in missing:
-        yield Caution(
+        hint = "Create it"
+        if folder == entry.migrations_dir[0]:  # where new scripts are written
+            hint += ", or write the first script with manticore_makemigration, which creates it"
+        else:
+            hint += ", or remove it from MIGRATIONS_DIR"
+        yield checks.Warning(
             f"The migrations folder {folder} does not exist.",
-            hint="Make it, or write the first script with manticore_makemigration, which makes it.",
+            hint=f"{hint}.",
             id="manticore.W001",
         )
     try:
-        scripts = load([folder for folder in entry.migrations_dir if folder not in missing])
-        if entry.placeholders is not None:
-            filled(scripts, entry.placeholders)
+        scripts = load_scripts(
+            [folder for folder in entry.migrations_dir if folder not in missing],
+            placeholders=entry.placeholders,
+            table=entry.ledger,
+        )
     except FilesRefused as refused:
         yield from map(_file_problem, refused.problems)
     else:
@@ -149,18 +177,16 @@ def _files(entry: Entry) -> Iterator[CheckMessage]:
 
 
 def _file_problem(problem: Problem) -> CheckMessage:
-    message, _, hint = str(problem).rpartition("; ")
-    if not message:
-        message, hint = hint, "Repair the file, or move it out of the folder."
-    return Error(message, hint=hint, obj=_Shown(problem.path), id="manticore.E013")
+    hint = problem.hint or "Fix the file, or move it out of the folder."
+    return checks.Error(problem.located, hint=hint, obj=_Shown(problem.path), id="manticore.E013")
 
 
 def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
     for script in scripts:
         if script.down_sql is None:
-            yield Caution(
-                f"{script.path.name} has no down part, so it cannot be rolled back.",
-                hint="Add a line '-- DOWN' and the statements that revert it; or silence this check.",
+            yield checks.Warning(
+                f"{script.path.name} has no down section, so it cannot be rolled back.",
+                hint="Add a line '-- DOWN' and the statements that revert it, or silence this check.",
                 obj=_Shown(script.path),
                 id="manticore.W002",
             )
@@ -174,18 +200,26 @@ def _ledger(entry: Entry) -> list[CheckMessage]:
         return []  # E012, E013, W001
     except LedgerRefused as error:
         hint = "Give this project a table of its own: TABLE in its entry of MANTICORE."
-        return [Error(f"{alias}: {error}", hint=hint, id="manticore.E015")]
+        return [_wrong(entry, f"{alias}: {error}", hint, error="E015", warning="W009")]
     except ManticoreError as error:
-        hint = "Check that the server is up, and the connection's parameters."
         return [
-            Caution(
-                f"{alias}: the ledger could not be asked: {error}", hint=hint, id="manticore.W007"
+            checks.Warning(
+                f"{alias}: the ledger could not be read: {error}",
+                hint="Check that the server is up, and the connection's parameters.",
+                id="manticore.W007",
             )
         ]
-    return list(_standing(entry, statuses))
+    return list(_states(entry, statuses))
 
 
-def _standing(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
+def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -> CheckMessage:
+    """What would stop a run: an error where `migrate` is going to run the scripts, else a warning."""
+    if entry.run_with_migrate is RunWithMigrate.NEVER:
+        return checks.Warning(message, hint=hint, id=f"manticore.{warning}")
+    return checks.Error(message, hint=hint, id=f"manticore.{error}")
+
+
+def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
     alias, pending = entry.alias, []
     for status in statuses:
         name = status.script.path.name if status.script else f"version {status.version}"
@@ -193,21 +227,23 @@ def _standing(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckM
             case State.PENDING:
                 pending.append(status.version)
             case State.DRIFTED:
-                yield Error(
+                yield _wrong(
+                    entry,
                     f"{alias}: {name} was changed after it was applied.",
-                    hint="Restore it and put the change into a new script; or accept it: "
+                    "Restore it and put the change into a new script, or accept it: "
                     f"manticore_resolve --accept-checksum {status.version} --database {alias}.",
-                    id="manticore.E014",
+                    error="E014",
+                    warning="W008",
                 )
-            case State.HALF_DONE:
-                yield Caution(
-                    f"{alias}: {name} is half done.",
-                    hint=f"Run again what was stopped: manticore_migrate --database {alias}, or "
-                    "manticore_rollback.",
+            case State.PARTIALLY_APPLIED | State.PARTIALLY_REVERTED:
+                command = messages.FINISHED_BY[status.state]
+                yield checks.Warning(
+                    f"{alias}: {name} is {messages.label(status.state)}.",
+                    hint=f"Run {command} --database {alias} to finish it.",
                     id="manticore.W005",
                 )
             case State.MISSING:
-                yield Caution(
+                yield checks.Warning(
                     f"{alias}: {name} ({status.description}) is applied, but its file is missing.",
                     hint="Restore the file, or update the code: the database is newer.",
                     id="manticore.W006",
@@ -216,9 +252,10 @@ def _standing(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckM
                 pass
     # With RUN_WITH_MIGRATE, `migrate` is about to apply them, and this check runs before it.
     if pending and entry.run_with_migrate is RunWithMigrate.NEVER:
-        listed = ", ".join(f"V{version}" for version in pending)
-        yield Caution(
-            f"{alias}: {len(pending)} SQL script(s) not applied: {listed}.",
+        number = messages.scripts(len(pending))
+        verb = "is" if len(pending) == 1 else "are"
+        yield checks.Warning(
+            f"{alias}: {number} {verb} not applied: {messages.versions(pending)}.",
             hint=f"Run manage.py manticore_migrate --database {alias}.",
             id="manticore.W004",
         )

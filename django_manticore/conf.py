@@ -1,6 +1,7 @@
-"""The `MANTICORE` setting: the one place that reads it, and says what may stand in it.
+"""The `MANTICORE` setting: the one place that reads it, and says what is wrong with it.
 
-Read anew at each call, so that `override_settings` works. Opens no connection, reads no file.
+It is read again at each call, so that `override_settings` works. Opens no connection, reads no file. No
+message and no `repr` made here shows a value that may hold a password: of a text only its type is shown.
 
     MANTICORE = {
         "default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"},
@@ -11,31 +12,30 @@ Keys are aliases of `DATABASES`, or any name for an entry with a `URL` of its ow
 =====================  ==========================  =====================================================
 key                    default                     meaning
 =====================  ==========================  =====================================================
-MIGRATIONS_DIR         BASE_DIR/"migrations_sql"   The folder of the scripts, or a list of folders: one
-                                                   per app, say, with versions unique over all of them.
-                                                   New scripts go into the first. A relative path begins
-                                                   at BASE_DIR, where the settings have one.
-TABLE                  "_migrations"               The ledger's table; the run record's has `_state`
-                                                   behind that name.
+MIGRATIONS_DIR         BASE_DIR/"migrations_sql"   The folder of the scripts, or a list of folders, such as
+                                                   one per app; versions must be unique across them. New
+                                                   scripts go into the first. A relative path starts at
+                                                   BASE_DIR, where the settings have one.
+TABLE                  "_migrations"               The ledger's table; the run record's table has the same
+                                                   name with `_state` added.
 SCHEMA                 None                        The schema of these tables; None: the session's.
-LOCK_TIMEOUT           600                         Seconds to wait for another runner at most.
-LEASE                  30                          Seconds the right to run lasts unless it is extended:
-                                                   how soon a dead runner's work can be taken over.
-STATEMENT_TIMEOUT      None                        Seconds the server may work on one statement; None: as
-                                                   long as it takes.
-MODE                   None                        "atomic", "stepwise" or "autocommit", for scripts whose
-                                                   files name none; None: what is right for the server.
+LOCK_TIMEOUT           600                         Seconds to wait for another runner; 0: fail immediately.
+LEASE                  30                          Seconds the lease lasts unless it is extended: how soon a
+                                                   dead runner's work can be taken over.
+STATEMENT_TIMEOUT      None                        Seconds the server may work on one statement; None means
+                                                   no limit.
+MODE                   None                        The mode of scripts whose files name none; None: the
+                                                   server's default.
 ALLOW_OUT_OF_ORDER     False                       Apply pending scripts below the highest applied one.
 PLACEHOLDERS           None                        What `${name}` in scripts stands for, as a dict; None:
                                                    `${` means nothing special.
 RUN_WITH_MIGRATE       None                        "before" or "after": Django's own `migrate` runs the
                                                    scripts too, before or after its migrations, and so
                                                    test databases get them.
-URL                    None                        Where the database is, instead of by `DATABASES`. For
-                                                   an alias of `DATABASES` it says how to get there (a
-                                                   role that may change the schema, say); the database's
-                                                   name is always the alias's, so that tests stay in
-                                                   their test database.
+URL                    None                        The connection to use instead of that of `DATABASES`. For
+                                                   an alias of `DATABASES` it replaces all but the
+                                                   database's name, so that tests stay in their test
+                                                   database.
 =====================  ==========================  =====================================================
 """
 
@@ -46,7 +46,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -54,17 +54,20 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connections
 
-from manticore_cockroachdb._backend.settings import ConnectionSettings
-from manticore_cockroachdb._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT
-from manticore_cockroachdb._scripts.script import Mode
-from manticore_cockroachdb._store.ledger import DEFAULT_TABLE, split_table
 from manticore_cockroachdb.errors import SettingsError
+from manticore_cockroachdb.types import ConnectionSettings, Mode, Options
 
 SETTING: Final = "MANTICORE"
 DEFAULT_FOLDER: Final = "migrations_sql"
 _URL: Final = 11
 _EXAMPLE: Final = f'{SETTING} = {{"default": {{"MIGRATIONS_DIR": BASE_DIR / "{DEFAULT_FOLDER}"}}}}'
 _PLACEHOLDER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DEFAULTS: Final = Options()
+_MODES: Final = tuple(mode.value for mode in Mode)
+
+#: A text that reads like a way to connect may hold a password. On Windows, `C:\\…@…` is a path.
+_DRIVE: Final = r"(?<!\A[A-Za-z])" if os.name == "nt" else ""
+_CONNECTION: Final = re.compile(rf"://|{_DRIVE}:[^@]*@|\bpass(?:word|wd)?\s*=", re.IGNORECASE)
 
 
 class RunWithMigrate(Enum):
@@ -96,20 +99,20 @@ class Entry:
 
     alias: str
     migrations_dir: tuple[Path, ...] = ()
-    table: str = DEFAULT_TABLE
+    table: str = _DEFAULTS.table
     schema: str | None = None
-    lock_timeout: float = DEFAULT_LOCK_TIMEOUT
-    lease: float = DEFAULT_LEASE
+    lock_timeout: float = _DEFAULTS.lock_timeout
+    lease: float = _DEFAULTS.lease
     statement_timeout: float | None = None
     mode: Mode | None = None
     allow_out_of_order: bool = False
-    placeholders: Mapping[str, str] | None = None
+    placeholders: Mapping[str, str] | None = field(default=None, repr=False)
     run_with_migrate: RunWithMigrate = RunWithMigrate.NEVER
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
 
     @property
     def ledger(self) -> str:
-        """The ledger's table as engines take it."""
+        """The ledger's table as the library takes it."""
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
 
@@ -126,7 +129,7 @@ def aliases() -> tuple[str, ...]:
     """Every key of the setting, in its order.
 
     Raises:
-        SettingsError: The setting is missing or is no dict.
+        SettingsError: The setting is missing or not a dict.
     """
     found = _raw()
     if isinstance(found, SettingProblem):
@@ -138,7 +141,7 @@ def entry(alias: str) -> Entry:
     """What the setting says of one database.
 
     Raises:
-        SettingsError: There is no such entry, or something in it makes no sense.
+        SettingsError: There is no such entry, or something in it is invalid.
     """
     known = aliases()
     if alias not in known:
@@ -166,22 +169,46 @@ def _raw() -> Mapping[str, Any] | SettingProblem:
     given = getattr(settings, SETTING, None)
     if given is None:
         return SettingProblem(1, f"The setting {SETTING} is missing.", f"Write {_EXAMPLE}.")
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+    if not isinstance(given, Mapping):
         return SettingProblem(
             1,
-            f"{SETTING} must be a dict from names of databases to their entries, not {given!r}.",
+            f"{SETTING} must be a dict from database aliases to their entries; got {_shown(given)}.",
             f"Write {_EXAMPLE}.",
         )
+    for key in given:
+        if not isinstance(key, str) or _CONNECTION.search(key):
+            return SettingProblem(
+                1,
+                f"{SETTING} has a key that is not a database alias; got {_key(key)}.",
+                f"Write {_EXAMPLE}. A database URL belongs into its entry, as URL.",
+            )
     return given
+
+
+def _shown(value: object) -> str:
+    """A value in a message: numbers as they are, of anything else the type."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    name = type(value).__name__
+    empty = "empty " if isinstance(value, str | list | tuple | dict | set) and not value else ""
+    return f"{'an' if (empty or name)[0] in 'aeiou' else 'a'} {empty}{name}"
+
+
+def _key(key: object) -> str:
+    """A key in a message; one that may hold a password is not shown."""
+    if not isinstance(key, str):
+        return _shown(key)
+    return "a database URL or connection string" if _CONNECTION.search(key) else repr(key)
 
 
 def _read(alias: str) -> tuple[Entry, list[SettingProblem]]:
     given = getattr(settings, SETTING)[alias]
     where = f"{SETTING}[{alias!r}]"
     if not isinstance(given, Mapping):
-        problem = SettingProblem(
-            2, f"{where} must be a dict, not {given!r}.", "Write {} to take every default."
-        )
+        hint = "Write {} to take every default."
+        if isinstance(given, str) and _CONNECTION.search(given):
+            hint = 'Write {"URL": …} to give a database URL.'
+        problem = SettingProblem(2, f"{where} must be a dict; got {_shown(given)}.", hint)
         return Entry(alias), [problem]
     found = [_unknown(where, key) for key in given if key not in KEYS]
     values: dict[str, Any] = {}
@@ -191,41 +218,55 @@ def _read(alias: str) -> tuple[Entry, list[SettingProblem]]:
             continue
         try:
             values[key.lower()] = read(value)
-        except (SettingsError, ValueError, TypeError) as error:
-            # A URL may hold a password.
-            shown = "" if key == "URL" else f" is {value!r}"
-            found.append(SettingProblem(number, f"{where}[{key!r}]{shown}: {error}", hint))
+        except _Invalid as invalid:
+            message = f"{where}[{key!r}] {invalid.requirement}"
+            shown = f"; got {_shown(value)}." if invalid.show else ""
+            found.append(SettingProblem(number, f"{message}{shown}", hint))
     made = Entry(alias, **values)
     if made.schema is not None and "." in made.table:
         found.append(
             SettingProblem(
                 5,
-                f"{where} has a SCHEMA, and its TABLE {made.table!r} names one, too.",
+                f"{where} has a SCHEMA, and its TABLE {made.table!r} names a schema too.",
                 "Write the schema in one of the two.",
             )
         )
     if not any(problem.number == _URL for problem in found):
-        found += _place(made, where)
+        found += _database(made, where)
     return made, found
+
+
+class _Invalid(Exception):
+    """A value that a key cannot have.
+
+    Attributes:
+        requirement: What it must be: `must be a dict`, or a whole sentence with `show=False`.
+        show: Whether the message goes on with what was given instead.
+    """
+
+    def __init__(self, requirement: str, *, show: bool = True) -> None:
+        super().__init__(requirement)
+        self.requirement = requirement
+        self.show = show
 
 
 def _unknown(where: str, key: object) -> SettingProblem:
     close = difflib.get_close_matches(str(key).upper(), KEYS, 1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return SettingProblem(
-        2, f"{where} has an unknown key {key!r}.", f"{hint}Known keys: {', '.join(KEYS)}."
+        2, f"{where} has an unknown key: {_key(key)}.", f"{hint}Known keys: {', '.join(KEYS)}."
     )
 
 
-def _place(made: Entry, where: str) -> list[SettingProblem]:
+def _database(made: Entry, where: str) -> list[SettingProblem]:
     """Whether the entry leads to a database at all."""
     if made.alias not in connections and made.url is None:
         known = ", ".join(map(repr, connections))
         return [
             SettingProblem(
                 3,
-                f"{where}: there is no database {made.alias!r} in DATABASES (it has: {known}), and "
-                "the entry has no URL.",
+                f"{where}: DATABASES has no {made.alias!r} (it has: {known}), and the entry has no "
+                "URL.",
                 "Use an alias of DATABASES as the key, or give the entry a URL.",
             )
         ]
@@ -233,7 +274,7 @@ def _place(made: Entry, where: str) -> list[SettingProblem]:
         return [
             SettingProblem(
                 10,
-                f"{where} has RUN_WITH_MIGRATE, but {made.alias!r} is no alias of DATABASES, so "
+                f"{where} has RUN_WITH_MIGRATE, but {made.alias!r} is not an alias of DATABASES, so "
                 "Django never migrates it.",
                 "Remove RUN_WITH_MIGRATE, or add the database to DATABASES.",
             )
@@ -241,39 +282,55 @@ def _place(made: Entry, where: str) -> list[SettingProblem]:
     return []
 
 
+def _text(value: Any, requirement: str) -> str:
+    """A text that is not a way to connect."""
+    if not isinstance(value, str) or not value:
+        raise _Invalid(requirement)
+    if _CONNECTION.search(value):
+        raise _Invalid(f"{requirement}, not a database URL or connection string.", show=False)
+    return value
+
+
 def _folders(value: Any) -> tuple[Path, ...]:
     base = getattr(settings, "BASE_DIR", None)
     if value is None:
         if base is None:
-            raise ValueError("the settings have no BASE_DIR to find the default folder by.")
+            raise _Invalid("must be given: the settings have no BASE_DIR.", show=False)
         value = DEFAULT_FOLDER
+    requirement = "must be a path or a list of paths"
     given = [value] if isinstance(value, str | os.PathLike) else value
     if not isinstance(given, list | tuple) or not given:
-        raise ValueError("it is neither a path nor a list of paths.")
-    if any(not isinstance(path, str | os.PathLike) or not os.fspath(path) for path in given):
-        raise ValueError("it is neither a path nor a list of paths.")
-    return tuple(Path(base, path) if base is not None else Path(path) for path in given)
+        raise _Invalid(requirement)
+    if not all(isinstance(path, str | os.PathLike) for path in given):
+        raise _Invalid(requirement)
+    paths = [_text(os.fspath(path), requirement) for path in given]
+    return tuple(Path(base, path) if base is not None else Path(path) for path in paths)
 
 
 def _table(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("it is no text.")
-    split_table(value)
-    return value
+    requirement = "must be a table's name, such as 'name' or 'schema.name', of at most 57 bytes"
+    text = _text(value, requirement)
+    try:
+        return Options(table=text).table
+    except SettingsError:
+        raise _Invalid(f"{requirement}.", show=False) from None
 
 
 def _schema(value: Any) -> str:
-    if not isinstance(value, str) or not value or "." in value:
-        raise ValueError("it is no name of a schema.")
-    return value
+    requirement = "must be a schema's name without a dot"
+    text = _text(value, requirement)
+    if "." in text:
+        raise _Invalid(f"{requirement}.", show=False)
+    return text
 
 
-def _seconds(least: float, *, open_end: bool) -> Callable[[Any], float]:
+def _seconds(least: float, *, open_end: bool = False) -> Callable[[Any], float]:
+    limit = f"more than {least:g}" if open_end else f"{least:g} or more"
+
     def read(value: Any) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value < least or (open_end and value == least):
-            limit = f"more than {least:g}" if open_end else f"{least:g} or more"
-            raise ValueError(f"it must be a number of seconds, {limit}.")
+            raise _Invalid(f"must be a number of seconds, {limit}")
         return float(value)
 
     return read
@@ -281,37 +338,56 @@ def _seconds(least: float, *, open_end: bool) -> Callable[[Any], float]:
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("it is neither True nor False.")
+        raise _Invalid("must be True or False")
     return value
 
 
 def _placeholders(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise ValueError("it is no dict.")
+        raise _Invalid("must be a dict from names to texts")
     for name, text in value.items():
         if not isinstance(name, str) or not _PLACEHOLDER_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name: letters, digits and underscores.")
+            raise _Invalid(
+                "must have names of letters, digits and underscores that do not begin with a digit; got "
+                f"{_key(name)}.",
+                show=False,
+            )
         if not isinstance(text, str):
-            raise ValueError(f"the value of {name!r} is no text.")
+            raise _Invalid(f"must have a str for {name!r}; got {_shown(text)}.", show=False)
     return dict(value)
 
 
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise _Invalid(f"must be {_either(choices)}")
+        if value not in choices:
+            raise _Invalid(f"must be {_either(choices)}.", show=False)
+        return value
+
+    return read
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    *others, last = map(repr, choices)
+    return f"{', '.join(others)} or {last}"
+
+
 def _mode(value: Any) -> Mode:
-    if value not in {mode.value for mode in Mode}:
-        raise ValueError("there is no such mode.")
-    return Mode(value)
+    return Mode(_choice(*_MODES)(value))
 
 
 def _run_with_migrate(value: Any) -> RunWithMigrate:
-    if value not in ("before", "after"):
-        raise ValueError("there is no such moment.")
-    return RunWithMigrate(value)
+    return RunWithMigrate(_choice("before", "after")(value))
 
 
 def _url(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("it is no text.")
-    ConnectionSettings.from_url(value)
+        raise _Invalid("must be a str")
+    try:
+        ConnectionSettings.from_url(value)
+    except SettingsError as error:
+        raise _Invalid(f"is invalid: {error}", show=False) from None
     return value
 
 
@@ -321,16 +397,12 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
         _folders,
         f'Write a path, such as BASE_DIR / "{DEFAULT_FOLDER}", or a list of paths.',
     ),
-    "TABLE": (5, _table, f'Write a name, such as "{DEFAULT_TABLE}".'),
+    "TABLE": (5, _table, f'Write a name, such as "{_DEFAULTS.table}".'),
     "SCHEMA": (5, _schema, 'Write a name, such as "public", or leave it out.'),
-    "LOCK_TIMEOUT": (6, _seconds(0, open_end=False), "Write seconds, such as 600; 0 waits not."),
-    "LEASE": (6, _seconds(1, open_end=False), "Write seconds, such as 30."),
-    "STATEMENT_TIMEOUT": (
-        6,
-        _seconds(0, open_end=True),
-        "Write seconds, or None for as long as it takes.",
-    ),
-    "MODE": (7, _mode, 'Write "atomic", "stepwise" or "autocommit", or leave it out.'),
+    "LOCK_TIMEOUT": (6, _seconds(0), "Write seconds, such as 600, or 0 to fail immediately."),
+    "LEASE": (6, _seconds(1), "Write seconds, such as 30."),
+    "STATEMENT_TIMEOUT": (6, _seconds(0, open_end=True), "Write seconds, or None for no limit."),
+    "MODE": (7, _mode, f"Write {_either(_MODES)}, or leave it out."),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
     "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),

@@ -13,16 +13,16 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq
 
-from manticore_cockroachdb._backend.settings import ConnectionSettings
 from manticore_cockroachdb.errors import SettingsError
+from manticore_cockroachdb.types import ConnectionSettings
 
 from .conf import Entry
 
 #: What a database wrapper calls itself: subclasses (GIS, instrumented ones) keep it.
 VENDORS: Final = frozenset({"cockroachdb", "postgresql"})
 
-#: What Django and psycopg understand and libpq does not. An engine has its own way with each: its own
-#: connections instead of a pool, SERIALIZABLE, no prepared statements, its own cursors.
+#: What Django and psycopg understand and libpq does not. The library opens connections of its own, without
+#: a pool or prepared statements, at the server's isolation level and with its own cursors.
 DJANGOS_OWN: Final = frozenset(
     {
         "assume_role",
@@ -47,7 +47,7 @@ def connection_settings(entry: Entry) -> ConnectionSettings:
     """Where the database of an entry is.
 
     Raises:
-        SettingsError: Its ENGINE is not supported, or its parameters make no sense.
+        SettingsError: Its ENGINE is not supported, or its parameters are invalid.
     """
     in_django = entry.alias in connections
     if entry.url is not None:
@@ -59,7 +59,7 @@ def connection_settings(entry: Entry) -> ConnectionSettings:
         return ConnectionSettings.from_parameters({**given.parameters, "dbname": name})
     if not in_django:
         raise SettingsError(
-            f"There is no database {entry.alias!r} in DATABASES, and its entry in MANTICORE has no URL."
+            f"DATABASES has no {entry.alias!r}, and its entry in MANTICORE has no URL."
         )
     return ConnectionSettings.from_parameters(_django_parameters(entry.alias))
 

@@ -1,4 +1,4 @@
-"""A script's text as HTML: keywords, strings, numbers and comments told apart by CSS classes. Pure.
+"""A script's text as HTML: keywords, strings, numbers and comments get CSS classes. Pure.
 
 The library's own lexer finds the tokens, so what is shown as a string is what the server takes for one.
 """
@@ -10,12 +10,9 @@ from typing import Final
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from manticore_cockroachdb._sql.lexer import Token, TokenKind, tokens
-from manticore_cockroachdb._sql.tokens import word_set
+from manticore_cockroachdb.sql import Token, TokenKind, tokens
 
-#: Words shown as keywords; a script that uses one as a name loses nothing by it.
-KEYWORDS: Final = word_set(
-    """
+_WORDS: Final = """
     ADD ALL ALTER AND AS ASC BEGIN BETWEEN BY CASCADE CASE CAST CHECK COLUMN COMMENT COMMIT CONCURRENTLY
     CONFLICT CONSTRAINT CREATE CROSS CURRENT_TIMESTAMP DATABASE DEFAULT DELETE DESC DISTINCT DO DROP ELSE
     END ENUM EXECUTE EXISTS FALSE FAMILY FOR FOREIGN FROM FULL FUNCTION GRANT GROUP HAVING IF ILIKE IN
@@ -23,8 +20,10 @@ KEYWORDS: Final = word_set(
     NOTHING NULL OFFSET ON OR ORDER OUTER PRIMARY PROCEDURE REFERENCES RENAME REPLACE RESET RESTRICT
     RETURNING RETURNS REVOKE RIGHT ROLE SCHEMA SELECT SEQUENCE SET STORED STORING TABLE THEN TO TRIGGER
     TRUE TRUNCATE TYPE UNION UNIQUE UPDATE UPSERT USING VALUES VIEW WHEN WHERE WITH
-    """
-)
+"""
+
+#: Words shown as keywords; a script that uses one as a name loses nothing by it.
+KEYWORDS: Final = frozenset(_WORDS.split())
 
 
 def highlighted(sql: str) -> SafeString:
@@ -40,7 +39,7 @@ def highlighted(sql: str) -> SafeString:
 
 
 def _between(text: str) -> str:
-    """Between two tokens stand blanks and comments only."""
+    """Only spaces and comments are found between two tokens."""
     return "comment" if text.strip() else ""
 
 

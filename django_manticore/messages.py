@@ -1,13 +1,10 @@
-"""Events and results in words: what a person reads of a run. Pure text, no colours, no output."""
+"""Events and results in words: what a person reads of a run. Pure text, no colors, no output."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from manticore_cockroachdb._backend.jobs import Job, JobState, described
-from manticore_cockroachdb._planner.plan import ScriptStatus, State, Step
-from manticore_cockroachdb._scripts.direction import Direction
-from manticore_cockroachdb._sql.statement import Statement, summary
 from manticore_cockroachdb.events import (
     Event,
     Interrupted,
@@ -16,20 +13,57 @@ from manticore_cockroachdb.events import (
     SessionAwaited,
     StillRunning,
 )
+from manticore_cockroachdb.sql import summary
+from manticore_cockroachdb.types import (
+    Direction,
+    Job,
+    JobState,
+    ScriptStatus,
+    State,
+    Statement,
+    Step,
+)
 
-VERBS = {Direction.UP: "Applying", Direction.DOWN: "Reverting"}
+VERBS: Final = {Direction.UP: "Applying", Direction.DOWN: "Reverting"}
 
-#: How long a statement is shown on one line.
-_WIDTH = 72
+#: How many characters of a statement are shown: on a line of its own, and in the middle of one.
+_WIDTH: Final = 72
+_SHORT: Final = 40
 
-#: What stands before a version in a list, as Django has it, and what is said behind it.
-MARKS = {
-    State.APPLIED: ("[X]", ""),
-    State.PENDING: ("[ ]", ""),
-    State.DRIFTED: ("[!]", "changed after it was applied"),
-    State.MISSING: ("[?]", "applied, but its file is missing"),
-    State.HALF_DONE: ("[~]", "half done: run manticore_migrate or manticore_rollback to finish it"),
+#: What stands before a version in a list, as Django has it.
+MARKS: Final = {
+    State.APPLIED: "[X]",
+    State.PENDING: "[ ]",
+    State.DRIFTED: "[!]",
+    State.MISSING: "[?]",
+    State.PARTIALLY_APPLIED: "[~]",
+    State.PARTIALLY_REVERTED: "[~]",
 }
+
+#: What a state means or asks for, where its name does not say so.
+REMARKS: Final = {
+    State.DRIFTED: "changed after it was applied",
+    State.MISSING: "applied, but its file is missing",
+    State.PARTIALLY_APPLIED: "run manticore_migrate to finish it",
+    State.PARTIALLY_REVERTED: "run manticore_rollback to finish it",
+}
+
+#: The command that finishes what is partially done.
+FINISHED_BY: Final = {
+    State.PARTIALLY_APPLIED: "manticore_migrate",
+    State.PARTIALLY_REVERTED: "manticore_rollback",
+}
+
+
+def label(state: State) -> str:
+    """A state's name: `partially applied`."""
+    return state.value.replace("_", " ")
+
+
+def list_remark(state: State) -> str:
+    """What follows a version in a list whose marks do not tell everything."""
+    remark = REMARKS.get(state, "")
+    return f"{label(state)}: {remark}" if state in FINISHED_BY else remark
 
 
 def name_of(status: ScriptStatus) -> str:
@@ -46,7 +80,21 @@ def doing(step: Step) -> str:
 
 def scripts(number: int) -> str:
     """`1 script`, `2 scripts`."""
-    return f"{number} script" if number == 1 else f"{number} scripts"
+    return _counted(number, "script")
+
+
+def statements(number: int) -> str:
+    """`1 statement`, `2 statements`."""
+    return _counted(number, "statement")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def versions(numbers: Sequence[int]) -> str:
+    """`V1, V2`."""
+    return ", ".join(f"V{number}" for number in numbers)
 
 
 def duration(seconds: float) -> str:
@@ -72,53 +120,52 @@ def waiting(event: Event) -> str | None:
         case LeaseAwaited(owner, at, waited, expires_in):
             who = owner or "another runner"
             until = (
-                f", lease runs out in {expires_in:.0f}s" if expires_in and expires_in > 0 else ""
+                f", its lease expires in {expires_in:.0f}s" if expires_in and expires_in > 0 else ""
             )
             return f"Waiting for {who} ({at}{until}), {duration(waited)} so far"
         case StillRunning(step, statement, elapsed, jobs, remaining):
-            where = f"{step.name}, line {statement.line}" if statement else step.name
+            where = step.name
+            if statement is not None:
+                where += f", line {statement.line} ({summary(statement, _SHORT)})"
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return f"Still running {where}, {duration(elapsed)} so far{left}{_jobs(jobs)}"
         case JobsAwaited(step, jobs, elapsed):
             return f"{step.name} waits for schema changes to end, {duration(elapsed)} so far{_jobs(jobs)}"
         case SessionAwaited(application_name, session_id, elapsed):
             return (
-                f"The server still works for a runner that is gone ({application_name}, session "
-                f"{session_id}), waiting for {duration(elapsed)} so far"
+                f"Waiting for the session of a runner that is gone to end ({application_name}, session "
+                f"{session_id}), {duration(elapsed)} so far"
             )
         case _:
             return None
 
 
 def _jobs(jobs: Sequence[Job]) -> str:
-    return "".join(f"; {described(job)}" for job in jobs)
+    return "".join(f"; {job}" for job in jobs)
 
 
-def stopped_side_by_side(events: Mapping[str, Interrupted | None]) -> str:
-    """The same for several databases that were worked on at the same time."""
-    told = {alias: event for alias, event in events.items() if event is not None}
-    if not told:
+def stopped_in_parallel(events: Mapping[str, Interrupted | None]) -> str:
+    """The same as `stopped` for several databases that were worked on at the same time."""
+    begun = {alias: event for alias, event in events.items() if event is not None}
+    if not begun:
         return stopped(None)
-    return "\n".join(f"{alias}: {stopped(event)}" for alias, event in told.items())
+    return "\n".join(f"{alias}: {stopped(event)}" for alias, event in begun.items())
 
 
 def stopped(event: Interrupted | None) -> str:
-    """What a run that was told to stop has done, what goes on without it, and what to do next."""
+    """What a run that was asked to stop has done, what continues without it, and what to do next."""
     if event is None:
-        return "Stopped. Nothing was under way; the same command can be run again at any time."
-    lines = [f"Stopped after {scripts(event.done)}. The lease was given back."]
+        return "Stopped. Nothing was running; you can run the same command again."
+    done = scripts(event.done)
+    if event.step is not None and event.statements_done:
+        total = len(event.step.statements())
+        done += f", and {event.statements_done} of {statements(total)} of {event.step.name}"
+    lines = [f"Stopped after {done}. The lease was released."]
     if event.step is not None:
-        at = f", line {event.statement.line}" if event.statement else ""
-        done = ""
-        if event.statements_done:
-            of_it = (
-                "1 statement of it is"
-                if event.statements_done == 1
-                else (f"{event.statements_done} statements of it are")
-            )
-            done = f" {of_it} done and recorded;"
-        lines.append(f"Under way was {event.step.name}{at};{done} the ledger does not count it.")
+        at = f" (line {event.statement.line})" if event.statement else ""
+        recorded = "applied" if event.step.direction is Direction.UP else "reverted"
+        lines.append(f"{event.step.name}{at} was running; it is not recorded as {recorded}.")
     running = [job for job in event.jobs if job.state is JobState.RUNNING]
-    lines += [f"Goes on in the background: {described(job)}." for job in running]
-    lines.append("Run the same command again: it finds out what became of it and finishes.")
+    lines += [f"The server continues: {job}." for job in running]
+    lines.append("Run the same command again to finish: it checks first what became of it.")
     return "\n".join(lines)

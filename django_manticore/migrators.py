@@ -1,17 +1,18 @@
-"""The library's engines for the databases of a project: settings in, engine out."""
+"""The library's migrators for the databases of a project: settings in, migrator out."""
 
-# ruff: noqa: PLC0415 - each flavour is loaded when it is asked for
+# ruff: noqa: PLC0415 - each flavor is loaded when it is asked for
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .conf import Entry, entry
+from .conf import entry
 from .connections import connection_settings
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import AsyncMigrator, Migration
     from manticore_cockroachdb.events import Event
+    from manticore_cockroachdb.types import ConnectionSettings
 
 
 def get_migration(
@@ -20,7 +21,7 @@ def get_migration(
     listener: Callable[[Event], None] | None = None,
     lock_timeout: float | None = None,
 ) -> Migration:
-    """The engine for an alias: for views, scripts, tests.
+    """The `Migration` for an alias: for views, scripts, tests.
 
     Args:
         alias: A key of the `MANTICORE` setting.
@@ -28,17 +29,12 @@ def get_migration(
         lock_timeout: Seconds to wait for another runner, instead of the setting's LOCK_TIMEOUT.
 
     Raises:
-        SettingsError: There is no such entry, or something in it makes no sense.
+        SettingsError: There is no such entry, or something in it is invalid.
     """
     from manticore_cockroachdb import Database, Migration
 
-    said = entry(alias)
-    return Migration(
-        Database.from_settings(connection_settings(said)),
-        said.migrations_dir,
-        listener=listener,
-        **_options(said, lock_timeout),
-    )
+    settings, arguments = _arguments(alias, listener, lock_timeout)
+    return Migration(Database.from_settings(settings), **arguments)
 
 
 def get_async_migrator(
@@ -47,7 +43,7 @@ def get_async_migrator(
     listener: Callable[[Event], None] | None = None,
     lock_timeout: float | None = None,
 ) -> AsyncMigrator:
-    """The async engine for an alias: for ASGI start-up and async views.
+    """The `AsyncMigrator` for an alias: for ASGI start-up and async views. See `get_migration`.
 
     Args:
         alias: A key of the `MANTICORE` setting.
@@ -55,26 +51,27 @@ def get_async_migrator(
         lock_timeout: Seconds to wait for another runner, instead of the setting's LOCK_TIMEOUT.
 
     Raises:
-        SettingsError: There is no such entry, or something in it makes no sense.
+        SettingsError: There is no such entry, or something in it is invalid.
     """
     from manticore_cockroachdb import AsyncDatabase, AsyncMigrator
 
-    said = entry(alias)
-    return AsyncMigrator(
-        AsyncDatabase.from_settings(connection_settings(said)),
-        said.migrations_dir,
-        listener=listener,
-        **_options(said, lock_timeout),
-    )
+    settings, arguments = _arguments(alias, listener, lock_timeout)
+    return AsyncMigrator(AsyncDatabase.from_settings(settings), **arguments)
 
 
-def _options(said: Entry, lock_timeout: float | None) -> dict[str, Any]:
-    return {
-        "table": said.ledger,
-        "lock_timeout": said.lock_timeout if lock_timeout is None else lock_timeout,
-        "lease": said.lease,
-        "statement_timeout": said.statement_timeout,
-        "mode": said.mode,
-        "allow_out_of_order": said.allow_out_of_order,
-        "placeholders": said.placeholders,
+def _arguments(
+    alias: str, listener: Callable[[Event], None] | None, lock_timeout: float | None
+) -> tuple[ConnectionSettings, dict[str, Any]]:
+    """Where the database is, and what both flavors are given."""
+    configured = entry(alias)
+    return connection_settings(configured), {
+        "migrations_dir": configured.migrations_dir,
+        "listener": listener,
+        "table": configured.ledger,
+        "lock_timeout": configured.lock_timeout if lock_timeout is None else lock_timeout,
+        "lease": configured.lease,
+        "statement_timeout": configured.statement_timeout,
+        "mode": configured.mode,
+        "allow_out_of_order": configured.allow_out_of_order,
+        "placeholders": configured.placeholders,
     }

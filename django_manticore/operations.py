@@ -1,45 +1,43 @@
-"""`RunScript`: an SQL script between two Django migrations.
+"""`RunScript`: SQL scripts between two Django migrations.
 
     class Migration(migrations.Migration):
         atomic = False
         dependencies = [("fleet", "0003_city")]
         operations = [RunScript("V7", state_operations=[…])]
 
-Scripts run on a connection of their own, so the migration must not hold a transaction open: both would
-wait for each other's locks for ever.
+Scripts run on a connection of their own, so the migration must not hold a transaction open: each would
+wait for the other's locks.
 """
 
 # ruff: noqa: ARG002 - Django's methods are given more than these need
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import NotSupportedError, router
 from django.db.migrations.operations.base import Operation, OperationCategory
 
-from manticore_cockroachdb._planner.plan import State, Step
-from manticore_cockroachdb._scripts.direction import Direction
-from manticore_cockroachdb.errors import PlanRefused, Problem
+from manticore_cockroachdb.types import Direction, State, Step
 
 from . import conf
 from .migrators import get_migration
+from .versions import version_in
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
-    from manticore_cockroachdb import Migration, MigrationScript
+    from manticore_cockroachdb import Migration
 
-_VERSION = re.compile(r"[Vv]?0*([1-9][0-9]*)(?:__.*)?")
+_APPLIED: Final = (State.APPLIED, State.DRIFTED, State.MISSING)
 
 
 class RunScript(Operation):
-    """Bring the SQL scripts to a version at this place in Django's order.
+    """Apply the SQL scripts up to a version at this place in Django's order.
 
-    Forwards, every pending script up to that version is applied; none is reverted, and nothing happens
-    if it is applied already. Backwards, that version and every one above it are reverted.
+    Forwards, every pending script up to that version is applied. None is ever reverted, and nothing happens
+    if that version is applied already. Backwards, that version and every one above it are reverted.
 
     Args:
         version: `7`, `"V7"` or `"V7__add_battery"`.
@@ -59,11 +57,11 @@ class RunScript(Operation):
         state_operations: Sequence[Operation] = (),
         hints: dict[str, Any] | None = None,
     ) -> None:
-        found = _VERSION.fullmatch(str(version))
-        if found is None:
+        number = version_in(str(version))
+        if number is None:
             raise ValueError(f"RunScript({version!r}): write a version, such as 7 or 'V7'.")
         self.version = version
-        self.number = int(found[1])
+        self.number = number
         self.state_operations = list(state_operations)
         self.hints = hints or {}
 
@@ -89,30 +87,9 @@ class RunScript(Operation):
         to_state: ProjectState,
     ) -> None:
         """Apply what is pending up to the version."""
-        migration = self._migration(app_label, schema_editor)
-        if migration is None:
-            return
-        if schema_editor.collect_sql:
-            self._collect(migration, schema_editor, Direction.UP)
-            return
-        statuses = migration.status()
-        done = [s for s in statuses if s.state not in (State.PENDING, State.HALF_DONE)]
-        if any(status.version == self.number for status in done):
-            return
-        above = [status for status in done if status.version > self.number]
-        if above and any(status.version == self.number for status in statuses):
-            raise PlanRefused(
-                "Nothing was run",
-                [
-                    Problem(
-                        f"RunScript({self.version!r}): version {self.number} is pending, but version "
-                        f"{above[-1].version} is applied already. Apply it with manticore_migrate "
-                        "(ALLOW_OUT_OF_ORDER), then run migrate again.",
-                        version=self.number,
-                    )
-                ],
-            )
-        migration.migrate(self.number)
+        migration = self._migration(app_label, schema_editor, Direction.UP)
+        if migration is not None and not self._is_applied(migration):
+            migration.apply(self.number)
 
     def database_backwards(
         self,
@@ -122,14 +99,10 @@ class RunScript(Operation):
         to_state: ProjectState,
     ) -> None:
         """Revert the version and what is above it."""
-        migration = self._migration(app_label, schema_editor)
-        if migration is None:
-            return
-        if schema_editor.collect_sql:
-            self._collect(migration, schema_editor, Direction.DOWN)
-            return
-        known = [s.version for s in migration.status() if s.version < self.number]
-        migration.rollback(to_version=max(known, default=0))
+        migration = self._migration(app_label, schema_editor, Direction.DOWN)
+        if migration is not None:
+            below = [s.version for s in migration.status() if s.version < self.number]
+            migration.rollback(to_version=max(below, default=0))
 
     def describe(self) -> str:
         """What `migrate --plan` shows."""
@@ -140,33 +113,41 @@ class RunScript(Operation):
         """Part of a migration's name, where Django makes one up."""
         return f"run_script_v{self.number}"
 
+    def _is_applied(self, migration: Migration) -> bool:
+        return any(
+            status.version == self.number and status.state in _APPLIED
+            for status in migration.status()
+        )
+
     def _migration(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, direction: Direction
     ) -> Migration | None:
-        """The engine, or None where scripts do not go to that database."""
+        """The migration to run; None where there is nothing to run.
+
+        That is so on a database that scripts do not go to, and for `sqlmigrate`, which is given the
+        script's statements here.
+        """
         connection = schema_editor.connection
         alias = connection.alias
         if alias not in conf.aliases():
             return None
         if not router.allow_migrate(alias, app_label, **self.hints):
             return None
-        if connection.in_atomic_block and not schema_editor.collect_sql:
+        migration = get_migration(alias)
+        if schema_editor.collect_sql:
+            schema_editor.collected_sql.extend(self._statements(migration, direction))
+            return None
+        if connection.in_atomic_block:
             raise NotSupportedError(
-                f"RunScript({self.version!r}) runs on a connection of its own, which would wait for "
-                "ever for this migration's transaction. Write `atomic = False` into the Migration class."
+                f"RunScript({self.version!r}) uses its own connection and would deadlock with this "
+                "migration's transaction. Set `atomic = False` in the Migration class."
             )
-        return get_migration(alias)
+        return migration
 
-    def _collect(
-        self,
-        migration: Migration,
-        schema_editor: BaseDatabaseSchemaEditor,
-        direction: Direction,
-    ) -> None:
-        """For `sqlmigrate`: the script's own statements."""
-        found: list[MigrationScript] = [
-            script for script in migration.load_migrations() if script.version == self.number
+    def _statements(self, migration: Migration, direction: Direction) -> list[str]:
+        return [
+            f"{statement.text};"
+            for script in migration.load_migrations()
+            if script.version == self.number
+            for statement in Step(script, direction).statements()
         ]
-        for script in found:
-            for statement in Step(script, direction).statements():
-                schema_editor.collected_sql.append(f"{statement.text};")

@@ -8,12 +8,15 @@
       [tool.pytest.ini_options]
       manticore_server = ["default"]
 
-- `manticore_migration`: `manticore_migration(alias="default", **options)` gives the engine for an alias,
-  on the test database.
+- `manticore_migration`: `manticore_migration(alias="default", **options)` gives the `Migration` for an
+  alias, on the test database.
 - `manticore_at`: `manticore_at(version, alias="default")` brings the test database to a version, and
-  after the test back to the newest one. Rows are emptied as after any `transactional_db` test.
+  after the test back to the newest one.
 
-Imports nothing of Django until a fixture is asked for, so projects without Django are left alone.
+A migration uses a connection of its own, so a test with one of these runs outside a transaction: both
+fixtures depend on pytest-django's `transactional_db`, which deletes all rows after the test.
+
+Imports nothing of Django until a fixture is used, so projects without Django are left alone.
 """
 
 # ruff: noqa: PLC0415 - see above
@@ -62,7 +65,7 @@ def _manticore_databases(request: pytest.FixtureRequest) -> None:
     from psycopg.conninfo import conninfo_to_dict
 
     parameters = conninfo_to_dict(running.url)
-    place = {
+    location = {
         "HOST": parameters.pop("host", None) or "",
         "PORT": str(parameters.pop("port", None) or ""),
         "USER": parameters.pop("user", None) or "",
@@ -72,15 +75,18 @@ def _manticore_databases(request: pytest.FixtureRequest) -> None:
     for alias in aliases:
         if alias not in connections:
             raise pytest.UsageError(f"{_OPTION}: there is no database {alias!r} in DATABASES.")
-        for said in (settings.DATABASES[alias], connections[alias].settings_dict):
-            said.update(place)
-            said["OPTIONS"] = {**said.get("OPTIONS", {}), **parameters}
+        for configured in (settings.DATABASES[alias], connections[alias].settings_dict):
+            configured.update(location)
+            configured["OPTIONS"] = {**configured.get("OPTIONS", {}), **parameters}
+
+
+# `transactional_db` is a parameter, and not asked for later: pytest-django decides before any fixture runs
+# whether a test gets a transaction, by the names of all fixtures that it is going to use.
 
 
 @pytest.fixture
-def manticore_migration(request: pytest.FixtureRequest) -> Callable[..., Migration]:
-    """Makes the engine for an alias, on the test database."""
-    _need_django(request)
+def manticore_migration(transactional_db: None) -> Callable[..., Migration]:  # noqa: ARG001
+    """Gives the `Migration` for an alias, on the test database."""
 
     def make(alias: str = "default", **options: Any) -> Migration:
         from .migrators import get_migration
@@ -91,28 +97,18 @@ def manticore_migration(request: pytest.FixtureRequest) -> Callable[..., Migrati
 
 
 @pytest.fixture
-def manticore_at(request: pytest.FixtureRequest) -> Iterator[Callable[..., Migration]]:
+def manticore_at(
+    manticore_migration: Callable[..., Migration],
+) -> Iterator[Callable[..., Migration]]:
     """Brings the test database to a version, and back to the newest after the test."""
-    _need_django(request)
     moved: dict[str, None] = {}
 
     def at(version: int, alias: str = "default") -> Migration:
-        from .migrators import get_migration
-
         moved[alias] = None
-        migration = get_migration(alias)
+        migration = manticore_migration(alias)
         migration.migrate(version)
         return migration
 
     yield at
-    from .migrators import get_migration
-
     for alias in moved:
-        get_migration(alias).migrate()
-
-
-def _need_django(request: pytest.FixtureRequest) -> None:
-    """The test databases, without a transaction around the test: an engine would wait for it."""
-    if not request.config.pluginmanager.has_plugin("django"):
-        pytest.skip("pytest-django is not installed")
-    request.getfixturevalue("transactional_db")
+        manticore_migration(alias).migrate()

@@ -8,7 +8,7 @@ arguments:
 - `verbosity`, `interactive`, `stdout`: as the command has them.
 
 `post_migrate_scripts` is not sent when a run failed. A receiver of `pre_migrate_scripts` that raises
-stops the run before anything was sent to the database.
+stops the run before anything is changed in the database.
 """
 
 from __future__ import annotations

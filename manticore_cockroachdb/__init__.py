@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._planner.plan import ScriptStatus, State, Step
+    from ._planner.preview import Plan
     from ._scripts.direction import Direction
     from ._scripts.script import MigrationScript, Mode
     from .async_database import AsyncDatabase, AsyncTransaction
@@ -27,6 +28,7 @@ __all__ = [
     "Migration",
     "MigrationScript",
     "Mode",
+    "Plan",
     "ScriptStatus",
     "State",
     "Step",
@@ -45,6 +47,7 @@ _HOMES = {
     "Migration": "migration",
     "MigrationScript": "types",
     "Mode": "types",
+    "Plan": "types",
     "ScriptStatus": "types",
     "State": "types",
     "Step": "types",

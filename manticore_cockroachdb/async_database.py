@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from ._backend.dialect import Server
 from ._backend.driver import defaults, translated
-from ._backend.retry import RETRY, TRANSACTION
+from ._backend.retry import RETRY, TRANSACTION, Attempts
 from ._backend.settings import ConnectionSettings
 from ._executor import concurrency
 from ._executor._async.session import AsyncSession
@@ -274,16 +274,15 @@ async def _execute(
 async def _transact(
     connection: AsyncConnection[Row], work: Callable[[AsyncTransaction], Awaitable[R]]
 ) -> R:
-    attempt = 0
+    attempts = Attempts()
     while True:
-        attempt += 1
         try:
             await _execute(connection, "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE", None)
             result = await work(AsyncTransaction(connection))
             await _execute(connection, "COMMIT", None)
         except DatabaseError as error:
             await _roll_back(connection)
-            pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+            pause = attempts.failed(TRANSACTION) if error.sqlstate in RETRY else None
             if pause is None:
                 raise
             await concurrency.async_sleep(pause)

@@ -13,6 +13,7 @@ from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, async_open_store, takes_no_writes
 from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
+from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
@@ -209,26 +210,59 @@ class AsyncMigrator:
     async def _load_unfilled(self) -> tuple[MigrationScript, ...]:
         return await concurrency.async_in_thread(lambda: loader.load(self.folders))
 
-    async def migrate(self, target_version: int | None = None, *, fake: bool = False) -> int:
+    async def migrate(
+        self,
+        target_version: int | None = None,
+        *,
+        fake: bool = False,
+        confirmed: Plan | None = None,
+    ) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
 
         Args:
             target_version: Where to end; None: apply everything, 0: revert everything.
             fake: Move the ledger only; run nothing.
+            confirmed: What `plan(target_version)` returned: run exactly that plan, or refuse.
 
         Returns:
             How many scripts this run applied or reverted.
 
         Raises:
             FilesRefused: A file breaks a rule. Nothing was run.
-            PlanRefused: Files, ledger and target do not fit together. Nothing was run.
+            PlanRefused: Files, ledger and target do not fit together, or the plan is not the one that was
+                confirmed. Nothing was run.
             MigrationFailed: A statement failed; the message says what is done and how to go on.
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
         scripts = await self.load_migrations()
         return await self._engine().run(
-            lambda book: self._up(scripts, book, target_version), fake=fake
+            _held(lambda book: self._up(scripts, book, target_version), confirmed), fake=fake
+        )
+
+    async def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
+        """Apply what is pending up to a version, and revert nothing.
+
+        Unlike `migrate(to_version)` this leaves higher versions as they are, also those that another
+        runner applies at the same time.
+
+        Args:
+            to_version: The last version to apply; None: the highest.
+            fake: Move the ledger only; run nothing.
+
+        Returns:
+            How many scripts this run applied.
+
+        Raises:
+            FilesRefused: A file breaks a rule. Nothing was run.
+            PlanRefused: Files and ledger do not fit together, or there is no such version. Nothing was run.
+            MigrationFailed: A statement failed; the message says what is done and how to go on.
+            LeaseError: Another runner had the lease for too long, or took it over.
+            ConnectionFailed: No connection, or it was lost and could not be made again.
+        """
+        scripts = await self.load_migrations()
+        return await self._engine().run(
+            lambda book: self._up(scripts, book, to_version, revert=False), fake=fake
         )
 
     async def bootstrap(self) -> int:
@@ -248,7 +282,12 @@ class AsyncMigrator:
         return await self._engine().run(lambda book: self._up(scripts, book, None), bootstrap=True)
 
     async def rollback(
-        self, count: int = 1, *, to_version: int | None = None, fake: bool = False
+        self,
+        count: int = 1,
+        *,
+        to_version: int | None = None,
+        fake: bool = False,
+        confirmed: Plan | None = None,
     ) -> int:
         """Revert the highest applied migrations.
 
@@ -256,47 +295,51 @@ class AsyncMigrator:
             count: How many; at least 1. If fewer are applied, all of them.
             to_version: Instead of a count: the version to end at; 0: revert all.
             fake: Move the ledger only; run nothing.
+            confirmed: What `plan_rollback` returned for the same arguments: run exactly that plan, or
+                refuse.
 
         Returns:
             How many scripts this run reverted.
 
         Raises:
-            PlanRefused: One of them has no down part or no file. Nothing was run.
+            PlanRefused: One of them has no down part or no file, or the plan is not the one that was
+                confirmed. Nothing was run.
             MigrationFailed: A statement failed; the message says what is done and how to go on.
             LeaseError: Another runner had the lease for too long, or took it over.
         """
         goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
         return await self._engine().run(
-            lambda book: goal.steps(book.rows, book.unfinished), fake=fake
+            _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
 
-    async def plan(
-        self, target_version: int | None = None, *, patience: float = _PATIENCE
-    ) -> tuple[Step, ...]:
-        """What `migrate` would do now. Changes nothing.
+    async def plan(self, target_version: int | None = None, *, patience: float = _PATIENCE) -> Plan:
+        """What `migrate` would do now, and on which server. Changes nothing.
 
         Args:
             target_version: As for `migrate`.
             patience: As for `status`.
 
         Raises:
+            PlanRefused: `migrate` would refuse to run.
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         scripts = await self.load_migrations()
-        return self._up(scripts, await self._book(patience), target_version)
+        return await self._planned(
+            lambda book: self._up(scripts, book, target_version), patience=patience
+        )
 
-    async def plan_rollback(
-        self, count: int = 1, *, to_version: int | None = None
-    ) -> tuple[Step, ...]:
-        """What `rollback` would do now. Changes nothing.
+    async def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
+        """What `rollback` would do now, and on which server. Changes nothing.
 
         Args:
             count: As for `rollback`.
             to_version: As for `rollback`.
+
+        Raises:
+            PlanRefused: `rollback` would refuse to run.
         """
         goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
-        book = await self._book()
-        return goal.steps(book.rows, book.unfinished)
+        return await self._planned(lambda book: goal.steps(book.rows, book.unfinished))
 
     async def status(self, *, patience: float = _PATIENCE) -> list[ScriptStatus]:
         """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
@@ -319,7 +362,12 @@ class AsyncMigrator:
         return AsyncResolve(self._db.settings, self.options, self._listener, self.load_migrations)
 
     def _up(
-        self, scripts: Sequence[MigrationScript], book: Snapshot, target: int | None
+        self,
+        scripts: Sequence[MigrationScript],
+        book: Snapshot,
+        target: int | None,
+        *,
+        revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
             scripts,
@@ -327,7 +375,16 @@ class AsyncMigrator:
             target=target,
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
+            revert=revert,
         )
+
+    async def _planned(
+        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = _PATIENCE
+    ) -> Plan:
+        async def planned(store: AsyncStore, book: Snapshot) -> Plan:
+            return plan_for(store.session.server, goal(book), book, self.options.mode)
+
+        return await self._with_book(planned, patience)
 
     def _engine(self) -> AsyncExecutor:
         return AsyncExecutor(self._db.settings, self.options, self._listener)
@@ -359,6 +416,12 @@ class AsyncMigrator:
             return await use(store, book)
         finally:
             await store.session.close()
+
+
+def _held(
+    goal: Callable[[Snapshot], tuple[Step, ...]], confirmed: Plan | None
+) -> Callable[[Snapshot], tuple[Step, ...]]:
+    return goal if confirmed is None else ConfirmedGoal(goal, confirmed)
 
 
 def _silent(event: Event) -> None:

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from ._backend.dialect import Server
 from ._backend.driver import defaults, translated
-from ._backend.retry import RETRY, TRANSACTION
+from ._backend.retry import RETRY, TRANSACTION, Attempts
 from ._backend.settings import ConnectionSettings
 from ._executor import concurrency
 from ._executor._sync.session import Session
@@ -277,16 +277,15 @@ def _execute(
 def _transact(
     connection: Connection[Row], work: Callable[[Transaction], R]
 ) -> R:
-    attempt = 0
+    attempts = Attempts()
     while True:
-        attempt += 1
         try:
             _execute(connection, "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE", None)
             result = work(Transaction(connection))
             _execute(connection, "COMMIT", None)
         except DatabaseError as error:
             _roll_back(connection)
-            pause = TRANSACTION.pause(attempt) if error.sqlstate in RETRY else None
+            pause = attempts.failed(TRANSACTION) if error.sqlstate in RETRY else None
             if pause is None:
                 raise
             concurrency.sleep(pause)

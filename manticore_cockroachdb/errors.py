@@ -24,7 +24,7 @@ it was made of stand beside it as attributes. Passwords are never part of either
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -87,22 +87,31 @@ class Problem:
     """One thing that is wrong with a file, the folder, or the plan.
 
     Attributes:
-        message: What is wrong, and what to do about it.
-        path: The file or folder it is about, if it is about one.
+        message: What is wrong.
+        path: The file it is about, if it is about one.
         line: Line in that file, from 1, where one can be named.
         version: The script's version, where the problem is about one.
+        hint: What to do about it; "" where the message leaves nothing to add.
     """
 
     message: str
     path: Path | None = None
     line: int | None = None
     version: int | None = None
+    hint: str = field(default="", kw_only=True)
 
-    def __str__(self) -> str:
+    @property
+    def located(self) -> str:
+        """The message with its file and line in front, without the hint."""
         if self.path is None:
             return self.message
         where = self.path.name if self.line is None else f"{self.path.name}:{self.line}"
         return f"{where}: {self.message}"
+
+    def __str__(self) -> str:
+        if not self.hint:
+            return self.located
+        return f"{self.located}{' ' if self.message.endswith('.') else '; '}{self.hint}"
 
 
 class _Problems(ManticoreError):

@@ -131,6 +131,42 @@ class StatementFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionStarted(Event):
+    """Neighbouring statements of a script are about to be sent as one transaction (stepwise mode).
+
+    Attributes:
+        step: Their script.
+        statements: The statements, at least one.
+        number: Which statement of the script the first of them is, from 1.
+        total: How many statements the script has.
+    """
+
+    step: Step
+    statements: tuple[Statement, ...]
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFinished(Event):
+    """A transaction of neighbouring statements was committed.
+
+    Attributes:
+        step: Their script.
+        statements: The statements, at least one.
+        number: Which statement of the script the first of them is, from 1.
+        total: How many statements the script has.
+        seconds: How long the transaction took, as seen from here.
+    """
+
+    step: Step
+    statements: tuple[Statement, ...]
+    number: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class StillRunning(Event):
     """A sign of life while the server works on a statement, about once a second.
 
@@ -265,7 +301,7 @@ class Interrupted(Event):
         step: The script that was under way, if any.
         statement: The statement that was under way by itself, if any.
         jobs: Its schema-change jobs as last seen: they go on without us.
-        statements_done: How many statements of that script are done and recorded.
+        statements_done: How many statements of the script that was under way are done and recorded.
     """
 
     done: int

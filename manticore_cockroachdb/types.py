@@ -1,4 +1,4 @@
-"""The values that methods return and events carry, in one place to import them from."""
+"""The values that methods take and return and that events carry: the one place to import them from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from ._backend.dialect import Server
 from ._backend.jobs import Job, JobState
 from ._backend.settings import ConnectionSettings
 from ._executor.known import Known
+from ._executor.options import Options
 from ._planner.plan import ScriptStatus, State, Step
+from ._planner.preview import Plan, PlannedStep
 from ._scripts.direction import Direction
 from ._scripts.script import MigrationScript, Mode
 from ._sql.server_kind import ServerKind
 from ._sql.statement import Kind, Statement
+from ._store.run_state import Progress, RunState
 
 __all__ = [
     "ConnectionSettings",
@@ -21,6 +24,11 @@ __all__ = [
     "Known",
     "MigrationScript",
     "Mode",
+    "Options",
+    "Plan",
+    "PlannedStep",
+    "Progress",
+    "RunState",
     "ScriptStatus",
     "Server",
     "ServerKind",

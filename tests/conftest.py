@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import psycopg
 import pytest
 
 from manticore_cockroachdb.testing import RunningServer, choose
 from manticore_cockroachdb.testing import server as testing_server
+from tests import memory
 from tests.flavours import flavour
 
 __all__ = ["flavour"]
 
 URL_VARIABLE = "MANTICORE_TEST_URL"
+SHARED_URL = pytest.StashKey[str]()
+_shared = ExitStack()
+
+
+def pytest_configure() -> None:
+    """Give programs that tests start their signals, also where this run ignores them itself.
+
+    A program inherits what is ignored (by `nohup`, in a shell's background job, on some CI systems),
+    not what is handled: with SIGINT ignored, Ctrl-C would never reach it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let all of pytest-xdist's workers share one server: its controller starts it."""
+    if SHARED_URL not in node.config.stash:
+        running = _shared.enter_context(_server_of_this_run(os.environ))
+        node.config.stash[SHARED_URL] = running.url
+    node.workerinput["server_url"] = node.config.stash[SHARED_URL]
+
+
+def pytest_unconfigure() -> None:
+    """Stop the server that the workers shared; they have ended."""
+    _shared.close()
+
+
+@contextmanager
+def _server_of_this_run(environ: Mapping[str, str]) -> Iterator[RunningServer]:
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", str(memory.folder()))
+            running = stack.enter_context(testing_server(URL_VARIABLE, environ=environ))
+        yield running
 
 
 def pytest_report_header() -> str:
@@ -25,9 +68,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[RunningServer]:
+def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """The server of this run."""
-    with testing_server(URL_VARIABLE) as running:
+    told: dict[str, str] = getattr(request.config, "workerinput", {})
+    environ = {URL_VARIABLE: told["server_url"]} if "server_url" in told else os.environ
+    with _server_of_this_run(environ) as running:
         yield running
 
 
@@ -35,6 +80,17 @@ def server() -> Iterator[RunningServer]:
 def server_kind(server: RunningServer) -> str:
     """`cockroachdb` or `postgresql`."""
     return server.kind
+
+
+@pytest.fixture(scope="session")
+def djangos_migrate_is_refused(server: RunningServer) -> str:
+    """Why Django's own `migrate` cannot run on this server, or "": its look at the tables fails."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        try:
+            connection.execute("SELECT relispartition FROM pg_class LIMIT 0")
+        except psycopg.errors.UndefinedColumn:
+            return "CockroachDB before v22.1 has no pg_class.relispartition, which Django's migrate reads"
+    return ""
 
 
 @pytest.fixture
@@ -48,7 +104,6 @@ def database_url(server: RunningServer) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _skip_what_this_server_cannot_show(request: pytest.FixtureRequest) -> None:
     for kind in ("cockroachdb", "postgresql"):
-        if request.node.get_closest_marker(f"needs_{kind}"):
-            running: RunningServer = request.getfixturevalue("server")
-            if running.kind != kind:
-                pytest.skip(f"only {kind} shows this; the server is {running.description}")
+        marker = request.node.get_closest_marker(f"needs_{kind}")
+        if marker and request.getfixturevalue("server_kind") != kind:
+            pytest.skip(*marker.args or [f"only {kind} shows this"])

@@ -14,7 +14,7 @@ _BLOCK = re.compile(
     r"(?P<text>.*?)(?:^(?P=margin)```$|\Z)",
     re.DOTALL | re.MULTILINE,
 )
-_TAB = re.compile(r'^=== "([^"]+)"$', re.MULTILINE)
+_SERVER = re.compile(r"^On (CockroachDB|PostgreSQL):\n\n\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Block:
         language: What stands behind its first fence.
         title: Its title, or "".
         text: The code.
-        tab: The tab it stands in, or "".
+        server: The server it is for, or "".
     """
 
     language: str
     title: str
     text: str
-    tab: str
+    server: str
 
 
 def read(name: str) -> str:
@@ -43,9 +43,11 @@ def blocks(page: str) -> list[Block]:
     """Every block of code in a page, in its order."""
     found = []
     for match in _BLOCK.finditer(page):
-        tabs = _TAB.findall(page, 0, match.start()) if match["margin"] else []
+        server = _SERVER.search(page, 0, match.start())
         text = textwrap.dedent(match["text"])
-        found.append(Block(match["language"], match["title"] or "", text, tabs[-1] if tabs else ""))
+        found.append(
+            Block(match["language"], match["title"] or "", text, server[1] if server else "")
+        )
     return found
 
 

@@ -8,6 +8,7 @@ import inspect
 import re
 import runpy
 import tomllib
+from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
@@ -120,7 +121,7 @@ def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None
 
 
 def test_every_mark_of_the_list_is_documented() -> None:
-    marks = {mark for mark, _ in messages.MARKS.values()}
+    marks = set(messages.MARKS.values())
 
     shown = code(
         "".join(c[0] for c in rows(sections(read("commands.md"))["manticore_showmigrations"]))
@@ -143,6 +144,20 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
         assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_pages_that_the_readme_links_read_well_where_markdown_is_plain() -> None:
+    """Code hosting sites show tabs, admonitions and attributes raw, and a block's title not at all."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    raw, unnamed = [], []
+    for name in re.findall(r"\]\(docs/([\w-]+\.md)\)", readme):
+        page = read(name)
+        raw += re.findall(r"^ *(?:!!!|\?\?\?|===) .*$|\{ *[#.:][^}]*\}", page, re.MULTILINE)
+        for fence in re.finditer(r'^ *```\w+ title="([\w/.-]+\.\w+)', page, re.MULTILINE):
+            section = page[max(0, page.rfind("\n#", 0, fence.start())) : fence.start()]
+            if Path(fence[1]).name not in section:
+                unnamed.append(f"{name}: {fence[1]}")
+    assert (raw, unnamed) == ([], [])
 
 
 def test_what_is_installed_has_the_names_that_pages_tell() -> None:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
@@ -22,6 +23,8 @@ from manticore_cockroachdb.errors import ConnectionFailed, SettingsError
 from manticore_cockroachdb.testing import Choice, RunningServer, Source, choose, postgres, programs
 from manticore_cockroachdb.testing import server as a_server
 from manticore_cockroachdb.testing.keeper import unprivileged_user
+from tests import memory
+from tests.programs import started
 
 VARIABLE = "SOME_URL"
 EMPTY = {"PATH": ""}
@@ -57,7 +60,7 @@ with server("SOME_URL", environ={"PATH": ""}) as running:
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder for temporary files that every user can enter and write to."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(dir=memory.folder()) as name:
         folder = Path(name)
         folder.chmod(0o1777)
         yield folder
@@ -93,13 +96,12 @@ def eventually(happened: Callable[[], bool]) -> bool:
     return False
 
 
-def holder(script: str, folder: Path) -> subprocess.Popen[str]:
+def holder(script: str, folder: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     """A process that holds a server, whose files are below `folder`."""
-    return subprocess.Popen(
+    return started(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
         cwd=REPOSITORY,
         env={**os.environ, "TMPDIR": str(folder)},
         start_new_session=True,

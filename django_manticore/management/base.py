@@ -16,11 +16,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, router
 
 from django_manticore import conf
-from django_manticore.connections import connection_settings
+from django_manticore.versions import version_in
 from manticore_cockroachdb.errors import ManticoreError
 
 from . import exit_codes
-from .interrupts import Stopped, stoppable
+from .interrupts import Interrupts, Stopped
 
 #: What ends the work on one database and leaves the others alone.
 Failure = ManticoreError | CommandError
@@ -29,15 +29,19 @@ Failure = ManticoreError | CommandError
 class ManticoreCommand(BaseCommand):
     """The base of this app's commands."""
 
-    #: What is wrong with the settings or the files is told by the verb itself, and by `check`.
+    #: The library reports what is wrong with the settings and the files, and so does `check`.
     requires_system_checks: Any = ()
     _called_from_command_line: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.interrupts = Interrupts()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run `handle`, and give every error its exit code.
 
         Raises:
-            CommandError: With `returncode` as documented in `exits`.
+            CommandError: With `returncode` as documented in `exit_codes`.
         """
         from_shell = self._called_from_command_line
         if from_shell:
@@ -46,15 +50,15 @@ class ManticoreCommand(BaseCommand):
                 if isinstance(stream, io.TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
         try:
-            with stoppable() if from_shell else nullcontext():
+            with self.interrupts.installed() if from_shell else nullcontext():
                 return super().execute(*args, **options)
         except ManticoreError as error:
             raise CommandError(str(error), returncode=exit_codes.exit_code(error)) from error
         except Stopped as stop:
-            raise CommandError(self.farewell(), returncode=stop.code) from stop
+            raise CommandError(self.stopped_message(), returncode=stop.code) from stop
 
-    def farewell(self) -> str:
-        """What to say when the command was told to stop."""
+    def stopped_message(self) -> str:
+        """What to say when a signal has stopped the command."""
         return "Stopped."
 
     # -- options -----------------------------------------------------------------------------------
@@ -80,30 +84,8 @@ class ManticoreCommand(BaseCommand):
         group.add_argument(
             "--all-databases",
             action="store_true",
-            help="Every key of the MANTICORE setting, except those a database router keeps SQL "
-            "scripts away from.",
-        )
-
-    def add_running(self, parser: CommandParser, *, verb: str) -> None:
-        """What migrating and rolling back share."""
-        self.add_databases(parser)
-        parser.add_argument(
-            "--plan",
-            action="store_true",
-            help="Show what would be done, with the statements at verbosity 2, and change nothing.",
-        )
-        parser.add_argument(
-            "--fake",
-            action="store_true",
-            help=f"Record the scripts as {verb} without running them.",
-        )
-        self.add_noinput(parser)
-        parser.add_argument(
-            "--lock-timeout",
-            type=seconds,
-            metavar="SECONDS",
-            help="How long to wait for another runner, instead of the setting's LOCK_TIMEOUT; 0: not "
-            "at all.",
+            help="Use every key of the MANTICORE setting, except those on which a database router "
+            "disallows SQL scripts.",
         )
 
     def add_noinput(self, parser: CommandParser) -> None:
@@ -113,7 +95,7 @@ class ManticoreCommand(BaseCommand):
             "--no-input",
             action="store_false",
             dest="interactive",
-            help="Ask nothing.",
+            help="Do not ask for confirmation.",
         )
 
     # -- databases ---------------------------------------------------------------------------------
@@ -129,7 +111,7 @@ class ManticoreCommand(BaseCommand):
             chosen = [alias for alias in known if allowed(alias)]
             if not chosen:
                 raise CommandError(
-                    "The database routers keep SQL scripts away from every database of MANTICORE.",
+                    "Your database routers disallow SQL scripts on every database in MANTICORE.",
                     returncode=exit_codes.USAGE,
                 )
             return chosen
@@ -163,6 +145,10 @@ class ManticoreCommand(BaseCommand):
         if len(aliases) == 1:
             work(aliases[0])
             return
+        self.end_of_each(len(aliases), self.failures_of(aliases, work))
+
+    def failures_of(self, aliases: list[str], work: Callable[[str], None]) -> dict[str, Failure]:
+        """Do `work` for each database; what failed, by alias, each written to stderr at once."""
         failures: dict[str, Failure] = {}
         for alias in aliases:
             try:
@@ -170,7 +156,7 @@ class ManticoreCommand(BaseCommand):
             except (ManticoreError, CommandError) as error:
                 failures[alias] = error
                 self.stderr.write(f"{alias}: {error}")
-        self.end_of_each(len(aliases), failures)
+        return failures
 
     def end_of_each(self, number: int, failures: Mapping[str, Failure]) -> None:
         """End a command that worked on a number of databases.
@@ -200,8 +186,7 @@ class ManticoreCommand(BaseCommand):
             answer = input(f"{question}\n\n    Type 'yes' to continue, or 'no' to cancel: ")
         except EOFError:
             raise CommandError(
-                "Nobody answered, so nothing was done. Run again with --noinput to go on without "
-                "being asked.",
+                "Nobody answered, so nothing was done. Use --noinput to run without confirmation.",
                 returncode=exit_codes.USAGE,
             ) from None
         return answer.strip().lower() == "yes"
@@ -210,11 +195,6 @@ class ManticoreCommand(BaseCommand):
 def allowed(alias: str) -> bool:
     """Whether the project's database routers let SQL scripts run on an alias."""
     return bool(router.allow_migrate(alias, "django_manticore"))
-
-
-def place_of(alias: str) -> str:
-    """Where the database of an alias is, for headings: never a password."""
-    return connection_settings(conf.entry(alias)).place
 
 
 def seconds(text: str) -> float:
@@ -230,15 +210,15 @@ def seconds(text: str) -> float:
 
 def version(text: str) -> int:
     """An argument that is a version: `7`, `V7` or `V0007__name.sql`."""
-    number = text.strip().partition("__")[0].removeprefix("V").removeprefix("v")
-    if not (number.isascii() and number.isdigit()):
+    number = version_in(text)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a version, such as 7 or V7")
-    return int(number)
+    return number
 
 
 def target(text: str) -> int:
     """An argument that is a version to end at: also `zero`."""
-    return 0 if text.strip().lower() == "zero" else version(text)
+    return 0 if text.strip().lower() in ("zero", "0") else version(text)
 
 
 def count(text: str) -> int:

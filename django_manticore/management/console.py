@@ -11,9 +11,6 @@ from typing import Any
 
 from django.core.management.base import OutputWrapper
 
-from manticore_cockroachdb._planner.plan import Step
-from manticore_cockroachdb._scripts.script import Mode
-from manticore_cockroachdb._sql.statement import Statement
 from manticore_cockroachdb.events import (
     Connected,
     Event,
@@ -27,8 +24,11 @@ from manticore_cockroachdb.events import (
     StepFinished,
     StepStarted,
     StillRunning,
+    TransactionFinished,
+    TransactionStarted,
     Warned,
 )
+from manticore_cockroachdb.types import Mode, Statement, Step
 
 from .. import messages
 from .progress import Bar, open_bar
@@ -41,7 +41,7 @@ class Renderer:
     """Writes one run's events.
 
     Attributes:
-        interrupted: What the run said when it was told to stop.
+        interrupted: What the run said when it was asked to stop.
         finished: The steps that were done.
 
     Args:
@@ -49,7 +49,7 @@ class Renderer:
         style: Django's styles.
         verbosity: 0 to 3.
         alias: The database's name in the settings.
-        operation: What was asked for: a label and what stands behind it.
+        operation: What was asked for: a label and what follows it.
         nothing: What to say when there is nothing to do.
     """
 
@@ -73,10 +73,11 @@ class Renderer:
         self._nothing = nothing
         self._connected = False
         self._planned: tuple[Step, ...] | None = None
+        self._step: Step | None = None
         self._open: str | None = None
         self._spoke = time.monotonic()
         self._waits_for: type[Event] | None = None
-        self._bar: Bar | None = open_bar(stdout) if verbosity else None
+        self._bar: Bar | None = open_bar(stdout, style.NOTICE) if verbosity else None
 
     def __call__(self, event: Event) -> None:
         """Write what an event has to say."""
@@ -101,18 +102,18 @@ class Renderer:
         """Leave the screen tidy, on every path out of a run."""
         if self._bar is not None:
             self._bar.hide()
-        if self._open is not None:
-            self._open = None
-            how = " STOPPED" if self.interrupted else " FAILED" if failed else ""
-            self._write(self._style.ERROR(how))
+        if self._step is not None and failed and self._verbosity:
+            self._reopen(self._step)
+            self._write(self._style.ERROR(" STOPPED" if self.interrupted else " FAILED"))
+        self._step = self._open = None
 
     def _tell(self, event: Event) -> None:
         style = self._style
         match event:
             case Connected(server) if not self._connected:
                 self._connected = True
-                place = f"{server.name}, database {server.database} ({self._alias})"
-                self._line(style.MIGRATE_HEADING(place))
+                where = f"{server.name}, database {server.database} ({self._alias})"
+                self._line(style.MIGRATE_HEADING(where))
                 self._line(style.MIGRATE_HEADING("Operations to perform:"))
                 label, rest = self._operation
                 self._line(style.MIGRATE_LABEL(f"  {label}: ") + rest)
@@ -128,6 +129,12 @@ class Renderer:
                 if self._verbosity == 2:
                     done = f" {messages.statement_line(statement)}{done}"
                 self._line(f"    {number}/{total}{done}")
+            case TransactionStarted(_, statements, number, total) if self._verbosity >= 3:
+                for position, statement in enumerate(statements, number):
+                    self._line(f"    {position}/{total} {messages.statement_line(statement)}")
+                    self._text(statement)
+            case TransactionFinished() if self._verbosity >= 2:
+                self._transaction(event)
             case StepFinished():
                 self._finish(event)
             case Retrying(what, sqlstate, attempt, pause):
@@ -137,7 +144,7 @@ class Renderer:
                 )
             case Reconnecting(reason, attempt, pause):
                 self._notice(
-                    f"The connection is gone ({reason}); attempt {attempt} to connect again in "
+                    f"The connection was lost ({reason}); attempt {attempt} to connect again in "
                     f"{messages.duration(pause)}"
                 )
             case Reconciled(step, statement, finding):
@@ -160,6 +167,7 @@ class Renderer:
 
     def _start(self, event: StepStarted) -> None:
         self._close()
+        self._step = event.step
         resumed = f" (from statement {event.resumed_at + 1} on)" if event.resumed_at else ""
         label = f"  {messages.doing(event.step)}{resumed}..."
         if self._verbosity >= 2:
@@ -174,11 +182,28 @@ class Renderer:
         self._write(self._style.MIGRATE_LABEL(label), ending="")
 
     def _finish(self, event: StepFinished) -> None:
-        if self._open is None:
-            self._write(self._style.MIGRATE_LABEL(f"  {messages.doing(event.step)}..."), ending="")
-        self._open = None
+        self._reopen(event.step)
+        self._step = self._open = None
         took = f" ({messages.duration(event.seconds)})" if self._verbosity >= 2 else ""
         self._write(self._style.SUCCESS((" FAKED" if event.faked else " OK") + took))
+
+    def _reopen(self, step: Step) -> None:
+        """Write the beginning of a step's line again, if something else was written since."""
+        if self._open is None:
+            self._write(self._style.MIGRATE_LABEL(f"  {messages.doing(step)}..."), ending="")
+
+    def _transaction(self, event: TransactionFinished) -> None:
+        count, took = len(event.statements), messages.duration(event.seconds)
+        last = event.number + count - 1
+        if self._verbosity == 2:
+            for position, statement in enumerate(event.statements, event.number):
+                line = f"    {position}/{event.total} {messages.statement_line(statement)}"
+                self._line(f"{line} {took}" if count == 1 else line)
+            if count > 1:
+                self._line(f"    {event.number}-{last}/{event.total} in one transaction {took}")
+        else:
+            numbers = f"{event.number}-{last}" if count > 1 else f"{last}"
+            self._line(f"    {numbers}/{event.total} {took}")
 
     def _wait(self, event: Event, line: str) -> None:
         if self._bar is not None:
@@ -214,12 +239,3 @@ class Renderer:
         self._out.write(text, ending=ending)
         self._out.flush()
         self._spoke = time.monotonic()
-
-
-def operation(target: int | None, folders: str) -> tuple[str, str]:
-    """What `manticore_migrate` was asked for, as a label and what stands behind it."""
-    if target is None:
-        return ("Apply all scripts", folders)
-    if target == 0:
-        return ("Unapply all scripts", folders)
-    return ("Target specific version", f"{target}, from {folders}")

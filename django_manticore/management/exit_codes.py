@@ -5,10 +5,10 @@ code  meaning
 ====  ==============================================================================
 0     done
 1     an error, or `--check` found something
-2     the command was called wrongly
-3     the right to run could not be had, or was lost
+2     the command was called wrongly, or `--check` could not check a database
+3     the lease could not be acquired, or was lost
 4     a migration failed
-5     files and ledger do not fit together
+5     migration files and ledger disagree
 130   stopped by Ctrl-C
 143   stopped by SIGTERM
 ====  ==============================================================================
@@ -30,6 +30,7 @@ from manticore_cockroachdb.errors import (
 
 ERROR: Final = 1
 USAGE: Final = 2
+CANNOT_CHECK: Final = 2
 NO_LEASE: Final = 3
 FAILED: Final = 4
 DISAGREE: Final = 5

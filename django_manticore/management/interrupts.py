@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM while a command runs: the first lets it give the lease back, the second ends it.
+"""Ctrl-C and SIGTERM while a command runs: the first lets it release the lease, the second ends it.
 
 Handlers are installed in the main thread of a program that was started as a command, and restored. Where an
-event loop runs, an exception out of nowhere would end every task at once, wherever it is: there the first
-signal cancels the main task instead.
+event loop runs, an exception at an arbitrary place would end every task at once: there the first signal
+cancels the main task instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import ClassVar, Final
+from typing import Final
 
 from . import exit_codes
 
@@ -35,56 +35,51 @@ class Stopped(KeyboardInterrupt):
         self.code = code
 
 
-class _Cancelling:
-    """What the first signal does instead of raising `Stopped`, while it is not None."""
+class Interrupts:
+    """What the signals of one command do.
 
-    cancel: Callable[[], object] | None = None
-    code: ClassVar[list[int]] = []
-
-
-@contextmanager
-def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
-    """Let the first signal call `cancel`; when the block has ended, `Stopped` is raised all the same.
-
-    Args:
-        cancel: Makes the block end soon; called in a signal handler.
+    Until `installed`, signals keep their usual meaning and `cancelling` changes nothing.
     """
-    code: list[int] = []
-    before, _Cancelling.cancel = _Cancelling.cancel, cancel
-    before_code, _Cancelling.code = _Cancelling.code, code
-    try:
-        yield
-    finally:
-        _Cancelling.cancel, _Cancelling.code = before, before_code
-        if code:
-            raise Stopped(code[0])
 
+    def __init__(self) -> None:
+        self._code: int | None = None
+        self._cancel: Callable[[], object] | None = None
 
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into `Stopped`, and let the second end the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    told = False
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Turn the first SIGINT or SIGTERM into `Stopped`, and let the second end the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._stop) for number in _CODES}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        code = _CODES[signal.Signals(number)]
-        if told:
+    @contextmanager
+    def cancelling(self, cancel: Callable[[], object]) -> Iterator[None]:
+        """Let the first signal call `cancel`; when the block has ended, `Stopped` is raised all the same.
+
+        Args:
+            cancel: Makes the block end soon; called in a signal handler.
+        """
+        self._cancel = cancel
+        try:
+            yield
+        finally:
+            self._cancel = None
+            if self._code is not None:
+                raise Stopped(self._code)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        if self._code is not None:
             if os.isatty(2):
                 os.write(2, _SHOW_CURSOR)
-            os.write(2, b"\nEnded at once: the lease was not given back; it runs out by itself.\n")
-            os._exit(code)
-        told = True
-        if _Cancelling.cancel is None:
-            raise Stopped(code)
-        _Cancelling.code.append(code)
-        _Cancelling.cancel()
-
-    before = {number: signal.signal(number, stop) for number in _CODES}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            os.write(2, b"\nKilled: the lease was not released; it will expire.\n")
+            os._exit(self._code)
+        self._code = _CODES[signal.Signals(number)]
+        if self._cancel is None:
+            raise Stopped(self._code)
+        self._cancel()

@@ -1,4 +1,4 @@
-"""Runs one verb on many databases at the same time, and keeps what they write apart.
+"""Runs one task on many databases at the same time, and keeps what they write apart.
 
 Each database writes into a stream of its own, which passes on whole lines with the alias before them, so
 lines of different databases never mix. Receivers of the app's signals are called in one other thread, one
@@ -9,51 +9,47 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from django.core.management.base import CommandError, OutputWrapper
 from django.db import connections
 
 from django_manticore.migrators import get_async_migrator
-from django_manticore.signals import post_migrate_scripts, pre_migrate_scripts
 from manticore_cockroachdb.errors import ManticoreError
 from manticore_cockroachdb.many import run_many
 
 from .base import Failure
-from .console import operation
-from .interrupts import cancelling
-from .runner import Running, Screen, folders
+from .runner import Output, Run
 
 if TYPE_CHECKING:
-    from django.dispatch import Signal
-
     from manticore_cockroachdb import AsyncMigrator
-    from manticore_cockroachdb._planner.plan import Step
+    from manticore_cockroachdb.types import Plan
 
-Verb = Callable[["AsyncMigrator"], Awaitable[int]]
+    from .interrupts import Interrupts
+    from .tasks import Task
 
 
-class Lines(io.TextIOBase):
-    """A stream that passes on whole lines only, each with the same words before it.
+class PrefixedStream(io.TextIOBase):
+    """A stream that passes on whole lines only, each with the same text before it.
 
     Args:
         out: Where to.
-        before: What stands before each line.
+        prefix: What stands before each line.
     """
 
-    def __init__(self, out: OutputWrapper, before: str) -> None:
+    def __init__(self, out: OutputWrapper, prefix: str) -> None:
         self._out = out
-        self._before = before
+        self._prefix = prefix
         self._begun = ""
 
     def write(self, text: str) -> int:
         """Pass on the lines that are whole; keep the rest until it is."""
         *whole, self._begun = (self._begun + text).split("\n")
         for line in whole:
-            self._out.write(f"{self._before}{line}".rstrip(" ") + "\n", ending="")
+            self._out.write(f"{self._prefix}{line}".rstrip(" ") + "\n", ending="")
         return len(text)
 
     def flush(self) -> None:
@@ -66,46 +62,45 @@ class Lines(io.TextIOBase):
             self.write("\n")
 
 
-class SideBySide:
-    """One run on each of several databases.
+class ParallelRuns:
+    """One run of a task on each of several databases.
 
     Attributes:
-        running: Each database's run, in the order given; known while they run.
+        runs: Each database's run, in the order given; known while they run.
 
     Args:
-        aliases: The databases.
-        screen: Where and how to write. Nobody is asked anything: there is one keyboard.
+        task: What to do.
+        output: Where and how to write. Nobody is asked anything: there is one keyboard.
         jobs: How many run at the same time at most.
         lock_timeout: Seconds to wait for another runner, instead of the setting's.
     """
 
     def __init__(
-        self, aliases: list[str], screen: Screen, jobs: int, lock_timeout: float | None
+        self, task: Task, output: Output, *, jobs: int, lock_timeout: float | None
     ) -> None:
-        self.running: list[Running] = []
-        self._aliases = aliases
-        self._screen = replace(screen, interactive=False)
+        self.runs: list[Run] = []
+        self._task = task
+        self._output = replace(output, interactive=False)
         self._jobs = jobs
         self._lock_timeout = lock_timeout
-        self._width = max(map(len, aliases))
-        self._lines: dict[str, Lines] = {}
-        self._by_alias: dict[str, Running] = {}
+        self._streams: dict[str, PrefixedStream] = {}
         self._failures: dict[str, Failure] = {}
 
-    def run(self, goal: int | None, verb: Verb) -> dict[str, Failure]:
-        """Run `verb` on every database.
+    def run(self, aliases: Mapping[str, Plan | None], interrupts: Interrupts) -> dict[str, Failure]:
+        """Run the task on every database.
 
         Args:
-            goal: The version to end at, for headings and for the signals' plan.
-            verb: What to do with each engine.
+            aliases: The databases, each with the plan that was confirmed for it, if any.
+            interrupts: The command's signals: the first one cancels the runs.
 
         Returns:
             What failed, by alias, in the order given.
         """
-        engines: dict[str, AsyncMigrator] = {}
-        for alias in self._aliases:
+        migrators: dict[str, AsyncMigrator] = {}
+        width = max(map(len, aliases))
+        for alias, confirmed in aliases.items():
             try:
-                engines[alias] = self._engine(alias, goal)
+                migrators[alias] = self._prepared(alias, confirmed, width)
             except ManticoreError as error:
                 self._failures[alias] = error
         # psycopg needs an event loop that watches sockets one by one; on Windows that is not the usual one.
@@ -114,73 +109,54 @@ class SideBySide:
             asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner,
         ):
             loop = runner.get_loop()
-            work = loop.create_task(self._all(engines, goal, verb, receivers))
+            work = loop.create_task(self._all(migrators, receivers))
             try:
-                with cancelling(lambda: loop.call_soon_threadsafe(work.cancel)):
+                with interrupts.cancelling(lambda: loop.call_soon_threadsafe(work.cancel)):
                     loop.run_until_complete(work)
             finally:
                 receivers.submit(connections.close_all).result()
-        return {alias: self._failures[alias] for alias in self._aliases if alias in self._failures}
+        return {alias: self._failures[alias] for alias in aliases if alias in self._failures}
 
-    def _engine(self, alias: str, goal: int | None) -> AsyncMigrator:
-        lines = Lines(self._screen.stdout, f"{alias:<{self._width}} | ")
-        running = Running(
-            alias,
-            replace(self._screen, stdout=OutputWrapper(cast(TextIO, lines))),
-            operation=operation(goal, folders(alias)),
-            nothing="No migrations to apply.",
-        )
-        engine = get_async_migrator(
-            alias, listener=running.renderer, lock_timeout=self._lock_timeout
-        )
-        self.running.append(running)
-        self._lines[alias], self._by_alias[alias] = lines, running
-        return engine
+    def _prepared(self, alias: str, confirmed: Plan | None, width: int) -> AsyncMigrator:
+        stream = PrefixedStream(self._output.stdout, f"{alias:<{width}} | ")
+        output = replace(self._output, stdout=OutputWrapper(cast(TextIO, stream)))
+        run = Run(alias, self._task, output, confirmed=confirmed)
+        migrator = get_async_migrator(alias, listener=run.renderer, lock_timeout=self._lock_timeout)
+        self.runs.append(run)
+        self._streams[alias] = stream
+        return migrator
 
     async def _all(
-        self,
-        engines: dict[str, AsyncMigrator],
-        goal: int | None,
-        verb: Verb,
-        receivers: ThreadPoolExecutor,
+        self, migrators: dict[str, AsyncMigrator], receivers: ThreadPoolExecutor
     ) -> None:
-        aliases = {id(engine): alias for alias, engine in engines.items()}
+        runs = {id(migrators[run.alias]): run for run in self.runs}
 
-        async def one(engine: AsyncMigrator) -> int:
-            alias = aliases[id(engine)]
+        async def one(migrator: AsyncMigrator) -> int:
+            run = runs[id(migrator)]
             try:
-                return await self._one(self._by_alias[alias], engine, goal, verb, receivers)
+                return await self._one(run, migrator, receivers)
             except CommandError as error:
-                self._failures[alias] = error
+                self._failures[run.alias] = error
                 return 0
             finally:
-                self._lines[alias].end()
+                self._streams[run.alias].end()
 
-        outcomes = await run_many(engines, one, jobs=self._jobs)
+        outcomes = await run_many(migrators, one, jobs=self._jobs)
         for alias, outcome in outcomes.items():
             if outcome.error is not None:
                 self._failures[alias] = outcome.error
 
-    async def _one(
-        self,
-        running: Running,
-        engine: AsyncMigrator,
-        goal: int | None,
-        verb: Verb,
-        receivers: ThreadPoolExecutor,
-    ) -> int:
-        async def send(signal: Signal, plan: tuple[Step, ...]) -> None:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(receivers, running.send, signal, plan)
+    async def _one(self, run: Run, migrator: AsyncMigrator, receivers: ThreadPoolExecutor) -> int:
+        """`Run.run`, awaited."""
 
-        failed = True
-        try:
-            if pre_migrate_scripts.has_listeners():
-                await send(pre_migrate_scripts, await engine.plan(goal))
-            done = await verb(engine)
-            failed = False
-        finally:
-            running.renderer.end(failed=failed)
-        if post_migrate_scripts.has_listeners():
-            await send(post_migrate_scripts, tuple(running.renderer.finished))
+        async def elsewhere(send: Callable[..., None], *arguments: Any) -> None:
+            await asyncio.get_running_loop().run_in_executor(receivers, send, *arguments)
+
+        if run.has_receivers:
+            confirmed = run.confirmed
+            plan = await run.task.plan(migrator) if confirmed is None else confirmed
+            await elsewhere(run.announce, plan)
+        with run.rendered():
+            done: int = await run.task.run(migrator, run.confirmed)
+        await elsewhere(run.report)
         return done

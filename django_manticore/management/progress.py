@@ -8,35 +8,69 @@ may be missing: then, and where the output is no terminal, there is no bar.
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO, cast
 
 from django.core.management.base import OutputWrapper
 
-from manticore_cockroachdb._backend.jobs import JobState
 from manticore_cockroachdb.events import Event, StepFinished, StepStarted, StillRunning
+from manticore_cockroachdb.types import JobState
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+Style = Callable[[str], str]
 
-def open_bar(stdout: OutputWrapper) -> Bar | None:
-    """A bar, or None where none can be shown."""
+
+def open_bar(stdout: OutputWrapper, style: Style) -> Bar | None:
+    """A bar, or None where none can be shown.
+
+    Args:
+        stdout: Where to show it.
+        style: Colors a text as DJANGO_COLORS and --no-color ask for.
+    """
     if not stdout.isatty() or os.environ.get("TERM", "") in ("", "dumb"):
         return None
     if importlib.util.find_spec("rich") is None:
         return None
-    # Django's wrapper ends every write with a new line; the bar needs the stream behind it.
-    return Bar(cast(TextIO, vars(stdout)["_out"]))
+    return Bar(cast(TextIO, _Verbatim(stdout)), style)
+
+
+class _Verbatim(io.TextIOBase):
+    """A command's output as a stream that adds nothing: neither a line end nor a style."""
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        self._out.write(text, style_func=str, ending="")
+        return len(text)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # an attribute there
+        return getattr(self._out, "encoding", None) or "utf-8"
 
 
 class Bar:
-    """Two lines: the run by its scripts, and what is waited for."""
+    """Two lines: the run by its scripts, and what is waited for.
 
-    def __init__(self, stream: TextIO) -> None:
+    Args:
+        stream: A terminal.
+        style: Colors a text.
+    """
+
+    def __init__(self, stream: TextIO, style: Style) -> None:
         self._stream = stream
+        self._style = style
         self._progress: Progress | None = None
-        self._scripts: TaskID | None = None
         self._waiting: TaskID | None = None
         self._done = 0
         self._total = 0
@@ -52,21 +86,44 @@ class Bar:
         if self._progress is not None:
             return False
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            ProgressColumn,
+            SpinnerColumn,
+            Task,
+            TimeElapsedColumn,
+        )
+        from rich.text import Text
 
+        style = self._style
+
+        class Description(ProgressColumn):
+            """The text of a line, in Django's own colors."""
+
+            def render(self, task: Task) -> Text:
+                return Text.from_ansi(style(task.description))
+
+        # Django's style knows --no-color and DJANGO_COLORS; https://no-color.org is read here.
+        plain = not colored(style) or bool(os.environ.get("NO_COLOR"))
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
-            TextColumn("{task.description}", markup=False),
+            Description(),
             TimeElapsedColumn(),
-            console=Console(file=self._stream, highlight=False),
+            console=Console(
+                file=self._stream,
+                highlight=False,
+                force_terminal=True,
+                color_system=None if plain else "auto",
+            ),
             transient=True,
             refresh_per_second=4,
             redirect_stdout=False,
             redirect_stderr=False,
         )
         if self._total:
-            self._scripts = self._progress.add_task(
+            self._progress.add_task(
                 f"{self._done} of {self._total} scripts done",
                 total=self._total,
                 completed=self._done,
@@ -94,6 +151,11 @@ class Bar:
             return False
         progress.stop()
         return True
+
+
+def colored(style: Style) -> bool:
+    """Whether a style of Django's changes a text at all."""
+    return style("x") != "x"
 
 
 def _fraction(event: Event) -> float | None:

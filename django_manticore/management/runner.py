@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,21 @@ from django.core.management.base import OutputWrapper
 from django_manticore.conf import entry
 from django_manticore.migrators import get_migration
 from django_manticore.signals import post_migrate_scripts, pre_migrate_scripts
-from manticore_cockroachdb.events import Event, Planned
 
 from .console import Renderer
 
 if TYPE_CHECKING:
-    from manticore_cockroachdb import Migration
-    from manticore_cockroachdb._planner.plan import Step
+    from collections.abc import Iterable
+
+    from django.dispatch import Signal
+
+    from manticore_cockroachdb.types import Plan, Step
+
+    from .tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class Output:
     """Where a run writes, and how.
 
     Attributes:
@@ -39,63 +44,90 @@ class Screen:
     interactive: bool
 
 
-class Running:
-    """Runs one verb on one database.
+class Run:
+    """A task on one database.
 
     Attributes:
         alias: The database.
+        task: What to do.
         renderer: Writes the lines; knows, afterwards, what was done.
+
+    Args:
+        alias: The database.
+        task: What to do.
+        output: Where and how to write.
+        confirmed: The plan that a person has confirmed: it is run exactly, or refused.
     """
 
     def __init__(
-        self, alias: str, screen: Screen, *, operation: tuple[str, str], nothing: str
+        self, alias: str, task: Task, output: Output, *, confirmed: Plan | None = None
     ) -> None:
         self.alias = alias
-        self._screen = screen
-        self._announced = False
+        self.task = task
+        self.confirmed = confirmed
+        self._output = output
+        where = folders(alias)
         self.renderer = Renderer(
-            screen.stdout,
-            screen.style,
-            screen.verbosity,
+            output.stdout,
+            output.style,
+            output.verbosity,
             alias=alias,
-            operation=operation,
-            nothing=nothing,
+            operation=(task.label, f"{task.detail}, from {where}" if task.detail else where),
+            nothing=task.nothing,
         )
 
-    def run(self, verb: Callable[[Migration], int], *, lock_timeout: float | None = None) -> int:
+    def run(self, *, lock_timeout: float | None = None) -> int:
         """Run it, and send the signals before and after.
 
         Args:
-            verb: What to do with the engine.
             lock_timeout: Seconds to wait for another runner, instead of the setting's.
+
+        Returns:
+            How many scripts were applied or reverted.
         """
-        migration = get_migration(self.alias, listener=self._listen, lock_timeout=lock_timeout)
+        migration = get_migration(self.alias, listener=self.renderer, lock_timeout=lock_timeout)
+        if self.has_receivers:
+            confirmed = self.confirmed
+            self.announce(self.task.plan(migration) if confirmed is None else confirmed)
+        with self.rendered():
+            done: int = self.task.run(migration, self.confirmed)
+        self.report()
+        return done
+
+    # The parts of it, for who cannot call `run`: an event loop has other ways to wait.
+
+    @property
+    def has_receivers(self) -> bool:
+        """Whether anybody wants to know the plan: making it takes a look at the database."""
+        return pre_migrate_scripts.has_listeners()
+
+    def announce(self, plan: Plan) -> None:
+        """Send the signal before the run: a receiver that raises stops it."""
+        self._send(pre_migrate_scripts, plan)
+
+    @contextmanager
+    def rendered(self) -> Iterator[None]:
+        """Leave the screen tidy, however the run ends."""
         failed = True
         try:
-            done = verb(migration)
+            yield
             failed = False
         finally:
             self.renderer.end(failed=failed)
-        self.send(post_migrate_scripts, tuple(self.renderer.finished))
-        return done
 
-    def send(self, signal: Any, plan: tuple[Step, ...]) -> None:
-        """Send one of the app's signals about this run."""
+    def report(self) -> None:
+        """Send the signal after the run."""
+        self._send(post_migrate_scripts, self.renderer.finished)
+
+    def _send(self, signal: Signal, steps: Iterable[Step]) -> None:
         signal.send(
             sender=apps.get_app_config("django_manticore"),
             using=self.alias,
-            plan=plan,
-            verbosity=self._screen.verbosity,
-            interactive=self._screen.interactive,
-            stdout=self._screen.stdout,
+            plan=tuple(steps),
+            verbosity=self._output.verbosity,
+            interactive=self._output.interactive,
+            stdout=self._output.stdout,
         )
-
-    def _listen(self, event: Event) -> None:
-        # The first plan comes before the lease is taken: a receiver may take its time.
-        if isinstance(event, Planned) and not self._announced:
-            self._announced = True
-            self.send(pre_migrate_scripts, event.steps)
-        self.renderer(event)
 
 
 def folders(alias: str) -> str:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from manticore_cockroachdb._backend.settings import ConnectionSettings
+from manticore_cockroachdb.types import ConnectionSettings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

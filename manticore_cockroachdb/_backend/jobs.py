@@ -83,6 +83,9 @@ class Job:
         """What its status means; unknown ones count as running."""
         return _OUTLOOK.get(self.status, JobState.RUNNING)
 
+    def __str__(self) -> str:
+        return described(self)
+
 
 _COLUMNS = (
     "job_id, job_type, description, user_name, status, running_status, created, finished, "

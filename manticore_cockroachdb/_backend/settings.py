@@ -7,10 +7,10 @@ Nothing here opens a connection, and no text made here shows a password.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -20,6 +20,8 @@ from .session_state import startup_options
 
 #: URL schemes read; `cockroachdb` differs in its default port and user only.
 SCHEMES = ("postgresql", "postgres", "cockroachdb")
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 COCKROACHDB_PORT = "26257"
 
@@ -74,9 +76,10 @@ class ConnectionSettings:
         """
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in SCHEMES:
-            shown = scheme if separator else "none"
+            # What is not the name of a scheme may be a password.
+            shown = repr(scheme) if separator and _SCHEME.fullmatch(scheme) else "missing"
             raise SettingsError(
-                f"The database URL's scheme is {shown!r}; write postgresql://, postgres:// or "
+                f"The database URL's scheme is {shown}; write postgresql://, postgres:// or "
                 "cockroachdb:// in front of user:password@host:port/database."
             )
         if "@" in rest.partition("/")[2].partition("?")[0]:
@@ -87,13 +90,25 @@ class ConnectionSettings:
             )
         try:
             parsed = conninfo_to_dict(f"postgresql://{rest}")
-        except ProgrammingError as error:
-            reason = _without(str(error).strip(), url)
+        except (ProgrammingError, UnicodeDecodeError) as error:
+            reason = _without_values(str(error), url)
             raise SettingsError(
                 f"The database URL cannot be read: {reason}. Percent-encode special characters in "
                 "user name and password, and name libpq options only."
             ) from None
         parameters = {key: str(value) for key, value in parsed.items() if value is not None}
+        if "@" in parameters.get("host", ""):
+            # libpq lets the user's part end at the first '@': the rest of a password became the host.
+            raise SettingsError(
+                "The database URL cannot be read: more than one '@' stands before its host. "
+                "Percent-encode '@' in user name and password (%40)."
+            )
+        if not all(map(_is_port, filter(None, parameters.get("port", "").split(",")))):
+            # It is not shown: `user:password` without a host is read as a host and its port.
+            raise SettingsError(
+                "The database URL cannot be read: its port is not a number from 1 to 65535. Write "
+                "user:password@host:port/database."
+            )
         if scheme == "cockroachdb":
             parameters.setdefault("port", os.environ.get("PGPORT", COCKROACHDB_PORT))
             parameters.setdefault("user", os.environ.get("PGUSER", "root"))
@@ -200,14 +215,20 @@ class ConnectionSettings:
         return f"<ConnectionSettings {self.place}>"
 
 
-def _without(text: str, url: str) -> str:
-    """`text` without the URL and without its password."""
-    text = text.replace(url, "the URL").rstrip(".")
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        password = None
-    if not password and "@" in url:
-        userinfo = url.partition("://")[2].rpartition("@")[0]
-        password = userinfo.partition(":")[2]
-    return text.replace(password, "***") if password else text
+def _is_port(text: str) -> bool:
+    return text.isdigit() and 0 < int(text) < 65536
+
+
+def _without_values(reason: str, url: str) -> str:
+    """Libpq's words about a URL, without what they quote of it: anything may be part of a password.
+
+    The name of an unknown option is kept.
+    """
+    text = " ".join(reason.split())
+    options = url.rpartition("@")[2].partition("?")[2].split("&")
+    unknown = re.fullmatch(r'invalid URI query parameter: "([a-z_]+)"', text)
+    if unknown is not None and unknown[1] in {option.partition("=")[0] for option in options}:
+        return text
+    if text.startswith("'utf-8' codec"):
+        return "its percent-encoding is not UTF-8"
+    return re.sub(r'(:| in) ".*"', "", text).rstrip(".")

@@ -1,4 +1,4 @@
-"""What is known of a partially applied script and of the lease, for a person who must decide."""
+"""What is known of an unfinished script and of the lease, for a person who must decide. Values only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .._store.run_state import RunState
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a half-done script and of the lease.
+    """What is known of an unfinished script and of the lease.
 
     Attributes:
         record: The run record.
-        script: The half-done script, if there is one and its file is there.
+        script: The unfinished script, if there is one and its file is there.
         statement: Its statement in flight, or the one it stopped at, if the file still has it.
         jobs: The schema-change jobs of that statement that the server shows.
         sessions: Ids of the lease owner's sessions that are still connected.

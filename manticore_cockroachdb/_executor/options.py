@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._scripts.script import Mode
 from .._store.ledger import DEFAULT_TABLE, split_table
@@ -53,7 +53,7 @@ class Options:
     statement_timeout: float | None = None
     mode: Mode | None = None
     allow_out_of_order: bool = False
-    placeholders: Mapping[str, str] | None = None
+    placeholders: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.

@@ -64,7 +64,10 @@ class State(Enum):
     """Applied, but the file's up part is no longer what was applied."""
     MISSING = "missing"
     """Applied, but its file is not in the folder."""
-    HALF_DONE = "half done"
+    PARTIALLY_APPLIED = "partially_applied"
+    """Some statements of its up part are done; migrating finishes it."""
+    PARTIALLY_REVERTED = "partially_reverted"
+    """Some statements of its down part are done; rolling back finishes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ def plan_migrate(
     target: int | None = None,
     unfinished: Unfinished | None = None,
     allow_out_of_order: bool = False,
+    revert: bool = True,
 ) -> tuple[Step, ...]:
     """The steps that bring the database to a version.
 
@@ -140,6 +144,7 @@ def plan_migrate(
             None applies all and reverts none.
         unfinished: What an earlier run left half done.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        revert: Revert what is applied above the target; False leaves it applied.
 
     Raises:
         PlanRefused: Something does not fit; every problem is named.
@@ -158,17 +163,18 @@ def plan_migrate(
     if not allow_out_of_order:
         problems += (
             Problem(
-                f"version {script.version} is pending, but version {highest} is applied already. "
-                f"Give it the next free number (manticore_makemigration --renumber {script.version}), "
-                "or allow out-of-order scripts (allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the "
-                "MANTICORE setting).",
+                f"version {script.version} is pending, but version {highest} is applied already.",
                 path=script.path,
                 version=script.version,
+                hint="Give it the next free number (manticore_makemigration --renumber "
+                f"{script.version}), or allow out-of-order scripts (allow_out_of_order=True, "
+                "ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
             )
             for script in pending
             if script.version < highest and script.version != resuming
         )
-    surplus = sorted((v for v in applied if target is not None and v > target), reverse=True)
+    above = (v for v in applied if revert and target is not None and v > target)
+    surplus = sorted(above, reverse=True)
     down, missing = _reverting(surplus, known, applied)
     problems += missing
     if problems:
@@ -204,7 +210,8 @@ class Rollback:
                 "Nothing was run",
                 [
                     Problem(
-                        f"the number of migrations to roll back is {count}; it must be 1 or more."
+                        f"the number of migrations to roll back is {count}",
+                        hint="it must be 1 or more.",
                     )
                 ],
             )
@@ -253,16 +260,30 @@ def statuses(
     known = {script.version: script for script in scripts}
     half = unfinished.version if unfinished else None
     return [
-        _status(version, known.get(version), applied.get(version), version == half)
+        _status(
+            version,
+            known.get(version),
+            applied.get(version),
+            unfinished.direction if unfinished and version == half else None,
+        )
         for version in sorted({*applied, *known, *([half] if half else [])})
     ]
 
 
+_UNFINISHED = {
+    Direction.UP: State.PARTIALLY_APPLIED,
+    Direction.DOWN: State.PARTIALLY_REVERTED,
+}
+
+
 def _status(
-    version: int, script: MigrationScript | None, row: LedgerRow | None, half: bool
+    version: int,
+    script: MigrationScript | None,
+    row: LedgerRow | None,
+    unfinished: Direction | None,
 ) -> ScriptStatus:
-    if half:
-        state = State.HALF_DONE
+    if unfinished is not None:
+        state = _UNFINISHED[unfinished]
     elif row is None:
         state = State.PENDING
     elif script is None:
@@ -298,19 +319,20 @@ def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> 
         if replaced(script, row):
             yield Problem(
                 f"version {version} is applied, but as another script ({row.description!r}): this one "
-                "took the same number, and has not been applied. Give it the next free number with "
-                f"manticore_makemigration --renumber {version}.",
+                "took the same number, and has not been applied.",
                 path=script.path,
                 version=version,
+                hint="Give it the next free number with manticore_makemigration --renumber "
+                f"{version}.",
             )
         else:
             yield Problem(
                 f"version {version} was changed after it was applied: its up part's checksum is "
-                f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}…. Restore the "
-                "file and put the change into a new script; if the change is harmless (a comment), "
-                f"accept it with resolve (--accept-checksum {version}).",
+                f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}….",
                 path=script.path,
                 version=version,
+                hint="Restore the file and put the change into a new script; if the change is harmless "
+                f"(a comment), accept it with resolve (--accept-checksum {version}).",
             )
 
 
@@ -325,18 +347,20 @@ def _reverting(
             problems.append(
                 Problem(
                     f"version {version} ({applied[version].description}) is applied but its file is "
-                    "not in the folder, so it cannot be rolled back. Restore the file; or revert it "
-                    f"by hand and delete its row: DELETE FROM _migrations WHERE version = {version}.",
+                    "not in the folder, so it cannot be rolled back.",
                     version=version,
+                    hint="Restore the file; or revert it by hand, and record that with resolve "
+                    f"(--not-applied {version}).",
                 )
             )
         elif script.down_sql is None:
             problems.append(
                 Problem(
-                    f"version {version} has no down part, so it cannot be rolled back. Add a line "
-                    "'-- DOWN' and the statements that revert it (none, if there is nothing to do).",
+                    f"version {version} has no down part, so it cannot be rolled back.",
                     path=script.path,
                     version=version,
+                    hint="Add a line '-- DOWN' and the statements that revert it (none, if there is "
+                    "nothing to do).",
                 )
             )
         else:
@@ -352,8 +376,9 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     else:
         hint = "The folder has no scripts"
     return Problem(
-        f"there is no version {target} to migrate to. {hint}; see status (manticore_showmigrations).",
+        f"there is no version {target} to migrate to.",
         version=target,
+        hint=f"{hint}; see status (manticore_showmigrations).",
     )
 
 
@@ -369,19 +394,23 @@ def _finishing(
     version, direction = unfinished.version, unfinished.direction
     script = known.get(version)
     if script is None:
-        way_out = (
-            "and its file is not in the folder. Restore the file and run again, or say by hand what "
-            f"is true with resolve (--applied {version} or --not-applied {version})."
+        why = "its file is not in the folder"
+        hint = (
+            "Restore the file and run again, or say by hand what is true with resolve "
+            f"(--applied {version} or --not-applied {version})."
         )
     elif direction is Direction.UP:
-        way_out = f"and this would not finish it. Migrate to version {version} or higher first."
+        why = "this would not finish it"
+        hint = f"Migrate to version {version} or higher first."
     else:
-        way_out = "and this would not finish it. Roll it back first."
+        why = "this would not finish it"
+        hint = "Roll it back first."
     raise HalfDone(
         Problem(
-            f"version {version} is half done ({direction.value}) {way_out}",
+            f"version {version} is half done ({direction.value}) and {why}.",
             path=script.path if script else None,
             version=version,
+            hint=hint,
         ),
         version=version,
         direction=direction.value,

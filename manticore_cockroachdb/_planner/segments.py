@@ -120,19 +120,21 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
         problems.append(
             Problem(
                 f"on {server.kind.value} scripts run at isolation level serializable, and the file says "
-                f"isolation={script.isolation.value}. Remove the option.",
+                f"isolation={script.isolation.value}.",
                 path=step.path,
                 version=step.version,
+                hint="Remove the option.",
             )
         )
     if script.mode is Mode.ATOMIC:
         problems += (
             Problem(
                 f"{server.kind.value} does not run this statement inside a transaction, and the file "
-                "says mode=atomic. Move it into a script of its own, or remove the mode.",
+                "says mode=atomic.",
                 path=step.path,
                 line=statement.line,
                 version=step.version,
+                hint="Move it into a script of its own, or remove the mode.",
             )
             for statement in step.statements()
             if refuses_transaction(statement, server.kind)

@@ -68,9 +68,10 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
         if not comment.leading:
             problems.append(
                 Problem(
-                    "options stand before the first statement of the up part; move this line there",
+                    "options stand before the first statement of the up part",
                     path,
                     comment.line,
+                    hint="move this line there",
                 )
             )
             continue
@@ -79,17 +80,18 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
             name, value = _read_option(option)
             if value is None:
                 said = f"unknown option {option!r}" if option else "no option is given"
-                problems.append(Problem(f"{said}; {_KNOWN_OPTIONS}", path, line))
+                problems.append(Problem(said, path, line, hint=_KNOWN_OPTIONS))
             elif found.setdefault(name, value) is not value:
                 plural = f"{name}s" if name == "mode" else f"values of {name}"
-                problems.append(Problem(f"two different {plural}; remove one of them", path, line))
+                message = f"two different {plural}"
+                problems.append(Problem(message, path, line, hint="remove one of them"))
     header = Header(**found)  # type: ignore[arg-type]
     if header.mode is Mode.AUTOCOMMIT and header.isolation is not None:
         message = (
-            "isolation= sets the level of Manticore's transactions, and mode=autocommit has none; "
-            "remove one of the two, or write SET default_transaction_isolation as the first statement"
+            "isolation= sets the level of Manticore's transactions, and mode=autocommit has none"
         )
-        problems.append(Problem(message, path, line))
+        hint = "remove one of the two, or write SET default_transaction_isolation as the first statement"
+        problems.append(Problem(message, path, line, hint=hint))
     return header
 
 

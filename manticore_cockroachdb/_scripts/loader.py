@@ -40,10 +40,10 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
         Problem(
-            f"is a down part, but there is no V{entry.name.version}__….sql it belongs to; "
-            "add that file or remove this one",
+            f"is a down part, but there is no V{entry.name.version}__….sql it belongs to",
             entry.path,
             version=version,
+            hint="add that file or remove this one",
         )
         for version, entry in downs.items()
         if version not in ups
@@ -84,7 +84,7 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
         if script is not None:
             return script
     where = ", ".join(map(str, folders))
-    missing = Problem(f"there is no script {Path(name).name} in {where}; check the name")
+    missing = Problem(f"there is no script {Path(name).name} in {where}", hint="check the name")
     raise FilesRefused(_REFUSED, problems or [missing])
 
 
@@ -98,18 +98,19 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
     try:
         names = sorted(entry.name for entry in scan(folder))
     except FileNotFoundError:
-        message = (
-            f"the migrations folder {folder} does not exist; make it with "
-            f"`mkdir -p {shlex.quote(str(folder))}`, or create the first script, which makes it too"
+        hint = (
+            f"make it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, which "
+            "makes it too"
         )
-        problems.append(Problem(message))
+        problems.append(Problem(f"the migrations folder {folder} does not exist", hint=hint))
         return []
     except NotADirectoryError:
-        problems.append(Problem(f"{folder} is a file, not a folder of migrations; check the path"))
+        message = f"{folder} is a file, not a folder of migrations"
+        problems.append(Problem(message, hint="check the path"))
         return []
     except OSError as error:
         message = f"the migrations folder {folder} cannot be read: {error.strerror or error}"
-        problems.append(Problem(f"{message}; check its permissions"))
+        problems.append(Problem(message, hint="check its permissions"))
         return []
     for file in names:
         if not file.lower().endswith(".sql"):
@@ -128,16 +129,16 @@ def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
     elif name is None:
         message = (
             f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-            "underscores), a down part of its own the same with U; rename it or move it away"
+            "underscores), a down part of its own the same with U"
         )
-        problems.append(Problem(message, path))
+        problems.append(Problem(message, path, hint="rename it or move it away"))
     elif not 0 < name.version <= HIGHEST_VERSION:
         message = (
-            "version 0 stands for the empty database: versions begin at 1; rename it"
+            "version 0 stands for the empty database: versions begin at 1"
             if name.version == 0
-            else f"its version is beyond {HIGHEST_VERSION}, the highest possible; rename it"
+            else f"its version is beyond {HIGHEST_VERSION}, the highest possible"
         )
-        problems.append(Problem(message, path))
+        problems.append(Problem(message, path, hint="rename it"))
     else:
         yield _Entry(path, name)
 
@@ -152,11 +153,12 @@ def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _En
             if first.path.parent != entry.path.parent:
                 other = str(first.path)
             what = "the down part of version" if entry.name.is_down else "version"
-            message = (
-                f"is {what} {version}, and so is {other}; remove one of them, or give the one that is not "
-                "applied anywhere another number: manticore_makemigration --renumber FILE"
+            message = f"is {what} {version}, and so is {other}"
+            hint = (
+                "remove one of them, or give the one that is not applied anywhere another number: "
+                "manticore_makemigration --renumber FILE"
             )
-            problems.append(Problem(message, entry.path, version=version))
+            problems.append(Problem(message, entry.path, version=version, hint=hint))
     return found
 
 
@@ -176,8 +178,8 @@ def _bytes(path: Path, problems: list[Problem]) -> bytes | None:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - Path.open is half as fast
             return file.read()
     except OSError as error:
-        message = f"cannot be read: {error.strerror or error}; check its permissions"
-        problems.append(Problem(message, path))
+        message = f"cannot be read: {error.strerror or error}"
+        problems.append(Problem(message, path, hint="check its permissions"))
         return None
 
 

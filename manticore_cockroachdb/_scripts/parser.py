@@ -80,7 +80,7 @@ def parse_script(
 def _decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     r"""The text of a file, line ends as `\n`; "" where it is none, with the problem noted."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        problems.append(Problem("is UTF-16, not UTF-8; save it as UTF-8", path, 1))
+        problems.append(Problem("is UTF-16, not UTF-8", path, 1, hint="save it as UTF-8"))
         return ""
     try:
         text = raw.decode()
@@ -88,7 +88,10 @@ def _decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
         line = universal_newlines(raw[: error.start].decode()).count("\n") + 1
         problems.append(
             Problem(
-                f"is not UTF-8: byte 0x{raw[error.start]:02x}; save the file as UTF-8", path, line
+                f"is not UTF-8: byte 0x{raw[error.start]:02x}",
+                path,
+                line,
+                hint="save the file as UTF-8",
             )
         )
         return ""
@@ -97,7 +100,7 @@ def _decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     if nul >= 0:
         line = text.count("\n", 0, nul) + 1
         problems.append(
-            Problem("a NUL character, which no server takes in SQL; remove it", path, line)
+            Problem("a NUL character, which no server takes in SQL", path, line, hint="remove it")
         )
     return text
 
@@ -107,13 +110,15 @@ def _check_down_file(
 ) -> list[Problem]:
     problems: list[Problem] = []
     if found.down is not None:
-        message = f"has a down part, and {down_path.name} is one too; remove one of the two"
-        problems.append(Problem(message, path, found.down_line - 1))
+        message = f"has a down part, and {down_path.name} is one too"
+        problems.append(Problem(message, path, found.down_line - 1, hint="remove one of the two"))
     if own.down is not None:
-        message = f"a '-- DOWN' line, but the whole file is the down part of {path.name}; remove it"
-        problems.append(Problem(message, down_path, own.down_line - 1))
+        message = f"a '-- DOWN' line, but the whole file is the down part of {path.name}"
+        problems.append(Problem(message, down_path, own.down_line - 1, hint="remove it"))
     problems += [
-        Problem(f"options stand in {path.name}; move this line there", down_path, comment.line)
+        Problem(
+            f"options stand in {path.name}", down_path, comment.line, hint="move this line there"
+        )
         for comment in own.comments
         if OPTIONS.fullmatch(comment.text)
     ]

@@ -73,7 +73,8 @@ def _text(
         if found["end"] and name in values:
             return values[name]
         at = line + text.count("\n", 0, found.start())
-        wrong.append(Problem(_missing(found, values), path=path, line=at))
+        message, hint = _missing(found, values)
+        wrong.append(Problem(message, path=path, line=at, hint=hint))
         return found.group()
 
     result = _PLACEHOLDER.sub(value, text)
@@ -81,15 +82,22 @@ def _text(
     return result
 
 
-def _missing(found: re.Match[str], values: Mapping[str, str]) -> str:
+def _missing(found: re.Match[str], values: Mapping[str, str]) -> tuple[str, str]:
+    """What is wrong with a placeholder, and what to do."""
     shown, name = found.group(), found["name"]
     if not found["end"] or NAME.fullmatch(name) is None:
         return (
-            f"{shown!r} is not a placeholder: a name has letters, digits and underscores only, such as "
-            "${owner}. For a literal '${', define a placeholder whose value is '${'."
+            (
+                f"{shown!r} is not a placeholder: a name has letters, digits and underscores only, such "
+                "as ${owner}."
+            ),
+            "For a literal '${', define a placeholder whose value is '${'.",
         )
     known = ", ".join(sorted(values)) or "none"
-    return f"the placeholder {shown} has no value; give it one in PLACEHOLDERS (known: {known})."
+    return (
+        f"the placeholder {shown} has no value",
+        f"give it one in PLACEHOLDERS (known: {known}).",
+    )
 
 
 def _spoiled(text: str, path: Path, line: int, *, is_down: bool) -> Iterator[Problem]:

@@ -35,22 +35,22 @@ def check(path: Path | None, found: SplitText, *, whole_section: bool = False) -
         words = head(raw.text, 2) if statement.kind is Kind.TRANSACTION else ()
         if words:
             shown = words[0] if words[0] not in ("START", "PREPARE", "SET") else " ".join(words)
-            message = (
-                f"{shown}: each script runs in transactions of Manticore's own; remove it "
-                "(a header line '-- manticore: mode=atomic' asks for a single one)"
-            )
-            problems.append(Problem(message, path, raw.line))
+            message = f"{shown}: each script runs in transactions of Manticore's own"
+            hint = "remove it (a header line '-- manticore: mode=atomic' asks for a single one)"
+            problems.append(Problem(message, path, raw.line, hint=hint))
         elif raw.text[:4].upper() == "COPY" and _copies_from_client(raw.text):
             message = (
                 "COPY with STDIN or STDOUT moves rows through psql's connection, which a script "
-                "does not have; write the rows as INSERT statements"
+                "does not have"
             )
-            problems.append(Problem(message, path, raw.line))
+            hint = "write the rows as INSERT statements"
+            problems.append(Problem(message, path, raw.line, hint=hint))
             if "STDIN" in raw.text.upper():
                 break  # rows follow, not SQL
     else:
         if found.fault is not None:
-            problems.append(Problem(found.fault.message, path, found.fault.line))
+            fault = found.fault
+            problems.append(Problem(fault.message, path, fault.line, hint=fault.hint))
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
@@ -61,10 +61,11 @@ def _markers(path: Path | None, found: SplitText) -> Iterator[Problem]:
             yield Problem(
                 f"{comment.text.strip()!r} reads like the start of a down section, but only a line "
                 "'-- DOWN' starts one, so the statements after it would run as part of the up "
-                "section; write '-- DOWN', alone on its line, or put a comment that is only a "
-                "comment in quotes",
+                "section",
                 path,
                 comment.line,
+                hint="write '-- DOWN', alone on its line, or put a comment that is only a comment in "
+                "quotes",
             )
 
 
@@ -77,9 +78,8 @@ def _psql_commands(path: Path | None, raw: RawStatement) -> Iterator[Problem]:
         line += raw.text.count("\n", counted, token.start)
         counted = token.start
         command = raw.text[token.start :].split(maxsplit=1)[0]
-        yield Problem(
-            f"{command} is a command of psql, which no server knows; remove it", path, line
-        )
+        message = f"{command} is a command of psql, which no server knows"
+        yield Problem(message, path, line, hint="remove it")
 
 
 def _copies_from_client(text: str) -> bool:

@@ -36,16 +36,17 @@ def unfilled(path: Path, found: SplitText) -> Iterator[Problem]:
         text = comment.text.rstrip()
         if text == _UP and not found.up:
             yield Problem(
-                "the up section is still the template: write the SQL that applies this migration, or "
-                "delete this comment if there is nothing to do",
+                "the up section is still the template",
                 path,
                 comment.line,
+                hint="write the SQL that applies this migration, or delete this comment if there is "
+                "nothing to do",
             )
         elif text == _DOWN and found.down == ():
             yield Problem(
-                "the down section is still the template: write the SQL that reverts this migration; "
-                "delete this comment if there is nothing to revert, or the section with its line "
-                "'-- DOWN' if the migration cannot be reverted",
+                "the down section is still the template",
                 path,
                 comment.line,
+                hint="write the SQL that reverts this migration; delete this comment if there is nothing "
+                "to revert, or the section with its line '-- DOWN' if the migration cannot be reverted",
             )

@@ -109,11 +109,11 @@ def _writable(folder: Path, headline: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = (
-            f"{error.filename or folder} cannot be written to: {error.strerror or error}; "
-            "check the path, its permissions and the space left"
+        problem = Problem(
+            f"{error.filename or folder} cannot be written to: {error.strerror or error}",
+            hint="check the path, its permissions and the space left",
         )
-        raise FilesRefused(headline, [Problem(message)]) from error
+        raise FilesRefused(headline, [problem]) from error
 
 
 def _with_version(
@@ -144,8 +144,8 @@ def _with_version(
                 return use(version, reservation)
         finally:
             reservation.unlink(missing_ok=True)
-    message = f"{folder}: others took every version for {_TRIES} tries; try again"
-    raise FilesRefused(headline, [Problem(message)])
+    message = f"{folder}: others took every version for {_TRIES} tries"
+    raise FilesRefused(headline, [Problem(message, hint="try again")])
 
 
 def _highest(folders: Sequence[Path]) -> int:
@@ -162,11 +162,12 @@ def _highest(folders: Sequence[Path]) -> int:
 def _reserve(folder: Path, version: int, headline: str) -> Path | None:
     """The path of the reservation, or None where another has it."""
     if version > HIGHEST_VERSION:
-        message = (
+        problem = Problem(
             f"{folder}: the next version would be {version}, beyond {HIGHEST_VERSION}, "
-            "the highest possible; renumber the newest script"
+            "the highest possible",
+            hint="renumber the newest script",
         )
-        raise FilesRefused(headline, [Problem(message)])
+        raise FilesRefused(headline, [problem])
     reservation = folder / f".V{version}.reserved"
     try:
         os.close(os.open(reservation, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

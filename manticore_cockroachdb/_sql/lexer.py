@@ -80,14 +80,16 @@ class LexError(ValueError):
     """A text that cannot be split: something in it is never closed, or it has two down parts.
 
     Attributes:
-        message: What is wrong, and what to do.
+        message: What is wrong.
         line: The line where it begins.
+        hint: What to do about it, or "".
     """
 
-    def __init__(self, message: str, line: int) -> None:
-        super().__init__(f"line {line}: {message}")
+    def __init__(self, message: str, line: int, hint: str = "") -> None:
+        super().__init__(f"line {line}: {message}{'; ' if hint else ''}{hint}")
         self.message = message
         self.line = line
+        self.hint = hint
 
 
 class RawStatement(NamedTuple):
@@ -334,7 +336,7 @@ class _Splitter:
 
     def _closed(self, what: str, opened: int, end: int) -> int:
         if end < 0:
-            raise LexError(f"this {what} is never closed; close it", self._line_at(opened))
+            raise LexError(f"this {what} is never closed", self._line_at(opened), "close it")
         return end
 
     def _token(self, start: int, end: int) -> None:
@@ -375,9 +377,9 @@ class _Splitter:
         line = self._line_at(pos)
         if self.up is not None:
             raise LexError(
-                f"two down parts: line {self.down_line - 1} is '-- DOWN' already; "
-                "remove one of the two lines",
+                f"two down parts: line {self.down_line - 1} is '-- DOWN' already",
                 line,
+                "remove one of the two lines",
             )
         self._finish_statement()
         self.up, self.statements = tuple(self.statements), []

@@ -49,12 +49,12 @@ def _problems(
             continue
         for statement, table in _changes(statements(), schemas, own):
             yield Problem(
-                f"changes {table}, a table of Manticore's own; leave it out of the script (a dump of a "
-                f"schema is made without it, such as by pg_dump --exclude-table='{table}*'), or give "
-                "the ledger another table with TABLE",
+                f"changes {table}, a table of Manticore's own",
                 path=path,
                 line=statement.line,
                 version=script.version,
+                hint="leave it out of the script (a dump of a schema is made without it, such as by "
+                f"pg_dump --exclude-table='{table}*'), or give the ledger another table with TABLE",
             )
 
 

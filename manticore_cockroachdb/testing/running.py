@@ -38,6 +38,7 @@ class RunningServer:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 crdb_version = connection.info.parameter_status("crdb_version")
                 version = connection.info.parameter_status("server_version") or ""
+                self._creation = _way_to_create(connection)
         except psycopg.OperationalError as error:
             raise ConnectionFailed(
                 f"The server that {choice.variable or choice} names could not be reached: "
@@ -55,7 +56,8 @@ class RunningServer:
             name: Its name; one that nobody else has unless given.
         """
         name = name or f"manticore_{secrets.token_hex(6)}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        creation = sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), self._creation)
+        self._execute(creation)
         self._databases[name] = None
         return _with_database(self.url, name)
 
@@ -120,6 +122,18 @@ def server(
     finally:
         if keeper is not None:
             keeper.close()
+
+
+def _way_to_create(connection: psycopg.Connection) -> sql.SQL:
+    """How a database is made fastest: by copying files, where the server does not wait for disks.
+
+    That takes a third of the time then. PostgreSQL has had the choice since 15, and copies files
+    only in earlier versions.
+    """
+    if connection.info.server_version < 15_00_00:  # CockroachDB says 13 in every version
+        return sql.SQL("")
+    row = connection.execute("SHOW fsync").fetchone()
+    return sql.SQL("STRATEGY FILE_COPY" if row == ("off",) else "")
 
 
 def _for_libpq(url: str, variable: str | None) -> str:

@@ -38,6 +38,16 @@ def client(**user: Any) -> Any:
     return browser
 
 
+def client_of(name: str) -> Any:
+    """A browser where somebody who exists already is logged in."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    browser = Client()
+    browser.force_login(User.objects.get(username=name))
+    return browser
+
+
 def text(response: Any) -> str:
     import html
     import re
@@ -71,18 +81,54 @@ def test_a_script_is_shown_highlighted_and_escaped(migrated: Site) -> None:
     )
 
 
+BREADCRUMBS = {
+    False: (
+        '<div class="breadcrumbs"> <a href="/admin/">Home</a> &rsaquo; <a '
+        'href="/admin/django_manticore/migrationrecord/?database=default">SQL migrations</a> '
+        "&rsaquo; V1__part_1.sql </div>"
+    ),
+    True: (
+        '<ol class="breadcrumbs"> <li><a href="/admin/">Home</a></li> <li><a '
+        'href="/admin/django_manticore/migrationrecord/?database=default">SQL migrations</a></li> '
+        '<li aria-current="page">V1__part_1.sql</li> </ol>'
+    ),
+}
+
+
+@pytest.mark.parametrize("are_a_list", [False, True])
+def test_breadcrumbs_are_written_as_the_admin_of_this_django_styles_them(
+    migrated: Site, monkeypatch: pytest.MonkeyPatch, are_a_list: bool
+) -> None:
+    from django_manticore import admin
+
+    monkeypatch.setattr(admin, "_BREADCRUMBS_ARE_A_LIST", are_a_list)
+    page = client(is_staff=True, is_superuser=True).get(f"{LIST}1/change/?database=default")
+    assert BREADCRUMBS[are_a_list] in " ".join(page.content.decode().split())
+
+
+def test_this_djangos_own_admin_has_the_same_breadcrumbs(migrated: Site) -> None:
+    browser = client(is_staff=True, is_superuser=True)
+    own = browser.get("/admin/auth/user/").content.decode()
+    ours = browser.get(LIST).content.decode()
+    for markup in ('<div class="breadcrumbs">', '<ol class="breadcrumbs">'):
+        assert (markup in ours) == (markup in own)
+
+
 def test_a_script_without_a_down_part_says_so(migrated: Site) -> None:
     page = client(is_staff=True, is_superuser=True).get(f"{LIST}4/change/?database=default")
-    assert "No down part: this script cannot be rolled back." in text(page)
+    assert "No down section: this script cannot be rolled back." in text(page)
 
 
-def test_a_half_done_script_is_shown_as_such(migrated: Site) -> None:
+def test_an_unfinished_script_names_the_command_that_finishes_it(migrated: Site) -> None:
     migrated.script("V2__part_2", "SELECT 2")
     migrated.query(
         "UPDATE _migrations_state SET version = 4, direction = 'up', segment = 0, sent_at = now()"
     )
     page = client(is_staff=True, is_superuser=True).get(LIST)
-    assert "V4 part 4 half done" in text(page)
+    assert "V4 part 4 partially applied run manticore_migrate to finish it" in text(page)
+    migrated.query("UPDATE _migrations_state SET version = 1, direction = 'down'")
+    page = client_of("ann").get(LIST)
+    assert "V1 part 1 partially reverted run manticore_rollback to finish it" in text(page)
 
 
 def test_every_database_has_its_list(migrated: Site) -> None:
@@ -119,8 +165,7 @@ def test_a_run_that_holds_the_ledger_is_told_on_the_page(
         page = browser.get(f"{LIST}1/change/?database=default")
     assert page.status_code == 200
     assert (
-        "A run is under way, and its open transaction keeps the ledger to itself. This page loads "
-        "again until it can be read."
+        "A run holds the ledger in its open transaction. This page reloads until it can be read."
     ) in text(page)
     assert '<meta http-equiv="refresh" content="5">' in page.content.decode()
     assert "V1" in text(browser.get(LIST))

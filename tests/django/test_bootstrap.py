@@ -73,8 +73,8 @@ def test_it_goes_with_nothing_but_a_whole_run(manage: Manage, beside: str, name:
     assert manage("manticore_migrate", "--bootstrap", beside) == Ran(
         2,
         "",
-        "CommandError: --bootstrap applies every script to an empty database; it does not go with "
-        f"{name}.\n",
+        "CommandError: --bootstrap applies every script to an empty database; it cannot be combined "
+        f"with {name}.\n",
     )
 
 

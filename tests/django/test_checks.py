@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage, Tags, run_checks
+from django.core.management import get_commands, load_command_class
 
+from manticore_cockroachdb import Mode
 from tests.django.conftest import Ran, Site
 
 KEYS = (
     "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, MODE, "
     "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, URL"
 )
+MODES = " or ".join(repr(mode.value) for mode in Mode)
 EXAMPLE = 'Write MANTICORE = {"default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"}}.'
 
 
@@ -44,7 +48,7 @@ def test_a_sound_project_has_nothing(site: Site) -> None:
         (None, "The setting MANTICORE is missing."),
         (
             ["x"],
-            "MANTICORE must be a dict from names of databases to their entries, not ['x'].",
+            "MANTICORE must be a dict from database aliases to their entries; got a list.",
         ),
     ],
 )
@@ -57,7 +61,7 @@ def test_e002_an_unknown_key(site: Site) -> None:
     site.entry(MIGRATION_DIR="x")
     assert one() == (
         "manticore.E002",
-        "MANTICORE['default'] has an unknown key 'MIGRATION_DIR'.",
+        "MANTICORE['default'] has an unknown key: 'MIGRATION_DIR'.",
         f"Did you mean 'MIGRATIONS_DIR'? Known keys: {KEYS}.",
     )
 
@@ -66,7 +70,7 @@ def test_e002_an_entry_that_is_no_dict(site: Site) -> None:
     site.setting("MANTICORE", {"default": "migrations"})
     assert one() == (
         "manticore.E002",
-        "MANTICORE['default'] must be a dict, not 'migrations'.",
+        "MANTICORE['default'] must be a dict; got a str.",
         "Write {} to take every default.",
     )
 
@@ -76,108 +80,95 @@ def test_e003_no_such_database(site: Site) -> None:
     assert one() == (
         "manticore.E003",
         (
-            "MANTICORE['elsewhere']: there is no database 'elsewhere' in DATABASES (it has: 'default', "
-            "'other'), and the entry has no URL."
+            "MANTICORE['elsewhere']: DATABASES has no 'elsewhere' (it has: 'default', 'other'), and the "
+            "entry has no URL."
         ),
         "Use an alias of DATABASES as the key, or give the entry a URL.",
     )
 
 
-SECONDS = "it must be a number of seconds"
+PATHS = "must be a path or a list of paths"
+TABLES = "must be a table's name, such as 'name' or 'schema.name', of at most 57 bytes"
+SECONDS = "must be a number of seconds"
+CONNECTION = "not a database URL or connection string."
+PATH_HINT = 'Write a path, such as BASE_DIR / "migrations_sql", or a list of paths.'
+TABLE_HINT = 'Write a name, such as "_migrations".'
+SCHEMA_HINT = 'Write a name, such as "public", or leave it out.'
+PLACEHOLDERS_HINT = 'Write a dict of texts, such as {"owner": "app"}.'
 
 
 @pytest.mark.parametrize(
     ("id_", "key", "value", "message", "hint"),
     [
-        (
-            "E004",
-            "MIGRATIONS_DIR",
-            [],
-            "[]: it is neither a path nor a list of paths.",
-            'Write a path, such as BASE_DIR / "migrations_sql", or a list of paths.',
-        ),
-        ("E005", "TABLE", 7, "7: it is no text.", 'Write a name, such as "_migrations".'),
-        (
-            "E005",
-            "TABLE",
-            "a.b.c",
-            (
-                "'a.b.c': The table 'a.b.c' is not a name; write 'name' or 'schema.name', such as "
-                "'_migrations' or 'ops._migrations'."
-            ),
-            'Write a name, such as "_migrations".',
-        ),
-        (
-            "E005",
-            "SCHEMA",
-            "a.b",
-            "'a.b': it is no name of a schema.",
-            'Write a name, such as "public", or leave it out.',
-        ),
+        ("E004", "MIGRATIONS_DIR", [], f"{PATHS}; got an empty list.", PATH_HINT),
+        ("E004", "MIGRATIONS_DIR", 7, f"{PATHS}; got 7.", PATH_HINT),
+        ("E004", "MIGRATIONS_DIR", "u:pw@h/db", f"{PATHS}, {CONNECTION}", PATH_HINT),
+        ("E005", "TABLE", 7, f"{TABLES}; got 7.", TABLE_HINT),
+        ("E005", "TABLE", "a.b.c", f"{TABLES}.", TABLE_HINT),
+        ("E005", "TABLE", "host=h password=x", f"{TABLES}, {CONNECTION}", TABLE_HINT),
+        ("E005", "SCHEMA", "a.b", "must be a schema's name without a dot.", SCHEMA_HINT),
         (
             "E006",
             "LOCK_TIMEOUT",
             -1,
-            f"-1: {SECONDS}, 0 or more.",
-            "Write seconds, such as 600; 0 waits not.",
+            f"{SECONDS}, 0 or more; got -1.",
+            "Write seconds, such as 600, or 0 to fail immediately.",
         ),
-        ("E006", "LEASE", "30", f"'30': {SECONDS}, 1 or more.", "Write seconds, such as 30."),
+        ("E006", "LEASE", "30", f"{SECONDS}, 1 or more; got a str.", "Write seconds, such as 30."),
         (
             "E006",
             "STATEMENT_TIMEOUT",
             0,
-            f"0: {SECONDS}, more than 0.",
-            "Write seconds, or None for as long as it takes.",
+            f"{SECONDS}, more than 0; got 0.",
+            "Write seconds, or None for no limit.",
         ),
-        (
-            "E007",
-            "MODE",
-            "quick",
-            "'quick': there is no such mode.",
-            'Write "atomic", "stepwise" or "autocommit", or leave it out.',
-        ),
+        ("E007", "MODE", "quick", f"must be {MODES}.", f"Write {MODES}, or leave it out."),
+        ("E007", "MODE", True, f"must be {MODES}; got True.", f"Write {MODES}, or leave it out."),
         (
             "E008",
             "ALLOW_OUT_OF_ORDER",
             1,
-            "1: it is neither True nor False.",
+            "must be True or False; got 1.",
             "Write True or False.",
         ),
         (
             "E009",
             "PLACEHOLDERS",
             {"a b": "x"},
-            "{'a b': 'x'}: 'a b' is no name: letters, digits and underscores.",
-            'Write a dict of texts, such as {"owner": "app"}.',
+            (
+                "must have names of letters, digits and underscores that do not begin with a digit; got "
+                "'a b'."
+            ),
+            PLACEHOLDERS_HINT,
         ),
         (
             "E009",
             "PLACEHOLDERS",
             {"owner": 7},
-            "{'owner': 7}: the value of 'owner' is no text.",
-            'Write a dict of texts, such as {"owner": "app"}.',
+            "must have a str for 'owner'; got 7.",
+            PLACEHOLDERS_HINT,
         ),
         (
             "E010",
             "RUN_WITH_MIGRATE",
             "always",
-            "'always': there is no such moment.",
+            "must be 'before' or 'after'.",
             'Write "before" or "after", or leave it out.',
         ),
     ],
 )
-def test_values_that_make_no_sense(
+def test_values_that_are_invalid(
     site: Site, id_: str, key: str, value: object, message: str, hint: str
 ) -> None:
     site.entry(**{key: value})
-    assert one() == (f"manticore.{id_}", f"MANTICORE['default'][{key!r}] is {message}", hint)
+    assert one() == (f"manticore.{id_}", f"MANTICORE['default'][{key!r}] {message}", hint)
 
 
 def test_e005_a_schema_named_twice(site: Site) -> None:
     site.entry(SCHEMA="ops", TABLE="audit.ledger")
     assert one() == (
         "manticore.E005",
-        "MANTICORE['default'] has a SCHEMA, and its TABLE 'audit.ledger' names one, too.",
+        "MANTICORE['default'] has a SCHEMA, and its TABLE 'audit.ledger' names a schema too.",
         "Write the schema in one of the two.",
     )
 
@@ -187,7 +178,7 @@ def test_e010_run_with_migrate_of_what_django_never_migrates(site: Site) -> None
     assert one() == (
         "manticore.E010",
         (
-            "MANTICORE['away'] has RUN_WITH_MIGRATE, but 'away' is no alias of DATABASES, so Django "
+            "MANTICORE['away'] has RUN_WITH_MIGRATE, but 'away' is not an alias of DATABASES, so Django "
             "never migrates it."
         ),
         "Remove RUN_WITH_MIGRATE, or add the database to DATABASES.",
@@ -199,8 +190,8 @@ def test_e011_a_url_that_cannot_be_read_and_whose_password_is_not_shown(site: Si
     assert one() == (
         "manticore.E011",
         (
-            "MANTICORE['away']['URL']: The database URL's scheme is 'mysql'; write postgresql://, "
-            "postgres:// or cockroachdb:// in front of user:password@host:port/database."
+            "MANTICORE['away']['URL'] is invalid: The database URL's scheme is 'mysql'; write "
+            "postgresql://, postgres:// or cockroachdb:// in front of user:password@host:port/database."
         ),
         "Write postgresql://user:password@host:port/database.",
     )
@@ -235,10 +226,10 @@ def test_e013_every_problem_of_every_file(site: Site) -> None:
 def test_e013_a_placeholder_without_a_value(site: Site) -> None:
     site.entry(PLACEHOLDERS={"owner": "app"})
     site.script("V1__a", "SELECT '${reader}'")
-    id_, message, _ = one()
-    assert (id_, message) == (
+    assert one() == (
         "manticore.E013",
         "V1__a.sql:1: the placeholder ${reader} has no value",
+        "give it one in PLACEHOLDERS (known: owner).",
     )
 
 
@@ -247,7 +238,18 @@ def test_w001_no_folder(site: Site, tmp_path: Path) -> None:
     assert one() == (
         "manticore.W001",
         f"The migrations folder {tmp_path / 'none'} does not exist.",
-        "Make it, or write the first script with manticore_makemigration, which makes it.",
+        "Create it, or write the first script with manticore_makemigration, which creates it.",
+    )
+
+
+def test_w001_another_folder_than_the_first_is_not_made_by_the_first_script(
+    site: Site, tmp_path: Path
+) -> None:
+    site.entry(MIGRATIONS_DIR=[site.folder, tmp_path / "none"])
+    assert one() == (
+        "manticore.W001",
+        f"The migrations folder {tmp_path / 'none'} does not exist.",
+        "Create it, or remove it from MIGRATIONS_DIR.",
     )
 
 
@@ -255,8 +257,8 @@ def test_w002_no_down_part_and_it_can_be_silenced(site: Site) -> None:
     site.script("V1__a", "SELECT 1", None)
     assert one() == (
         "manticore.W002",
-        "V1__a.sql has no down part, so it cannot be rolled back.",
-        "Add a line '-- DOWN' and the statements that revert it; or silence this check.",
+        "V1__a.sql has no down section, so it cannot be rolled back.",
+        "Add a line '-- DOWN' and the statements that revert it, or silence this check.",
     )
     site.setting("SILENCED_SYSTEM_CHECKS", ["manticore.W002"])
     assert [each.is_silenced() for each in found()] == [True]
@@ -269,9 +271,9 @@ def test_w003_a_url_beside_an_alias_that_names_another_database(site: Site) -> N
         "manticore.W003",
         (
             f"MANTICORE['default']['URL'] names the database 'elsewhere', but DATABASES names {name!r}, "
-            "which is the one that is used."
+            "which is used."
         ),
-        "Make both the same; or use a key that is no alias of DATABASES.",
+        "Make both the same, or use a key that is not an alias of DATABASES.",
     )
 
 
@@ -291,7 +293,7 @@ def test_w004_not_applied(site: Site) -> None:
     site.script("V2__b", "SELECT 1")
     assert ledger() == (
         "manticore.W004",
-        "default: 2 SQL script(s) not applied: V1, V2.",
+        "default: 2 scripts are not applied: V1, V2.",
         "Run manage.py manticore_migrate --database default.",
     )
 
@@ -306,33 +308,41 @@ def test_e014_changed_after_it_was_applied(site: Site) -> None:
     site.script("V1__a", "SELECT 1")
     site.call("manticore_migrate")
     site.script("V1__a", "SELECT 2")
-    assert ledger() == (
-        "manticore.E014",
-        "default: V1__a.sql was changed after it was applied.",
-        (
-            "Restore it and put the change into a new script; or accept it: manticore_resolve "
-            "--accept-checksum 1 --database default."
-        ),
+    message = "default: V1__a.sql was changed after it was applied."
+    hint = (
+        "Restore it and put the change into a new script, or accept it: manticore_resolve "
+        "--accept-checksum 1 --database default."
     )
+    assert ledger() == ("manticore.W008", message, hint)
+    site.entry(RUN_WITH_MIGRATE="after")
+    assert ledger() == ("manticore.E014", message, hint)
 
 
 def test_e015_somebody_elses_table(site: Site) -> None:
     site.query("CREATE TABLE _migrations (id INT PRIMARY KEY)")
-    id_, message, hint = ledger()
-    assert id_ == "manticore.E015"
-    assert message.startswith("default: The table _migrations is not a Manticore ledger")
-    assert hint == "Give this project a table of its own: TABLE in its entry of MANTICORE."
+    for moment, expected in ((None, "manticore.W009"), ("before", "manticore.E015")):
+        site.entry(RUN_WITH_MIGRATE=moment)
+        id_, message, hint = ledger()
+        assert id_ == expected
+        assert message.startswith("default: The table _migrations is not a Manticore ledger")
+        assert hint == "Give this project a table of its own: TABLE in its entry of MANTICORE."
 
 
-def test_w005_half_done(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("direction", "word", "command"),
+    [("up", "applied", "manticore_migrate"), ("down", "reverted", "manticore_rollback")],
+)
+def test_w005_partially_done_names_the_command_that_finishes_it(
+    site: Site, direction: str, word: str, command: str
+) -> None:
     site.script("V1__a", "SELECT 1")
     site.call("manticore_migrate")
     site.script("V2__b", "SELECT 1")
-    site.query("UPDATE _migrations_state SET version = 2, direction = 'up', segment = 0")
+    site.query(f"UPDATE _migrations_state SET version = 2, direction = '{direction}', segment = 0")
     assert ledger() == (
         "manticore.W005",
-        "default: V2__b.sql is half done.",
-        "Run again what was stopped: manticore_migrate --database default, or manticore_rollback.",
+        f"default: V2__b.sql is partially {word}.",
+        f"Run {command} --database default to finish it.",
     )
 
 
@@ -358,15 +368,70 @@ def test_w007_no_server(site: Site) -> None:
     finally:
         there["PORT"] = port
     assert id_ == "manticore.W007"
-    assert message.startswith("default: the ledger could not be asked: Could not connect to ")
+    assert message.startswith("default: the ledger could not be read: Could not connect to ")
     assert hint == "Check that the server is up, and the connection's parameters."
+
+
+@pytest.fixture
+def another_migrate(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, str]]:
+    """An app that brings a `migrate` of its own: its folder, and its name."""
+    name = "another_migrate"
+    commands = tmp_path / name / "management" / "commands"
+    commands.mkdir(parents=True)
+    for package in (commands, commands.parent, tmp_path / name):
+        (package / "__init__.py").touch()
+    (commands / "migrate.py").write_text(
+        "from django.core.management.commands.migrate import Command as Django\n\n\n"
+        "class Command(Django):\n    help = 'another'\n",
+        "utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path, name
+    get_commands.cache_clear()
+    for module in [each for each in sys.modules if each.startswith(name)]:
+        del sys.modules[module]
+    sys.modules.pop("django_manticore.management.commands.migrate", None)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_w010_another_apps_migrate_hides_ours_if_it_comes_first(
+    site: Site, another_migrate: tuple[Path, str], first: bool
+) -> None:
+    from django.conf import settings
+
+    ours = list(settings.INSTALLED_APPS)
+    name = another_migrate[1]
+    site.setting("INSTALLED_APPS", [name, *ours] if first else [*ours, name])
+    sys.modules.pop("django_manticore.management.commands.migrate", None)
+    get_commands.cache_clear()
+    assert ids() == []
+    site.entry(RUN_WITH_MIGRATE="after")
+    if first:
+        assert one() == (
+            "manticore.W010",
+            (
+                "The migrate command of 'another_migrate' hides that of 'django_manticore'. With "
+                "RUN_WITH_MIGRATE, migrate --fake would run the SQL scripts, and --plan and --check "
+                "would not show them."
+            ),
+            "Put 'django_manticore' before 'another_migrate' in INSTALLED_APPS.",
+        )
+    else:
+        assert ids() == []
+        command = load_command_class("django_manticore", "migrate")
+        assert command.help == "another"
+        site.script("V1__a", "SELECT no_function()")
+        site.call("migrate", fake=True, verbosity=0)
+        assert site.versions() == [1]
 
 
 def test_check_command_shows_them(site: Site, manage: Callable[..., Ran]) -> None:
     site.script("V1__a", "SELECT 1", None)
     ran = manage("check")
     assert ran.code == 0
-    assert "(manticore.W002) V1__a.sql has no down part, so it cannot be rolled back." in ran.err
+    assert "(manticore.W002) V1__a.sql has no down section, so it cannot be rolled back." in ran.err
 
 
 def test_every_id_is_documented_once_and_has_a_test() -> None:
@@ -376,6 +441,7 @@ def test_every_id_is_documented_once_and_has_a_test() -> None:
     assert [each for each, times in Counter(documented).items() if times > 1] == []
     tested = {
         *re.findall(r"def test_([ew]\d{3})_", Path(__file__).read_text("utf-8")),
+        *("w008", "w009"),  # beside E014 and E015
         *(f"e{number:03}" for number in range(4, 11)),  # the table of values
     }
     assert {each.lower() for each in documented} == tested

@@ -31,9 +31,9 @@ def test_a_new_script_is_a_template_that_is_refused_until_it_is_filled_in(
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         "CommandError: Migration files refused (2 problems):\n"
-        "  - V1__Create_users_table.sql:2: the up section is still the template: write the SQL that "
+        "  - V1__Create_users_table.sql:2: the up section is still the template; write the SQL that "
         "applies this migration, or delete this comment if there is nothing to do\n"
-        "  - V1__Create_users_table.sql:5: the down section is still the template: write the SQL that "
+        "  - V1__Create_users_table.sql:5: the down section is still the template; write the SQL that "
         "reverts this migration; delete this comment if there is nothing to revert, or the section "
         "with its line '-- DOWN' if the migration cannot be reverted\n"
     )
@@ -148,7 +148,7 @@ def test_a_timestamp_can_be_the_version(site: Site) -> None:
     assert abs(datetime.now(UTC) - made) < timedelta(minutes=5)
 
 
-def test_without_a_server_it_says_that_the_ledger_was_not_asked(site: Site, manage: Manage) -> None:
+def test_without_a_server_it_says_that_the_ledger_was_not_read(site: Site, manage: Manage) -> None:
     site.entry("away", MIGRATIONS_DIR=site.folder, URL="postgresql://127.0.0.1:1/nowhere")
     site.script("V7__g", "SELECT 1")
     ran = manage("manticore_makemigration", "next", "--database", "away")
@@ -192,12 +192,24 @@ def test_the_list_marks_every_state(mixed: Site) -> None:
     )
 
 
-def test_a_half_done_script_is_marked(mixed: Site) -> None:
+def test_a_partially_reverted_script_names_the_other_command(mixed: Site) -> None:
+    mixed.query(
+        "UPDATE _migrations_state SET version = 1, direction = 'down', segment = 1, in_flight = false"
+    )
+    mixed.query("DELETE FROM _migrations WHERE version = 1")
+    assert mixed.call("manticore_showmigrations").splitlines()[1] == (
+        " [~] V1__part_1 (partially reverted: run manticore_rollback to finish it)"
+    )
+    report = json.loads(mixed.call("manticore_showmigrations", json=True))
+    assert report["databases"][0]["scripts"][0]["state"] == "partially_reverted"
+
+
+def test_a_partially_applied_script_is_marked(mixed: Site) -> None:
     mixed.query(
         "UPDATE _migrations_state SET version = 4, direction = 'up', segment = 0, in_flight = false"
     )
     assert mixed.call("manticore_showmigrations").splitlines()[-1] == (
-        " [~] V4__part_4 (half done: run manticore_migrate or manticore_rollback to finish it)"
+        " [~] V4__part_4 (partially applied: run manticore_migrate to finish it)"
     )
 
 

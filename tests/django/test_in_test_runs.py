@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,9 +47,20 @@ def test_at_a_version(manticore_at):
     manticore_at(1)
 
 
+def test_outside_a_transaction(manticore_migration):
+    assert not connection.in_atomic_block
+    City.objects.create(pk=7, name="Kiel")
+
+
+def test_outside_a_transaction_at_a_version(manticore_at):
+    assert not connection.in_atomic_block
+    manticore_at(1)
+    City.objects.create(pk=7, name="Kiel")
+
+
 def test_back_at_the_newest(manticore_migration):
     assert columns() == ["battery", "code"]
-    assert manticore_migration().plan() == ()
+    assert not manticore_migration().plan()
     assert manticore_migration("default", lock_timeout=1).options.lock_timeout == 1
     assert not City.objects.exists()
 
@@ -60,9 +72,14 @@ def test_the_name_is_the_test_databases(db):
 
 @pytest.fixture
 def project(
-    site: Site, manage_environment: dict[str, str], server: RunningServer
+    site: Site,
+    manage_environment: dict[str, str],
+    server: RunningServer,
+    djangos_migrate_is_refused: str,
 ) -> Iterator[dict[str, str]]:
     """The environment of the tests' project, which makes its own test database."""
+    if djangos_migrate_is_refused:
+        pytest.skip(djangos_migrate_is_refused)
     name = "test_" + urlsplit(site.urls["default"]).path.removeprefix("/")
     manage_environment.pop("TESTS_DJANGO_FOLDER")
     yield {
@@ -73,7 +90,13 @@ def project(
     server.drop_database(name)
 
 
-def run(arguments: list[str], environment: dict[str, str], folder: Path | None = None) -> str:
+def run(
+    arguments: list[str],
+    environment: dict[str, str],
+    folder: Path | None = None,
+    *,
+    code: int = 0,
+) -> str:
     ran = subprocess.run(
         [sys.executable, *arguments],
         env=environment,
@@ -83,7 +106,7 @@ def run(arguments: list[str], environment: dict[str, str], folder: Path | None =
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout
+    assert ran.returncode == code, ran.stdout
     return ran.stdout
 
 
@@ -114,9 +137,29 @@ def test_manage_py_test_has_the_scripts_tables(project: dict[str, str]) -> None:
 def test_pytest_django_has_them_too_and_the_plugin_moves_between_versions(
     project: dict[str, str], tmp_path: Path
 ) -> None:
-    assert "5 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
-    assert "5 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
-    assert "5 passed" in run(pytest_arguments(tmp_path, "--create-db"), project, tmp_path)
+    assert "7 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
+    assert "7 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
+    assert "7 passed" in run(pytest_arguments(tmp_path, "--create-db"), project, tmp_path)
+
+
+def test_a_kept_test_database_is_named_when_a_script_was_edited(
+    project: dict[str, str], tmp_path: Path
+) -> None:
+    folder = Path(__file__).parent / "project" / "migrations_sql"
+    copied = shutil.copytree(folder, tmp_path / "scripts")
+    environment = {**project, "TESTS_DJANGO_FOLDER": str(copied)}
+    suite = "tests.django.project.fleet.tests"
+    command = ["-m", "django", "test", "--noinput", "--keepdb", suite]
+    run(command, environment)
+    script = next(copied.glob("V2__*.sql"))
+    script.write_text("-- edited\n" + script.read_text("utf-8"), "utf-8")
+    out = run(command, environment, code=5)
+    assert out.endswith(
+        f"\nThis is the test database {project['TESTS_DJANGO_TEST_NAME']!r}. If it was kept by --keepdb "
+        "(pytest: --reuse-db), build it again: run the tests once without that option (pytest: with "
+        "--create-db).\n"
+    )
+    run([each for each in command if each != "--keepdb"], environment)
 
 
 def test_without_a_server_of_its_own_a_project_is_given_one(
@@ -125,7 +168,7 @@ def test_without_a_server_of_its_own_a_project_is_given_one(
     nowhere = {**project, "TESTS_DJANGO_URL": "postgresql://127.0.0.1:1/app"}
     given = {**nowhere, "MANTICORE_TEST_URL": server.url}
     arguments = pytest_arguments(tmp_path, "-o", "manticore_server=default", "--create-db")
-    assert "5 passed" in run(arguments, given, tmp_path)
+    assert "7 passed" in run(arguments, given, tmp_path)
 
 
 def test_with_xdist_each_worker_has_a_database_and_a_ledger(
@@ -134,7 +177,7 @@ def test_with_xdist_each_worker_has_a_database_and_a_ledger(
     pytest.importorskip("xdist")
     (tmp_path / "test_again.py").write_text(SUITE, "utf-8")
     out = run(pytest_arguments(tmp_path, "-n", "2", "--dist", "loadfile"), project, tmp_path)
-    assert "10 passed" in out
+    assert "14 passed" in out
     left = site.query(
         f"SELECT datname FROM pg_database WHERE datname LIKE '{project['TESTS_DJANGO_TEST_NAME']}%'"
     )

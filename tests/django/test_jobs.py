@@ -50,8 +50,8 @@ def test_resolve_shows_the_job(site: Site, half_done: Job) -> None:
     out = site.call("manticore_resolve", not_applied=2, database="roach", interactive=False)
     assert out.splitlines()[:4] == [
         "Lease: nobody holds it.",
-        "Half done: V2__index.sql (up), 0 of its statements done.",
-        "  Then was sent, its answer never came: line 1: CREATE INDEX i ON t (v) (schema)",
+        "Unfinished: V2__index.sql (up), 0 statements done.",
+        "  Sent, and never answered: line 1: CREATE INDEX i ON t (v) (schema)",
         f"  job 77, running, populating schema, 42%: {description}",
     ]
 
@@ -59,7 +59,7 @@ def test_resolve_shows_the_job(site: Site, half_done: Job) -> None:
 def test_the_admin_shows_the_jobs_progress(site: Site, half_done: Job) -> None:
     site.call("migrate", verbosity=0)
     page = client(is_staff=True, is_superuser=True).get(LIST, {"database": "roach"})
-    assert "V2 index half done" in text(page)
+    assert "V2 index partially applied run manticore_migrate to finish it" in text(page)
     assert '<progress max="1" value="0.420"></progress>' in page.content.decode()
     assert "job 77, running, populating schema, 42%" in text(page)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +59,50 @@ def test_it_prints_what_it_does_like_djangos_migrate(two: Site) -> None:
     assert two.versions() == [1, 2]
 
 
+def test_going_down_asks_first(two: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+    manage("manticore_migrate")
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    assert manage("manticore_migrate", "zero") == Ran(
+        0,
+        "This reverts 2 scripts on the database 'default':\n"
+        "    V2__add_name\n"
+        "    V1__create_users_table\n"
+        "What their down sections drop or delete cannot be recovered.\n"
+        "Are you sure?\n"
+        "\n"
+        "    Type 'yes' to continue, or 'no' to cancel: Cancelled: nothing was changed.\n",
+        "",
+    )
+    assert two.versions() == [1, 2]
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    assert manage("manticore_migrate", "1").code == 0
+    assert two.versions() == [1]
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    ran = manage("manticore_migrate", "zero", "--fake")
+    assert ran.out.startswith(
+        "This records 1 script as reverted on the database 'default', and runs none of their "
+        "statements:\n"
+        "    V1__create_users_table\n"
+        "Are you sure?\n"
+    )
+    assert two.versions() == []
+
+
+def test_going_up_to_a_version_asks_nothing_and_reverts_nothing(
+    two: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django_manticore.signals import pre_migrate_scripts
+
+    def meanwhile(**told: Any) -> None:
+        pre_migrate_scripts.disconnect(meanwhile)
+        two.call("manticore_migrate", verbosity=0)
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    pre_migrate_scripts.connect(meanwhile)
+    assert manage("manticore_migrate", "1").code == 0
+    assert two.versions() == [1, 2]
+
+
 def test_with_nothing_to_do_it_says_so(two: Site) -> None:
     two.call("manticore_migrate")
     assert two.call("manticore_migrate").endswith(
@@ -69,10 +115,10 @@ def test_a_target_is_where_it_ends_and_zero_is_none(two: Site) -> None:
     assert two.versions() == [1]
     two.call("manticore_migrate", "V2")
     assert two.versions() == [1, 2]
-    assert two.call("manticore_migrate", "zero") == (
+    assert two.call("manticore_migrate", "zero", interactive=False) == (
         f"{heading(two)}\n"
         "Operations to perform:\n"
-        f"  Unapply all scripts: {shown(two.folder)}\n"
+        f"  Revert all scripts: {shown(two.folder)}\n"
         "Running migrations:\n"
         "  Reverting V2__add_name... OK\n"
         "  Reverting V1__create_users_table... OK\n"
@@ -108,6 +154,65 @@ def test_verbosity_3_adds_the_statements_in_full(two: Site) -> None:
         "      INSERT INTO users\n"
         "        VALUES (1)\n" in out
     )
+
+
+STEPWISE = "-- manticore: mode=stepwise\n"
+
+
+@pytest.mark.needs_postgresql
+def test_verbosity_2_and_3_show_every_statement_of_a_stepwise_script(two: Site) -> None:
+    two.call("manticore_migrate", verbosity=0)
+    up = (
+        "SET work_mem = '5MB';\nCREATE TABLE a (id INT);\nINSERT INTO a VALUES (1);\nSELECT\n  4;\n"
+        "VACUUM a;"
+    )
+    two.script("V3__s", STEPWISE + up, "DROP TABLE a")
+    out = two.call("manticore_migrate", verbosity=2)
+    lines = [re.sub(r" \d+\.\d+s", " 1s", line) for line in out.split("...")[1].splitlines()]
+    assert lines[1:-1] == [
+        "    1/5 line 2: SET work_mem = '5MB' (session) 1s",
+        "    2/5 line 3: CREATE TABLE a (id INT) (schema) 1s",
+        "    3/5 line 4: INSERT INTO a VALUES (1) (data)",
+        "    4/5 line 5: SELECT 4 (data)",
+        "    3-4/5 in one transaction 1s",
+        "    5/5 line 7: VACUUM a (schema) 1s",
+    ]
+    two.call("manticore_rollback", interactive=False)
+    out = two.call("manticore_migrate", verbosity=3)
+    assert (
+        "    3/5 line 4: INSERT INTO a VALUES (1) (data)\n"
+        "      INSERT INTO a VALUES (1)\n"
+        "    4/5 line 5: SELECT 4 (data)\n"
+        "      SELECT\n"
+        "        4\n"
+        "    3-4/5 "
+    ) in out
+
+
+@pytest.mark.parametrize("verbosity", [1, 2, 3])
+@pytest.mark.parametrize("header", ["", STEPWISE])
+def test_a_failure_says_failed_at_every_verbosity(
+    two: Site, manage: Manage, verbosity: int, header: str
+) -> None:
+    two.script("V3__bad", f"{header}SELECT nothing_like_that();")
+    ran = manage("manticore_migrate", f"--verbosity={verbosity}")
+    assert ran.code == 4
+    assert ran.out.splitlines()[-1] == "  Applying V3__bad... FAILED"
+
+
+def test_plan_leaves_out_what_is_done_already(two: Site, manage: Manage) -> None:
+    two.script("V3__bad", f"{STEPWISE}CREATE TABLE a (id INT);\nSELECT no_function();\nSELECT 3;")
+    assert manage("manticore_migrate").code == 4
+    out = two.call("manticore_migrate", plan=True, verbosity=2)
+    assert out.splitlines()[2:] == [
+        "Applying V3__bad (stepwise), from statement 2",
+        "    line 3: SELECT no_function() (data)",
+        "    line 4: SELECT 3 (data)",
+    ]
+    report = json.loads(two.call("manticore_migrate", plan=True, json=True))
+    (step,) = report["databases"][0]["steps"]
+    assert step["statements_done"] == 1
+    assert [statement["line"] for statement in step["statements"]] == [3, 4]
 
 
 def test_plan_shows_scripts_and_changes_nothing(two: Site) -> None:
@@ -150,6 +255,7 @@ def test_plan_as_json(two: Site) -> None:
                 "direction": "up",
                 "mode": "atomic" if "PostgreSQL" in server else "stepwise",
                 "path": str(two.folder / "V1__create_users_table.sql"),
+                "statements_done": 0,
                 "statements": [
                     {
                         "line": 1,
@@ -162,18 +268,30 @@ def test_plan_as_json(two: Site) -> None:
     }
 
 
+def test_check_of_several_databases_names_each(two: Site, manage: Manage) -> None:
+    two.entry("other", MIGRATIONS_DIR=two.folder)
+    manage("manticore_migrate", "1", "--database=other")
+    assert manage("manticore_migrate", "--check", "--all-databases") == Ran(
+        1,
+        "",
+        "CommandError: default: 2 scripts are pending (V1, V2). Run manticore_migrate to apply them.\n"
+        "other: 1 script is pending (V2). Run manticore_migrate --database other to apply it.\n",
+    )
+
+
 def test_check_ends_with_1_and_names_what_is_pending(two: Site, manage: Manage) -> None:
     assert manage("manticore_migrate", "--check") == Ran(
         1,
         "",
-        "CommandError: default: 2 scripts pending: manticore_migrate applies them (V1, V2).\n",
+        "CommandError: default: 2 scripts are pending (V1, V2). Run manticore_migrate to apply them.\n",
     )
     manage("manticore_migrate")
     assert manage("manticore_migrate", "--check") == Ran(0, "", "")
     assert manage("manticore_migrate", "--check", "1") == Ran(
         1,
         "",
-        "CommandError: default: 1 script pending: manticore_migrate applies them (V2).\n",
+        "CommandError: default: 1 script is applied above version 1 (V2). Run manticore_migrate 1 to "
+        "revert it.\n",
     )
 
 
@@ -183,9 +301,74 @@ def test_check_finds_a_changed_script(two: Site, manage: Manage) -> None:
     assert manage("manticore_migrate", "--check") == Ran(
         1,
         "",
-        "CommandError: default: 1 script changed after they were applied: restore the files, or "
-        "accept the change with manticore_resolve --accept-checksum (V2).\n",
+        "CommandError: default: 1 script is changed since it was applied (V2). Restore the file, or "
+        "accept the change with manticore_resolve --accept-checksum 2.\n",
     )
+
+
+def test_check_knows_that_an_older_version_would_be_refused(two: Site, manage: Manage) -> None:
+    two.script("V5__e", "SELECT 5")
+    manage("manticore_migrate")
+    two.script("V3__c", "SELECT 3")
+    two.script("V6__f", "SELECT 6")
+    assert manage("manticore_migrate", "--check") == Ran(
+        1,
+        "",
+        "CommandError: default: 1 script is pending (V6). Run manticore_migrate to apply it.\n"
+        "default: 1 script is pending below the highest applied version (V3), so manticore_migrate "
+        "refuses to run. Give it the next free number (manticore_makemigration --renumber), or set "
+        "ALLOW_OUT_OF_ORDER.\n",
+    )
+    assert manage("manticore_migrate").code == 5
+    two.entry(ALLOW_OUT_OF_ORDER=True)
+    assert manage("manticore_migrate", "--check").err == (
+        "CommandError: default: 2 scripts are pending (V3, V6). Run manticore_migrate to apply them.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "word", "command"),
+    [("up", "applied", "manticore_migrate"), ("down", "reverted", "manticore_rollback")],
+)
+def test_check_names_the_command_that_finishes_what_is_partially_done(
+    two: Site, manage: Manage, direction: str, word: str, command: str
+) -> None:
+    manage("manticore_migrate")
+    two.query("DELETE FROM _migrations WHERE version = 2")
+    two.query(f"UPDATE _migrations_state SET version = 2, direction = '{direction}', segment = 0")
+    assert manage("manticore_migrate", "--check") == Ran(
+        1,
+        "",
+        f"CommandError: default: 1 script is partially {word} (V2). Run {command} to finish it.\n",
+    )
+    report = json.loads(manage("manticore_migrate", "--check", "--json").out)
+    assert report["databases"][0][f"partially_{word}"] == [2]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/x", "https://127.0.0.1/"], ids=["no server", "no URL"]
+)
+def test_check_ends_with_2_where_it_cannot_check(two: Site, manage: Manage, url: str) -> None:
+    two.entry("away", MIGRATIONS_DIR=two.folder, URL=url)
+    ran = manage("manticore_migrate", "--check", "--database", "away")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("CommandError: away could not be checked: ")
+
+
+def test_check_reports_what_it_found_although_it_cannot_check_all(
+    two: Site, manage: Manage
+) -> None:
+    two.entry("away", MIGRATIONS_DIR=two.folder, URL="postgresql://127.0.0.1:1/x")
+    ran = manage("manticore_migrate", "--check", "--all-databases", "--json")
+    assert ran.code == 2
+    report = json.loads(ran.out)
+    assert (report["ok"], [each["pending"] for each in report["databases"]]) == (False, [[1, 2]])
+    lines = ran.err.splitlines()
+    assert lines[0].startswith("away: away could not be checked: Could not connect")
+    assert lines[1:] == [
+        "default: 2 scripts are pending (V1, V2). Run manticore_migrate to apply them.",
+        "CommandError: 1 of 2 databases failed: away.",
+    ]
 
 
 def test_check_as_json(two: Site, manage: Manage) -> None:
@@ -200,8 +383,11 @@ def test_check_as_json(two: Site, manage: Manage) -> None:
                 "database": "default",
                 "ok": False,
                 "pending": [2],
+                "out_of_order": [],
+                "to_revert": [],
                 "drifted": [],
-                "half_done": [],
+                "partially_applied": [],
+                "partially_reverted": [],
                 "missing": [],
             }
         ],
@@ -212,7 +398,7 @@ def test_plan_and_check_together_show_the_plan_and_end_with_1(two: Site, manage:
     ran = manage("manticore_migrate", "--plan", "--check")
     assert ran.code == 1
     assert "Applying V2__add_name (" in ran.out
-    assert "2 scripts pending" in ran.err
+    assert "2 scripts are pending" in ran.err
 
 
 def test_fake_records_and_runs_nothing(two: Site) -> None:
@@ -275,7 +461,7 @@ def test_an_unknown_database_ends_with_2(manage: Manage) -> None:
 
 def test_json_alone_ends_with_2(manage: Manage) -> None:
     assert manage("manticore_migrate", "--json") == Ran(
-        2, "", "CommandError: --json goes with --plan or --check.\n"
+        2, "", "CommandError: --json needs --plan or --check.\n"
     )
 
 
@@ -300,7 +486,7 @@ def test_waiting_for_another_is_said_at_once(two: Site, manage: Manage) -> None:
     assert ran.code == 3
     waits = [line for line in ran.out.splitlines() if "Waiting" in line]
     assert len(waits) == 1
-    assert waits[0].startswith("    Waiting for elsewhere:1:aa (running scripts, lease runs out in")
+    assert waits[0].startswith("    Waiting for elsewhere:1:aa (running scripts, its lease ")
 
 
 def test_traceback_keeps_the_chain(two: Site) -> None:

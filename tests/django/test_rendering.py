@@ -9,18 +9,13 @@ from typing import Any
 
 import pytest
 from django.core.management.base import OutputWrapper
-from django.core.management.color import no_style
+from django.core.management.color import make_style, no_style
 
 from django_manticore import messages
 from django_manticore.management import console
 from django_manticore.management.console import Renderer
-from manticore_cockroachdb._backend.dialect import Server
-from manticore_cockroachdb._backend.jobs import Job
-from manticore_cockroachdb._planner.plan import Step
-from manticore_cockroachdb._scripts.direction import Direction
+from django_manticore.management.progress import open_bar
 from manticore_cockroachdb._scripts.parser import parse_script
-from manticore_cockroachdb._scripts.script import Mode
-from manticore_cockroachdb._sql.server_kind import ServerKind
 from manticore_cockroachdb.events import (
     Connected,
     Event,
@@ -39,6 +34,7 @@ from manticore_cockroachdb.events import (
     StillRunning,
     Warned,
 )
+from manticore_cockroachdb.types import Direction, Job, Mode, Server, ServerKind, Step
 
 SCRIPT, _ = parse_script(
     Path("V3__index.sql"), b"CREATE TABLE t (v INT);\nCREATE INDEX i ON t (v);"
@@ -47,6 +43,7 @@ assert SCRIPT is not None
 STEP = Step(SCRIPT, Direction.UP)
 STATEMENT = STEP.statements()[1]
 JOB = Job(77, "SCHEMA CHANGE", "CREATE INDEX i ON app.public.t (v)", "running", "", 0.0, 0.42, "")
+STATEMENT_SHOWN = "line 2 (CREATE INDEX i ON t (v))"
 STARTED = StepStarted(STEP, 1, 2, Mode.STEPWISE)
 FINISHED = StepFinished(STEP, 1, 2, 0.5)
 
@@ -104,8 +101,8 @@ def test_in_a_pipe_a_long_statement_is_told_of_every_15_seconds(
     job = "job 77, running, 42%: CREATE INDEX i ON app.public.t (v)"
     assert out.getvalue().splitlines() == [
         "  Applying V3__index...",
-        f"    Still running V3__index, line 2, 15.0s so far; {job}",
-        f"    Still running V3__index, line 2, 30.0s so far; {job}",
+        f"    Still running V3__index, {STATEMENT_SHOWN}, 15.0s so far; {job}",
+        f"    Still running V3__index, {STATEMENT_SHOWN}, 30.0s so far; {job}",
         "  Applying V3__index... OK",
     ]
 
@@ -120,19 +117,19 @@ def test_in_a_pipe_waiting_for_others_is_told_at_once_and_then_every_15_seconds(
         written(LeaseAwaited("ci:7:ab", "applying version 3, statement 1", second, 25.0))
     assert out.getvalue().splitlines() == [
         (
-            "    Waiting for ci:7:ab (applying version 3, statement 1, lease runs out in 25s), 0.000s so "
-            "far"
+            "    Waiting for ci:7:ab (applying version 3, statement 1, its lease expires in 25s), 0.000s "
+            "so far"
         ),
         (
-            "    Waiting for ci:7:ab (applying version 3, statement 1, lease runs out in 25s), 15.0s so "
-            "far"
+            "    Waiting for ci:7:ab (applying version 3, statement 1, its lease expires in 25s), 15.0s "
+            "so far"
         ),
     ]
 
 
 def test_every_kind_of_waiting_has_its_words() -> None:
     assert messages.waiting(running(75.0, remaining=3700)) == (
-        "Still running V3__index, line 2, 1m 15s so far, about 1h 01m left"
+        f"Still running V3__index, {STATEMENT_SHOWN}, 1m 15s so far, about 1h 01m left"
     )
     assert messages.waiting(StillRunning(STEP, None, 2.0)) == "Still running V3__index, 2.0s so far"
     assert messages.waiting(JobsAwaited(STEP, (JOB,), 2.0)) == (
@@ -140,8 +137,7 @@ def test_every_kind_of_waiting_has_its_words() -> None:
         "ON app.public.t (v)"
     )
     assert messages.waiting(SessionAwaited("ci:7:ab/1", "4711", 2.0)) == (
-        "The server still works for a runner that is gone (ci:7:ab/1, session 4711), waiting for 2.0s "
-        "so far"
+        "Waiting for the session of a runner that is gone to end (ci:7:ab/1, session 4711), 2.0s so far"
     )
     assert messages.waiting(LeaseAwaited(None, "in the middle of a transaction", 1.0, None)) == (
         "Waiting for another runner (in the middle of a transaction), 1.0s so far"
@@ -159,7 +155,7 @@ def test_what_goes_wrong_on_the_way_is_told() -> None:
     ) == [
         "  Applying V3__index...",
         "    V3__index.sql: the server asked to try again (40001); attempt 2 in 0.250s",
-        "    The connection is gone (server closed the connection); attempt 1 to connect again in 1.5s",
+        "    The connection was lost (server closed the connection); attempt 1 to connect again in 1.5s",
         "    V3__index.sql:2: its job 77 succeeded",
         "    Warning: mind the gap",
         "  Applying V3__index... OK",
@@ -208,7 +204,7 @@ def test_on_a_terminal_a_bar_shows_the_back_fill_and_goes_away(
 ) -> None:
     pytest.importorskip("rich")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "200")
     out = Terminal()
     written = renderer(out)
     written(STARTED)
@@ -219,9 +215,39 @@ def test_on_a_terminal_a_bar_shows_the_back_fill_and_goes_away(
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
     assert "0 of 2 scripts done" in plain
     assert plain.count("\n") == 4  # the bar's two lines, the cursor below them, the OK
-    assert "Still running V3__index, line 2, 3.0s so far, about 1m 00s left; job 77" in plain
+    assert (
+        f"Still running V3__index, {STATEMENT_SHOWN}, 3.0s so far, about 1m 00s left; job 77"
+        in plain
+    )
     assert out.getvalue().endswith("  Applying V3__index... OK\n")
     assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize(
+    ("style", "no_color", "colors"),
+    [
+        (make_style("dark;notice=blue"), "", True),
+        (make_style("dark"), "1", False),
+        (make_style("nocolor"), "", False),
+        (no_style(), "", False),
+    ],
+    ids=["DJANGO_COLORS=dark", "NO_COLOR", "DJANGO_COLORS=nocolor", "--no-color"],
+)
+def test_the_bar_has_colors_where_django_has_them(
+    monkeypatch: pytest.MonkeyPatch, style: Any, no_color: str, colors: bool
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    out = Terminal()
+    bar = open_bar(OutputWrapper(out), style.NOTICE)  # type: ignore[arg-type]
+    assert bar is not None
+    bar.show("waiting")
+    bar.update(running(1.0), "waiting")
+    bar.hide()
+    styled = re.findall(r"\x1b\[([0-9;]*)m", out.getvalue())
+    assert bool(styled) is colors
+    assert any("34" in codes.split(";") for codes in styled) is colors  # blue, as NOTICE is
 
 
 def test_a_terminal_that_can_nothing_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,20 +256,23 @@ def test_a_terminal_that_can_nothing_gets_lines(monkeypatch: pytest.MonkeyPatch)
     written = renderer(out)
     clock.now = 15.0
     written(running(15.0))
-    assert out.getvalue() == "    Still running V3__index, line 2, 15.0s so far\n"
+    assert out.getvalue() == (f"    Still running V3__index, {STATEMENT_SHOWN}, 15.0s so far\n")
 
 
 def test_being_stopped_tells_what_goes_on_without_us() -> None:
     assert messages.stopped(Interrupted(2, STEP, STATEMENT, (JOB,))) == (
-        "Stopped after 2 scripts. The lease was given back.\n"
-        "Under way was V3__index, line 2; the ledger does not count it.\n"
-        "Goes on in the background: job 77, running, 42%: CREATE INDEX i ON app.public.t (v).\n"
-        "Run the same command again: it finds out what became of it and finishes."
+        "Stopped after 2 scripts. The lease was released.\n"
+        "V3__index (line 2) was running; it is not recorded as applied.\n"
+        "The server continues: job 77, running, 42%: CREATE INDEX i ON app.public.t (v).\n"
+        "Run the same command again to finish: it checks first what became of it."
+    )
+    assert messages.stopped(Interrupted(0, STEP, STATEMENT, (), statements_done=1)).startswith(
+        "Stopped after 0 scripts, and 1 of 2 statements of V3__index. The lease was released.\n"
     )
     assert (
         "Under way was V3__index, line 2; 3 statements of it are done and recorded; the ledger"
         in (messages.stopped(Interrupted(0, STEP, STATEMENT, (), 3)))
     )
     assert messages.stopped(None) == (
-        "Stopped. Nothing was under way; the same command can be run again at any time."
+        "Stopped. Nothing was running; you can run the same command again."
     )

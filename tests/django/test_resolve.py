@@ -27,22 +27,22 @@ def half_done(site: Site) -> Site:
 
 KNOWN = (
     "Lease: nobody holds it.\n"
-    "Half done: V2__b.sql (up), 1 of its statements done.\n"
-    "  Then was sent, its answer never came: line 2: CREATE INDEX i ON b (id) (schema)\n"
+    "Unfinished: V2__b.sql (up), 1 statement done.\n"
+    "  Sent, and never answered: line 2: CREATE INDEX i ON b (id) (schema)\n"
     "Last error: the disk is full\n"
 )
 
 
 def test_applied(half_done: Site) -> None:
     out = half_done.call("manticore_resolve", applied=2, interactive=False)
-    assert out == KNOWN + "Recorded: version 2 is applied.\n"
+    assert out == KNOWN + "Recorded version 2 as applied.\n"
     assert half_done.versions() == [1, 2]
     assert half_done.call("manticore_migrate").endswith("  No migrations to apply.\n")
 
 
 def test_not_applied(half_done: Site) -> None:
     out = half_done.call("manticore_resolve", not_applied=2, interactive=False)
-    assert out == KNOWN + "Recorded: version 2 is not applied.\n"
+    assert out == KNOWN + "Recorded version 2 as not applied.\n"
     assert half_done.versions() == [1]
     assert half_done.call("manticore_showmigrations").endswith(" [X] V1__a\n [ ] V2__b\n")
 
@@ -52,13 +52,62 @@ def test_it_asks_first(half_done: Site, manage: Manage, monkeypatch: pytest.Monk
     ran = manage("manticore_resolve", "--applied", "2")
     assert ran == Ran(
         0,
-        KNOWN + "You are about to say, for the database 'default': version 2 is wholly applied.\n"
-        "The ledger will say so, true or not. Are you sure?\n"
+        KNOWN + "Record version 2 as applied on 'default'? Manticore cannot verify this.\n"
         "\n"
         "    Type 'yes' to continue, or 'no' to cancel: Nothing was changed.\n",
         "",
     )
     assert half_done.versions() == [1]
+
+
+STALE = (
+    "CommandError: Nothing was changed: a runner has run since the database was looked at. Look again "
+    "(manticore_resolve without an option), and decide again.\n"
+)
+
+
+def test_what_a_colleague_has_finished_meanwhile_is_not_taken_out(
+    half_done: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_done.query("CREATE TABLE b (id INT)")
+
+    def colleague(_prompt: str) -> str:
+        half_done.call("manticore_migrate", verbosity=0)
+        return "yes"
+
+    monkeypatch.setattr("builtins.input", colleague)
+    ran = manage("manticore_resolve", "--not-applied", "2")
+    assert (ran.code, ran.err) == (5, STALE)
+    assert half_done.versions() == [1, 2]
+
+
+def test_the_lease_of_another_runner_than_was_shown_is_not_broken(
+    site: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.script("V1__a", "SELECT 1")
+    site.call("manticore_migrate")
+    held = (
+        "UPDATE _migrations_state SET owner = '{}:1:aa', epoch = epoch + 1, "
+        "expires_at = now() + INTERVAL '1 hour'"
+    )
+    site.query(held.format("gone"))
+
+    def colleague(_prompt: str) -> str:
+        site.query(held.format("alive"))
+        return "yes"
+
+    monkeypatch.setattr("builtins.input", colleague)
+    ran = manage("manticore_resolve", "--unlock")
+    assert (ran.code, ran.err) == (5, STALE)
+    assert site.query("SELECT owner FROM _migrations_state") == [("alive:1:aa",)]
+
+
+def test_an_old_error_is_not_shown_once_nothing_is_unfinished(site: Site, manage: Manage) -> None:
+    site.script("V1__a", "SELECT no_function()")
+    assert manage("manticore_migrate").code == 4
+    site.script("V1__a", "SELECT 1")
+    assert site.query("SELECT error IS NOT NULL FROM _migrations_state") == [(True,)]
+    assert manage("manticore_resolve").out == "Lease: nobody holds it.\nUnfinished: nothing.\n"
 
 
 def test_accept_checksum(site: Site) -> None:
@@ -74,13 +123,13 @@ def test_unlock(site: Site) -> None:
     site.script("V1__a", "SELECT 1")
     site.call("manticore_migrate")
     assert site.call("manticore_resolve", unlock=True, interactive=False) == (
-        "Lease: nobody holds it.\nHalf done: nothing.\nNobody holds the lease.\n"
+        "Lease: nobody holds it.\nUnfinished: nothing.\nNobody holds the lease.\n"
     )
     site.query(
         "UPDATE _migrations_state SET owner = 'gone:1:aa', expires_at = now() + INTERVAL '1 hour'"
     )
     out = site.call("manticore_resolve", unlock=True, interactive=False)
-    assert out.splitlines()[0].startswith("Lease: gone:1:aa (runs out in ")
+    assert out.splitlines()[0].startswith("Lease: gone:1:aa (expires in ")
     assert out.splitlines()[-1] == "Broke the lease of gone:1:aa."
 
 
@@ -89,7 +138,7 @@ def test_without_an_option_it_only_shows(half_done: Site, manage: Manage) -> Non
     before = half_done.query("SELECT * FROM _migrations_state")
     assert manage("manticore_resolve") == Ran(
         0,
-        KNOWN.replace("nobody holds it.", "gone:1:aa (has run out; no session)."),
+        KNOWN.replace("nobody holds it.", "gone:1:aa (has expired; no session)."),
         "",
     )
     assert half_done.query("SELECT * FROM _migrations_state") == before
@@ -98,7 +147,7 @@ def test_without_an_option_it_only_shows(half_done: Site, manage: Manage) -> Non
 
 def test_looking_at_a_database_without_tables_makes_none(site: Site, manage: Manage) -> None:
     assert manage("manticore_resolve", "--verbosity", "0") == Ran(
-        0, "Lease: nobody holds it.\nHalf done: nothing.\n", ""
+        0, "Lease: nobody holds it.\nUnfinished: nothing.\n", ""
     )
     assert site.query("SELECT 1 FROM pg_tables WHERE schemaname = 'public'") == []
 

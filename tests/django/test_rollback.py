@@ -31,7 +31,7 @@ def test_it_reverts_the_last_one(three: Site) -> None:
     assert three.call("manticore_rollback", interactive=False) == (
         f"{heading(three)}\n"
         "Operations to perform:\n"
-        f"  Unapply the last 1 script: {three.folder}\n"
+        f"  Revert the last 1 script: {three.folder}\n"
         "Running migrations:\n"
         "  Reverting V3__c... OK\n"
     )
@@ -65,15 +65,33 @@ def test_it_asks_and_goes_on_after_yes(
     ran = manage("manticore_rollback", "--count", "2")
     assert ran.code == 0
     assert ran.out.startswith(
-        "You have requested a rollback of 2 scripts on the database 'default':\n"
+        "This reverts 2 scripts on the database 'default':\n"
         "    V3__c\n"
         "    V2__b\n"
-        "What their down parts drop or delete is lost for good.\n"
-        "Are you sure you want to do this?\n"
+        "What their down sections drop or delete cannot be recovered.\n"
+        "Are you sure?\n"
         "\n"
         "    Type 'yes' to continue, or 'no' to cancel: "
     )
     assert three.versions() == [1]
+
+
+def test_what_was_not_confirmed_is_not_reverted(
+    three: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def colleague(_prompt: str) -> str:
+        three.call("manticore_rollback", interactive=False, verbosity=0)
+        return "yes"
+
+    monkeypatch.setattr("builtins.input", colleague)
+    ran = manage("manticore_rollback")
+    assert ran.code == 5
+    assert ran.err == (
+        "CommandError: Nothing was run: the plan is not the one that was confirmed: reverting V3__c. "
+        "Now it is: reverting V2__b. Look at the new plan and confirm that one.\n"
+    )
+    assert "Reverting" not in ran.out
+    assert three.versions() == [1, 2]
 
 
 def test_anything_but_yes_cancels(
@@ -82,7 +100,7 @@ def test_anything_but_yes_cancels(
     answer(monkeypatch, "y\n")
     ran = manage("manticore_rollback")
     assert ran.code == 0
-    assert ran.out.endswith("Rollback cancelled.\n")
+    assert ran.out.endswith("Cancelled: nothing was changed.\n")
     assert three.versions() == [1, 2, 3]
 
 
@@ -93,8 +111,8 @@ def test_with_nobody_to_ask_it_ends_with_2(
     ran = manage("manticore_rollback")
     assert ran.code == 2
     assert ran.err == (
-        "CommandError: Nobody answered, so nothing was done. Run again with --noinput to go on "
-        "without being asked.\n"
+        "CommandError: Nobody answered, so nothing was done. Use --noinput to run without "
+        "confirmation.\n"
     )
     assert three.versions() == [1, 2, 3]
 

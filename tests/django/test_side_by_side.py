@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 
 from tests.django.conftest import Ran, Site
 from tests.django.test_migrate import heading
-from tests.django.test_stopping import PATIENCE, until, working
+from tests.django.test_stopping import PATIENCE, ended_or, working
+from tests.waiting import until
 
 Manage = Callable[..., Ran]
 
@@ -93,6 +95,17 @@ def test_failures_leave_the_others_alone_and_the_worst_one_says_the_exit_code(
     assert said == ["away", "wrong", "other", "CommandError"]
     assert ran.err.splitlines()[-1] == "CommandError: 3 of 4 databases failed: away, wrong, other."
     assert both.versions() == [1, 2]
+
+
+def test_going_down_asks_for_each_database_before_any_runs(
+    both: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.call("manticore_migrate", all_databases=True, verbosity=0)
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\nno\n"))
+    ran = manage("manticore_migrate", "zero", "--all-databases", "--jobs", "2")
+    assert ran.code == 0
+    assert ran.out.index("on the database 'other'") < ran.out.index("Reverting V2__name")
+    assert (both.versions(), both.versions("other")) == ([], [1, 2])
 
 
 def test_one_job_is_one_by_one(both: Site) -> None:
@@ -178,7 +191,7 @@ def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: working(site) == working(site, "other") == 1, process)
+    until(lambda: ended_or(process, working(site) == working(site, "other") == 1))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
@@ -186,8 +199,8 @@ def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
         assert lines_of(out, alias).endswith("  Applying V1__slow... STOPPED\n")
         assert site.query("SELECT owner FROM _migrations_state", alias) == [(None,)]
     stopped = (
-        "{}: Stopped after 0 scripts. The lease was given back.\n"
-        "Under way was V1__slow; the ledger does not count it.\n"
-        "Run the same command again: it finds out what became of it and finishes.\n"
+        "{}: Stopped after 0 scripts. The lease was released.\n"
+        "V1__slow was running; it is not recorded as applied.\n"
+        "Run the same command again to finish: it checks first what became of it.\n"
     )
     assert err == "CommandError: " + stopped.format("default") + stopped.format("other")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.django.conftest import Site
+from tests.waiting import until
 
 #: How long a process may take for anything, in seconds.
 PATIENCE = 60.0
@@ -21,15 +20,26 @@ def sleeping(site: Site, manage_environment: dict[str, str]) -> subprocess.Popen
     """A `manticore_migrate` in the middle of its second script."""
     site.script("V1__a", "CREATE TABLE a (id INT)")
     site.script("V2__slow", "SELECT 1;\nSELECT pg_sleep(300);")
-    process = subprocess.Popen(
+    process = started(manage_environment)
+    until(lambda: ended_or(process, working(site) > 0))
+    return process
+
+
+def started(environment: dict[str, str]) -> subprocess.Popen[str]:
+    """A `manticore_migrate` in a process of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "django", "manticore_migrate", "--noinput"],
-        env=manage_environment,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: working(site) > 0, process)
-    return process
+
+
+def ended_or(process: subprocess.Popen[str], so: bool) -> bool:
+    """Whether it is so; an error if the process has ended before."""
+    assert process.poll() is None, process.communicate()
+    return so
 
 
 def working(site: Site, alias: str = "default") -> int:
@@ -42,15 +52,6 @@ def working(site: Site, alias: str = "default") -> int:
     return int(number)
 
 
-def until(so: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not so():
-        if process.poll() is not None:
-            raise AssertionError(f"it ended: {process.communicate()}")
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # between two looks at the server
-
-
 @pytest.mark.needs_postgresql
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_gives_the_lease_back(
@@ -61,28 +62,50 @@ def test_the_first_signal_gives_the_lease_back(
     assert sleeping.returncode == code
     assert out.endswith("  Applying V1__a... OK\n  Applying V2__slow... STOPPED\n")
     assert err == (
-        "CommandError: Stopped after 1 script. The lease was given back.\n"
-        "Under way was V2__slow; the ledger does not count it.\n"
-        "Run the same command again: it finds out what became of it and finishes.\n"
+        "CommandError: Stopped after 1 script. The lease was released.\n"
+        "V2__slow was running; it is not recorded as applied.\n"
+        "Run the same command again to finish: it checks first what became of it.\n"
     )
     assert site.versions() == [1]
     assert site.query("SELECT owner FROM _migrations_state") == [(None,)]
 
 
+@pytest.mark.needs_postgresql
+def test_the_statements_that_are_done_are_counted(
+    site: Site, manage_environment: dict[str, str]
+) -> None:
+    site.script(
+        "V1__slow",
+        "-- manticore: mode=stepwise\nCREATE TABLE a (id INT);\nCREATE TABLE b (id INT);\n"
+        "CREATE TABLE c (id INT);\nSELECT pg_sleep(300);\nCREATE TABLE d (id INT);",
+    )
+    process = started(manage_environment)
+    until(lambda: ended_or(process, working(site) > 0))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert err == (
+        "CommandError: Stopped after 0 scripts, and 3 of 5 statements of V1__slow. The lease was "
+        "released.\n"
+        "V1__slow was running; it is not recorded as applied.\n"
+        "Run the same command again to finish: it checks first what became of it.\n"
+    )
+
+
 def test_handlers_are_put_back_and_only_the_main_thread_has_them() -> None:
     import threading
 
-    from django_manticore.management.interrupts import Stopped, stoppable
+    from django_manticore.management.interrupts import Interrupts, Stopped
 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with pytest.raises(Stopped) as caught, stoppable():
+    with pytest.raises(Stopped) as caught, Interrupts().installed():
         signal.raise_signal(signal.SIGTERM)
     assert caught.value.code == 143
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     seen: list[object] = []
 
     def elsewhere() -> None:
-        with stoppable():
+        with Interrupts().installed():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=elsewhere)
@@ -94,8 +117,8 @@ def test_handlers_are_put_back_and_only_the_main_thread_has_them() -> None:
 def test_the_second_signal_ends_the_process_at_once() -> None:
     program = (
         "import signal\n"
-        "from django_manticore.management.interrupts import stoppable\n"
-        "with stoppable():\n"
+        "from django_manticore.management.interrupts import Interrupts\n"
+        "with Interrupts().installed():\n"
         "    try:\n"
         "        signal.raise_signal(signal.SIGINT)\n"
         "    finally:\n"
@@ -106,4 +129,4 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout) == (130, "")
-    assert ran.stderr == ("\nEnded at once: the lease was not given back; it runs out by itself.\n")
+    assert ran.stderr == "\nKilled: the lease was not released; it will expire.\n"

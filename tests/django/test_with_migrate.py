@@ -9,6 +9,7 @@ import pytest
 
 from tests.django.conftest import Ran, Site
 from tests.django.test_migrate import heading
+from tests.waiting import until
 
 Manage = Callable[..., Ran]
 
@@ -64,12 +65,121 @@ def test_not_unless_the_setting_says_so(fleet: Site) -> None:
     assert "_migrations" not in tables(fleet)
 
 
-@pytest.mark.parametrize("option", ["plan", "check_unapplied"])
-def test_looking_runs_nothing(fleet: Site, option: str) -> None:
+PENDING = "default: 2 scripts are pending (V1, V2). Run manticore_migrate to apply them.\n"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_check_finds_pending_scripts_and_runs_none(
+    fleet: Site, manage: Manage, moment: str
+) -> None:
+    fleet.call("migrate", verbosity=0)
+    fleet.entry(RUN_WITH_MIGRATE=moment)
+    assert manage("migrate", "--check", "--skip-checks") == Ran(1, "", PENDING)
+    assert "_migrations" not in tables(fleet)
+    fleet.call("manticore_migrate", verbosity=0)
+    assert manage("migrate", "--check", "--skip-checks") == Ran(0, "", "")
+
+
+def test_check_tells_of_scripts_beside_djangos_own_migrations(fleet: Site, manage: Manage) -> None:
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    assert manage("migrate", "--check", "--skip-checks") == Ran(1, "", PENDING)
+    fleet.entry(RUN_WITH_MIGRATE=None)
+    assert manage("migrate", "--check", "--skip-checks") == Ran(1, "", "")
+
+
+def test_plan_shows_the_scripts_where_they_would_run(fleet: Site) -> None:
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    out = fleet.call("migrate", plan=True)
+    server = heading(fleet).partition(", ")[0]
+    mode = "atomic" if "PostgreSQL" in server else "stepwise"
+    scripts = (
+        f"{server} (default)\n"
+        "Planned operations:\n"
+        f"Applying V1__create_scooters ({mode})\n"
+        "    1 statement\n"
+        f"Applying V2__add_battery ({mode})\n"
+        "    1 statement\n"
+    )
+    assert out.startswith("Planned operations:\n")
+    assert out.endswith(scripts)
+    assert "fleet.0001_initial\n    Create model City\n" in out
+    fleet.entry(RUN_WITH_MIGRATE="before")
+    assert fleet.call("migrate", plan=True).startswith(scripts)
+    assert "_migrations" not in tables(fleet)
+
+
+def test_plan_with_check_ends_with_1_for_scripts_alone(fleet: Site, manage: Manage) -> None:
     fleet.call("migrate", verbosity=0)
     fleet.entry(RUN_WITH_MIGRATE="after")
-    fleet.call("migrate", **{option: True})
-    assert "_migrations" not in tables(fleet)
+    ran = manage("migrate", "--plan", "--check", "--skip-checks")
+    assert (ran.code, ran.err) == (1, "")
+    assert "  No planned migration operations.\n" in ran.out
+    assert "Applying V2__add_battery (" in ran.out
+    assert manage("migrate", "--plan", "--skip-checks").code == 0
+
+
+def test_the_plan_of_unapplying_has_no_scripts(fleet: Site) -> None:
+    fleet.call("migrate", verbosity=0)
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    for target in ("zero", "0001"):
+        out = fleet.call("migrate", "fleet", target, plan=True)
+        assert ("V1__create_scooters" in out) == (target == "0001")
+
+
+def test_fake_records_the_scripts_and_runs_none(fleet: Site) -> None:
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    out = fleet.call("migrate", fake=True)
+    assert "  Applying fleet.0001_initial... FAKED\n" in out
+    assert out.endswith(
+        "  Applying V1__create_scooters... FAKED\n  Applying V2__add_battery... FAKED\n"
+    )
+    assert fleet.versions() == [1, 2]
+    assert "scooters" not in tables(fleet)
+
+
+def test_fake_with_an_app_leaves_the_scripts_alone_and_says_so(fleet: Site) -> None:
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    out = fleet.call("migrate", "fleet", fake=True)
+    assert out.endswith(
+        "SQL scripts of 'default' were neither run nor recorded: --fake was given with an app. To "
+        "record them, run manticore_migrate --fake.\n"
+    )
+    assert tables(fleet).isdisjoint({"scooters", "_migrations"})
+
+
+def test_a_script_edited_since_stops_migrate_only_where_it_would_run_scripts(
+    fleet: Site, manage: Manage
+) -> None:
+    fleet.call("manticore_migrate", verbosity=0)
+    fleet.script("V2__add_battery", f"-- why\n{BATTERY[1]}", BATTERY[2])
+    ran = manage("migrate")
+    assert ran.code == 0
+    assert "(manticore.W008) default: V2__add_battery.sql was changed after it" in ran.err
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    ran = manage("migrate")
+    assert ran.code == 1
+    assert "(manticore.E014) default: V2__add_battery.sql was changed after it" in ran.err
+
+
+def test_a_kept_test_database_is_named_in_the_error(
+    fleet: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.core.management import CommandError
+    from django.db import connections
+
+    fleet.entry(RUN_WITH_MIGRATE="after")
+    fleet.call("migrate", verbosity=0)
+    fleet.script("V2__add_battery", f"-- why\n{BATTERY[1]}", BATTERY[2])
+    settings = connections["default"].settings_dict
+    monkeypatch.setitem(settings["TEST"], "NAME", settings["NAME"])
+    with pytest.raises(CommandError) as caught:
+        fleet.call("migrate", verbosity=0)
+    assert caught.value.returncode == 5
+    assert str(caught.value).endswith(
+        f"\nThis is the test database {settings['NAME']!r}. If it was kept by --keepdb (pytest: "
+        "--reuse-db), build it again: run the tests once without that option (pytest: with "
+        "--create-db)."
+    )
 
 
 def test_unapplying_runs_nothing(fleet: Site) -> None:
@@ -110,7 +220,7 @@ def test_a_setting_that_makes_no_sense_fails_migrate_with_words(
     ran = manage("migrate", "--skip-checks")
     assert ran.code == 1
     assert ran.err == (
-        "CommandError: MANTICORE['default']['LEASE'] is 0: it must be a number of seconds, 1 or more. "
+        "CommandError: MANTICORE['default']['LEASE'] must be a number of seconds, 1 or more; got 0. "
         "Write seconds, such as 30.\n"
     )
 
@@ -149,6 +259,53 @@ def test_run_script_applies_up_to_its_version_and_takes_it_back(fleet: Site) -> 
     assert fleet.versions() == [1]
 
 
+def test_run_script_reverts_nothing_that_another_process_applied_meanwhile(fleet: Site) -> None:
+    """Two `migrate` at once: the other one is at the second RunScript when this one is at the first."""
+    from threading import Thread
+
+    from django_manticore.operations import RunScript
+
+    fleet.call("manticore_migrate", "1", verbosity=0)
+    fleet.query("DROP TABLE scooters")
+    fleet.query("DELETE FROM _migrations")
+    fleet.query(
+        "UPDATE _migrations_state SET owner = 'elsewhere:1:aa', epoch = epoch + 1, "
+        "expires_at = now() + INTERVAL '1 hour'"
+    )
+    failures: list[BaseException] = []
+
+    def migrate() -> None:
+        try:
+            applied_by_django(fleet, RunScript("V1"))
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    run = Thread(target=migrate)
+    run.start()
+    until(lambda: waiting(fleet) or not run.is_alive())
+    for script in (SCOOTERS, BATTERY):
+        fleet.query(script[1])
+    fleet.query("INSERT INTO _migrations (version, description) VALUES (1, 'a'), (2, 'b')")
+    fleet.query("UPDATE _migrations_state SET owner = NULL, expires_at = NULL")
+    run.join(60)
+    assert (run.is_alive(), failures) == (False, [])
+    assert fleet.versions() == [1, 2]
+    assert fleet.query("SELECT battery FROM scooters") == []
+
+
+def waiting(site: Site) -> bool:
+    """Whether a run has read the tables, and now waits for the lease: its session is idle."""
+    if site.query("SHOW server_version")[0][0].startswith("13.0.0"):
+        return bool(site.query("SELECT 1 FROM [SHOW SESSIONS] WHERE application_name LIKE '%/1'"))
+    return bool(
+        site.query(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE '%/1' AND state = 'idle' "
+            "AND datname = current_database()"
+        )
+    )
+
+
 def test_run_script_of_what_is_applied_does_nothing(fleet: Site) -> None:
     from django_manticore.operations import RunScript
 
@@ -181,8 +338,8 @@ def test_run_script_refuses_to_wait_for_its_own_transaction(fleet: Site) -> None
     with pytest.raises(NotSupportedError) as caught:
         applied_by_django(fleet, RunScript("V1"), atomic=True)
     assert str(caught.value) == (
-        "RunScript('V1') runs on a connection of its own, which would wait for ever for this "
-        "migration's transaction. Write `atomic = False` into the Migration class."
+        "RunScript('V1') uses its own connection and would deadlock with this migration's transaction. "
+        "Set `atomic = False` in the Migration class."
     )
 
 
@@ -196,9 +353,13 @@ def test_run_script_below_what_is_applied_is_refused(fleet: Site) -> None:
     with pytest.raises(PlanRefused) as caught:
         applied_by_django(fleet, RunScript("V3"))
     assert str(caught.value) == (
-        "Nothing was run: RunScript('V3'): version 3 is pending, but version 5 is applied already. "
-        "Apply it with manticore_migrate (ALLOW_OUT_OF_ORDER), then run migrate again."
+        "Nothing was run: V3__c.sql: version 3 is pending, but version 5 is applied already. Give it the "
+        "next free number (manticore_makemigration --renumber 3), or allow out-of-order scripts "
+        "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting)."
     )
+    fleet.entry(ALLOW_OUT_OF_ORDER=True)
+    applied_by_django(fleet, RunScript("V3"))
+    assert fleet.versions() == [1, 2, 3, 5]
 
 
 def test_run_script_of_no_such_version_is_refused(fleet: Site) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import psycopg
@@ -68,6 +70,22 @@ class Bench:
         told = {"listener": self.events.append, **self.defaults, **options}
         return self.flavour.migration(self.database(), self.folder, **told)
 
+    @cached_property
+    def server_is_cockroachdb(self) -> bool:
+        """Whether the server itself is a CockroachDB, so that its answers are."""
+        with psycopg.connect(self.direct) as connection:
+            return connection.info.parameter_status("crdb_version") is not None
+
+    @property
+    def on_cockroachdb(self) -> bool:
+        """Whether engines take the server for a CockroachDB."""
+        return self.server_is_cockroachdb
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether scripts with a schema statement run step by step."""
+        return self.on_cockroachdb or self.defaults.get("mode") == "stepwise"
+
     def ask(self, question: str) -> list[tuple[Any, ...]]:
         """What the database says, past the engine."""
         with psycopg.connect(self.direct, autocommit=True, application_name="test") as connection:
@@ -104,21 +122,58 @@ class Bench:
         )
         return [name for (name,) in found]
 
+    def indexes(self, table: str) -> list[str]:
+        """The indexes that somebody asked for: CockroachDB lists the primary one as well.
+
+        It has one on every table, a hidden one where no key was given: `primary` before v22.1,
+        `<table>_pkey` since.
+        """
+        found = self.ask(f"SELECT indexname FROM pg_indexes WHERE tablename = '{table}' ORDER BY 1")
+        return [name for (name,) in found if name not in ("primary", f"{table}_pkey")]
+
+    def primary_index(self, table: str) -> str:
+        """The name of the index of a table's key."""
+        before_v22 = self.ask(
+            f"SELECT 1 FROM pg_indexes WHERE tablename = '{table}' AND indexname = 'primary'"
+        )
+        return "primary" if before_v22 else f"{table}_pkey"
+
+    @property
+    def gate(self) -> str:
+        """A table of one row, made by `make_gate`; no other database of the server has its name."""
+        return "gate_" + urlsplit(self.direct).path[-12:]
+
+    def make_gate(self) -> None:
+        """Make the table that `shut_gate` shuts."""
+        self.ask(f"CREATE TABLE {self.gate} AS SELECT 1 AS i")
+
     @asynccontextmanager
     async def shut_gate(self) -> AsyncIterator[None]:
-        """While this is open, whoever reads the table `gate` waits (PostgreSQL only)."""
+        """While this is open, whoever reads the gate's table waits."""
         async with await psycopg.AsyncConnection.connect(
             self.direct, application_name="gate"
         ) as connection:
-            await connection.execute("LOCK TABLE gate IN ACCESS EXCLUSIVE MODE")
+            if self.server_is_cockroachdb:
+                # It has no table locks; readers wait for the end of a transaction that wrote.
+                await connection.execute(f"UPDATE {self.gate} SET i = i".encode())
+            else:
+                await connection.execute(
+                    f"LOCK TABLE {self.gate} IN ACCESS EXCLUSIVE MODE".encode()
+                )
             yield
             await connection.rollback()
 
     def waits_at_gate(self) -> int:
-        """How many wait there."""
-        found: int = self.one(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'gate'::regclass"
-        )
+        """How many statements wait there."""
+        question = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{self.gate}'::regclass"
+        if self.server_is_cockroachdb:
+            # A statement that waits for its job is no active query.
+            question = (
+                "SELECT (SELECT count(*) FROM [SHOW SESSIONS] WHERE active_queries LIKE "
+                f"'%{self.gate}%' AND active_queries NOT LIKE '%SHOW%') + (SELECT count(*) FROM "
+                f"[SHOW JOBS] WHERE status = 'running' AND description LIKE '%{self.gate}%')"
+            )
+        found: int = self.one(question)
         return found
 
     def told(self, kind: type[E]) -> list[E]:
@@ -142,6 +197,10 @@ class Cockroach(Bench):
         super().__init__(flavour, standin.url, direct, folder)
         self.standin = standin
         self.place = f"{psycopg.conninfo.conninfo_to_dict(direct)['dbname']}.public"
+
+    @property
+    def on_cockroachdb(self) -> bool:
+        return True
 
     def sent(self, pattern: str) -> list[str]:
         """The statements sent that contain a text."""

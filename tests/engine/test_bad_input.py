@@ -207,8 +207,8 @@ DRIFT = (
 )
 GONE = (
     "version {version} ({name}) is applied but its file is not in the folder, so it cannot be rolled "
-    "back. Restore the file; or revert it by hand and delete its row: DELETE FROM _migrations WHERE "
-    "version = {version}."
+    "back. Restore the file; or revert it by hand, and record that with resolve (--not-applied "
+    "{version})."
 )
 NO_DOWN = (
     "version 1 has no down part, so it cannot be rolled back. Add a line '-- DOWN' and the statements "
@@ -413,7 +413,6 @@ async def test_a_wrong_password(
     )
 
 
-@pytest.mark.needs_postgresql
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_database_that_does_not_exist(
     flavour: Flavour, database_url: str, tmp_path: Path, way: str
@@ -453,21 +452,38 @@ BEHIND = (
     "The database URL cannot be read: an '@' stands behind its first '/'. Percent-encode '/' in user "
     "name and password (%2F), and '@' in the database's name (%40)."
 )
+BAD_PORT = (
+    "The database URL cannot be read: its port is not a number from 1 to 65535. Write "
+    "user:password@host:port/database."
+)
 URLS = {
     f"mysql://me:{SECRET}@h/d": (
         "The database URL's scheme is 'mysql'; write postgresql://, postgres:// or cockroachdb:// in "
         "front of user:password@host:port/database."
     ),
     f"me:{SECRET}@h/d": (
-        "The database URL's scheme is 'none'; write postgresql://, postgres:// or cockroachdb:// in "
+        "The database URL's scheme is missing; write postgresql://, postgres:// or cockroachdb:// in "
         "front of user:password@host:port/database."
     ),
     f"postgresql://me:{SECRET}@h/d?sslmod=require": (
         'The database URL cannot be read: invalid URI query parameter: "sslmod". Percent-encode '
         "special characters in user name and password, and name libpq options only."
     ),
-    f"postgresql://me:{SECRET}@h:99999/d": "The port '99999' is not a number from 1 to 65535.",
-    f"postgresql://me:{SECRET}@h:http/d": "The port 'http' is not a number from 1 to 65535.",
+    f"postgresql://me:{SECRET}@h:99999/d": BAD_PORT,
+    f"postgresql://me:{SECRET}@h:http/d": BAD_PORT,
+    f"postgresql://me:{SECRET}/d": BAD_PORT,
+    f"postgresql://me:a@{SECRET}@h/d": (
+        "The database URL cannot be read: more than one '@' stands before its host. Percent-encode '@' "
+        "in user name and password (%40)."
+    ),
+    f"me:{SECRET}://h/d": (
+        "The database URL's scheme is missing; write postgresql://, postgres:// or cockroachdb:// in "
+        "front of user:password@host:port/database."
+    ),
+    f"postgresql://me:%e9{SECRET}@h/d": (
+        "The database URL cannot be read: its percent-encoding is not UTF-8. Percent-encode special "
+        "characters in user name and password, and name libpq options only."
+    ),
     f"postgresql://me:{SECRET}%zz@h/d": None,
     f"postgresql://me:{SECRET}@[::1/d": None,
     f"postgresql://me:{SECRET}/more@h/d": BEHIND,

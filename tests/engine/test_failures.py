@@ -28,17 +28,17 @@ DROP TABLE w;
 DELETE FROM nowhere;
 DROP TABLE u
 """
-DUPLICATE = (
-    'duplicate key value violates unique constraint "t_pkey" (23505)\n'
-    "  Detail: Key (id)=(1) already exists.\n"
-)
 NOTHING_DONE = (
     "  Nothing of version {0} was applied. Repair the file (or the rows) and migrate again."
 )
 
 
-def is_stepwise(bench: Bench) -> bool:
-    return isinstance(bench, Cockroach) or bench.defaults.get("mode") == "stepwise"
+def duplicate(bench: Bench) -> str:
+    """What the server says of a second row with a key of table t."""
+    return (
+        f'duplicate key value violates unique constraint "{bench.primary_index("t")}" (23505)\n'
+        "  Detail: Key (id)=(1) already exists.\n"
+    )
 
 
 def broken(bench: Bench) -> None:
@@ -68,18 +68,19 @@ async def test_a_failed_statement_is_named_and_repaired_in_the_file(anywhere: Be
     engine = anywhere.engine()
     failed = await fails(engine.migrate)
     head = "V2__broken.sql:4: INSERT INTO t VALUES (1), (1) failed: "
-    if is_stepwise(anywhere):
+    if anywhere.is_stepwise:
         assert str(failed) == (
-            f"{head}{DUPLICATE}  Its first statement is done and recorded; version 2 is half applied. "
-            "Repair statement 3 in the file (or the rows) and migrate again: the run goes on there. "
-            "Leave the statements before it as they are."
+            f"{head}{duplicate(anywhere)}"
+            "  Its first statement is done and recorded; version 2 is half applied. Repair statement "
+            "3 in the file (or the rows) and migrate again: the run goes on there. Leave the "
+            "statements before it as they are."
         )
         names = ("owner", "version", "direction", "segment", "in_flight", "sent_by")
         assert [anywhere.record()[name] for name in names] == [None, 2, "up", 1, False, None]
         assert [s.state for s in await engine.status()][1:] == [State.HALF_DONE, State.PENDING]
         assert "u" in anywhere.tables()
     else:
-        assert str(failed) == f"{head}{DUPLICATE}{NOTHING_DONE.format(2)}"
+        assert str(failed) == f"{head}{duplicate(anywhere)}{NOTHING_DONE.format(2)}"
         assert anywhere.free()
         assert [s.state for s in await engine.status()][1:] == [State.PENDING] * 2
         assert "u" not in anywhere.tables()
@@ -92,7 +93,7 @@ async def test_a_failed_statement_is_named_and_repaired_in_the_file(anywhere: Be
     anywhere.events.clear()
     assert await engine.migrate() == 2
     assert [event.resumed_at for event in anywhere.told(StepStarted)] == [
-        1 if is_stepwise(anywhere) else 0,
+        1 if anywhere.is_stepwise else 0,
         0,
     ]
     assert anywhere.ask("SELECT * FROM u") == [(1,)]
@@ -144,7 +145,7 @@ async def test_what_is_half_reverted_is_finished_by_rolling_back_only(anywhere: 
         "V2__broken.sql:8: DELETE FROM nowhere failed: "
         'relation "nowhere" does not exist (42P01)\n  '
     )
-    if not is_stepwise(anywhere):
+    if not anywhere.is_stepwise:
         assert str(failed) == (
             f"{head}Nothing of version 2 was reverted. Repair the file (or the rows) and roll back "
             "again."
@@ -171,27 +172,37 @@ async def test_what_is_half_reverted_is_finished_by_rolling_back_only(anywhere: 
 async def test_a_failure_inside_a_long_statement_names_its_line_too(anywhere: Bench) -> None:
     anywhere.write("V1__t", "-- a comment\n\nCREATE TABLE t (\n  a INT8,\n  b NOTYPE\n);")
     failed = await fails(anywhere.engine().migrate)
+    # CockroachDB says no place within a statement.
+    place = "" if anywhere.server_is_cockroachdb else " (at line 5)"
     assert str(failed) == (
-        "V1__t.sql:3: CREATE TABLE t ( a INT8, b NOTYPE ) failed (at line 5): "
+        f"V1__t.sql:3: CREATE TABLE t ( a INT8, b NOTYPE ) failed{place}: "
         f'type "notype" does not exist (42704)\n{NOTHING_DONE.format(1)}'
     )
     assert anywhere.tables() == ["_migrations", "_migrations_state"]
     assert anywhere.free()
 
 
-@pytest.mark.needs_postgresql
 async def test_the_servers_hint_is_passed_on(anywhere: Bench) -> None:
     anywhere.write("V1__t", "CREATE TABLE t (name TEXT)")
-    anywhere.write("V2__typo", "UPDATE t SET name = nam")
+    wrong, refusal, hint = (
+        "UPDATE t SET name = nam",
+        'column "nam" does not exist (42703)',
+        'Perhaps you meant to reference the column "t.name".',
+    )
+    if anywhere.server_is_cockroachdb:
+        wrong, refusal, hint = (
+            "SELECT 1 +",
+            'at or near "EOF": syntax error (42601)\n  Detail: source SQL:\nSELECT 1 +\n          ^',
+            "try \\h SELECT",
+        )
+    anywhere.write("V2__typo", wrong)
     failed = await fails(anywhere.engine().migrate)
     assert str(failed) == (
-        'V2__typo.sql:1: UPDATE t SET name = nam failed: column "nam" does not exist (42703)\n'
-        '  Hint: Perhaps you meant to reference the column "t.name".\n'
-        f"{NOTHING_DONE.format(2)}"
+        f"V2__typo.sql:1: {wrong} failed: {refusal}\n  Hint: {hint}\n{NOTHING_DONE.format(2)}"
     )
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("CockroachDB has no deferrable constraints")
 async def test_a_transaction_that_cannot_be_committed_is_told(anywhere: Bench) -> None:
     anywhere.write(
         "V1__t",
@@ -210,7 +221,7 @@ async def test_a_transaction_that_cannot_be_committed_is_told(anywhere: Bench) -
         "V2__rows.sql: its transaction could not be committed: insert or update on table "
         '"b" violates foreign key constraint "b_a_fkey" (23503)\n'
         '  Detail: Key (a)=(7) is not present in table "a".\n'
-        f"{way_on if is_stepwise(anywhere) else NOTHING_DONE.format(2)}"
+        f"{way_on if anywhere.is_stepwise else NOTHING_DONE.format(2)}"
     )
     anywhere.ask("INSERT INTO a VALUES (7)")
     assert await engine.migrate() == 1
@@ -222,10 +233,20 @@ async def test_a_unique_index_over_duplicates_takes_back_nothing_else(anywhere: 
     anywhere.write("V2__unique", "CREATE UNIQUE INDEX t_a ON t (a)\n-- DOWN\nDROP INDEX t_a")
     engine = anywhere.engine()
     failed = await fails(engine.migrate)
+    refusal = 'could not create unique index "t_a" (23505)\n  Detail: Key (a)=(1) is duplicated.\n'
+    if anywhere.server_is_cockroachdb:
+        (job,) = anywhere.ask(
+            "SELECT job_id FROM [SHOW JOBS] WHERE status = 'failed' AND description = "
+            "'CREATE UNIQUE INDEX t_a ON ' || current_database() || '.public.t (a)'"
+        )
+        refusal = (
+            "failed to ingest index entries during backfill: duplicate key value violates unique "
+            'constraint "t_a" (23505)\n  Detail: Key (a)=(1) already exists.\n'
+            f"  Job {job[0]} carried it out: failed.\n"
+        )
     assert str(failed) == (
         "V2__unique.sql:1: CREATE UNIQUE INDEX t_a ON t (a) failed: "
-        'could not create unique index "t_a" (23505)\n  Detail: Key (a)=(1) is duplicated.\n'
-        f"{NOTHING_DONE.format(2)}"
+        f"{refusal}{NOTHING_DONE.format(2)}"
     )
     assert anywhere.ledger() == [1]
     anywhere.ask("DELETE FROM t")
@@ -247,7 +268,7 @@ async def test_a_setting_that_is_refused_is_told_like_any_statement(anywhere: Be
     )
     assert str(failed) == (
         "V1__x.sql:2: SET nonsense = 1 failed: unrecognized configuration parameter "
-        f'"nonsense" (42704)\n{way_on if is_stepwise(anywhere) else NOTHING_DONE.format(1)}'
+        f'"nonsense" (42704)\n{way_on if anywhere.is_stepwise else NOTHING_DONE.format(1)}'
     )
     anywhere.write("V1__x", "CREATE TABLE a (i INT8);\nSET DateStyle = 'ISO';\nSELECT 1")
     assert await engine.migrate() == 1

@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from manticore_cockroachdb.events import Interrupted
-from tests.engine.bench import Bench, Cockroach, eventually
+from tests.engine.bench import Bench, eventually
+from tests.programs import started
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.needs_postgresql  # the gate is a table lock
 
 #: Tasks are cancelled; a thread is not, its process gets a signal.
 cancellable = pytest.mark.parametrize("flavour", ["async"], indirect=True)
@@ -36,15 +36,16 @@ try:
 except KeyboardInterrupt:
     (event,) = [event for event in told if isinstance(event, Interrupted)]
     line = event.statement.line if event.statement else None
-    print(json.dumps([event.done, event.step.version, line]))
+    print(json.dumps([event.done, event.step.version, line, event.statements_done]))
 """
 
 
 def gated(bench: Bench) -> None:
-    bench.ask("CREATE TABLE gate AS SELECT 1 AS i")
+    bench.make_gate()
     bench.write("V1__first", "CREATE TABLE first (i INT8)")
     bench.write(
-        "V2__gate", "CREATE TABLE a (i INT8);\nCREATE TABLE b AS SELECT * FROM gate;\nSELECT 1;"
+        "V2__gate",
+        f"CREATE TABLE a (i INT8);\nCREATE TABLE b AS SELECT * FROM {bench.gate};\nSELECT 1;",
     )
 
 
@@ -53,12 +54,17 @@ async def check_stopped(bench: Bench) -> None:
     record = bench.record()
     assert (record["owner"], record["expires_at"]) == (None, None)
     assert bench.ledger() == [1]
-    if isinstance(bench, Cockroach):
+    if bench.on_cockroachdb:
         assert (record["version"], record["segment"], record["in_flight"]) == (2, 1, True)
     elif bench.defaults:
         assert (record["version"], record["segment"], record["in_flight"]) == (2, 1, False)
     else:
         assert bench.free()
+
+
+def statements_done(bench: Bench) -> int:
+    """How many statements of the second script stay done when it is stopped at its gate."""
+    return 1 if bench.on_cockroachdb or bench.defaults else 0
 
 
 async def check_goes_on(bench: Bench) -> None:
@@ -95,10 +101,9 @@ async def test_a_task_that_is_cancelled_gives_the_lease_back_at_once(
     (event,) = anywhere.told(Interrupted)
     assert event.step is not None
     assert (event.done, event.step.version) == (1, 2)
-    by_steps = isinstance(anywhere, Cockroach) or "mode" in anywhere.defaults
-    assert event.statements_done == (1 if by_steps else 0)
+    assert event.statements_done == (1 if anywhere.is_stepwise else 0)
     assert (event.statement.line if event.statement else None) == (
-        2 if isinstance(anywhere, Cockroach) else None
+        2 if anywhere.on_cockroachdb else None
     )
     await check_goes_on(anywhere)
 
@@ -118,14 +123,13 @@ async def test_a_process_that_gets_ctrl_c_gives_the_lease_back_at_once(anywhere:
         mode,
     ]
     async with anywhere.shut_gate():
-        process = subprocess.Popen(  # noqa: ASYNC220 - it is only started here
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        await eventually(anywhere.waits_at_gate)
-        process.send_signal(signal.SIGINT)
-        out, error = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=60))
+        with started(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            await eventually(anywhere.waits_at_gate)
+            process.send_signal(signal.SIGINT)
+            out, error = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=60))
         assert (error, process.returncode) == ("", 0)
-        assert json.loads(out) == [1, 2, 2 if isinstance(anywhere, Cockroach) else None]
+        line = 2 if anywhere.on_cockroachdb else None
+        assert json.loads(out) == [1, 2, line, statements_done(anywhere)]
         await check_stopped(anywhere)
     await check_goes_on(anywhere)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,18 +13,9 @@ import pytest
 from manticore_cockroachdb.errors import LeaseTimeout
 from manticore_cockroachdb.events import Event, LeaseAwaited, LeaseTaken
 from tests.engine.bench import Bench, Cockroach, eventually
+from tests.recovery import victim
+from tests.recovery.victim import Order
 from tests.standin import hold
-
-ROOT = Path(__file__).parents[2]
-
-RUNNER = """
-import sys
-from manticore_cockroachdb import Database, Migration
-
-url, folder, mode = sys.argv[1:]
-with Database.from_url(url) as database:
-    print(Migration(database, migrations_dir=folder, mode=mode or None).migrate())
-"""
 
 
 def counted(bench: Bench) -> None:
@@ -43,9 +32,17 @@ def counted(bench: Bench) -> None:
 def check_counted(bench: Bench) -> None:
     counts = bench.ask("SELECT v, count(*) FROM log GROUP BY v ORDER BY v")
     assert counts == [(1, 1), (2, 2), (3, 2), (4, 1)]
-    assert bench.ask("SELECT indexname FROM pg_indexes WHERE tablename = 'log'") == [("log_v_idx",)]
+    assert bench.indexes("log") == ["log_v_idx"]
     assert bench.ledger() == [1, 2, 3, 4]
     assert bench.free()
+
+
+def waiting_at_gate(bench: Bench) -> None:
+    """A script whose second statement waits while the gate is shut."""
+    bench.make_gate()
+    bench.write(
+        "V1__gate", f"CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM {bench.gate}"
+    )
 
 
 async def side_by_side(*verbs: Any) -> list[Any]:
@@ -78,24 +75,22 @@ def test_twenty_processes_at_once_on_an_empty_database(
 ) -> None:
     bench = Bench(None, database_url, database_url, tmp_path)  # type: ignore[arg-type]
     counted(bench)
-    command = [sys.executable, "-W", "error", "-c", RUNNER, database_url, str(tmp_path), mode]
-    started = [
-        subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(20)
-    ]
-    ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
-    assert {(error, code) for _, error, code in ended} == {("", 0)}
-    assert sum(int(out) for out, _, _ in ended) == 4
+    order = Order(database_url, tmp_path, "sync", "migrate", mode or None, lease=30)
+    counts = victim.context.SimpleQueue()
+    processes = [victim.start(order, counts) for _ in range(20)]
+    for process in processes:
+        process.join(120)
+    assert {process.exitcode for process in processes} == {0}
+    assert sum(counts.get() for _ in processes) == 4
     check_counted(bench)
 
 
-@pytest.mark.needs_postgresql
 async def test_twenty_tasks_at_once_wait_for_the_one_that_runs(anywhere: Bench) -> None:
     counted(anywhere)
-    anywhere.write("V2__rows", "INSERT INTO log VALUES (2); INSERT INTO log SELECT 2 FROM gate")
-    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
+    anywhere.make_gate()
+    anywhere.write(
+        "V2__rows", f"INSERT INTO log VALUES (2); INSERT INTO log SELECT 2 FROM {anywhere.gate}"
+    )
     told: list[list[Event]] = [[] for _ in range(19)]
     others = [anywhere.engine(listener=events.append) for events in told]
     counts: list[int] = []
@@ -123,10 +118,8 @@ async def test_twenty_tasks_at_once_wait_for_the_one_that_runs(anywhere: Bench) 
     check_counted(anywhere)
 
 
-@pytest.mark.needs_postgresql
 async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(anywhere: Bench) -> None:
-    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
-    anywhere.write("V1__gate", "CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM gate")
+    waiting_at_gate(anywhere)
     async with anyio.create_task_group() as group, anywhere.shut_gate():
         group.start_soon(anywhere.engine().migrate)
         await eventually(anywhere.waits_at_gate)
@@ -136,7 +129,7 @@ async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(anywhere: Benc
                 await anywhere.engine(lock_timeout=timeout).migrate()
             assert caught.value.owner == taken.owner
             doing = "applying version 1, statement 2"
-            if not isinstance(anywhere, Cockroach) and not anywhere.defaults:
+            if not anywhere.is_stepwise:
                 doing = "running scripts"  # in one transaction, which others cannot look into
             message = (
                 f"{taken.owner} holds the lease ({doing}; its lease runs out in NN s "
@@ -165,10 +158,8 @@ async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_run_out
     check_counted(anywhere)
 
 
-@pytest.mark.needs_postgresql
 async def test_a_living_runner_keeps_its_lease_however_short_it_is(anywhere: Bench) -> None:
-    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
-    anywhere.write("V1__gate", "CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM gate")
+    waiting_at_gate(anywhere)
     async with anyio.create_task_group() as group, anywhere.shut_gate():
         group.start_soon(anywhere.engine(lease=1).migrate)
         await eventually(anywhere.waits_at_gate)

@@ -82,9 +82,11 @@ def _difference(found: dict[str, object], wanted: dict[str, object]) -> str:
 def _copy(template: str, name: str) -> str:
     parts = psycopg.conninfo.conninfo_to_dict(template)
     with psycopg.connect(template, dbname="postgres", autocommit=True) as connection:
+        # Copying files is the faster way; PostgreSQL has had the choice since 15.
+        by_files = "STRATEGY FILE_COPY" if connection.info.server_version >= 15_00_00 else ""
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(str(parts["dbname"]))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
+                sql.Identifier(name), sql.Identifier(str(parts["dbname"])), sql.SQL(by_files)
             )
         )
     return template.replace(str(parts["dbname"]), name)

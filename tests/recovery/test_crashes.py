@@ -24,6 +24,8 @@ MIGRATE_KILLS = 52
 ROLLBACK_KILLS = 26
 #: Runs beside each other: much of a run is waiting.
 AT_ONCE = 4
+#: Seconds between two looks at the ledger, of which there is one after every kill as well.
+LOOK = 0.02
 #: More than a run of this set ever takes.
 PATIENCE = 60.0
 
@@ -34,7 +36,7 @@ class Lies:
     def __init__(self, url: str) -> None:
         self.found: list[int] = []
         self.looks = 0
-        self._url = url
+        self._connection = psycopg.connect(url, autocommit=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -45,15 +47,19 @@ class Lies:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._connection.close()
+
+    def look(self) -> None:
+        """Look once; from any thread."""
+        try:
+            self.found += (row[0] for row in self._connection.execute(scenario.LIES).fetchall())
+        except psycopg.errors.UndefinedTable:
+            return
+        self.looks += 1
 
     def _watch(self) -> None:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            while not self._stop.wait(0.002):
-                try:
-                    self.found += (row[0] for row in connection.execute(scenario.LIES))
-                except psycopg.errors.UndefinedTable:
-                    continue
-                self.looks += 1
+        while not self._stop.wait(LOOK):
+            self.look()
 
 
 class Rounds:
@@ -92,6 +98,7 @@ class Rounds:
             with Lies(url) as lies:
                 for number in range(chance.randint(1, 4)):
                     self.kills += self._kill(standin, order, chance, seed + number)
+                    lies.look()
                     _let_the_lease_run_out(url)
                 process = victim.start(order)
                 process.join(PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from tests.standin import V21_1, StandIn
 STRIDES = {"sync": 1, "async": 5}
 
 
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    """Processes that faulty runs are made in, beside each other: much of a run is waiting."""
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(min(4, os.cpu_count() or 1), mp_context=context) as made:
+        yield made
+
+
 @pytest.mark.needs_postgresql
 @pytest.mark.parametrize("cockroach", [None, V21_1], ids=["atomic", "stepwise"])
 @pytest.mark.parametrize("flavour", ["sync", "async"])
@@ -26,6 +35,7 @@ STRIDES = {"sync": 1, "async": 5}
 @pytest.mark.parametrize("fault", ["before", "after", "40001"])
 def test_a_fault_at_any_statement_changes_nothing_in_the_end(
     server: RunningServer,
+    pool: ProcessPoolExecutor,
     tmp_path: Path,
     cockroach: str | None,
     flavour: str,
@@ -38,10 +48,8 @@ def test_a_fault_at_any_statement_changes_nothing_in_the_end(
     stride = STRIDES[flavour]
     if cockroach is None and flavour == "sync":
         stride = 2  # the atomic stream is one transaction after the other of the same form
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(min(4, os.cpu_count() or 1), mp_context=context) as pool:
-        runs = [pool.submit(faulty_run, bench, fault, k) for k in range(1, statements + 1, stride)]
-        problems = [problem for run in runs if (problem := run.result()) is not None]
+    runs = [pool.submit(faulty_run, bench, fault, k) for k in range(1, statements + 1, stride)]
+    problems = [problem for run in runs if (problem := run.result()) is not None]
     assert problems == []
     assert len(runs) > 10
 

@@ -8,13 +8,14 @@ import os
 import signal
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from manticore_cockroachdb import AsyncDatabase, AsyncMigrator, Database, Migration
 
-#: Started once with the library loaded, so that a victim is there in milliseconds.
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
+#: Its server is started once with the library loaded, so that a victim is there in milliseconds.
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload([__name__])
 
 #: Short, so that a dead runner's work is taken over soon.
 LEASE = 2.0
@@ -30,6 +31,7 @@ class Order:
         flavour: "sync" or "async".
         verb: "migrate" or "rollback".
         mode: "atomic", "stepwise" or None.
+        lease: For how many seconds its lease lasts.
     """
 
     url: str
@@ -37,11 +39,12 @@ class Order:
     flavour: str
     verb: str
     mode: str | None = None
+    lease: float = LEASE
 
 
 def run(order: Order) -> int:
     """Do it in this process."""
-    options = {"mode": order.mode, "lease": LEASE, "lock_timeout": 60.0}
+    options = {"mode": order.mode, "lease": order.lease, "lock_timeout": 60.0}
     if order.flavour == "sync":
         migration = Migration(Database.from_url(order.url), order.folder, **options)
         return migration.migrate() if order.verb == "migrate" else migration.rollback(100)
@@ -53,9 +56,9 @@ def run(order: Order) -> int:
     return asyncio.run(main())
 
 
-def start(order: Order) -> BaseProcess:
-    """Do it in another process."""
-    process = _context.Process(target=_work, args=(order,), daemon=True)
+def start(order: Order, counts: SimpleQueue[int] | None = None) -> BaseProcess:
+    """Do it in another process, which puts the count into the queue if there is one."""
+    process = context.Process(target=_work, args=(order, counts), daemon=True)
     process.start()
     return process
 
@@ -67,5 +70,7 @@ def kill(process: BaseProcess) -> None:
     process.join()
 
 
-def _work(order: Order) -> None:
-    run(order)
+def _work(order: Order, counts: SimpleQueue[int] | None) -> None:
+    count = run(order)
+    if counts is not None:
+        counts.put(count)

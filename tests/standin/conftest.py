@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,20 +13,6 @@ from tests.standin.clients import (
     Connection,
     connected,
 )
-
-
-@pytest.fixture(autouse=True)
-def _nothing_hangs() -> Iterator[None]:
-    """Turns a wait that never ends into a failure."""
-
-    def expired(*_: object) -> None:
-        raise TimeoutError("the test hangs")
-
-    before = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(int(os.environ.get("STANDIN_TEST_SECONDS", "60")))
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

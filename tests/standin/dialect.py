@@ -24,6 +24,7 @@ _NO_ALIAS = (
     r"where|order|limit|offset|group|having|join|left|right|inner|cross|full|natural|on|using"
     r"|union|intersect|except|for|fetch|window"
 )
+_ALIAS = rf"\s+(?:AS\s+)?(?!(?:{_NO_ALIAS})\b)[a-z_]\w*"
 _FLAGS = re.IGNORECASE | re.DOTALL
 
 _SESSIONS = """SELECT 1::int8 AS node_id, pid::text AS session_id, usename::text AS user_name,
@@ -35,6 +36,16 @@ _SESSIONS = """SELECT 1::int8 AS node_id, pid::text AS session_id, usename::text
  FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'standin'"""
 _DATABASES = """SELECT datname::text AS database_name, pg_get_userbyid(datdba)::text AS owner
  FROM pg_database WHERE NOT datistemplate"""
+# Facts §6: pg_indexes lists every table's primary index, that of a hidden rowid where no key was
+# given, by the name that the server's version gives it.
+_INDEXES = """SELECT schemaname, tablename,
+ CASE WHEN indexname = tablename || '_pkey' THEN {name} ELSE indexname END AS indexname,
+ tablespace, indexdef FROM pg_catalog.pg_indexes
+ UNION ALL SELECT schemaname, tablename, {name}, tablespace, 'CREATE UNIQUE INDEX ' || {name} ||
+ ' ON ' || schemaname || '.' || tablename || ' USING btree (rowid ASC)' FROM pg_catalog.pg_tables AS t
+ WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (
+ SELECT FROM pg_catalog.pg_index AS x WHERE x.indisprimary AND x.indrelid =
+ (quote_ident(t.schemaname) || '.' || quote_ident(t.tablename))::regclass)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +196,13 @@ class Dialect:
         if version_of(version) < (22, 1):
             # Facts §5: v21.1 takes ALL for the name of a setting.
             self._add(rf"\A{_BLANK}RESET\s+ALL\s*;?\s*\Z", 'RESET "all"')
+        primary = "'primary'" if version_of(version) < (22, 1) else "tablename || '_pkey'"
+        self._add(
+            rf"\b(FROM|JOIN)\s+(?:pg_catalog\.)?pg_indexes\b(?P<alias>{_ALIAS})?",
+            lambda found: (
+                f"{found[1]} ({_INDEXES.format(name=primary)}){found['alias'] or ' AS pg_indexes'}"
+            ),
+        )
         self._add(r"\bpg_try_advisory_lock\s*\([^()]*\)", "(SELECT true AS pg_try_advisory_lock)")
         said = f"(SELECT {literal(version)}::text AS version)"
         self._add(r"(?<![\w.])(?:pg_catalog\.)?version\s*\(\s*\)", lambda _: said)
@@ -199,7 +217,7 @@ class Dialect:
             rf"\A{_BLANK}{pattern}\s*;?\s*\Z", lambda found: f"SELECT * FROM ({give(found)}) AS t"
         )
         self._add(
-            rf"\[\s*{pattern}\s*\](?P<alias>\s+(?:AS\s+)?(?!(?:{_NO_ALIAS})\b)[a-z_]\w*)?",
+            rf"\[\s*{pattern}\s*\](?P<alias>{_ALIAS})?",
             lambda found: f"({give(found)}){found['alias'] or ' AS shown'}",
         )
         self._add(rf"\(\s*{pattern}\s*\)", lambda found: f"({give(found)})")

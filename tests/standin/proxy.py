@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,10 +26,13 @@ from .link import Link
 from .passage import Passage
 from .protocol import ServerError
 from .rules import Action, Drop, Match, Rule, When, matcher
+from .transactions import Transaction
 
 V21_1 = "CockroachDB CCL v21.1.21 (x86_64-unknown-linux-gnu, built 2022/09/15 01:28:12, go1.15.14)"
 _HOST = "127.0.0.1"
 _LONGEST_LOOKED_AT = 64 * 1024  # characters; longer statements are data
+#: The names of the settings that a server knows, by its host and port.
+_settings_of: dict[tuple[str, str], frozenset[str]] = {}
 _takes_advisory_lock = matcher(r"\bpg_advisory_(?:xact_)?lock(?:_shared)?\s*\(")
 
 
@@ -80,6 +84,8 @@ class StandIn:
         self._ignores_cancel = ignores_cancel
         self.latency = latency
         version = (0, 0) if cockroach is None else version_of(cockroach)
+        self._orders_transactions = cockroach is not None and version < (22, 1)
+        self._transactions: defaultdict[int, Transaction] = defaultdict(Transaction)
         self.jobs = Jobs(
             self._upstream.get("user", "root"),
             shows_started=version < (25, 3),
@@ -211,6 +217,8 @@ class StandIn:
             passage.take(rule)
         if self._cockroach is not None and passage.error is None and _locks(sql):
             passage.error = ServerError("42883", "unknown function: pg_advisory_lock()")
+        if self._orders_transactions and passage.error is None:
+            passage.error = self._transactions[traffic.number].refusal(sql[:_LONGEST_LOOKED_AT])
         return passage
 
     def note(self, sql: str, traffic: Traffic) -> None:
@@ -247,10 +255,13 @@ class StandIn:
         """The names of the settings upstream knows."""
         if self._cockroach is None:
             return frozenset()
-        with psycopg.connect(self._upstream_url, application_name="standin") as connection:
-            return frozenset(
-                name.lower() for (name,) in connection.execute("SELECT name FROM pg_settings")
-            )
+        server = self._upstream.get("host", ""), self._upstream.get("port", "")
+        if server not in _settings_of:
+            with psycopg.connect(self._upstream_url, application_name="standin") as connection:
+                _settings_of[server] = frozenset(
+                    name.lower() for (name,) in connection.execute("SELECT name FROM pg_settings")
+                )
+        return _settings_of[server]
 
     def _run(self, listening: Future[int]) -> None:
         try:

@@ -14,6 +14,7 @@ import pytest
 from psycopg import sql as compose
 
 from tests.standin import (
+    V21_1,
     StandIn,
     State,
 )
@@ -52,6 +53,47 @@ def test_advisory_locks_are_stubs_as_on_cockroachdb(client: Connection) -> None:
     with pytest.raises(psycopg.errors.UndefinedFunction):
         client.execute("SELECT pg_advisory_lock(%s)", [1])
     assert client.execute("SELECT pg_try_advisory_lock(1)").fetchone() == (True,)
+
+
+@pytest.mark.parametrize(("version", "name"), [(V21_1, "primary"), (V26_1, "{}_pkey")])
+def test_every_table_has_its_primary_index(
+    database_url: str, direct: Connection, version: str, name: str
+) -> None:
+    direct.execute("CREATE TABLE keyless (i INT)")
+    direct.execute("CREATE INDEX i ON keyless (i)")
+    with StandIn(database_url, version) as standin, connected(standin.url) as client:
+        rows = client.execute(
+            "SELECT p.tablename, p.indexname FROM pg_catalog.pg_indexes p "
+            "WHERE schemaname = 'public' ORDER BY 1, 2"
+        ).fetchall()
+    assert sorted(rows) == sorted(
+        [("keyless", "i"), ("keyless", name.format("keyless")), ("t", name.format("t"))]
+    )
+
+
+def test_before_v22_the_first_schema_change_must_precede_any_write(client: Connection) -> None:
+    client.execute("BEGIN")
+    client.execute("SELECT i FROM t WHERE i = 1 FOR UPDATE")
+    with pytest.raises(psycopg.errors.FeatureNotSupported) as refused:
+        client.execute("CREATE TABLE a (i INT)")
+    client.execute("ROLLBACK")
+    assert str(refused.value).splitlines()[0] == (
+        "unimplemented: the first schema change statement in a transaction must precede any writes"
+    )
+    with client.transaction():
+        client.execute("CREATE TABLE a (i INT)")
+        client.execute("INSERT INTO t VALUES (1)")
+        client.execute("CREATE INDEX ON a (i)")
+    client.execute("INSERT INTO t VALUES (2)")
+    client.execute("CREATE TABLE b (i INT)")
+
+
+def test_later_it_need_not(database_url: str, direct: Connection) -> None:
+    with StandIn(database_url, V26_1) as standin, connected(standin.url) as client:
+        with client.transaction():
+            client.execute("INSERT INTO t VALUES (1)")
+            client.execute("CREATE TABLE a (i INT)")
+        assert client.execute("SELECT i FROM t").fetchall() == [(1,)]
 
 
 def test_it_passes_a_password_through(database_url: str, direct: Connection) -> None:

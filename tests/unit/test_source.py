@@ -58,8 +58,7 @@ def test_subfolders_hidden_and_other_files_are_left_alone(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
 def test_a_name_that_is_not_utf8_is_refused_and_shown_escaped(tmp_path: Path) -> None:
-    with open(os.fsencode(tmp_path) + b"/V1__Z\xfcrich.sql", "w") as file:
-        file.write("SELECT 1")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/V1__Z\xfcrich.sql")).write_text("SELECT 1", "utf-8")
     assert refused(lambda: load([tmp_path])) == [
         "V1__Z\\xfcrich.sql: its name is not UTF-8, so it cannot be recorded; rename it"
     ]

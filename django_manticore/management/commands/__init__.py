@@ -1,1 +1,1 @@
-"""The commands of `manage.py`: each parses, calls one verb, prints."""
+"""The commands of `manage.py`: each parses its options, calls one method of the library, and prints."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
 from manticore_cockroachdb import Migration
-from manticore_cockroachdb._scripts import writer
-from manticore_cockroachdb._scripts.template import template
 from manticore_cockroachdb.errors import ConnectionFailed
+from manticore_cockroachdb.scripts import create_script, template
 
 
 class Command(ManticoreCommand):
@@ -52,7 +52,8 @@ class Command(ManticoreCommand):
         alias = self.known_database(options["database"])
         if (options["description"] is None) == (options["renumber"] is None):
             raise CommandError(
-                "Give a description for a new script, or --renumber SCRIPT.", returncode=2
+                "Give a description for a new script, or --renumber SCRIPT.",
+                returncode=exit_codes.USAGE,
             )
         migration = get_migration(alias)
         if options["renumber"] is not None:
@@ -79,13 +80,8 @@ class Command(ManticoreCommand):
             )
         except ConnectionFailed as error:
             chosen = migration.folder(folder)
-            path = writer.create(
-                chosen,
-                description,
-                up,
-                down,
-                others=[each for each in migration.folders if each is not chosen],
-                timestamp=timestamp,
+            path = create_script(
+                migration.folders, description, up, down, folder=chosen, timestamp=timestamp
             )
             self.stderr.write(
                 self.style.WARNING(

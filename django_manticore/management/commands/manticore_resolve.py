@@ -1,4 +1,4 @@
-"""`manage.py manticore_resolve`: a person says what is true, where no program can know."""
+"""`manage.py manticore_resolve`: records what a person knows, where no program can find it out."""
 
 from __future__ import annotations
 
@@ -7,34 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser
 
+from django_manticore import messages
 from django_manticore.management.base import ManticoreCommand, version
 from django_manticore.migrators import get_migration
-from manticore_cockroachdb._backend.jobs import described
-
-from ... import messages
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
-    from manticore_cockroachdb.types import Known
+    from manticore_cockroachdb.types import Known, Progress
 
 
 class Command(ManticoreCommand):
-    """Shows what is known, asks, and writes what the person says."""
+    """Shows what is known, asks, and records the answer."""
 
     help = (
-        "The way out by hand: shows what is known of a half-done script and of the lease, and records "
-        "what you say is true. Without one of its options it only shows. Runs none of the "
-        "scripts' statements; refuses while a runner is alive."
+        "Records the outcome of a migration when Manticore cannot determine it, or breaks a lease. Without "
+        "one of its options, only shows what is known. Runs no statement of a script, and refuses while a "
+        "runner is alive."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The options; see `--help`."""
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
-            "--applied", type=version, metavar="V", help="This version is wholly applied."
+            "--applied", type=version, metavar="V", help="Record this version as fully applied."
         )
         which.add_argument(
-            "--not-applied", type=version, metavar="V", help="This version is not applied at all."
+            "--not-applied", type=version, metavar="V", help="Record this version as not applied."
         )
         which.add_argument(
             "--unlock", action="store_true", help="Break the lease of a runner that is gone."
@@ -43,57 +41,58 @@ class Command(ManticoreCommand):
             "--accept-checksum",
             type=version,
             metavar="V",
-            help="The change in this applied script's file is harmless.",
+            help="Accept the change in the file of this applied version.",
         )
         self.add_database(parser)
         self.add_noinput(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Show; if something is said, ask and record it."""
+        """Show what is known; if there is something to record, ask, and record it."""
         alias = self.known_database(options["database"])
         migration = get_migration(alias)
-        said = _said(options)
-        if said is None or options["verbosity"] or options["interactive"]:
-            for line in known_lines(migration.resolve.known()):
+        question = _question(alias, options)
+        known = migration.resolve.known()
+        if question is None or options["verbosity"] or options["interactive"]:
+            for line in known_lines(known):
                 self.stdout.write(line)
-        if said is None:
+        if question is None:
             return
-        if options["interactive"] and not self.confirmed(
-            f"You are about to say, for the database {alias!r}: {said}.\n"
-            "The ledger will say so, true or not. Are you sure?"
-        ):
+        if options["interactive"] and not self.confirmed(question):
             self.stdout.write("Nothing was changed.")
             return
-        outcome = _record(migration, options)
+        outcome = _record(migration, options, known)
         if options["verbosity"]:
             self.stdout.write(self.style.SUCCESS(outcome))
 
 
-def _said(options: dict[str, Any]) -> str | None:
-    """What a person says is true, in words; None: nothing, they only look."""
+def _question(alias: str, options: dict[str, Any]) -> str | None:
+    """What is about to be recorded, as a question; None when nothing is."""
     if options["unlock"]:
-        return "the runner that holds the lease is gone"
-    if options["applied"] is not None:
-        return f"version {options['applied']} is wholly applied"
-    if options["not_applied"] is not None:
-        return f"version {options['not_applied']} is not applied at all"
-    if options["accept_checksum"] is not None:
-        return f"the change in the file of version {options['accept_checksum']} is harmless"
-    return None
+        what = f"Break the lease on {alias!r}?"
+    elif options["applied"] is not None:
+        what = f"Record version {options['applied']} as applied on {alias!r}?"
+    elif options["not_applied"] is not None:
+        what = f"Record version {options['not_applied']} as not applied on {alias!r}?"
+    elif options["accept_checksum"] is not None:
+        what = f"Accept the changed file of version {options['accept_checksum']} on {alias!r}?"
+    else:
+        return None
+    return f"{what} Manticore cannot verify this."
 
 
-def _record(migration: Migration, options: dict[str, Any]) -> str:
+def _record(migration: Migration, options: dict[str, Any], known: Known) -> str:
+    """Record what was answered, unless a runner has run since it was asked."""
     resolve = migration.resolve
     if options["unlock"]:
-        owner = resolve.unlock()
+        owner = resolve.unlock(known=known)
         return f"Broke the lease of {owner}." if owner else "Nobody holds the lease."
     if options["applied"] is not None:
-        resolve.applied(options["applied"])
-        return f"Recorded: version {options['applied']} is applied."
+        resolve.applied(options["applied"], known=known)
+        return f"Recorded version {options['applied']} as applied."
     if options["not_applied"] is not None:
-        resolve.not_applied(options["not_applied"])
-        return f"Recorded: version {options['not_applied']} is not applied."
-    resolve.accept_checksum(options["accept_checksum"])
+        resolve.not_applied(options["not_applied"], known=known)
+        return f"Recorded version {options['not_applied']} as not applied."
+    resolve.accept_checksum(options["accept_checksum"], known=known)
     return f"Recorded the new checksum of version {options['accept_checksum']}."
 
 
@@ -104,23 +103,26 @@ def known_lines(known: Known) -> Iterator[str]:
         yield "Lease: nobody holds it."
     else:
         left = record.expires_in or 0.0
-        until = f"runs out in {messages.duration(left)}" if left > 0 else "has run out"
+        until = f"expires in {messages.duration(left)}" if left > 0 else "has expired"
         alive = (
             f"connected as session {', '.join(known.sessions)}" if known.sessions else "no session"
         )
         yield f"Lease: {record.owner} ({until}; {alive})."
-    progress = record.progress
-    if progress is None:
-        yield "Half done: nothing."
-    else:
-        name = known.script.path.name if known.script else f"version {progress.version}"
-        yield (
-            f"Half done: {name} ({progress.direction.value}), {progress.done} of its statements done."
-        )
-        if known.statement is not None:
-            state = "was sent, its answer never came" if progress.in_flight else "comes next"
-            yield f"  Then {state}: {messages.statement_line(known.statement)}"
-        for job in known.jobs:
-            yield f"  {described(job)}"
+    if record.progress is None:
+        yield "Unfinished: nothing."
+        return
+    yield from _unfinished(known, record.progress)
     if record.error:
         yield f"Last error: {record.error}"
+
+
+def _unfinished(known: Known, progress: Progress) -> Iterator[str]:
+    name = known.script.path.name if known.script else f"version {progress.version}"
+    yield (
+        f"Unfinished: {name} ({progress.direction.value}), {messages.statements(progress.done)} done."
+    )
+    if known.statement is not None:
+        state = "Sent, and never answered" if progress.in_flight else "Next"
+        yield f"  {state}: {messages.statement_line(known.statement)}"
+    for job in known.jobs:
+        yield f"  {job}"

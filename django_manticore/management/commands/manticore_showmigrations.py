@@ -7,12 +7,11 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from django_manticore import messages
 from django_manticore.management import json_output
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
-from manticore_cockroachdb._planner.plan import ScriptStatus, State
-
-from ... import messages
+from manticore_cockroachdb.types import ScriptStatus, State
 
 
 class Command(ManticoreCommand):
@@ -20,7 +19,7 @@ class Command(ManticoreCommand):
 
     help = (
         "Lists every SQL script: [X] applied, [ ] pending, [!] changed after it was applied, "
-        "[?] applied but its file is missing, [~] half done."
+        "[?] applied but its file is missing, [~] partially applied or reverted."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -50,8 +49,8 @@ class Command(ManticoreCommand):
         if not statuses:
             self.stdout.write(self.style.ERROR(" (no scripts)"))
         for status in statuses:
-            mark, remark = messages.MARKS[status.state]
-            line = f" {mark} {messages.name_of(status)}"
+            remark = messages.list_remark(status.state)
+            line = f" {messages.MARKS[status.state]} {messages.name_of(status)}"
             if verbosity >= 2:
                 line += _history(status)
             if remark:
@@ -67,9 +66,9 @@ def _history(status: ScriptStatus) -> str:
     at = status.applied_at
     if timezone.is_aware(at):
         at = timezone.localtime(at)
-    said = f" (applied at {at:%Y-%m-%d %H:%M:%S})"
+    history = f"applied at {at:%Y-%m-%d %H:%M:%S}"
     if status.applied_by:
-        said = f"{said[:-1]} by {status.applied_by})"
+        history += f" by {status.applied_by}"
     if status.execution_ms is not None:
-        said = f"{said[:-1]} in {messages.duration(status.execution_ms / 1000)})"
-    return said
+        history += f" in {messages.duration(status.execution_ms / 1000)}"
+    return f" ({history})"

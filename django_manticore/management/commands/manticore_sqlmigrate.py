@@ -9,8 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand, version
 from django_manticore.migrators import get_migration
-from manticore_cockroachdb._planner.plan import Step
-from manticore_cockroachdb._scripts.direction import Direction
+from manticore_cockroachdb.types import Direction, Step
 
 
 class Command(ManticoreCommand):

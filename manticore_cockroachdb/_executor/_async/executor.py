@@ -205,15 +205,20 @@ class AsyncExecutor:
         store = await self._connect()
         session = store.session
         self._lease_asked_for = True
-        taken = await async_take_lease(
-            store,
-            owner=self._owner,
-            seconds=self._options.lease,
-            lock_timeout=self._options.lock_timeout,
-            emit=self._emit,
-            wanted=lambda book: wanted(book, session.server),
-            earlier=self._earlier,
-        )
+        try:
+            taken = await async_take_lease(
+                store,
+                owner=self._owner,
+                seconds=self._options.lease,
+                lock_timeout=self._options.lock_timeout,
+                emit=self._emit,
+                wanted=lambda book: wanted(book, session.server),
+                earlier=self._earlier,
+            )
+        except ManticoreError as error:
+            # Without an answer, it may be ours.
+            self._lease_asked_for = isinstance(error, ConnectionLost)
+            raise
         self._lease_asked_for = False
         if taken is None:
             return None
@@ -301,7 +306,8 @@ class AsyncExecutor:
             what = ", ".join(there) if there else "the ledger has rows"
             problem = Problem(
                 f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
-                "ones only. Migrate it without bootstrap."
+                "ones only.",
+                hint="Migrate it without bootstrap.",
             )
             raise PlanRefused("Nothing was run", [problem])
         self._found_empty = True
@@ -312,10 +318,9 @@ class AsyncExecutor:
 
     async def _shut_down(self) -> None:
         """Give the lease back and end every connection, on every path out."""
-        under_way = self._run.under_way if self._run else None
-        jobs = self._run.jobs_seen if self._run and under_way and under_way.by_itself else ()
+        run = self._run
         try:
-            if self._lease is not None or (self._lease_asked_for and self._interrupted):
+            if self._lease is not None or self._lease_asked_for:
                 await self._release()
         except ManticoreError as error:
             self._emit(
@@ -327,15 +332,17 @@ class AsyncExecutor:
         finally:
             await self._close_connections()
             if self._interrupted:
-                if under_way is None or under_way.step in self._done:
-                    self._emit(Interrupted(len(self._done), None, None, ()))
-                else:
-                    statement = under_way.statement if under_way.by_itself else None
-                    self._emit(
-                        Interrupted(
-                            len(self._done), under_way.step, statement, jobs, under_way.done
-                        )
-                    )
+                self._emit(self._stopped(run))
+
+    def _stopped(self, run: AsyncRun | None) -> Interrupted:
+        """What an interrupted run had done, and what was under way."""
+        done = len(self._done)
+        under_way = run.under_way if run else None
+        if run is None or under_way is None or under_way.step in self._done:
+            return Interrupted(done, None, None, ())
+        if not (run.sending and under_way.by_itself):
+            return Interrupted(done, under_way.step, None, (), under_way.done)
+        return Interrupted(done, under_way.step, under_way.statement, run.jobs_seen, under_way.done)
 
     async def _release(self) -> None:
         run, tables = self._run, self._tables

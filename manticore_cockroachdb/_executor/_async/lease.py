@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..._backend import introspection
-from ..._backend.retry import POLL
+from ..._backend.retry import POLL, Attempts
 from ..._store.run_state import Lease, Snapshot
 from ...errors import LeaseTimeout
 from ...events import Event, LeaseAwaited, LeaseTaken
@@ -49,9 +49,8 @@ async def async_take_lease(
     """
     started = time.monotonic()
     holder: str | None = None
-    attempt = 0
+    looks = Attempts()
     while True:
-        attempt += 1
         book = await store.look()
         if book is not None:
             held = book.record.held_from(owner)
@@ -67,7 +66,7 @@ async def async_take_lease(
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], await _whole(store, taken[1])
-                attempt = 1
+                looks = Attempts()  # it is being handed over just now: look again soon
             else:
                 holder = book.record.owner
         waited = time.monotonic() - started
@@ -80,7 +79,7 @@ async def async_take_lease(
                 _timed_out(holder, doing, waited, expires_in), owner=holder, waited=waited
             )
         emit(LeaseAwaited(holder, doing, waited, expires_in))
-        pause = POLL.pause(attempt) or 1.0
+        pause = looks.failed(POLL) or POLL.longest
         await concurrency.async_sleep(min(pause, max(0.05, lock_timeout - waited)))
 
 

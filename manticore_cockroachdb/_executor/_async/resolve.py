@@ -77,11 +77,16 @@ class AsyncResolve:
         finally:
             await session.close()
 
-    async def applied(self, version: int) -> None:
+    async def applied(self, version: int, *, known: Known | None = None) -> None:
         """Say that a version is wholly applied: it goes into the ledger and is no longer half done.
 
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
         Raises:
-            PlanRefused: There is no such script.
+            PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
         script = await self._script(version)
@@ -92,33 +97,44 @@ class AsyncResolve:
             keep = _another(book, version)
             return [run_state.complete(tables, lease, script, Direction.UP, keep=keep)]
 
-        await self._settle(change)
+        await self._settle(change, known)
 
-    async def not_applied(self, version: int) -> None:
+    async def not_applied(self, version: int, *, known: Known | None = None) -> None:
         """Say that a version is not applied at all: it leaves the ledger and is no longer half done.
 
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
         Raises:
-            PlanRefused: Neither the folder nor the tables know that version.
+            PlanRefused: Neither the folder nor the tables know that version, or a runner has run since
+                `known`.
             LeaseTimeout: A runner is alive.
         """
-        known = {script.version for script in await self._load()}
+        versions = {script.version for script in await self._load()}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             in_ledger = any(row.version == version for row in book.rows)
             half = book.record.progress is not None and book.record.progress.version == version
-            if not (in_ledger or half or version in known):
+            if not (in_ledger or half or version in versions):
                 raise _no_version(version)
             if not in_ledger:
                 return _forget(book, version, tables, lease)
             return [run_state.remove(tables, lease, version, keep=_another(book, version))]
 
-        await self._settle(change)
+        await self._settle(change, known)
 
-    async def accept_checksum(self, version: int) -> None:
+    async def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
         """Say that a change in an applied script's file is harmless: its new checksum is recorded.
 
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
         Raises:
-            PlanRefused: There is no such script, or it is not applied.
+            PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
         script = await self._script(version)
@@ -135,23 +151,29 @@ class AsyncResolve:
             if replaced(script, row):
                 problem = Problem(
                     f"version {version} is applied as another script ({row.description!r}), and this one "
-                    "would never run. Give it the next free number with manticore_makemigration "
-                    f"--renumber {version}.",
+                    "would never run.",
                     path=script.path,
                     version=version,
+                    hint="Give it the next free number with manticore_makemigration --renumber "
+                    f"{version}.",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
             return [run_state.accept_checksum(tables, lease, script)]
 
-        await self._settle(change)
+        await self._settle(change, known)
 
-    async def unlock(self) -> str | None:
+    async def unlock(self, *, known: Known | None = None) -> str | None:
         """Break the lease of a runner that is gone, without waiting for it to run out.
+
+        Args:
+            known: What `known()` returned when a person decided this; refused if the lease is another's
+                since.
 
         Returns:
             The runner whose lease was broken, or None if nobody holds it.
 
         Raises:
+            PlanRefused: The lease is not the one that `known` tells of.
             LeaseTimeout: That runner's session is still connected.
         """
         session, store = await self._open()
@@ -159,6 +181,8 @@ class AsyncResolve:
             record = (await self._look(store)).record
             if record.owner is None:
                 return None
+            if known is not None and record.epoch != known.record.epoch:
+                raise _stale()
             sessions = await self._sessions(session, record)
             if sessions:
                 end = introspection.how_to_end(session.server, sessions[0])
@@ -176,9 +200,17 @@ class AsyncResolve:
         finally:
             await session.close()
 
-    async def _settle(self, change: Callable[[Snapshot, Tables, Lease], list[Command]]) -> None:
+    async def _settle(
+        self, change: Callable[[Snapshot, Tables, Lease], list[Command]], known: Known | None
+    ) -> None:
+        def unless_stale(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            # Each lease has the next number: one in between was a runner's, who changed what was known.
+            if known is not None and lease.epoch != known.record.epoch + 1:
+                raise _stale()
+            return change(book, tables, lease)
+
         at_once = replace(self._options, lock_timeout=0.0)
-        await AsyncExecutor(self._settings, at_once, self._emit).settle(change)
+        await AsyncExecutor(self._settings, at_once, self._emit).settle(unless_stale)
 
     async def _script(self, version: int) -> MigrationScript:
         for script in await self._load():
@@ -238,10 +270,18 @@ async def _jobs_of(session: AsyncSession, statement: Statement, sent_at: float) 
     return jobs.own or jobs.unclear
 
 
+def _stale() -> PlanRefused:
+    problem = Problem(
+        "a runner has run since the database was looked at.",
+        hint="Look again (manticore_resolve without an option), and decide again.",
+    )
+    return PlanRefused("Nothing was changed", [problem])
+
+
 def _no_version(version: int) -> PlanRefused:
     problem = Problem(
-        f"there is no version {version} in the folder or the tables; see status "
-        "(manticore_showmigrations).",
+        f"there is no version {version} in the folder or the tables",
         version=version,
+        hint="see status (manticore_showmigrations).",
     )
     return PlanRefused("Nothing was changed", [problem])

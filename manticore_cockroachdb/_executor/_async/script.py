@@ -26,7 +26,14 @@ from ..._store import run_state
 from ..._store.run_state import Progress
 from ..._store.transactions import Placed, begin, lock_state, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
-from ...events import Reconciled, StatementFinished, StatementStarted, Warned
+from ...events import (
+    Reconciled,
+    StatementFinished,
+    StatementStarted,
+    TransactionFinished,
+    TransactionStarted,
+    Warned,
+)
 from ..messages import partially_committed
 from .leftovers import AsyncLeftovers
 from .recovery import (
@@ -75,7 +82,7 @@ class AsyncScript:
             )
             match segment.sending:
                 case Sending.SESSION:
-                    await self._send_settings(segment.statements)
+                    await self._send_session(segment)
                 case Sending.TRANSACTION:
                     await self._send_transaction(segment, following, last=last)
                 case Sending.SCRIPT_TRANSACTION:
@@ -124,26 +131,40 @@ class AsyncScript:
 
     def _changed(self, count: int) -> PlanRefused:
         version = self._step.version
-        what = (
-            "its first statement, which is done or under way, was changed. Restore it"
-            if count == 1
-            else f"among its first {count} statements, which are done or under way, something was "
-            "changed. Restore them"
-        )
+        if count == 1:
+            what, restore = (
+                "its first statement, which is done or under way, was changed",
+                "Restore it",
+            )
+        else:
+            what, restore = (
+                f"among its first {count} statements, which are done or under way, something was changed",
+                "Restore them",
+            )
         return PlanRefused(
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is half done ({self._step.direction.value}), and {what}; later "
-                    "ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {version} or --not-applied {version}).",
+                    f"version {version} is half done ({self._step.direction.value}), and {what}.",
                     path=self._step.path,
                     version=version,
+                    hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
+                    f"(--applied {version} or --not-applied {version}).",
                 )
             ],
         )
 
     # The ways to send a segment.
+
+    async def _send_session(self, segment: Segment) -> None:
+        """Send the settings of a segment, and tell of each."""
+        total = len(self._statements)
+        for number, statement in enumerate(segment.statements, segment.start + 1):
+            self._run.emit(StatementStarted(self._step, statement, number, total))
+            began = time.monotonic()
+            await self._send_settings((statement,))
+            seconds = time.monotonic() - began
+            self._run.emit(StatementFinished(self._step, statement, number, total, seconds))
 
     async def _send_settings(
         self, statements: Sequence[Statement], *, resumed_at: int | None = None
@@ -201,7 +222,12 @@ class AsyncScript:
             *(Placed(command, True) for command in final),
             Placed(COMMIT),
         ]
+        number, total = segment.start + 1, len(self._statements)
+        run.emit(TransactionStarted(self._step, segment.statements, number, total))
+        began = time.monotonic()
         await self._send_commands(segment, commands)
+        seconds = time.monotonic() - began
+        run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds))
         if any(each.kind is Kind.SESSION for each in segment.statements):
             await run.read_name_context()
 
@@ -212,7 +238,11 @@ class AsyncScript:
         await self._record.intend(segment)
         run.session_touched = True
         mark = await self._record.mark_script(segment)
-        placed = with_write(segment.statements, mark)
+        placed = [
+            Placed(command, each.ours)
+            for each in with_write(segment.statements, mark)
+            for command in (run.session.state.inside(mark) if each.ours else (each.command,))
+        ]
         await self._send_commands(
             segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)]
         )

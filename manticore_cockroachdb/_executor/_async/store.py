@@ -142,9 +142,13 @@ class AsyncStore:
         await self.session.send(*commands, retried=self._retried)
 
     async def release(self, owner: str) -> None:
-        """Give the lease back, if it is this runner's."""
+        """Give the lease back, if it is this runner's. Where there is no table, there is no lease."""
         release = run_state.release(self.tables, owner)
-        await self.session.send(*self.session.state.as_ourselves([release]), retried=self._retried)
+        try:
+            await self.write(release, as_ourselves=True)
+        except DatabaseError as error:
+            if error.sqlstate not in NO_TABLE:
+                raise
 
     async def _create(
         self,

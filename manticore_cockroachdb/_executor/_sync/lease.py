@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..._backend import introspection
-from ..._backend.retry import POLL
+from ..._backend.retry import POLL, Attempts
 from ..._store.run_state import Lease, Snapshot
 from ...errors import LeaseTimeout
 from ...events import Event, LeaseAwaited, LeaseTaken
@@ -52,9 +52,8 @@ def take_lease(
     """
     started = time.monotonic()
     holder: str | None = None
-    attempt = 0
+    looks = Attempts()
     while True:
-        attempt += 1
         book = store.look()
         if book is not None:
             held = book.record.held_from(owner)
@@ -70,7 +69,7 @@ def take_lease(
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], _whole(store, taken[1])
-                attempt = 1
+                looks = Attempts()  # it is being handed over just now: look again soon
             else:
                 holder = book.record.owner
         waited = time.monotonic() - started
@@ -83,7 +82,7 @@ def take_lease(
                 _timed_out(holder, doing, waited, expires_in), owner=holder, waited=waited
             )
         emit(LeaseAwaited(holder, doing, waited, expires_in))
-        pause = POLL.pause(attempt) or 1.0
+        pause = looks.failed(POLL) or POLL.longest
         concurrency.sleep(min(pause, max(0.05, lock_timeout - waited)))
 
 

@@ -80,11 +80,16 @@ class Resolve:
         finally:
             session.close()
 
-    def applied(self, version: int) -> None:
+    def applied(self, version: int, *, known: Known | None = None) -> None:
         """Say that a version is wholly applied: it goes into the ledger and is no longer half done.
 
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
         Raises:
-            PlanRefused: There is no such script.
+            PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
         script = self._script(version)
@@ -95,33 +100,44 @@ class Resolve:
             keep = _another(book, version)
             return [run_state.complete(tables, lease, script, Direction.UP, keep=keep)]
 
-        self._settle(change)
+        self._settle(change, known)
 
-    def not_applied(self, version: int) -> None:
+    def not_applied(self, version: int, *, known: Known | None = None) -> None:
         """Say that a version is not applied at all: it leaves the ledger and is no longer half done.
 
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
         Raises:
-            PlanRefused: Neither the folder nor the tables know that version.
+            PlanRefused: Neither the folder nor the tables know that version, or a runner has run since
+                `known`.
             LeaseTimeout: A runner is alive.
         """
-        known = {script.version for script in self._load()}
+        versions = {script.version for script in self._load()}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             in_ledger = any(row.version == version for row in book.rows)
             half = book.record.progress is not None and book.record.progress.version == version
-            if not (in_ledger or half or version in known):
+            if not (in_ledger or half or version in versions):
                 raise _no_version(version)
             if not in_ledger:
                 return _forget(book, version, tables, lease)
             return [run_state.remove(tables, lease, version, keep=_another(book, version))]
 
-        self._settle(change)
+        self._settle(change, known)
 
-    def accept_checksum(self, version: int) -> None:
+    def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
         """Say that a change in an applied script's file is harmless: its new checksum is recorded.
 
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
         Raises:
-            PlanRefused: There is no such script, or it is not applied.
+            PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
         script = self._script(version)
@@ -138,23 +154,29 @@ class Resolve:
             if replaced(script, row):
                 problem = Problem(
                     f"version {version} is applied as another script ({row.description!r}), and this one "
-                    "would never run. Give it the next free number with manticore_makemigration "
-                    f"--renumber {version}.",
+                    "would never run.",
                     path=script.path,
                     version=version,
+                    hint="Give it the next free number with manticore_makemigration --renumber "
+                    f"{version}.",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
             return [run_state.accept_checksum(tables, lease, script)]
 
-        self._settle(change)
+        self._settle(change, known)
 
-    def unlock(self) -> str | None:
+    def unlock(self, *, known: Known | None = None) -> str | None:
         """Break the lease of a runner that is gone, without waiting for it to run out.
+
+        Args:
+            known: What `known()` returned when a person decided this; refused if the lease is another's
+                since.
 
         Returns:
             The runner whose lease was broken, or None if nobody holds it.
 
         Raises:
+            PlanRefused: The lease is not the one that `known` tells of.
             LeaseTimeout: That runner's session is still connected.
         """
         session, store = self._open()
@@ -162,6 +184,8 @@ class Resolve:
             record = self._look(store).record
             if record.owner is None:
                 return None
+            if known is not None and record.epoch != known.record.epoch:
+                raise _stale()
             sessions = self._sessions(session, record)
             if sessions:
                 end = introspection.how_to_end(session.server, sessions[0])
@@ -179,9 +203,17 @@ class Resolve:
         finally:
             session.close()
 
-    def _settle(self, change: Callable[[Snapshot, Tables, Lease], list[Command]]) -> None:
+    def _settle(
+        self, change: Callable[[Snapshot, Tables, Lease], list[Command]], known: Known | None
+    ) -> None:
+        def unless_stale(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            # Each lease has the next number: one in between was a runner's, who changed what was known.
+            if known is not None and lease.epoch != known.record.epoch + 1:
+                raise _stale()
+            return change(book, tables, lease)
+
         at_once = replace(self._options, lock_timeout=0.0)
-        Executor(self._settings, at_once, self._emit).settle(change)
+        Executor(self._settings, at_once, self._emit).settle(unless_stale)
 
     def _script(self, version: int) -> MigrationScript:
         for script in self._load():
@@ -241,10 +273,18 @@ def _jobs_of(session: Session, statement: Statement, sent_at: float) -> tuple[Jo
     return jobs.own or jobs.unclear
 
 
+def _stale() -> PlanRefused:
+    problem = Problem(
+        "a runner has run since the database was looked at.",
+        hint="Look again (manticore_resolve without an option), and decide again.",
+    )
+    return PlanRefused("Nothing was changed", [problem])
+
+
 def _no_version(version: int) -> PlanRefused:
     problem = Problem(
-        f"there is no version {version} in the folder or the tables; see status "
-        "(manticore_showmigrations).",
+        f"there is no version {version} in the folder or the tables",
         version=version,
+        hint="see status (manticore_showmigrations).",
     )
     return PlanRefused("Nothing was changed", [problem])

@@ -24,7 +24,7 @@ from ..._backend import introspection, protocol
 from ..._backend.dialect import Server, kind_of, version_of
 from ..._backend.jobs import noticed
 from ..._backend.protocol import Command, Refusal, Result
-from ..._backend.retry import RETRY, TRANSACTION
+from ..._backend.retry import RETRY, TRANSACTION, Attempts
 from ..._backend.session_state import SessionState
 from ..._backend.settings import ConnectionSettings
 from ..._sql.server_kind import ServerKind
@@ -43,7 +43,6 @@ _DATABASE_EXISTS = Command(
 _NO_DATABASE = "3D000"
 #: PgBouncer's words for an option it does not pass on. https://www.pgbouncer.org/config.html
 _OPTIONS_REFUSED = "unsupported startup parameter"
-_COCKROACHDB = ServerKind.COCKROACHDB
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -172,12 +171,13 @@ class Session:
         kind = kind_of(said(b"crdb_version"))
         version = version_of(said(b"crdb_version"), said(b"server_version"))
         session = cls(connection, Server(kind, version, "", "", ""), name)
-        questions = (*asking, *introspection.session_questions(kind))
-        count = len(questions) - len(introspection.session_questions(kind))
-        answers, refusal = session.ask(introspection.identity(kind), *questions)
+        extra, questions = tuple(asking), introspection.session_questions(kind)
+        first = (introspection.identity(kind), *extra)
+        answers, refusal = session.ask(*first, *questions)
         resets = True
-        if refusal is not None and refusal.index == len(questions) and kind is _COCKROACHDB:
-            resets, refusal = False, None  # RESET ALL, the last of them: unknown before v22.1
+        last = len(first) + len(questions) - 1
+        if kind is ServerKind.COCKROACHDB and refusal is not None and refusal.index == last:
+            resets, refusal = False, None  # RESET ALL is unknown before v22.1
         if refusal is not None and refusal.error.sqlstate != _NO_DATABASE:
             raise refusal.error
         who = introspection.read_identity(answers[0]) if answers else None
@@ -198,10 +198,10 @@ class Session:
         session.server = Server(kind, version, database, schema, who.user, who.schemas)
         session.session_id, session.read_only = who.session_id, who.read_only
         session.is_pooled = who.backend_pid not in (None, connection.pgconn.backend_pid)
-        session.first_answers = answers[1 : 1 + count]
+        session.first_answers = answers[1 : len(first)]
         session.state = SessionState.found(
             kind,
-            dict(answers[1 + count].rows),
+            dict(answers[len(first)].rows),
             options=settings.options,
             explicit=pinned,
             resets=resets,
@@ -251,17 +251,17 @@ class Session:
             DatabaseError: The server refused one.
             ConnectionLost: No answer came.
         """
-        attempt = 0
+        attempts = Attempts()
         while True:
-            attempt += 1
             results, refusal = self.ask(*commands)
             if refusal is None:
                 return results
-            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in retry else None
+            again = refusal.error.sqlstate in retry
+            pause = attempts.failed(TRANSACTION) if again else None
             if pause is None:
                 raise refusal.error
             if retried is not None:
-                retried(refusal.error, attempt, pause)
+                retried(refusal.error, attempts.count(TRANSACTION), pause)
             concurrency.sleep(pause)
 
     def run(self, text: str) -> None:

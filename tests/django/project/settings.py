@@ -8,6 +8,8 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
+from tests import older_cockroachdb
+
 BASE_DIR = Path(__file__).parent
 SECRET_KEY = "for tests only"
 USE_TZ = True
@@ -75,5 +77,7 @@ MANTICORE: dict[str, Any] = {
         "RUN_WITH_MIGRATE": os.environ.get("TESTS_DJANGO_RUN_WITH_MIGRATE"),
     }
 }
+if DATABASES["default"]["ENGINE"] == "django_cockroachdb":
+    older_cockroachdb.allow()
 if "TESTS_DJANGO_OTHER_FOLDER" in os.environ:
     MANTICORE["other"] = {"MIGRATIONS_DIR": os.environ["TESTS_DJANGO_OTHER_FOLDER"]}

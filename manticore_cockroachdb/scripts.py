@@ -1,0 +1,83 @@
+"""Read and write script files without a database.
+
+from manticore_cockroachdb.scripts import load_scripts
+
+for script in load_scripts("migrations"):
+    print(script.version, script.description)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ._scripts import loader, writer
+from ._scripts.placeholders import filled
+from ._scripts.script import MigrationScript
+from ._scripts.template import template
+from ._store.ledger import DEFAULT_TABLE
+from ._store.own_tables import refuse_own_tables
+
+__all__ = ["create_script", "load_scripts", "template"]
+
+
+def load_scripts(
+    migrations_dir: str | Path | Sequence[str | Path],
+    *,
+    placeholders: Mapping[str, str] | None = None,
+    table: str = DEFAULT_TABLE,
+) -> list[MigrationScript]:
+    """Read every script of a folder, by version.
+
+    Args:
+        migrations_dir: The folder; or several, whose versions are unique over all.
+        placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
+        table: The ledger's table, which no script may change.
+
+    Raises:
+        FilesRefused: With every problem of every file.
+    """
+    scripts = loader.load(_folders(migrations_dir))
+    if placeholders is not None:
+        scripts = filled(scripts, placeholders)
+    refuse_own_tables(scripts, table)
+    return list(scripts)
+
+
+def create_script(
+    migrations_dir: str | Path | Sequence[str | Path],
+    description: str,
+    up_sql: str,
+    down_sql: str | None = None,
+    *,
+    folder: str | Path | None = None,
+    timestamp: bool | None = None,
+) -> Path:
+    """Write a new script, numbered by the files alone: a ledger may know a higher version.
+
+    `Migration.create_migration` reads the ledger, too. Use this where no server can be reached.
+
+    Args:
+        migrations_dir: The folder; or several.
+        description: What the script does, in a few words.
+        up_sql: The statements that apply it.
+        down_sql: The statements that revert it; None: it cannot be rolled back.
+        folder: Which of the folders it goes to; None: the first.
+        timestamp: Use the time (UTC) as the version instead of the next number; None follows what the
+            folders have.
+
+    Returns:
+        The file's path. Nothing is ever overwritten.
+
+    Raises:
+        SettingsError: The description makes no file name.
+        FilesRefused: The SQL makes no script, or the folder cannot be written to.
+    """
+    folders = _folders(migrations_dir)
+    chosen = folders[0] if folder is None else Path(folder)
+    others = [each for each in folders if each != chosen]
+    return writer.create(chosen, description, up_sql, down_sql, others=others, timestamp=timestamp)
+
+
+def _folders(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(folder) for folder in ([given] if isinstance(given, str | Path) else given)]
