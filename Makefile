@@ -46,6 +46,7 @@ check: $(VENV)/for-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/unasync.py --check
+	$(BIN)/python tools/rules_page.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
@@ -55,6 +56,7 @@ bench: $(VENV)/for-bench
 
 generate: $(VENV)/for-test
 	$(BIN)/python tools/unasync.py
+	$(BIN)/python tools/rules_page.py
 
 format: $(VENV)/for-check
 	$(BIN)/ruff format .

@@ -18,6 +18,7 @@ id                      what it found
 ``manticore.E013``      A file breaks a rule; one for each problem.
 ``manticore.E014``      An applied script was changed, and `migrate` would run scripts.
 ``manticore.E015``      The ledger's table is someone else's, and `migrate` would run scripts.
+``manticore.E021``      LINT is invalid.
 ``manticore.W001``      A migrations folder does not exist.
 ``manticore.W002``      A script has no down section.
 ``manticore.W003``      URL names another database than DATABASES does.
@@ -28,12 +29,8 @@ id                      what it found
 ``manticore.W008``      An applied script was changed.
 ``manticore.W009``      The ledger's table is someone else's.
 ``manticore.W010``      Another app's `migrate` command hides this app's.
-======================  ==================================================================
-
-Those about a ledger (E014, E015, W004 to W009) run for the databases named with `check --database`, and
-before Django's own `migrate`. There an error ends the command: so what is wrong with a ledger is an error
-only where RUN_WITH_MIGRATE makes `migrate` run the scripts, and else a warning (W008, W009). Any of them is
-silenced by SILENCED_SYSTEM_CHECKS.
+``manticore.W021``      A pending script has an error of `manticore_lint`.
+======================  ===========================================================
 """
 
 # ruff: noqa: ARG001 - Django calls checks with more than these need
@@ -55,6 +52,7 @@ from manticore_cockroachdb.errors import (
     Problem,
     SettingsError,
 )
+from manticore_cockroachdb.lint.finding import Severity
 from manticore_cockroachdb.scripts import load_scripts
 from manticore_cockroachdb.types import ConnectionSettings, MigrationScript, ScriptStatus, State
 
@@ -65,7 +63,7 @@ from .migrators import get_migration
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, W003, W010."""
+    """E001 to E012, E021, W003, W010."""
     found: list[CheckMessage] = [
         checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()
@@ -93,7 +91,7 @@ def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_databases(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """E014, E015, W004 to W009, for the databases that are named."""
+    """E014, E015, W004 to W009, W021, for the databases that are named."""
     return [
         message
         for entry in _entries()
@@ -209,7 +207,28 @@ def _ledger(entry: Entry) -> list[CheckMessage]:
                 id="manticore.W007",
             )
         ]
-    return list(_states(entry, statuses))
+    return [*_states(entry, statuses), *_dangerous(entry, statuses)]
+
+
+def _dangerous(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
+    """What the linter calls an error in scripts that are not applied yet.
+
+    A warning here, so that Django's own `migrate`, which runs these checks first, is not refused.
+    """
+    # The rules are loaded only where there is something to judge.
+    from .linting import lint_versions  # noqa: PLC0415 - see above
+
+    pending = [each.version for each in statuses if each.state is State.PENDING]
+    if not pending:
+        return
+    for finding in lint_versions(entry, frozenset(pending)).findings:
+        if finding.severity is Severity.ERROR:
+            yield checks.Warning(
+                f"{entry.alias}: {finding.path.name}:{finding.line}: {finding.message}",
+                hint=f"See manticore_lint, or accept it there: -- manticore: allow={finding.rule} reason",
+                obj=_Shown(finding.path),
+                id="manticore.W021",
+            )
 
 
 def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -> CheckMessage:

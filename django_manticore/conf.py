@@ -32,6 +32,9 @@ PLACEHOLDERS           None                        What `${name}` in scripts sta
 RUN_WITH_MIGRATE       None                        "before" or "after": Django's own `migrate` runs the
                                                    scripts too, before or after its migrations, and so
                                                    test databases get them.
+LINT                   None                        What `manticore_lint` judges by, as a dict: "rules"
+                                                   (a severity or "off" by rule), "severity" (the mildest
+                                                   to report), "server" ("cockroachdb:25.4").
 URL                    None                        The connection to use instead of that of `DATABASES`. For
                                                    an alias of `DATABASES` it replaces all but the
                                                    database's name, so that tests stay in their test
@@ -79,6 +82,21 @@ class RunWithMigrate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class LintChoices:
+    """What the key LINT says.
+
+    Attributes:
+        rules: "error", "warning", "note" or "off", by a rule's id.
+        severity: The mildest severity to report.
+        server: The servers to judge for, such as "cockroachdb:25.4"; None: the database's own.
+    """
+
+    rules: Mapping[str, str] = field(default_factory=dict)
+    severity: str = "note"
+    server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SettingProblem:
     """One thing that is wrong with the setting.
 
@@ -108,6 +126,7 @@ class Entry:
     allow_out_of_order: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
     run_with_migrate: RunWithMigrate = RunWithMigrate.NEVER
+    lint: LintChoices | None = None
     url: str | None = field(default=None, repr=False)
 
     @property
@@ -381,6 +400,30 @@ def _run_with_migrate(value: Any) -> RunWithMigrate:
     return RunWithMigrate(_choice("before", "after")(value))
 
 
+def _lint(value: Any) -> LintChoices:
+    # The rules are loaded only where a project chooses among them.
+    from manticore_cockroachdb.lint.configuration import configure  # noqa: PLC0415 - see above
+
+    if not isinstance(value, Mapping):
+        raise _Invalid("must be a dict")
+    unknown = sorted(set(map(str, value)) - {"rules", "severity", "server"})
+    if unknown:
+        raise _Invalid(f"has an unknown key {unknown[0]!r}.", show=False)
+    rules, server = value.get("rules", {}), value.get("server")
+    if not isinstance(rules, Mapping):
+        raise _Invalid("must have a dict as 'rules'.", show=False)
+    if isinstance(server, list | tuple):
+        server = ",".join(map(str, server))
+    if server is not None and not isinstance(server, str):
+        raise _Invalid("must have a str or a list of str as 'server'.", show=False)
+    severity = value.get("severity", "note")
+    try:
+        configure(server or "cockroachdb", rules, severity)
+    except SettingsError as error:
+        raise _Invalid(f"is invalid: {error}", show=False) from None
+    return LintChoices(dict(rules), severity, server)
+
+
 def _url(value: Any) -> str:
     if not isinstance(value, str):
         raise _Invalid("must be a str")
@@ -406,5 +449,10 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
     "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),
+    "LINT": (
+        21,
+        _lint,
+        'Write a dict such as {"server": "cockroachdb:25.4", "rules": {"short-key": "off"}}.',
+    ),
     "URL": (_URL, _url, "Write postgresql://user:password@host:port/database."),
 }

@@ -156,6 +156,9 @@ def tour(scripts: Path, *, serve: bool) -> None:
     script = scripts / "V8__one_rider_per_phone.sql"
     script.write_text(FAULTY)
     print(f"$ cat {script.name}\n{FAULTY}", flush=True)
+    say("The linter reads it, and asks the data: known before it runs")
+    manage("manticore_lint", "--live", exits=1)
+    say("Run it all the same")
     manage("manticore_migrate", exits=4)
     say("The ledger claims nothing that is not so. Repair the file, and run the same command again")
     script.write_text(REPAIRED)

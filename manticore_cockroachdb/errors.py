@@ -10,6 +10,7 @@ it was made of stand beside it as attributes. Passwords are never part of either
     ├── DatabaseError             the server refused a statement; carries its SQLSTATE
     │   └── ConnectionLost        the answer to a statement never came: its outcome is unknown
     ├── FilesRefused              the folder or its files break a rule: all problems at once
+    ├── GitFailed                 git cannot say which scripts are new
     ├── PlanRefused               files, ledger and target do not fit together: all problems at once
     │   └── HalfDone              a script is half done and this verb is not the one that finishes it
     ├── LedgerRefused             the ledger's table is someone else's
@@ -132,6 +133,10 @@ class FilesRefused(_Problems):
     Attributes:
         problems: Every `Problem` found, in the order of the files.
     """
+
+
+class GitFailed(ManticoreError):
+    """git is not there, knows no repository here, or does not know the revision."""
 
 
 class PlanRefused(_Problems):

@@ -18,6 +18,7 @@ from django_manticore import checks, conf, messages
 from django_manticore.management import exit_codes
 from manticore_cockroachdb import errors
 from manticore_cockroachdb.errors import ManticoreError
+from manticore_cockroachdb.lint import RULES
 from tests.pages import DOCS, code, read, rows, sections
 
 ROOT = DOCS.parent
@@ -118,6 +119,18 @@ def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None
     }
 
     assert documented == ours - everywhere
+
+
+def test_the_page_of_the_rules_is_written_from_the_rules() -> None:
+    page = runpy.run_path(str(ROOT / "tools" / "rules_page.py"))["page"]
+
+    assert read("rules.md") == page(), "run `make generate`"
+
+
+def test_the_number_of_rules_is_the_one_the_changelog_tells() -> None:
+    (told,) = re.findall(r"`manticore_lint` knows (\d+) rules", (ROOT / "CHANGELOG.md").read_text())
+
+    assert int(told) == len(RULES)
 
 
 def test_every_mark_of_the_list_is_documented() -> None:

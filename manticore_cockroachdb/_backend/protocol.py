@@ -173,12 +173,14 @@ def _streamed(
                     if result is None:
                         if current is None:
                             break
+                        singles = window.collected()
                         discarded = window.answered()
                         if current.status == ExecStatus.FATAL_ERROR:
                             refusal = Refusal(number, database_error(pgconn, current))
                             window.failed = True
                         elif current.status != ExecStatus.PIPELINE_ABORTED:
-                            answered(number, _tag(current) if discarded else _result(current))
+                            answer = _tag(current) if discarded else _result(current, singles)
+                            answered(number, answer)
                             number += 1
                         _drop_rows(pgconn, window)
                         current = None
@@ -189,6 +191,7 @@ def _streamed(
                         raise _no_copy()
                     else:
                         current = result
+                        window.collect(result)
                 if pgconn.status == ConnStatus.BAD:
                     raise _ended(pgconn, _reason(refusal), "")
             if unsent and ready & Ready.W:
@@ -239,12 +242,27 @@ class _Window:
         self._sizes: deque[tuple[int, bool]] = deque()
         self._bytes = 0
         self._next_known = False
+        self._singles: list[PGresult] = []
 
     def full_after(self, size: int, *, discards: bool) -> bool:
         self._sizes.append((size, discards))
         self._bytes += size
         self.open = len(self._sizes) < WINDOW_STATEMENTS and self._bytes < WINDOW_BYTES
         return not self.open
+
+    def collect(self, result: PGresult) -> None:
+        """Keep a row that came by itself although it is wanted.
+
+        libpq stays in the mode that `simple` set until the first command of a pipeline is answered.
+        """
+        discards = bool(self._sizes) and self._sizes[0][1]
+        if result.status == ExecStatus.SINGLE_TUPLE and not discards:
+            self._singles.append(result)
+
+    def collected(self) -> list[PGresult]:
+        """The rows that came so for the command that is answered now."""
+        found, self._singles = self._singles, []
+        return found
 
     def drops_next(self) -> bool:
         """Whether the rows of the next answer are dropped; said once for each command."""
@@ -286,17 +304,14 @@ def _next(pgconn: PGconn) -> Waiting[PGresult | None]:
     return pgconn.get_result()
 
 
-def _result(result: PGresult) -> Result:
+def _result(result: PGresult, singles: Iterable[PGresult] = ()) -> Result:
+    """An answer; where its rows came one by one, they are in `singles`."""
     columns = tuple((result.fname(i) or b"").decode() for i in range(result.nfields))
     types = tuple(result.ftype(i) for i in range(result.nfields))
     rows: list[tuple[Any, ...]] = []
-    if result.ntuples:
-        transformer = Transformer(_LOADERS)
-        transformer.set_pgresult(result)
-        try:
-            rows = transformer.load_rows(0, result.ntuples, tuple)
-        except (DataError, UnicodeDecodeError) as error:
-            raise DatabaseError(f"the server's answer cannot be read: {error}") from error
+    for part in (*singles, result):
+        if part.ntuples:
+            rows += _rows(part)
     return Result(
         columns=columns,
         types=types,
@@ -304,6 +319,15 @@ def _result(result: PGresult) -> Result:
         count=result.command_tuples or 0,
         tag=(result.command_status or b"").decode(),
     )
+
+
+def _rows(result: PGresult) -> list[tuple[Any, ...]]:
+    transformer = Transformer(_LOADERS)
+    transformer.set_pgresult(result)
+    try:
+        return transformer.load_rows(0, result.ntuples, tuple)
+    except (DataError, UnicodeDecodeError) as error:
+        raise DatabaseError(f"the server's answer cannot be read: {error}") from error
 
 
 def _tag(result: PGresult) -> Result:

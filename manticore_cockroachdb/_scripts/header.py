@@ -17,6 +17,8 @@ from ..errors import Problem
 from .script import Isolation, Mode
 
 OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
+#: An option of one statement stands before that statement, in either section: the linter's allowances.
+STATEMENT_OPTION = re.compile(r"--[ \t]*manticore[ \t]*:[ \t]*allow[ \t]*=", re.IGNORECASE)
 HEADER_COMMENT = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
 # The value of every option is one of an enum's; a value of two words has one space between them.
 _OPTION_VALUES: Final[dict[str, type[Enum]]] = {"mode": Mode, "isolation": Isolation}
@@ -52,7 +54,7 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
     found: dict[str, Enum] = {}
     line = 1
     for comment in comments:
-        if HEADER_COMMENT.match(comment.text) is None:
+        if HEADER_COMMENT.match(comment.text) is None or STATEMENT_OPTION.match(comment.text):
             continue
         match = OPTIONS.fullmatch(comment.text)
         if match is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from .._sql.lexer import SplitText, split
 from ..errors import Problem
 from .filenames import FORM, read_name
-from .header import OPTIONS, read_options
+from .header import OPTIONS, STATEMENT_OPTION, read_options
 from .markers import MAYBE_MARKER
 from .rules import check
 from .script import MigrationScript, checksum
@@ -120,6 +120,6 @@ def _check_down_file(
             f"options stand in {path.name}", down_path, comment.line, hint="move this line there"
         )
         for comment in own.comments
-        if OPTIONS.fullmatch(comment.text)
+        if OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
     ]
     return problems + check(down_path, own, whole_section=True)

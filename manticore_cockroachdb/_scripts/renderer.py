@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .._sql.lexer import BLANKS, SplitText, TokenKind, split, tokens
 from ..errors import FilesRefused, Problem
-from .header import OPTIONS, read_options
+from .header import OPTIONS, STATEMENT_OPTION, read_options
 from .parser import WANTED_COMMENTS
 from .rules import check
 from .text import trim, universal_newlines
@@ -31,7 +31,10 @@ def render(up: str, down: str | None) -> str:
             mine.append(Problem("a '-- DOWN' line", None, 0, hint="give the down part by itself"))
         if name == "up":
             read_options(Path(), found.comments, mine)
-        elif any(OPTIONS.fullmatch(comment.text) for comment in found.comments):
+        elif any(
+            OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
+            for comment in found.comments
+        ):
             mine.append(Problem("options stand in the up part", None, 0))
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:

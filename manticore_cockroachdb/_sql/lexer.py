@@ -170,6 +170,8 @@ def tokens(text: str, start: int = 0, end: int | None = None) -> Iterator[Token]
     """
     pos = start
     size = len(text) if end is None else end
+    # A token is made for every word of every script: as a plain tuple is, without a call into Python.
+    new, word, symbol, name = tuple.__new__, TokenKind.WORD, TokenKind.SYMBOL, TokenKind.NAME
     while pos < size:
         match = _TOKEN.match(text, pos, size)
         if match is None:  # pragma: no cover - the last alternative matches any character
@@ -182,11 +184,11 @@ def tokens(text: str, start: int = 0, end: int | None = None) -> Iterator[Token]
             if pos < 0:
                 return
         elif group == "word":
-            yield Token(TokenKind.WORD, match.group(), begin, pos)
+            yield new(Token, (word, match.group(), begin, pos))
         elif group == "symbol":
-            yield Token(TokenKind.SYMBOL, match.group(), begin, pos)
+            yield new(Token, (symbol, match.group(), begin, pos))
         elif group == "name":
-            yield Token(TokenKind.NAME, match.group(), begin, pos)
+            yield new(Token, (name, match.group(), begin, pos))
         else:
             if group == "dollar":
                 close = text.find(match.group(), pos, size)

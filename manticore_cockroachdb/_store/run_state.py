@@ -148,7 +148,7 @@ class Snapshot:
 
 
 #: Columns that came later: an older table gets them in place.
-_ADDED = {"session_id": "TEXT", "sent_session": "TEXT", "home": "TEXT"}
+_ADDED = {"session_id": "TEXT", "sent_session": "TEXT", "traces": "TEXT", "home": "TEXT"}
 
 
 def create_state(tables: Tables) -> Command:

@@ -40,6 +40,7 @@ def start_cockroach(program: Path, port: int | None = None) -> tuple[Keeper, str
                 "--http-addr=127.0.0.1:0",
                 f"--listening-url-file={url_file}",
                 f"--log-dir={keeper.folder / 'logs'}",
+                f"--temp-dir={keeper.folder}",  # It is left behind otherwise.
             ]
         )
         return keeper, wait_until_ready(keeper, lambda: _written(url_file))

@@ -13,14 +13,13 @@ import pytest
 from django.core.checks import CheckMessage, Tags, run_checks
 from django.core.management import get_commands, load_command_class
 
-from manticore_cockroachdb import Mode
 from tests.django.conftest import Ran, Site
 
 KEYS = (
     "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, MODE, "
-    "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, URL"
+    "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, LINT, URL"
 )
-MODES = " or ".join(repr(mode.value) for mode in Mode)
+MODES = "'atomic', 'stepwise' or 'autocommit'"
 EXAMPLE = 'Write MANTICORE = {"default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"}}.'
 
 
@@ -432,6 +431,64 @@ def test_check_command_shows_them(site: Site, manage: Callable[..., Ran]) -> Non
     ran = manage("check")
     assert ran.code == 0
     assert "(manticore.W002) V1__a.sql has no down section, so it cannot be rolled back." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("strict", "it must be a dict."),
+        ({"rule": {}}, "it has an unknown key 'rule'."),
+        ({"rules": ["drop-table"]}, "its 'rules' must be a dict."),
+        (
+            {"rules": {"drop-tabel": "off"}},
+            "there is no rule 'drop-tabel'; did you mean 'drop-table'?",
+        ),
+        (
+            {"rules": {"drop-table": "fatal"}},
+            "'fatal' is not a severity for the rule 'drop-table'; write 'error', 'warning', 'note', 'off'",
+        ),
+        ({"severity": "fatal"}, "'fatal' is not a severity; write 'error', 'warning', 'note'"),
+        (
+            {"server": "mysql"},
+            "'mysql' is not a server; write cockroachdb:25.4 or postgresql:17, or the name alone",
+        ),
+        ({"server": 25}, "its 'server' must be a string or a list of strings."),
+    ],
+)
+def test_e021_a_setting_that_makes_no_sense(
+    site: Site, manage: Callable[..., Ran], value: Any, message: str
+) -> None:
+    site.entry(LINT=value)
+
+    assert one() == (
+        "manticore.E021",
+        f"MANTICORE['default']['LINT'] is {value!r}: {message}",
+        'Write a dict such as {"server": "cockroachdb:25.4", "rules": {"short-key": "off"}}.',
+    )
+    assert message in manage("manticore_lint", "--all").err
+
+
+def test_w021_a_pending_script_has_an_error_of_the_linter(site: Site) -> None:
+    site.script(
+        "V1__rides", "CREATE TABLE rides (id INT8 PRIMARY KEY, city TEXT);", "DROP TABLE rides"
+    )
+    site.call("manticore_migrate", verbosity=0)
+    site.script(
+        "V2__drop", "ALTER TABLE rides DROP COLUMN city;", "ALTER TABLE rides ADD city TEXT;"
+    )
+
+    (danger,) = [each for each in found(databases=["default"]) if each.id == "manticore.W021"]
+
+    assert danger.msg == (
+        "default: V2__drop.sql:1: DROP COLUMN city deletes the column of rides with its data; programs "
+        "that still use it fail."
+    )
+    assert (
+        danger.hint
+        == "See manticore_lint, or accept it there: -- manticore: allow=drop-column reason"
+    )
+    site.call("manticore_migrate", verbosity=0)
+    assert ids(databases=["default"]) == []
 
 
 def test_every_id_is_documented_once_and_has_a_test() -> None:

@@ -269,10 +269,6 @@ def test_being_stopped_tells_what_goes_on_without_us() -> None:
     assert messages.stopped(Interrupted(0, STEP, STATEMENT, (), statements_done=1)).startswith(
         "Stopped after 0 scripts, and 1 of 2 statements of V3__index. The lease was released.\n"
     )
-    assert (
-        "Under way was V3__index, line 2; 3 statements of it are done and recorded; the ledger"
-        in (messages.stopped(Interrupted(0, STEP, STATEMENT, (), 3)))
-    )
     assert messages.stopped(None) == (
         "Stopped. Nothing was running; you can run the same command again."
     )

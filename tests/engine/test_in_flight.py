@@ -221,7 +221,7 @@ async def crashed(bench: Cockroach, sql: str, *, days: int = 0) -> None:
     await applied(bench, 1)
     bench.ask(
         "UPDATE _migrations_state SET version = 2, direction = 'up', segment = 0, in_flight = true, "
-        f"sent_at = clock_timestamp() - INTERVAL '{days} days 1 minute', evidence = NULL"
+        f"sent_at = clock_timestamp() - INTERVAL '{days} days 1 minute', traces = NULL"
     )
 
 

@@ -175,6 +175,22 @@ def test_what_may_not_stand_in_a_script_is_refused_with_its_line(
     assert problems_of(text) == [f"{PATH.name}:{problem}" for problem in problems]
 
 
+ALLOWANCE = "-- manticore: allow=drop-table nobody uses it, mode=none"
+
+
+def test_an_allowance_of_the_linter_may_stand_before_any_statement() -> None:
+    script = parse(
+        f"-- manticore: mode=atomic\n{ALLOWANCE}\nDROP TABLE t;\n{ALLOWANCE}\nDROP TABLE u;"
+    )
+    assert script.mode is Mode.ATOMIC
+
+    assert parse(f"SELECT 1;\n-- DOWN\n{ALLOWANCE}\nDROP TABLE t").down_sql is not None
+    assert parse("SELECT 1", f"{ALLOWANCE}\nDROP TABLE t").down_sql is not None
+    assert ALLOWANCE in render(
+        f"{ALLOWANCE}\nDROP TABLE t", f"SELECT 1;\n{ALLOWANCE}\nDROP TABLE u"
+    )
+
+
 def test_a_down_part_within_and_beside_the_file_is_refused() -> None:
     assert problems_of("SELECT 1;\n-- DOWN\n", "-- DOWN\nBEGIN;\n-- manticore: mode=atomic") == [
         (

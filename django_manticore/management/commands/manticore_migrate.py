@@ -9,6 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 from django_manticore.management import checking, exit_codes, tasks
 from django_manticore.management.base import jobs, target
 from django_manticore.management.run_command import RunCommand, refuse_json_alone
+from django_manticore.migrators import get_migration
+from manticore_cockroachdb import Direction
 
 
 class Command(RunCommand):
@@ -35,6 +37,12 @@ class Command(RunCommand):
             dest="check_unapplied",
             help="Exit with 1 if a script is pending, partially applied or reverted, or was changed "
             "after it was applied; with 2 if that cannot be found out. Change nothing.",
+        )
+        parser.add_argument(
+            "--probe",
+            action="store_true",
+            help="Ask the database first, read-only, whether its rows would make a pending script fail; "
+            "if so, run nothing.",
         )
         parser.add_argument(
             "--json",
@@ -71,10 +79,36 @@ class Command(RunCommand):
         if plan or check:
             return
         refuse_json_alone(options, "--plan", "--check")
+        if options["probe"]:
+            self.each(aliases, lambda alias: _probe(alias, goal))
         if options["jobs"] > 1 and len(aliases) > 1:
             self.run_parallel(aliases, task, options, jobs=options["jobs"])
         else:
             self.run_each(aliases, task, options)
+
+
+def _probe(alias: str, goal: int | None) -> None:
+    """Ask the data before anything runs.
+
+    Raises:
+        CommandError: A row that is there would make a script fail: with exit code 1.
+    """
+    from django_manticore import conf, linting  # noqa: PLC0415 - the rules are loaded where needed
+
+    migration = get_migration(alias)
+    coming = frozenset(
+        step.version for step in migration.plan(goal) if step.direction is Direction.UP
+    )
+    answers = linting.ask(migration, linting.scripts_of(conf.entry(alias)), coming)
+    in_the_way = [one for one in answers if one.in_the_way]
+    if in_the_way:
+        lines = "".join(
+            f"\n  - {one.probe.path.name}:{one.probe.line}: {one}" for one in in_the_way
+        )
+        raise CommandError(
+            f"{alias}: the data would make a script fail, so nothing was run:{lines}",
+            returncode=exit_codes.ERROR,
+        )
 
 
 def _refuse_beside_bootstrap(options: dict[str, Any]) -> None:

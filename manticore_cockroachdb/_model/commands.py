@@ -1,0 +1,606 @@
+"""What a statement says, as a value: one class for each kind of statement that matters.
+
+`Understood` stands for a statement that is known and changes nothing modelled; `Unknown` for one
+that is not understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .values import Column, Constraint, Expression, Index, Name, Type, TypeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A statement that is not understood.
+
+    Attributes:
+        words: Its first words.
+    """
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A statement that may do anything: DO, CALL, EXECUTE, a query that calls functions.
+
+    Attributes:
+        words: Its first words.
+        names: The names its text holds.
+    """
+
+    words: str
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A statement that is known and changes nothing that is modelled.
+
+    Attributes:
+        words: Its first words.
+        name: The object it is about, where a rule may ask for it.
+    """
+
+    words: str
+    name: Name | None = None
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDefinition:
+    """A column as CREATE TABLE or ADD COLUMN writes it.
+
+    Attributes:
+        column: The column itself.
+        constraints: What is written beside it: keys, checks, references.
+        if_not_exists: Whether ADD COLUMN says so.
+    """
+
+    column: Column
+    constraints: tuple[Constraint, ...] = ()
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    """CREATE TABLE.
+
+    Attributes:
+        name: The table.
+        columns: Its columns.
+        constraints: The constraints written for the whole table.
+        indexes: The indexes written inside (CockroachDB).
+        if_not_exists: Whether it says so.
+        temporary: Whether it is a temporary table.
+        from_query: Whether its rows come from a query (CREATE TABLE AS, SELECT INTO).
+        complete: Whether all its columns are listed (not so with LIKE, INHERITS, AS).
+        partitioned: Whether it says PARTITION BY.
+        partition_key: The columns behind that, where they are plain columns.
+        parent: The table of PARTITION OF or INHERITS.
+        options: Its storage parameters, in small letters, without blanks.
+    """
+
+    name: Name
+    columns: tuple[ColumnDefinition, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    if_not_exists: bool = False
+    temporary: bool = False
+    from_query: bool = False
+    complete: bool = True
+    partitioned: bool = False
+    partition_key: tuple[str, ...] = ()
+    parent: Name | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumn:
+    """ADD COLUMN."""
+
+    definition: ColumnDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class DropColumn:
+    """DROP COLUMN."""
+
+    column: str
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetType:
+    """ALTER COLUMN … TYPE."""
+
+    column: str
+    type: Type
+    using: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetNotNull:
+    """ALTER COLUMN … SET NOT NULL."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropNotNull:
+    """ALTER COLUMN … DROP NOT NULL."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetDefault:
+    """ALTER COLUMN … SET DEFAULT, or DROP DEFAULT where there is none."""
+
+    column: str
+    default: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetGenerated:
+    """ADD GENERATED, DROP IDENTITY, DROP EXPRESSION, DROP STORED, SET EXPRESSION."""
+
+    column: str
+    identity: bool | None = None
+    generated: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddConstraint:
+    """ADD CONSTRAINT."""
+
+    constraint: Constraint
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropConstraint:
+    """DROP CONSTRAINT."""
+
+    name: str
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateConstraint:
+    """VALIDATE CONSTRAINT."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """RENAME COLUMN."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameConstraint:
+    """RENAME CONSTRAINT."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlterPrimaryKey:
+    """ALTER PRIMARY KEY USING COLUMNS (CockroachDB)."""
+
+    columns: tuple[str, ...]
+    sharded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttachPartition:
+    """ATTACH PARTITION."""
+
+    partition: Name
+
+
+@dataclass(frozen=True, slots=True)
+class DetachPartition:
+    """DETACH PARTITION."""
+
+    partition: Name
+    concurrently: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetOptions:
+    """SET (…) or RESET (…) of storage parameters.
+
+    Attributes:
+        options: In small letters, without blanks; without values where they are reset.
+        reset: Whether it is RESET.
+    """
+
+    options: tuple[str, ...]
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetLocality:
+    """SET LOCALITY (CockroachDB)."""
+
+    locality: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAction:
+    """Another action of ALTER TABLE, known to change nothing that is modelled.
+
+    Attributes:
+        words: Its words.
+    """
+
+    words: tuple[str, ...]
+
+
+Action = (
+    AddColumn
+    | DropColumn
+    | SetType
+    | SetNotNull
+    | DropNotNull
+    | SetDefault
+    | SetGenerated
+    | AddConstraint
+    | DropConstraint
+    | ValidateConstraint
+    | RenameColumn
+    | RenameConstraint
+    | AlterPrimaryKey
+    | AttachPartition
+    | DetachPartition
+    | SetOptions
+    | SetLocality
+    | OtherAction
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable:
+    """ALTER TABLE with everything it does.
+
+    Attributes:
+        name: The table.
+        actions: What it does to it, in this order.
+        if_exists: Whether it says so.
+        what: TABLE, VIEW, MATERIALIZED VIEW, …
+    """
+
+    name: Name
+    actions: tuple[Action, ...]
+    if_exists: bool = False
+    what: str = "TABLE"
+
+
+# -- indexes -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    """CREATE INDEX."""
+
+    table: Name
+    index: Index
+    concurrently: bool = False
+    if_not_exists: bool = False
+    only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    """DROP INDEX.
+
+    Attributes:
+        names: Each with the table it names (`t@i`), if it names one.
+        concurrently: Whether it says so.
+        if_exists: Whether it says so.
+        cascade: Whether it says so.
+    """
+
+    names: tuple[tuple[Name | None, Name], ...]
+    concurrently: bool = False
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """REINDEX."""
+
+    name: Name | None
+    what: str
+    concurrently: bool = False
+
+
+# -- other objects -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateView:
+    """CREATE [MATERIALIZED] VIEW."""
+
+    name: Name
+    query: Expression
+    materialized: bool = False
+    replace: bool = False
+    if_not_exists: bool = False
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshView:
+    """REFRESH MATERIALIZED VIEW."""
+
+    name: Name
+    concurrently: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSequence:
+    """CREATE SEQUENCE."""
+
+    name: Name
+    if_not_exists: bool = False
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSequence:
+    """ALTER SEQUENCE … OWNED BY.
+
+    Attributes:
+        name: The sequence.
+        table: The table it goes with from now on; None: with none.
+        column: The column it numbers.
+    """
+
+    name: Name
+    table: Name | None
+    column: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateType:
+    """CREATE TYPE or CREATE DOMAIN."""
+
+    name: Name
+    kind: TypeKind
+    values: tuple[str, ...] = ()
+    checked: bool = False
+    if_not_exists: bool = False
+    base: Type | None = None
+    condition: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddEnumValue:
+    """ALTER TYPE … ADD VALUE."""
+
+    name: Name
+    value: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropEnumValue:
+    """ALTER TYPE … DROP VALUE (CockroachDB)."""
+
+    name: Name
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameEnumValue:
+    """ALTER TYPE … RENAME VALUE."""
+
+    name: Name
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFunction:
+    """CREATE FUNCTION or PROCEDURE.
+
+    Attributes:
+        name: Its name.
+        arguments: What stands in its parentheses.
+        body: Its text.
+        replace: Whether it says OR REPLACE.
+    """
+
+    name: Name
+    arguments: str
+    body: str
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSchema:
+    """CREATE SCHEMA."""
+
+    name: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTrigger:
+    """CREATE TRIGGER.
+
+    Attributes:
+        name: Its name.
+        table: Its table.
+        timing: BEFORE, AFTER or INSTEAD OF.
+        words: All its words.
+    """
+
+    name: str
+    table: Name
+    timing: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateExtension:
+    """CREATE EXTENSION."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """DROP of anything but an index.
+
+    Attributes:
+        what: TABLE, VIEW, MATERIALIZED VIEW, SEQUENCE, TYPE, DOMAIN, SCHEMA, FUNCTION, …
+        names: What is dropped.
+        if_exists: Whether it says so.
+        cascade: Whether it says so.
+    """
+
+    what: str
+    names: tuple[Name, ...]
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """ALTER … RENAME TO of a whole object.
+
+    Attributes:
+        what: TABLE, VIEW, INDEX, SEQUENCE, TYPE, SCHEMA, FUNCTION, …
+        name: Its name before.
+        new: Its name after.
+        table: The table of an index, where it is named (`t@i`).
+        if_exists: Whether it says so.
+    """
+
+    what: str
+    name: Name
+    new: str
+    table: Name | None = None
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetSchema:
+    """ALTER … SET SCHEMA."""
+
+    what: str
+    name: Name
+    schema: str
+    if_exists: bool = False
+
+
+# -- data ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """INSERT, UPSERT, UPDATE, DELETE or MERGE.
+
+    Attributes:
+        verb: Its verb.
+        table: The table written to.
+        where: Its condition; None where it has none.
+        from_query: Whether the rows of an INSERT come from a query.
+        limited: Whether it says LIMIT.
+        mentions: The strings in it, for enum values.
+    """
+
+    verb: str
+    table: Name
+    where: Expression | None = None
+    from_query: bool = False
+    limited: bool = False
+    mentions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """TRUNCATE."""
+
+    tables: tuple[Name, ...]
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportInto:
+    """IMPORT INTO (CockroachDB)."""
+
+    table: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """VACUUM FULL or CLUSTER: a table is written again."""
+
+    verb: str
+    table: Name | None
+
+
+# -- session -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetVariable:
+    """SET of a session variable.
+
+    Attributes:
+        name: The variable, in small letters.
+        values: Its values, without quotes.
+        local: Whether it is SET LOCAL.
+    """
+
+    name: str
+    values: tuple[str, ...] = field(default=())
+    local: bool = False
+
+
+Command = (
+    Unknown
+    | Opaque
+    | Understood
+    | CreateTable
+    | AlterTable
+    | CreateIndex
+    | DropIndex
+    | Reindex
+    | CreateView
+    | RefreshView
+    | CreateSequence
+    | OwnSequence
+    | CreateType
+    | AddEnumValue
+    | DropEnumValue
+    | RenameEnumValue
+    | CreateFunction
+    | CreateSchema
+    | CreateTrigger
+    | CreateExtension
+    | Drop
+    | Rename
+    | SetSchema
+    | Write
+    | Truncate
+    | ImportInto
+    | Rebuild
+    | SetVariable
+)

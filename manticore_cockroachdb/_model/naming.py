@@ -1,0 +1,93 @@
+"""The names that servers choose for indexes and constraints that have none.
+
+PostgreSQL's rules: the table, the columns, and a word for the kind, shortened to 63 bytes, with a
+number behind where that is taken (makeObjectName and ChooseRelationName in its source,
+https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
+CockroachDB's differ by version: a name it would choose is only assumed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from .values import Constraint, ConstraintKind, Index, IndexKey
+
+#: The longest name PostgreSQL keeps, in bytes; a longer one is cut.
+LONGEST: Final = 63
+
+_LABELS: Final = {
+    ConstraintKind.PRIMARY_KEY: "pkey",
+    ConstraintKind.UNIQUE: "key",
+    ConstraintKind.CHECK: "check",
+    ConstraintKind.FOREIGN_KEY: "fkey",
+    ConstraintKind.EXCLUDE: "excl",
+    ConstraintKind.NOT_NULL: "not_null",
+}
+
+
+def for_constraint(
+    table: str, columns: Iterable[str], constraint: Constraint, is_free: Callable[[str], bool]
+) -> str:
+    """The name of a constraint that has none.
+
+    Args:
+        table: Its table's name.
+        columns: The names of that table's columns.
+        constraint: The constraint.
+        is_free: Whether a name is not taken.
+    """
+    addition = "_".join(constraint.columns)
+    if constraint.kind is ConstraintKind.PRIMARY_KEY:
+        addition = ""
+    elif constraint.kind is ConstraintKind.CHECK and constraint.expression is not None:
+        used = [column for column in columns if column in constraint.expression.names]
+        addition = used[0] if len(used) == 1 else ""
+    return choose(table, addition, _LABELS[constraint.kind], is_free)
+
+
+def for_index(table: str, index: Index, is_free: Callable[[str], bool]) -> str:
+    """The name of an index that has none."""
+    additions: list[str] = []
+    for key in index.keys:
+        wanted = _key_name(key)
+        name, number = wanted, 0
+        while name in additions:
+            number += 1
+            name = f"{wanted}{number}"
+        additions.append(name)
+    return choose(table, "_".join(additions), "idx", is_free)
+
+
+def _key_name(key: IndexKey) -> str:
+    """What a key adds to the name: a column, the function of a plain call, or `expr`."""
+    if key.column is not None:
+        return key.column
+    text = key.expression.text if key.expression else ""
+    called, opened, rest = text.partition("(")
+    plain = called.strip().replace(".", "_").replace("_", "a").isalnum()
+    if opened and plain and rest.count(")") == rest.count("(") + 1 and text.endswith(")"):
+        return called.strip().rpartition(".")[2].lower()
+    return "expr"
+
+
+def choose(table: str, addition: str, label: str, is_free: Callable[[str], bool]) -> str:
+    """Join the parts to a name that fits and is not taken."""
+    number = 0
+    while True:
+        name = _joined(table, addition, f"{label}{number or ''}")
+        if is_free(name):
+            return name
+        number += 1
+
+
+def _joined(table: str, addition: str, label: str) -> str:
+    room = LONGEST - len(label.encode()) - 1 - (1 if addition else 0)
+    first, second = table.encode(), addition.encode()
+    while len(first) + len(second) > room:
+        if len(first) > len(second):
+            first = first[:-1]
+        else:
+            second = second[:-1]
+    parts = [part.decode(errors="ignore") for part in (first, second) if part]
+    return "_".join([*parts, label])

@@ -1,0 +1,46 @@
+"""Asks the data: each question in a read-only transaction of its own, bounded by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..async_database import AsyncDatabase
+from ..errors import ConnectionFailed, ConnectionLost, DatabaseError
+from .probes import Answer, Probe
+
+#: Seconds a question may take.
+DEFAULT_SECONDS: Final = 30.0
+
+
+async def ask_data(
+    db: AsyncDatabase, questions: Iterable[Probe], *, seconds: float = DEFAULT_SECONDS
+) -> tuple[Answer, ...]:
+    """Ask every question, one after the other.
+
+    Needs SELECT on the tables that are asked, and nothing else.
+
+    Args:
+        db: The database.
+        questions: What `probes` returned.
+        seconds: How long each may take; one that takes longer is answered with the server's error.
+
+    Raises:
+        ConnectionFailed: No connection, or it was lost.
+    """
+    return tuple([await _ask(db, one, seconds) for one in questions])
+
+
+async def _ask(db: AsyncDatabase, question: Probe, seconds: float) -> Answer:
+    # One text without parameters goes as one message: whatever fails, the server ends it all.
+    text = (
+        f"BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}; "
+        f"{question.query}; COMMIT"
+    )
+    try:
+        rows = await db.execute(text)
+    except ConnectionLost as error:
+        raise ConnectionFailed(str(error)) from error
+    except DatabaseError as error:
+        return Answer(question, error=str(error))
+    return Answer(question, tuple(rows))

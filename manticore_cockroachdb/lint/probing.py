@@ -1,0 +1,49 @@
+# Generated from async_probing.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""Asks the data: each question in a read-only transaction of its own, bounded by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..database import Database
+from ..errors import ConnectionFailed, ConnectionLost, DatabaseError
+from .probes import Answer, Probe
+
+#: Seconds a question may take.
+DEFAULT_SECONDS: Final = 30.0
+
+
+def ask_data(
+    db: Database, questions: Iterable[Probe], *, seconds: float = DEFAULT_SECONDS
+) -> tuple[Answer, ...]:
+    """Ask every question, one after the other.
+
+    Needs SELECT on the tables that are asked, and nothing else.
+
+    Args:
+        db: The database.
+        questions: What `probes` returned.
+        seconds: How long each may take; one that takes longer is answered with the server's error.
+
+    Raises:
+        ConnectionFailed: No connection, or it was lost.
+    """
+    return tuple([_ask(db, one, seconds) for one in questions])
+
+
+def _ask(db: Database, question: Probe, seconds: float) -> Answer:
+    # One text without parameters goes as one message: whatever fails, the server ends it all.
+    text = (
+        f"BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}; "
+        f"{question.query}; COMMIT"
+    )
+    try:
+        rows = db.execute(text)
+    except ConnectionLost as error:
+        raise ConnectionFailed(str(error)) from error
+    except DatabaseError as error:
+        return Answer(question, error=str(error))
+    return Answer(question, tuple(rows))

@@ -1,0 +1,255 @@
+"""Statements that fail if the rows that are there do not fit: only the data can tell.
+
+`manticore_lint --live` asks the data: see `probes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..._model.commands import (
+    AddColumn,
+    AddConstraint,
+    AlterTable,
+    CreateIndex,
+    SetNotNull,
+    ValidateConstraint,
+)
+from ..._model.values import ConstraintKind, Name, quoted
+from ..finding import Severity
+from ..rule import BOTH, CRDB, Example, Remark, Step, rule
+from ..sql import allowed, keys, listed, scripts
+from .blocking import not_null_steps
+from .rewriting import is_volatile
+
+_RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
+_DRIVERS = "CREATE TABLE drivers (id BIGINT PRIMARY KEY);\n" + _RIDES
+_CONSTRAINTS = "https://www.postgresql.org/docs/current/ddl-constraints.html"
+_SCHEMA_CHANGES = "https://www.cockroachlabs.com/docs/stable/online-schema-changes"
+
+
+@rule(
+    "required-column",
+    Severity.ERROR,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-altertable.html",
+    Example("ALTER TABLE rides ADD COLUMN note TEXT NOT NULL;", _RIDES),
+    on=(AlterTable,),
+)
+def required_column(step: Step) -> Iterator[Remark]:
+    """A new NOT NULL column without a default cannot be added to a table that has rows.
+
+    And programs of the release before, which do not know the column, fail to insert. Add it
+    nullable, write it from every program, fill the old rows, and then make it NOT NULL.
+    """
+    command = step.read.command
+    if not isinstance(command, AlterTable) or step.is_empty(command.name):
+        return
+    for action in command.actions:
+        if not isinstance(action, AddColumn):
+            continue
+        column = action.definition.column
+        filled = column.default or column.generated or column.identity or column.serial
+        if not column.not_null or filled:
+            continue
+        name = quoted(column.name)
+        last = (
+            f"ALTER TABLE {command.name} ALTER COLUMN {name} SET NOT NULL;"
+            if step.target.kind is CRDB
+            else not_null_steps(step, command.name, column.name)
+        )
+        yield Remark(
+            f"ADD COLUMN {name} NOT NULL without a default fails if {command.name} has rows.",
+            scripts(
+                f"ALTER TABLE {command.name} ADD COLUMN {name} {column.type};",
+                f"-- fill the rows in portions: UPDATE {command.name} SET {name} = … WHERE {name} "
+                "IS NULL AND …",
+                f"-- manticore: allow=not-null-on-data every row has it\n{last}"
+                if step.target.kind is CRDB
+                else last,
+            ),
+        )
+
+
+@rule(
+    "unique-on-data",
+    Severity.WARNING,
+    BOTH,
+    _SCHEMA_CHANGES,
+    Example("CREATE UNIQUE INDEX CONCURRENTLY rides_city ON rides (city);", _RIDES),
+    on=(CreateIndex, AlterTable),
+)
+def unique_on_data(step: Step) -> Iterator[Remark]:
+    """A unique index fails if two rows that are there are equal.
+
+    On CockroachDB it fails only after the whole back-fill, which may have taken hours. Ask the
+    data first.
+    """
+    command = step.read.command
+    if isinstance(command, CreateIndex):
+        if command.index.unique and not step.is_empty(command.table):
+            where = f" WHERE {command.index.predicate.text}" if command.index.predicate else ""
+            yield _duplicates(step, command.table, keys(command.index).replace(" DESC", ""), where)
+    elif isinstance(command, AlterTable) and not step.is_empty(command.name):
+        for action in command.actions:
+            if isinstance(action, AddConstraint) and action.constraint.index is None:
+                one = action.constraint
+                if one.kind in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY):
+                    yield _duplicates(step, command.name, listed(one.columns), "")
+            elif isinstance(action, AddColumn):
+                yield from _unique_column(command, action)
+
+
+def _unique_column(command: AlterTable, action: AddColumn) -> Iterator[Remark]:
+    """A new unique column is full of NULLs, which is fine, unless it has one default for all
+    rows.
+    """
+    column = action.definition.column
+    unique = any(one.kind is ConstraintKind.UNIQUE for one in action.definition.constraints)
+    if unique and column.default is not None and not is_volatile(column.default):
+        yield Remark(
+            f"Every row of {command.name} gets the same {quoted(column.name)}, and the column is "
+            "UNIQUE: it fails if there is more than one row.",
+            f"ALTER TABLE {command.name} ADD COLUMN {quoted(column.name)} {column.type} UNIQUE;",
+        )
+
+
+def _duplicates(step: Step, table: Name, columns: str, where: str) -> Remark:
+    query = f"SELECT {columns} FROM {table}{where} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1;"
+    return Remark(
+        f"It fails if two rows of {table} have the same {columns}"
+        + (", and says so only at the end of the back-fill." if step.target.kind is CRDB else "."),
+        f"-- must find nothing: {query}\n"
+        + allowed("unique-on-data", "the query above found nothing", step.text),
+    )
+
+
+@rule(
+    "not-null-on-data",
+    Severity.WARNING,
+    BOTH,
+    _CONSTRAINTS,
+    Example("ALTER TABLE rides ALTER COLUMN city SET NOT NULL;", _RIDES),
+    on=(AlterTable,),
+)
+def not_null_on_data(step: Step) -> Iterator[Remark]:
+    """SET NOT NULL fails if a row that is there has no value. Ask the data first."""
+    command = step.read.command
+    if not isinstance(command, AlterTable) or step.is_empty(command.name):
+        return
+    table = step.before.table(command.name)
+    for action in command.actions:
+        if not isinstance(action, SetNotNull):
+            continue
+        column = table.column(action.column) if table is not None else None
+        if column is not None and column.not_null:
+            continue
+        name = quoted(action.column)
+        yield Remark(
+            f"It fails if a row of {command.name} has no {name}.",
+            f"-- must find nothing: SELECT 1 FROM {command.name} WHERE {name} IS NULL LIMIT 1;\n"
+            + allowed("not-null-on-data", "the query above found nothing", step.text),
+        )
+
+
+@rule(
+    "check-on-data",
+    Severity.WARNING,
+    BOTH,
+    _CONSTRAINTS,
+    Example(
+        "ALTER TABLE rides ADD CONSTRAINT price_positive CHECK (price > 0);",
+        _RIDES,
+        server="cockroachdb",
+    ),
+    on=(AlterTable,),
+)
+def check_on_data(step: Step) -> Iterator[Remark]:
+    """A CHECK constraint fails if a row that is there does not obey it. Ask the data first."""
+    command = step.read.command
+    if not isinstance(command, AlterTable) or step.is_empty(command.name):
+        return
+    table = step.before.table(command.name)
+    for action in command.actions:
+        if isinstance(action, AddConstraint) and action.constraint.validated:
+            one = action.constraint
+        elif isinstance(action, ValidateConstraint) and table is not None:
+            there = table.constraint(action.name)
+            if there is None or there.validated:
+                continue
+            one = there
+        else:
+            continue
+        if one.kind is ConstraintKind.CHECK and one.expression is not None:
+            condition = one.expression.text
+            yield Remark(
+                f"It fails if a row of {command.name} does not obey CHECK ({condition}).",
+                f"-- must find nothing: SELECT 1 FROM {command.name} WHERE NOT ({condition}) "
+                "LIMIT 1;\n" + allowed("check-on-data", "the query above found nothing", step.text),
+            )
+
+
+@rule(
+    "foreign-key-on-data",
+    Severity.WARNING,
+    BOTH,
+    _CONSTRAINTS + "#DDL-CONSTRAINTS-FK",
+    Example(
+        "ALTER TABLE rides ADD CONSTRAINT rides_driver FOREIGN KEY (driver_id) REFERENCES "
+        "drivers (id);",
+        _DRIVERS,
+        server="cockroachdb",
+    ),
+    on=(AlterTable,),
+)
+def foreign_key_on_data(step: Step) -> Iterator[Remark]:
+    """A foreign key fails if a row that is there refers to a row that is not. Ask the data
+    first.
+    """
+    command = step.read.command
+    if not isinstance(command, AlterTable) or step.is_empty(command.name):
+        return
+    table = step.before.table(command.name)
+    for action in command.actions:
+        if isinstance(action, AddConstraint) and action.constraint.validated:
+            one = action.constraint
+        elif isinstance(action, ValidateConstraint) and table is not None:
+            there = table.constraint(action.name)
+            if there is None or there.validated:
+                continue
+            one = there
+        else:
+            continue
+        if one.kind is not ConstraintKind.FOREIGN_KEY or one.target is None:
+            continue
+        if _all_new(step, command, one.columns):
+            continue
+        target = step.before.table(one.target)
+        there_columns = one.target_columns or (target.key_columns() if target else ())
+        if len(there_columns) != len(one.columns):
+            there_columns = one.columns
+        joined = " AND ".join(
+            f"p.{quoted(b)} = c.{quoted(a)}"
+            for a, b in zip(one.columns, there_columns, strict=True)
+        )
+        filled = " AND ".join(f"c.{quoted(a)} IS NOT NULL" for a in one.columns)
+        yield Remark(
+            f"It fails if a row of {command.name} refers to a row that is not in {one.target}.",
+            f"-- must find nothing: SELECT 1 FROM {command.name} c WHERE {filled} AND NOT EXISTS "
+            f"(SELECT 1 FROM {one.target} p WHERE {joined}) LIMIT 1;\n"
+            + allowed("foreign-key-on-data", "the query above found nothing", step.text),
+        )
+
+
+def _all_new(step: Step, command: AlterTable, columns: tuple[str, ...]) -> bool:
+    """Whether this script added one of the columns, empty: nothing is there that could break
+    the key.
+    """
+    return any(
+        isinstance(action, AddColumn)
+        and action.definition.column.name in columns
+        and action.definition.column.default is None
+        for earlier in (*step.earlier, command)
+        if isinstance(earlier, AlterTable) and earlier.name == command.name
+        for action in earlier.actions
+    )

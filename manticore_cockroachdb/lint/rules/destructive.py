@@ -1,0 +1,219 @@
+"""What deletes data or objects for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..._model.commands import AlterTable, Drop, DropColumn, DropConstraint, Truncate
+from ..._model.schema import Space
+from ..._model.values import Name, View, quoted
+from ..finding import Severity
+from ..rule import BOTH, Example, Remark, Step, rule
+from ..sql import allowed
+
+_RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
+_DROP_TABLE = "https://www.postgresql.org/docs/current/sql-droptable.html"
+_ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html"
+
+
+@rule(
+    "drop-table",
+    Severity.ERROR,
+    BOTH,
+    _DROP_TABLE,
+    Example("DROP TABLE rides;", _RIDES),
+    on=(Drop,),
+)
+def drop_table(step: Step) -> Iterator[Remark]:
+    """A dropped table is gone with its rows, and the down section cannot bring the rows back.
+
+    While a new release starts, the old one still runs and still reads the table. Drop it in a
+    script of its own, one release after the last use of it, and say so in the allowance.
+    """
+    command = step.read.command
+    if not isinstance(command, Drop) or command.what != "TABLE":
+        return
+    for name in command.names:
+        if not step.is_new(name) and not _never_was(step, command, name):
+            yield Remark(
+                f"DROP TABLE {name} deletes the table and its rows; programs that still use it "
+                "fail.",
+                allowed("drop-table", f"no release uses {name} any more", f"DROP TABLE {name}"),
+            )
+
+
+def _never_was(step: Step, command: Drop, name: Name) -> bool:
+    """Whether DROP … IF EXISTS names what the scripts dropped before: it does nothing."""
+    if not command.if_exists or step.before.opaque:
+        return False
+    key = step.before.key(Space.RELATION, name)
+    return step.before.was(key) and step.before.get(key) is None
+
+
+@rule(
+    "drop-column",
+    Severity.ERROR,
+    BOTH,
+    _ALTER_TABLE,
+    Example("ALTER TABLE rides DROP COLUMN city;", _RIDES),
+    on=(AlterTable,),
+)
+def drop_column(step: Step) -> Iterator[Remark]:
+    """A dropped column is gone with its data, and programs that select it or write it fail.
+
+    Remove every use of the column, release that, and drop the column in a later script.
+    """
+    command = step.read.command
+    if not isinstance(command, AlterTable) or step.is_new(command.name):
+        return
+    for action in command.actions:
+        if isinstance(action, DropColumn):
+            statement = f"ALTER TABLE {command.name} DROP COLUMN {quoted(action.column)}"
+            yield Remark(
+                f"DROP COLUMN {quoted(action.column)} deletes the column of {command.name} with "
+                "its data; programs that still use it fail.",
+                allowed("drop-column", f"no release uses {action.column} any more", statement),
+            )
+
+
+@rule(
+    "drop-schema",
+    Severity.ERROR,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-dropschema.html",
+    Example("DROP SCHEMA billing;", "CREATE SCHEMA billing;"),
+    on=(Drop,),
+)
+def drop_schema(step: Step) -> Iterator[Remark]:
+    """A dropped schema is gone with everything in it if the statement says CASCADE.
+
+    Drop its objects one by one, each when nothing uses it any more.
+    """
+    command = step.read.command
+    if isinstance(command, Drop) and command.what == "SCHEMA":
+        for name in command.names:
+            tail = " with every object in it" if command.cascade else ""
+            yield Remark(
+                f"DROP SCHEMA {name} deletes the schema{tail}.",
+                allowed("drop-schema", "nothing uses it any more", f"DROP SCHEMA {name}"),
+            )
+
+
+@rule(
+    "drop-cascade",
+    Severity.WARNING,
+    BOTH,
+    "https://www.postgresql.org/docs/current/ddl-depend.html",
+    Example(
+        "-- manticore: allow=drop-table no release uses rides any more\nDROP TABLE rides CASCADE;",
+        _RIDES + "\nCREATE VIEW cheap AS SELECT id FROM rides WHERE price < 5;",
+    ),
+    on=(Drop, AlterTable),
+)
+def drop_cascade(step: Step) -> Iterator[Remark]:
+    """CASCADE also drops what depends on the object: views, foreign keys, columns of a type.
+
+    What that is differs between databases. Name the dependent objects, and drop them one by one.
+    """
+    command = step.read.command
+    if isinstance(command, Drop) and command.cascade and command.what != "SCHEMA":
+        names = [name for name in command.names if not step.is_new(name)]
+        if names:
+            shown = ", ".join(map(str, names))
+            known = _dependents(step, command)
+            also = f" The scripts know of: {', '.join(known)}." if known else ""
+            yield Remark(
+                f"DROP {command.what} {shown} CASCADE also drops everything that depends on "
+                f"it.{also}",
+                _without_cascade(step, command),
+            )
+    if isinstance(command, AlterTable) and not step.is_new(command.name):
+        for action in command.actions:
+            if isinstance(action, DropColumn | DropConstraint) and action.cascade:
+                name = action.column if isinstance(action, DropColumn) else action.name
+                yield Remark(
+                    f"DROP {quoted(name)} CASCADE also drops everything that depends on it.",
+                )
+
+
+def _dependents(step: Step, command: Drop) -> list[str]:
+    space = Space.RELATION if command.what in ("TABLE", "VIEW") else Space.TYPE
+    keys = {
+        key for name in command.names for key in step.before.referrers(step.before.key(space, name))
+    }
+    return sorted(key.name for key in keys)
+
+
+def _without_cascade(step: Step, command: Drop) -> str:
+    """The views first, then the object, without CASCADE."""
+    lines = [
+        f"DROP VIEW {quoted(key.name)};"
+        for name in command.names
+        for key in sorted(step.before.referrers(step.before.key(Space.RELATION, name)))
+        if isinstance(step.before.get(key), View)
+    ]
+    if command.what == "TABLE":
+        lines.append("-- manticore: allow=drop-table no release uses it any more")
+    lines.append(f"DROP {command.what} {', '.join(map(str, command.names))};")
+    return "\n".join(lines)
+
+
+@rule(
+    "truncate-table",
+    Severity.ERROR,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-truncate.html",
+    Example("TRUNCATE rides;", _RIDES),
+    on=(Truncate,),
+)
+def truncate_table(step: Step) -> Iterator[Remark]:
+    """TRUNCATE deletes every row at once, and no down section can bring them back."""
+    command = step.read.command
+    if not isinstance(command, Truncate):
+        return
+    names = [name for name in command.tables if not step.is_new(name)]
+    if names:
+        shown = ", ".join(map(str, names))
+        yield Remark(
+            f"TRUNCATE {shown} deletes every row.",
+            allowed("truncate-table", "its rows are not needed any more", f"TRUNCATE {shown}"),
+        )
+
+
+@rule(
+    "truncate-cascade",
+    Severity.WARNING,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-truncate.html",
+    Example(
+        "-- manticore: allow=truncate-table its rows are not needed any more\nTRUNCATE rides "
+        "CASCADE;",
+        _RIDES,
+    ),
+    on=(Truncate,),
+)
+def truncate_cascade(step: Step) -> Iterator[Remark]:
+    """TRUNCATE … CASCADE also empties every table with a foreign key to the one named, and theirs.
+
+    The statement does not list them. Name each table that is to be emptied.
+    """
+    command = step.read.command
+    if not isinstance(command, Truncate) or not command.cascade:
+        return
+    tables = list(dict.fromkeys((*command.tables, *_referring(step, command))))
+    shown = ", ".join(map(str, tables))
+    yield Remark(
+        f"TRUNCATE {', '.join(map(str, command.tables))} CASCADE also empties every table that "
+        "refers to it.",
+        allowed("truncate-table", "their rows are not needed any more", f"TRUNCATE {shown}"),
+    )
+
+
+def _referring(step: Step, command: Truncate) -> list[str]:
+    keys = {
+        key
+        for name in command.tables
+        for key in step.before.referrers(step.before.key(Space.RELATION, name))
+        if not isinstance(step.before.get(key), View)
+    }
+    return sorted(quoted(key.name) for key in keys)

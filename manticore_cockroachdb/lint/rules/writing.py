@@ -1,0 +1,125 @@
+"""Statements that write many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..._model.commands import AddEnumValue, CreateType, ImportInto, Write
+from ..._model.values import Name, quoted
+from ..finding import Severity
+from ..rule import BOTH, CRDB, ON_CRDB, Example, Remark, Step, rule
+from ..sql import scripts
+
+_RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
+
+
+@rule(
+    "large-write",
+    Severity.WARNING,
+    BOTH,
+    "https://www.cockroachlabs.com/docs/stable/bulk-update-data",
+    Example(
+        "UPDATE rides SET price = price * 100 WHERE price IS NOT NULL;",
+        _RIDES,
+        fixed="UPDATE rides SET price = price * 100 WHERE price IS NOT NULL AND id BETWEEN 1 AND 5000;",
+    ),
+    on=(Write,),
+)
+def large_write(step: Step) -> Iterator[Remark]:
+    """One statement that writes many rows is one transaction over all of them.
+
+    On PostgreSQL it holds a lock on every row until it ends. On CockroachDB it meets every
+    other write, is retried from the start (40001), and above a few hundred thousand rows may
+    never commit. Write in portions by the primary key: a few thousand rows each.
+    """
+    command = step.read.command
+    if not isinstance(command, Write) or step.is_new(command.table):
+        return
+    if command.verb in ("INSERT", "UPSERT"):
+        if command.from_query:
+            yield Remark(
+                f"{command.verb} … SELECT writes as many rows to {command.table} as its query "
+                "finds, in one transaction.",
+            )
+        return
+    if command.verb == "MERGE" or command.limited:
+        return
+    key = _key(step, command.table)
+    if command.where is None:
+        yield Remark(
+            f"{command.verb} without WHERE writes every row of {command.table} in one transaction."
+            + _in_portions(key)
+        )
+    elif not (key and set(key) <= command.where.names):
+        yield Remark(
+            f"{command.verb} writes every row of {command.table} that its WHERE finds, in one "
+            "transaction." + _in_portions(key)
+        )
+
+
+def _key(step: Step, name: Name) -> tuple[str, ...]:
+    table = step.before.table(name)
+    return table.key_columns() if table is not None else ()
+
+
+def _in_portions(key: tuple[str, ...]) -> str:
+    if not key:
+        return ""
+    return f" Write it in portions: AND {quoted(key[0])} BETWEEN … AND …"
+
+
+@rule(
+    "import-takes-offline",
+    Severity.ERROR,
+    ON_CRDB,
+    "https://www.cockroachlabs.com/docs/stable/import-into",
+    Example(
+        "IMPORT INTO rides (id, city) CSV DATA ('s3://bucket/rides.csv');",
+        _RIDES,
+        fixed="INSERT INTO rides (id, city) VALUES (1, 'Rome');",
+    ),
+    on=(ImportInto,),
+)
+def import_takes_offline(step: Step) -> Iterator[Remark]:
+    """IMPORT INTO takes the whole table offline until it is done: nobody can read or write it.
+
+    Import into a new table and switch, or insert in portions.
+    """
+    command = step.read.command
+    if isinstance(command, ImportInto) and not step.is_new(command.table):
+        yield Remark(f"IMPORT INTO takes {command.table} offline until it is done.")
+
+
+@rule(
+    "new-enum-value-used",
+    Severity.ERROR,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-altertype.html",
+    Example(
+        "ALTER TYPE status ADD VALUE 'cancelled';\nUPDATE rides SET state = 'cancelled' WHERE id "
+        "= 7;",
+        "CREATE TYPE status AS ENUM ('open', 'done');\n"
+        "CREATE TABLE rides (id BIGINT PRIMARY KEY, state status);",
+        server="postgresql",
+    ),
+    on=(Write,),
+)
+def new_enum_value_used(step: Step) -> Iterator[Remark]:
+    """A new enum value cannot be used in the transaction that adds it.
+
+    PostgreSQL answers 55P04. Use it in the next script.
+    """
+    if not step.script.one_transaction:
+        return
+    made = {command.name.name for command in step.earlier if isinstance(command, CreateType)}
+    for read in step.script.statements[: step.index]:
+        command = read.command
+        if not isinstance(command, AddEnumValue) or command.name.name in made:
+            continue
+        if f"'{command.value}'" in step.text:
+            where = "CockroachDB" if step.target.kind is CRDB else "PostgreSQL"
+            yield Remark(
+                f"{where} refuses the new value '{command.value}' of {command.name} in the "
+                f"transaction that adds it (line {read.line}).",
+                scripts(f"{read.text};", f"{step.text};"),
+            )
