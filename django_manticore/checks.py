@@ -18,6 +18,7 @@ id                      what it found
 ``manticore.E013``      A file breaks a rule; one for each problem.
 ``manticore.E014``      An applied script was changed, and `migrate` would run scripts.
 ``manticore.E015``      The ledger's table is someone else's, and `migrate` would run scripts.
+``manticore.E016``      DRIFT_IGNORE is not a list of patterns.
 ``manticore.E021``      LINT is invalid.
 ``manticore.W001``      A migrations folder does not exist.
 ``manticore.W002``      A script has no down section.
@@ -63,7 +64,7 @@ from .migrators import get_migration
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, E021, W003, W010."""
+    """E001 to E012, E016, E021, W003, W010."""
     found: list[CheckMessage] = [
         checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()
@@ -181,10 +182,11 @@ def _file_problem(problem: Problem) -> CheckMessage:
 
 def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
     for script in scripts:
-        if script.down_sql is None:
+        if script.down_sql is None and not script.is_irreversible:
             yield checks.Warning(
                 f"{script.path.name} has no down section, so it cannot be rolled back.",
-                hint="Add a line '-- DOWN' and the statements that revert it, or silence this check.",
+                hint="Add a line '-- DOWN' and the statements that revert it; or say that it is missing "
+                "on purpose with a first line '-- manticore: irreversible'.",
                 obj=_Shown(script.path),
                 id="manticore.W002",
             )

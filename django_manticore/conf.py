@@ -32,6 +32,8 @@ PLACEHOLDERS           None                        What `${name}` in scripts sta
 RUN_WITH_MIGRATE       None                        "before" or "after": Django's own `migrate` runs the
                                                    scripts too, before or after its migrations, and so
                                                    test databases get them.
+DRIFT_IGNORE           ()                          Objects that may differ from what the scripts make, as
+                                                   patterns: "table public.audit_*".
 LINT                   None                        What `manticore_lint` judges by, as a dict: "rules"
                                                    (a severity or "off" by rule), "severity" (the mildest
                                                    to report), "server" ("cockroachdb:25.4").
@@ -126,6 +128,7 @@ class Entry:
     allow_out_of_order: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
     run_with_migrate: RunWithMigrate = RunWithMigrate.NEVER
+    drift_ignore: tuple[str, ...] = ()
     lint: LintChoices | None = None
     url: str | None = field(default=None, repr=False)
 
@@ -424,6 +427,12 @@ def _lint(value: Any) -> LintChoices:
     return LintChoices(dict(rules), severity, server)
 
 
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise _Invalid("must be a list of strings")
+    return tuple(value)
+
+
 def _url(value: Any) -> str:
     if not isinstance(value, str):
         raise _Invalid("must be a str")
@@ -454,5 +463,6 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
         _lint,
         'Write a dict such as {"server": "cockroachdb:25.4", "rules": {"short-key": "off"}}.',
     ),
+    "DRIFT_IGNORE": (16, _patterns, 'Write a list of patterns, such as ["table public.audit_*"].'),
     "URL": (_URL, _url, "Write postgresql://user:password@host:port/database."),
 }

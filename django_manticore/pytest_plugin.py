@@ -12,6 +12,8 @@
   alias, on the test database.
 - `manticore_at`: `manticore_at(version, alias="default")` brings the test database to a version, and
   after the test back to the newest one.
+- `manticore_rehearsal`: `manticore_rehearsal(alias="default", **options)` runs every script up, down and
+  up again on a scratch database, and fails the test where one does not come back.
 
 A migration uses a connection of its own, so a test with one of these runs outside a transaction: both
 fixtures depend on pytest-django's `transactional_db`, which deletes all rows after the test.
@@ -29,6 +31,7 @@ import pytest
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
+    from manticore_cockroachdb.rehearsal import Rehearsal
     from manticore_cockroachdb.testing import RunningServer
 
 _OPTION = "manticore_server"
@@ -112,3 +115,35 @@ def manticore_at(
     yield at
     for alias in moved:
         manticore_migration(alias).migrate()
+
+
+@pytest.fixture
+def manticore_rehearsal(request: pytest.FixtureRequest) -> Callable[..., Rehearsal]:
+    """Rehearses the scripts of an alias, all of them unless told otherwise."""
+    _need_django(request)
+
+    def rehearse(alias: str = "default", **options: Any) -> Rehearsal:
+        from .management.rehearsing import in_words
+        from .migrators import get_migration
+        from .surroundings import surroundings
+
+        given = {"all_scripts": True, "surroundings": surroundings(alias), **options}
+        found = get_migration(alias).rehearse(**given)
+        if not found.ok:
+            lines = (
+                line
+                for each in found.scripts
+                if not each.ok
+                for line in (f"{each.script.path.name} {each.outcome.value}:", *in_words(each))
+            )
+            pytest.fail("\n".join(lines), pytrace=False)
+        return found
+
+    return rehearse
+
+
+def _need_django(request: pytest.FixtureRequest) -> None:
+    """The test databases, without a transaction around the test: an engine would wait for it."""
+    if not request.config.pluginmanager.has_plugin("django"):
+        pytest.skip("pytest-django is not installed")
+    request.getfixturevalue("transactional_db")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
+from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
-from ._executor._async.store import AsyncStore, async_open_store, takes_no_writes
-from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named, new_owner
+from ._executor._async.store import AsyncStore, takes_no_writes
+from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
@@ -21,13 +21,16 @@ from ._store.ledger import DEFAULT_TABLE, highest
 from ._store.own_tables import refuse_own_tables
 from ._store.run_state import Snapshot
 from .async_database import AsyncDatabase
-from .errors import LeaseTimeout, SettingsError
+from .errors import SettingsError
 from .events import Event
+from .rehearsal._async.verbs import AsyncScratchVerbs
+from .rehearsal.drift import Drift
+from .rehearsal.results import Rehearsal
+from .rehearsal.seeds import Seed, load_seeds
+from .rehearsal.snapshot import SchemaSnapshot
+from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
-
-#: How long a look that changes nothing waits for another runner's open transaction, in seconds.
-_PATIENCE = 60.0
 
 
 class AsyncMigrator:
@@ -312,7 +315,7 @@ class AsyncMigrator:
             _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
 
-    async def plan(self, target_version: int | None = None, *, patience: float = _PATIENCE) -> Plan:
+    async def plan(self, target_version: int | None = None, *, patience: float = PATIENCE) -> Plan:
         """What `migrate` would do now, and on which server. Changes nothing.
 
         Args:
@@ -341,7 +344,7 @@ class AsyncMigrator:
         goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
         return await self._planned(lambda book: goal.steps(book.rows, book.unfinished))
 
-    async def status(self, *, patience: float = _PATIENCE) -> list[ScriptStatus]:
+    async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
         """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
 
         Args:
@@ -355,6 +358,91 @@ class AsyncMigrator:
         scripts = await self.load_migrations()
         book = await self._book(patience)
         return statuses(scripts, book.rows, book.unfinished)
+
+    async def snapshot(
+        self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None
+    ) -> SchemaSnapshot:
+        """Print the schema that the scripts make: for review, and to find out what changed it.
+
+        The scripts are applied to a scratch database, which is dropped afterwards. The database itself is
+        not touched.
+
+        Args:
+            scratch: A database beside which the scratch database is made; None: beside this one.
+            surroundings: What else the database holds, such as another tool's tables. What is made before
+                the scripts is left out of the snapshot.
+
+        Raises:
+            FilesRefused: A file breaks a rule.
+            RehearsalRefused: The user may not create databases, or the schema cannot be printed.
+            MigrationFailed: A script failed on the scratch database.
+        """
+        scripts = await self.load_migrations()
+        return await self._rehearsal(scratch, surroundings).snapshot(scripts)
+
+    async def drift(
+        self,
+        *,
+        ignore: Sequence[str] = (),
+        scratch: AsyncDatabase | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> Drift:
+        """Compare the database with what the scripts of its ledger make. Changes nothing.
+
+        The scripts are applied to a scratch database, which is dropped afterwards; then both schemas are
+        read and compared, object by object.
+
+        Args:
+            ignore: Patterns of objects that may differ, such as `table public.audit_*`.
+            scratch: A database beside which the scratch database is made; None: beside this one.
+            surroundings: What else the database holds, such as another tool's tables.
+
+        Raises:
+            FilesRefused: A file breaks a rule.
+            PlanRefused: Files and ledger do not fit together, or a script is partially run.
+            RehearsalRefused: The user may not create databases, the scratch's server has another version,
+                or the schema cannot be printed.
+            MigrationFailed: A script failed on the scratch database.
+        """
+        scripts = await self.load_migrations()
+        return await self._rehearsal(scratch, surroundings).drift(scripts, ignore)
+
+    async def rehearse(
+        self,
+        *,
+        all_scripts: bool = False,
+        crash: bool = False,
+        seeds: str | Path | None = None,
+        scratch: AsyncDatabase | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> Rehearsal:
+        """Run each pending script up, down and up again on a scratch database. Changes nothing else.
+
+        After the down section the schema must be as before, and after the second up as after the first.
+
+        Args:
+            all_scripts: Rehearse applied scripts, too, from an empty database on.
+            crash: Cut the connection before and after each statement in turn, too, and compare what
+                the run ends in.
+            seeds: A folder with files `V7__name.sql`: rows that are there before script 7, and SELECT
+                statements whose values must be true after it. With it, rows are compared, too.
+            scratch: A database beside which the scratch database is made; None: beside this one.
+            surroundings: What else the database holds, such as another tool's tables.
+
+        Raises:
+            FilesRefused: A file breaks a rule.
+            PlanRefused: Files and ledger do not fit together, or a script is partially run.
+            RehearsalRefused: The user may not create databases, a seed failed, or the schema cannot be
+                printed.
+            MigrationFailed: A script that is applied already failed on the scratch database.
+        """
+        scripts = await self.load_migrations()
+        found: Mapping[int, Seed] = {}
+        if seeds is not None:
+            folder = Path(seeds)
+            found = await concurrency.async_in_thread(lambda: load_seeds(folder, scripts))
+        rehearsal = self._rehearsal(scratch, surroundings)
+        return await rehearsal.rehearse(scripts, found, all_scripts=all_scripts, crash=crash)
 
     @property
     def resolve(self) -> AsyncResolve:
@@ -379,7 +467,7 @@ class AsyncMigrator:
         )
 
     async def _planned(
-        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = _PATIENCE
+        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = PATIENCE
     ) -> Plan:
         async def planned(store: AsyncStore, book: Snapshot) -> Plan:
             return plan_for(store.session.server, goal(book), book, self.options.mode)
@@ -389,33 +477,26 @@ class AsyncMigrator:
     def _engine(self) -> AsyncExecutor:
         return AsyncExecutor(self._db.settings, self.options, self._listener)
 
-    async def _book(self, patience: float = _PATIENCE) -> Snapshot:
+    def _rehearsal(
+        self, scratch: AsyncDatabase | None, surroundings: Surroundings | None
+    ) -> AsyncScratchVerbs:
+        beside = scratch.settings if scratch is not None else None
+        return AsyncScratchVerbs(
+            self._db.settings, self.options, self._listener, beside, surroundings
+        )
+
+    async def _book(self, patience: float = PATIENCE) -> Snapshot:
         async def just_look(_journal: AsyncStore, book: Snapshot) -> Snapshot:
             return book
 
         return await self._with_book(just_look, patience)
 
     async def _with_book(
-        self, use: Callable[[AsyncStore, Snapshot], Awaitable[R]], patience: float = _PATIENCE
+        self, use: Callable[[AsyncStore, Snapshot], Awaitable[R]], patience: float = PATIENCE
     ) -> R:
-        """Look at the tables without a lease, waiting a while for somebody's open transaction."""
-        store = await async_open_store(
-            self._db.settings, f"{new_owner()}/look", self.options.table, self._listener
+        return await async_with_snapshot(
+            self._db.settings, self.options, self._listener, use, patience
         )
-        try:
-            started = time.monotonic()
-            while (book := await store.look()) is None:
-                waited = time.monotonic() - started
-                if waited > patience:
-                    raise LeaseTimeout(
-                        f"The table {store.tables.label} could not be read for {waited:.0f} s: a runner's "
-                        "transaction holds it. Wait for that runner to end and try again.",
-                        owner=None,
-                        waited=waited,
-                    )
-            return await use(store, book)
-        finally:
-            await store.session.close()
 
 
 def _held(

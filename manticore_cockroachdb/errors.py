@@ -19,6 +19,7 @@ it was made of stand beside it as attributes. Passwords are never part of either
     │   └── LeaseLost             the lease went to another runner: this one may write nothing more
     ├── MigrationFailed           a statement of a script failed; script, line and cause stand in it
     │   └── JobFailed             its schema-change job ended badly or stands still (paused)
+    ├── RehearsalRefused          a schema cannot be printed, compared or rehearsed
     └── OutcomeUnknown            whether a statement took effect cannot be known: a person must say
 """
 
@@ -235,6 +236,10 @@ class JobFailed(MigrationFailed):
         super().__init__(message, version=version, path=path, line=line, sqlstate=sqlstate)
         self.job_id = job_id
         self.status = status
+
+
+class RehearsalRefused(ManticoreError):
+    """A schema cannot be printed, compared or rehearsed; the target was not touched."""
 
 
 class OutcomeUnknown(ManticoreError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._backend.dialect import Server
     from ._backend.jobs import Job
     from ._planner.plan import Step
-    from ._scripts.script import Mode
+    from ._scripts.script import MigrationScript, Mode
     from ._sql.statement import Statement
 
 
@@ -309,3 +309,57 @@ class Interrupted(Event):
     statement: Statement | None
     jobs: tuple[Job, ...]
     statements_done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchCreated(Event):
+    """A scratch database was made beside the target.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchDropped(Event):
+    """A scratch database was dropped, this run's own or one left by a process that was killed.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRehearsed(Event):
+    """A script was rehearsed.
+
+    Attributes:
+        script: The script.
+        outcome: How that ended, in words.
+        seconds: How long it took.
+        number: Which script of the rehearsal it was, from 1.
+        total: How many there are.
+    """
+
+    script: MigrationScript
+    outcome: str
+    seconds: float
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRead(Event):
+    """The schema of a database was read from its catalogs.
+
+    Attributes:
+        database: The database's name.
+        objects: How many objects it has.
+    """
+
+    database: str
+    objects: int

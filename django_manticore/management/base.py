@@ -16,7 +16,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, router
 
 from django_manticore import conf
+from django_manticore.connections import connection_settings
 from django_manticore.versions import version_in
+from manticore_cockroachdb import Database
 from manticore_cockroachdb.errors import ManticoreError
 
 from . import exit_codes
@@ -86,6 +88,15 @@ class ManticoreCommand(BaseCommand):
             action="store_true",
             help="Use every key of the MANTICORE setting, except those on which a database router "
             "disallows SQL scripts.",
+        )
+
+    def add_scratch(self, parser: CommandParser) -> None:
+        """`--scratch`."""
+        parser.add_argument(
+            "--scratch",
+            metavar="URL",
+            help="A database beside which the scratch database is made, on a server of the same "
+            "version, by a user who may create databases. Defaults to the database itself.",
         )
 
     def add_noinput(self, parser: CommandParser) -> None:
@@ -195,6 +206,20 @@ class ManticoreCommand(BaseCommand):
 def allowed(alias: str) -> bool:
     """Whether the project's database routers let SQL scripts run on an alias."""
     return bool(router.allow_migrate(alias, "django_manticore"))
+
+
+def place_of(alias: str) -> str:
+    """Where the database of an alias is, for headings: never a password."""
+    return connection_settings(conf.entry(alias)).place
+
+
+def scratch_database(url: str | None) -> Database | None:
+    """The database of `--scratch`, if one is given.
+
+    Raises:
+        SettingsError: The URL cannot be read.
+    """
+    return None if url is None else Database.from_url(url)
 
 
 def seconds(text: str) -> float:

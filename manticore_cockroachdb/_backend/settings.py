@@ -179,6 +179,10 @@ class ConnectionSettings:
         """The same settings with some parameters filled in where they are not given."""
         return ConnectionSettings(MappingProxyType({**defaults, **self.parameters}))
 
+    def with_database(self, name: str) -> ConnectionSettings:
+        """The same settings for another database of the same server."""
+        return ConnectionSettings(MappingProxyType({**self.parameters, "dbname": name}))
+
     @property
     def database(self) -> str | None:
         """The database's name, where one is given."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from .._sql.lexer import Comment
 from ..errors import Problem
-from .script import Isolation, Mode
+from .script import IRREVERSIBLE, Isolation, Mode
 
 OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
 #: An option of one statement stands before that statement, in either section: the linter's allowances.
@@ -55,6 +55,8 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
     line = 1
     for comment in comments:
         if HEADER_COMMENT.match(comment.text) is None or STATEMENT_OPTION.match(comment.text):
+            continue
+        if comment.leading and IRREVERSIBLE.fullmatch(comment.text):
             continue
         match = OPTIONS.fullmatch(comment.text)
         if match is None:

@@ -15,7 +15,7 @@ from .filenames import FORM, read_name
 from .header import OPTIONS, STATEMENT_OPTION, read_options
 from .markers import MAYBE_MARKER
 from .rules import check
-from .script import MigrationScript, checksum
+from .script import IRREVERSIBLE, MigrationScript, checksum
 from .template import UNFILLED, unfilled
 from .text import trim, universal_newlines
 
@@ -55,6 +55,10 @@ def parse_script(
         down_sql, down_line = trim(down_text, 1)
     elif found.down is not None:
         down_sql, down_line = trim(text, found.down_line, found.down_start)
+    marked = [each for each in found.comments if IRREVERSIBLE.fullmatch(each.text)]
+    if marked and down_sql is not None:
+        message = "is marked irreversible, but has a down part; remove one of the two"
+        problems.append(Problem(message, path, marked[0].line))
     if problems:
         return None, problems
     del found  # A script may be large: no second copy of it stays while a third is made.

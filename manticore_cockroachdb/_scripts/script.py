@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Final
 from .._sql.lexer import BLANKS, split_script
 from .._sql.statement import Statement, classify
 from .text import trim, universal_newlines
+
+#: A comment that says that a down part is missing on purpose.
+IRREVERSIBLE: Final = re.compile(
+    r"^--[ \t]*manticore[ \t]*:[ \t]*irreversible[ \t]*$", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Mode(Enum):
@@ -61,6 +67,11 @@ class MigrationScript:
     down_line: int = 1
     down_path: Path | None = None
     isolation: Isolation | None = None
+
+    @property
+    def is_irreversible(self) -> bool:
+        """Whether a comment `-- manticore: irreversible` says that it has no down part on purpose."""
+        return IRREVERSIBLE.search(self.up_sql) is not None
 
     def up_statements(self) -> tuple[Statement, ...]:
         """The statements of the up part, read anew on each call."""

@@ -17,7 +17,7 @@ from tests.django.conftest import Ran, Site
 
 KEYS = (
     "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, MODE, "
-    "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, LINT, URL"
+    "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, DRIFT_IGNORE, LINT, URL"
 )
 MODES = "'atomic', 'stepwise' or 'autocommit'"
 EXAMPLE = 'Write MANTICORE = {"default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"}}.'
@@ -154,6 +154,13 @@ PLACEHOLDERS_HINT = 'Write a dict of texts, such as {"owner": "app"}.'
             "must be 'before' or 'after'.",
             'Write "before" or "after", or leave it out.',
         ),
+        (
+            "E016",
+            "DRIFT_IGNORE",
+            "table public.audit_*",
+            "must be a list of strings; got 'table public.audit_*'.",
+            'Write a list of patterns, such as ["table public.audit_*"].',
+        ),
     ],
 )
 def test_values_that_are_invalid(
@@ -252,15 +259,27 @@ def test_w001_another_folder_than_the_first_is_not_made_by_the_first_script(
     )
 
 
+WRITE_IT = (
+    "Add a line '-- DOWN' and the statements that revert it; or say that it is missing on purpose with a "
+    "first line '-- manticore: irreversible'."
+)
+
+
 def test_w002_no_down_part_and_it_can_be_silenced(site: Site) -> None:
     site.script("V1__a", "SELECT 1", None)
     assert one() == (
         "manticore.W002",
         "V1__a.sql has no down section, so it cannot be rolled back.",
-        "Add a line '-- DOWN' and the statements that revert it, or silence this check.",
+        WRITE_IT,
     )
     site.setting("SILENCED_SYSTEM_CHECKS", ["manticore.W002"])
     assert [each.is_silenced() for each in found()] == [True]
+
+
+def test_w002_is_not_for_scripts_that_are_marked_irreversible(site: Site) -> None:
+    site.script("V1__a", "-- manticore: irreversible\nSELECT 1", None)
+
+    assert found() == []
 
 
 def test_w003_a_url_beside_an_alias_that_names_another_database(site: Site) -> None:
@@ -499,7 +518,7 @@ def test_every_id_is_documented_once_and_has_a_test() -> None:
     tested = {
         *re.findall(r"def test_([ew]\d{3})_", Path(__file__).read_text("utf-8")),
         *("w008", "w009"),  # beside E014 and E015
-        *(f"e{number:03}" for number in range(4, 11)),  # the table of values
+        *(f"e{number:03}" for number in (*range(4, 11), 16)),  # the table of values
     }
     assert {each.lower() for each in documented} == tested
 

@@ -65,6 +65,10 @@ def test_back_at_the_newest(manticore_migration):
     assert not City.objects.exists()
 
 
+def test_every_script_can_be_reverted(manticore_rehearsal):
+    assert [each.outcome.value for each in manticore_rehearsal().scripts] == ["comes back"] * 2
+
+
 def test_the_name_is_the_test_databases(db):
     assert connection.settings_dict["NAME"].startswith("test_")
 """

@@ -7,11 +7,10 @@ with StandIn(database_url) as standin:
     assert standin.round_trips == 7
 """
 
-from .answers import Traffic
-from .jobs import Attachment, Job, Jobs, State
-from .proxy import V21_1, Seen, StandIn
-from .rules import (
+from manticore_cockroachdb.testing.proxy import (
     Rule,
+    Seen,
+    Traffic,
     When,
     drop_after,
     drop_before,
@@ -23,6 +22,9 @@ from .rules import (
     hold_answer,
     notice,
 )
+
+from .jobs import Attachment, Job, Jobs, State
+from .proxy import V21_1, StandIn
 
 __all__ = [
     "V21_1",

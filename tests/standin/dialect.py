@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from manticore_cockroachdb.testing.proxy import Rewritten
+from manticore_cockroachdb.testing.proxy.protocol import parameter_status, parameters_of, startup
+
 from .jobs import Jobs, literal, select
-from .protocol import parameter_status, parameters_of, startup
 
 Replacement: TypeAlias = "str | Callable[[re.Match[str]], str]"
 
@@ -46,19 +48,6 @@ _INDEXES = """SELECT schemaname, tablename,
  WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (
  SELECT FROM pg_catalog.pg_index AS x WHERE x.indisprimary AND x.indrelid =
  (quote_ident(t.schemaname) || '.' || quote_ident(t.tablename))::regclass)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Rewritten:
-    """A statement as it goes upstream.
-
-    Attributes:
-        sql: Its text.
-        tag: If given, rows are withheld from the client, which gets this tag and their number.
-    """
-
-    sql: str
-    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

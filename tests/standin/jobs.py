@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from manticore_cockroachdb.testing.proxy.protocol import ServerError
+from manticore_cockroachdb.testing.proxy.rules import Match, matcher
+
 from .descriptions import descriptions
-from .protocol import ServerError
-from .rules import Match, matcher
 
 FINAL = frozenset({"succeeded", "failed", "canceled", "revert-failed"})
 _SHOWN_WIDTH = 100  # SHOW JOBS cuts descriptions there; SHOW JOB <id> gives them whole

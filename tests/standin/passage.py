@@ -1,86 +1,37 @@
-"""One statement on its way through the stand-in: what shall be done to it, decided at once.
-
-A value that `link` acts upon; knows no sockets.
-"""
+"""One statement on its way through the stand-in, with the schema-change jobs that it starts."""
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .jobs import Attachment, Job
-from .protocol import ServerError
-from .rules import Drop, Fail, Hold, Notice, Rule, When
+from manticore_cockroachdb.testing.proxy.passage import Passage
+from manticore_cockroachdb.testing.proxy.protocol import ServerError
 
-_COMMIT = re.compile(r"\A\s*(?:COMMIT|END)\b", re.IGNORECASE)
+from .jobs import Attachment, Job
 
 
 @dataclass(slots=True, eq=False)
-class Passage:
-    """What happens to one statement.
+class JobPassage(Passage):
+    """What happens to one statement of CockroachDB's.
 
     Attributes:
-        sql: Its text, as the client sent it.
         database: The database of its connection.
-        failed: Whether the server refused it.
-        flushed: Whether the client asked for its answer by a Flush, before any Sync.
-        copying: Whether the server waits for the client's COPY data.
-        tag: If given, its rows are withheld, and it is answered by this tag.
-        rows: How many rows were withheld so.
-        done: Set when the server has answered.
+        attachments: The jobs that it will start.
+        jobs: The jobs that it has started.
     """
 
-    sql: str
     database: str = ""
-    drop: Drop | None = None
-    error: ServerError | None = None
-    error_after: ServerError | None = None
-    holds: list[tuple[Rule, Hold]] = field(default_factory=list)
-    answer_holds: list[tuple[Rule, Hold]] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     jobs: list[tuple[Attachment, Job]] = field(default_factory=list)
-    failed: bool = False
-    flushed: bool = False
-    copying: bool = False
-    tag: str | None = None
-    rows: int = 0
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def take(self, rule: Rule) -> None:
-        """Add what a rule that fired wants."""
-        for action in rule.actions:
-            match action:
-                case Drop():
-                    self.drop = action
-                case Fail(error=error, after=True):
-                    self.error_after = error
-                case Fail(error=error):
-                    self.error = error
-                case Hold(answer=True):
-                    self.answer_holds.append((rule, action))
-                case Hold():
-                    self.holds.append((rule, action))
-                case Notice(text=text):
-                    self.notices.append(text)
-
-    @property
-    def is_commit(self) -> bool:
-        """Whether it ends a transaction well."""
-        return _COMMIT.match(self.sql) is not None
 
     @property
     def withholds(self) -> bool:
         """Whether its answer is not simply passed on."""
-        return bool(self.answer_holds or self.error_after or any(a.waits for a, _ in self.jobs))
+        waits = any(attachment.waits for attachment, _ in self.jobs)
+        return bool(self.answer_holds or self.error_after or waits)
 
-    def drops(self, *when: When) -> bool:
-        """Whether the connection ends at one of these moments."""
-        return self.drop is not None and self.drop.when in when
-
-    def start_jobs(self) -> None:
+    def start(self) -> None:
         """It is about to reach the server: its jobs begin."""
         self.jobs = [
             (each, job) for each in self.attachments for job in each.start(self.sql, self.database)

@@ -165,7 +165,7 @@ def test_a_bug_in_a_predicate_fails_the_test_and_hangs_nobody(database_url: str)
 
     with pytest.raises(ExceptionGroup) as failed:
         use_it()
-    assert str(failed.value) == "the stand-in, or a test's predicate, has a bug (1 sub-exception)"
+    assert str(failed.value) == "the proxy, or a predicate of a rule, has a bug (1 sub-exception)"
     assert [repr(bug) for bug in failed.value.exceptions] == ["LookupError('SELECT 1')"]
 
 

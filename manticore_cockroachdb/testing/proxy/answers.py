@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import protocol
-from .dialect import Dialect
 from .outlet import Outlet
 from .passage import Passage
 from .protocol import Message
 from .rules import When
+from .words import Words
 
 OWED_READY = (b"^", b"Q", b"S", b"F")  # answered by ReadyForQuery; ^ is the start-up
 ENDS = {b"P": b"1", b"B": b"2", b"D": b"Tn", b"E": b"CIs", b"C": b"3"}
@@ -71,7 +71,7 @@ class Answers:
 
     def __init__(
         self,
-        dialect: Dialect,
+        words: Words,
         traffic: Traffic,
         client: Outlet,
         reclaim: Callable[[tuple[Passage, ...]], None],
@@ -80,7 +80,7 @@ class Answers:
         self.muted = False
         self.client_gone = False
         self.busy = False
-        self._dialect = dialect
+        self._words = words
         self._traffic = traffic
         self._client = client
         self._reclaim = reclaim  # takes back the statements of a Sync that the server ignores
@@ -142,7 +142,7 @@ class Answers:
         (name, value), _ = protocol.strings(message.body, 2)
         if name == "application_name":
             self._traffic.application_name = value
-        return self._dialect.status(name, value)
+        return self._words.status(name, value)
 
     async def _ready(self, message: Message) -> None:
         while (unit := self._units.popleft()).kind not in OWED_READY:

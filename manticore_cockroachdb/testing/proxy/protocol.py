@@ -1,4 +1,4 @@
-"""The PostgreSQL v3 protocol, as far as the stand-in needs it: bytes to messages and back.
+"""The PostgreSQL v3 protocol, as far as the proxy needs it: bytes to messages and back.
 
 Knows no sockets, no rules and no SQL.
 """
@@ -14,7 +14,7 @@ CANCEL_REQUEST = 80877102
 
 
 class ProtocolError(Exception):
-    """Bytes that are no message of the protocol: a bug in the stand-in or in its peer."""
+    """Bytes that are no message of the protocol: a bug in the proxy or in its peer."""
 
 
 class Message(NamedTuple):

@@ -14,11 +14,11 @@ from typing import Protocol
 
 from . import protocol
 from .answers import ENDS, OWED_READY, Answers, Traffic, Unit, until
-from .dialect import Dialect
 from .outlet import Outlet
 from .passage import Passage
 from .protocol import Decoder, Message, ServerError
 from .rules import Drop, When
+from .words import Words
 
 _CHUNK = 256 * 1024
 _LINGER = 1.0  # seconds a client gets to notice that the connection has ended
@@ -27,11 +27,11 @@ _EXTENDED = (b"P", b"B", b"D", b"E", b"C", b"H")
 
 
 class Host(Protocol):
-    """What a link needs of the stand-in."""
+    """What a link needs of the proxy."""
 
     @property
-    def dialect(self) -> Dialect:
-        """CockroachDB's words in the server's."""
+    def words(self) -> Words:
+        """The client's words in the server's."""
 
     @property
     def latency(self) -> float:
@@ -91,7 +91,7 @@ class Link:
         self._discards = False
         self._unsynced = False
         self._inject: str | None = None
-        self._answers = Answers(host.dialect, traffic, self._client, self._reclaim)
+        self._answers = Answers(host.words, traffic, self._client, self._reclaim)
 
     async def serve(self) -> None:
         """Serve the connection until it has ended on both sides."""
@@ -126,17 +126,17 @@ class Link:
         try:
             self._server_in, writer = await self._host.connect()
         except OSError as reason:
-            refusal = ServerError("08001", f"no server behind the stand-in: {reason}", None, None)
+            refusal = ServerError("08001", f"no server behind the proxy: {reason}", None, None)
             self._client.send(refusal.encode())
             await self._client.flush()
             return False
         self._server = Outlet(writer, lambda: self._host.latency)
         self._answers.push(Unit(b"^"))
-        self._server.send(self._host.dialect.startup(body))
+        self._server.send(self._host.words.startup(body))
         return True
 
     async def _carry(self) -> None:
-        assert self._server is not None
+        assert self._server is not None  # noqa: S101 - greeted first
         up = asyncio.create_task(self._from_client())
         down = asyncio.create_task(self._from_server())
         try:
@@ -226,9 +226,9 @@ class Link:
             sent = _raising(passage.error.sqlstate)
             inject = "ROLLBACK" if passage.is_commit else None
         else:
-            rewritten = self._host.dialect.translate(sql)
+            rewritten = self._host.words.translate(sql)
             sent, passage.tag = rewritten.sql, rewritten.tag
-            passage.start_jobs()
+            passage.start()
             if passage.error_after is not None and not _COPY_IN.match(sql):
                 inject = _raising("P0001")
         raw = message.raw if sent == sql else protocol.query(sent)
@@ -243,14 +243,14 @@ class Link:
             self._host.note(sql, self.traffic)
             return
         if name:  # a statement begins with its Bind, then
-            rewritten = self._host.dialect.translate(sql, looks=False)
+            rewritten = self._host.words.translate(sql, looks=False)
             self._prepared[name] = _Prepared(sql, types, rewritten.sql, rewritten.tag)
             self._current = None
             self._send(protocol.parse(name, rewritten.sql, types), Unit(b"P"))
             return
         passage = await self._begin_extended(sql)
         if passage is not None:
-            rewritten = self._host.dialect.translate(sql)
+            rewritten = self._host.words.translate(sql)
             passage.tag = rewritten.tag
             raw = message.raw
             if rewritten.sql != sql:
@@ -270,7 +270,7 @@ class Link:
                 return
             passage.tag = prepared.tag
             if prepared.sent != prepared.sql:  # the rows in it may be of yesterday: once more
-                sent = self._host.dialect.translate(prepared.sql).sql
+                sent = self._host.words.translate(prepared.sql).sql
                 self._send(protocol.close_statement(name), Unit(b"C", mute_body=True))
                 again = protocol.parse(name, sent, prepared.types)
                 self._send(again, Unit(b"P", mute_body=True))
@@ -304,7 +304,7 @@ class Link:
             self._discards = True
             self._inject = "ROLLBACK" if passage.is_commit else None
             return None
-        passage.start_jobs()
+        passage.start()
         if passage.error_after is not None:
             # In autocommit the statement is committed by then; in a transaction this aborts it.
             self._inject = _raising("P0001")
@@ -336,7 +336,7 @@ class Link:
 
     async def _end_here(self, passage: Passage) -> None:
         """Cut, when the server has answered, or at once if it shall go on alone."""
-        assert passage.drop is not None
+        assert passage.drop is not None  # noqa: S101 - asked by its callers
         await self._flush_server()
         if not passage.drops(When.DURING):
             await passage.done.wait()
@@ -363,7 +363,7 @@ class Link:
         self._answers.push(unit)
 
     async def _flush_server(self) -> None:
-        assert self._server is not None
+        assert self._server is not None  # noqa: S101 - greeted first
         data, self._to_server = bytes(self._to_server), bytearray()
         self._server.send(data)
         await self._server.drain()

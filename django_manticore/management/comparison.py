@@ -1,0 +1,90 @@
+"""A comparison of a database with its scripts, in words and as JSON values. Pure text, no output.
+
+`manticore_drift --json`, besides `ok` (true if nothing differs), each database:
+    `database`, `server`, `version`, `objects` (how many were compared), `unused_ignores`, `differences`:
+    a list of `change` ("missing", "extra", "changed"), `kind`, `name`, `details`, `expected`, `found`,
+    `repair`, `adopt`: the last four are lists of SQL statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from manticore_cockroachdb.rehearsal import Change, Difference, Drift
+
+from .json_output import FORMAT
+
+_MEANING = {
+    Change.MISSING: "the scripts make it; the database does not have it",
+    Change.EXTRA: "the database has it; no script makes it",
+    Change.CHANGED: "it is not as the scripts make it",
+}
+
+
+def summary(alias: str, drift: Drift) -> str:
+    """One line: how much differs."""
+    count = len(drift.differences)
+    said = (
+        "nothing differs"
+        if not count
+        else f"{count} object{'s differ' if count > 1 else ' differs'}"
+    )
+    return f"{alias}: {said} ({drift.objects} objects compared at version {drift.version})"
+
+
+def in_words(difference: Difference) -> Iterator[str]:
+    """The lines for one object."""
+    yield f"  {difference.change.value} {difference.name}: {_MEANING[difference.change]}."
+    for detail in difference.details:
+        yield f"    {detail}"
+    if difference.change is Change.CHANGED and not difference.details:
+        yield from _block("The scripts make:", difference.expected)
+        yield from _block("The database has:", difference.found)
+    if difference.repair:
+        yield from _block("To bring the database to the scripts:", difference.repair)
+    if difference.adopt:
+        yield from _block("To keep it, put this into a new script:", difference.adopt)
+    if not difference.repair and not difference.adopt:
+        yield "    No statement is certain to bring one to the other: write it by hand."
+
+
+def _block(title: str, statements: Sequence[str]) -> Iterator[str]:
+    yield f"    {title}"
+    for statement in statements:
+        lines = f"{statement};".split("\n")
+        yield from (f"      {line}".rstrip() for line in lines)
+
+
+def report(found: Iterable[tuple[str, Drift]]) -> dict[str, Any]:
+    """The report of `manticore_drift`."""
+    parts = list(found)
+    return {
+        "format": FORMAT,
+        "ok": not any(drift for _, drift in parts),
+        "databases": [
+            {
+                "database": alias,
+                "ok": not drift,
+                "server": drift.server,
+                "version": drift.version,
+                "objects": drift.objects,
+                "unused_ignores": list(drift.unused_ignores),
+                "differences": [_values(each) for each in drift.differences],
+            }
+            for alias, drift in parts
+        ],
+    }
+
+
+def _values(difference: Difference) -> dict[str, Any]:
+    return {
+        "change": difference.change.value,
+        "kind": difference.name.kind,
+        "name": difference.name.name,
+        "details": list(difference.details),
+        "expected": list(difference.expected),
+        "found": list(difference.found),
+        "repair": list(difference.repair),
+        "adopt": list(difference.adopt),
+    }

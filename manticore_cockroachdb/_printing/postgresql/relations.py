@@ -1,0 +1,204 @@
+"""Tables with their columns and partitions, and views. Pure."""
+
+from __future__ import annotations
+
+from ..names import Row, identifier
+from ..objects import Kind
+from .assembly import RELATIONS, Assembly, Phase, Place
+from .words import bracketed, column_definition, column_settings, storage_options
+
+
+def tables(assembly: Assembly) -> None:
+    for row in assembly.relations.values():
+        if row["kind"] in ("r", "p"):
+            _table(assembly, row)
+    for child, bond in assembly.bonds.items():
+        # From the leaves up: a parent's constraints then reach all of them.
+        bond.needs |= set(assembly.attached[child])
+    for row in assembly.rows["sequences"]:
+        table = assembly.relations.get(row["table_oid"])
+        if row["ownership"] != "a" or table is None:
+            continue
+        column = assembly.column(row["table_oid"], row["column_number"])
+        made = assembly.at["pg_class", row["oid"]]
+        after = assembly.at["pg_class", row["table_oid"]]
+        owns = assembly.add(
+            Kind.SEQUENCE,
+            row["name"],
+            [f"ALTER SEQUENCE {row['name']} OWNED BY {table['name']}.{column['name']}"],
+            (Phase.TABLE, table["name"], Place.SEQUENCE_OWNER, row["name"]),
+        )
+        owns.needs |= {made, after, *assembly.owned[made], *assembly.owned[after]}
+
+
+def _table(assembly: Assembly, row: Row) -> None:
+    name, oid = row["name"], row["oid"]
+    inherits = not row["is_partition"] and bool(row["parents"])
+    shown = [c for c in assembly.columns[oid] if c["is_local"] or not inherits]
+    parts = [(c["name"], _column_text(assembly, c, row)) for c in shown]
+    unlogged = "UNLOGGED " if row["persistence"] == "u" else ""
+    text = f"CREATE {unlogged}TABLE {name} {bracketed([part for _, part in parts])}"
+    if inherits:
+        parents = ", ".join(assembly.relations[parent]["name"] for parent in row["parents"])
+        text += f"\nINHERITS ({parents})"
+    if row["partition_key"]:
+        text += f"\nPARTITION BY {row['partition_key']}"
+    if row["access_method"] not in (None, "heap"):
+        text += f"\nUSING {row['access_method']}"
+    options = storage_options(row["options"])
+    options += storage_options(row["toast_options"], "toast.")
+    if options:
+        text += f"\nWITH ({', '.join(options)})"
+    if row["tablespace"]:
+        text += f"\nTABLESPACE {row['tablespace']}"
+    statements = [text, *_table_settings(assembly, row, inherits=inherits)]
+    addresses = [("pg_class", oid), ("pg_type", row["row_type"])]
+    for column in assembly.columns[oid]:
+        if column["default_oid"] is not None:
+            addresses.append(("pg_attrdef", column["default_oid"]))
+        if column["not_null_oid"] is not None:
+            addresses.append(("pg_constraint", column["not_null_oid"]))
+        if (oid, column["number"]) in assembly.identities:
+            sequence = assembly.identities[oid, column["number"]]
+            assembly.words["pg_class", sequence["oid"]] = f"SEQUENCE {sequence['name']}"
+            addresses.append(("pg_class", sequence["oid"]))
+    node = assembly.add(
+        Kind.TABLE,
+        name,
+        statements,
+        (Phase.TABLE, name, Place.ITSELF, ""),
+        addresses=addresses,
+        words=f"TABLE {name}",
+        drop=f"DROP TABLE {name}",
+        parts=parts,
+        owner=row["owner"],
+    )
+    for column in assembly.columns[oid]:
+        if (oid, column["number"]) in assembly.identities:
+            sequence = assembly.identities[oid, column["number"]]
+            assembly.words["pg_class", sequence["oid"]] = f"SEQUENCE {sequence['name']}"
+    if row["is_partition"]:
+        parent = assembly.relations[row["parents"][0]]
+        bond = assembly.add(
+            Kind.TABLE,
+            name,
+            [f"ALTER TABLE ONLY {parent['name']} ATTACH PARTITION {name} {row['bound']}"],
+            (Phase.TABLE, name, Place.ATTACHED, ""),
+        )
+        bond.needs.add(node)
+        bond.needs |= set(assembly.owned[node])
+        assembly.attached[parent["oid"]].append(bond)
+        assembly.bonds[oid] = bond
+
+
+def _column_text(assembly: Assembly, column: Row, table: Row) -> str:
+    identity = assembly.identities.get((table["oid"], column["number"]))
+    return column_definition(column, table, identity)
+
+
+def _table_settings(assembly: Assembly, row: Row, *, inherits: bool) -> list[str]:
+    name = row["name"]
+    found = []
+    if row["of_type"]:
+        found.append(f"ALTER TABLE {name} OF {row['of_type']}")
+    for column in assembly.columns[row["oid"]]:
+        if inherits and not column["is_local"]:
+            found += _inherited(assembly, column, row)
+        if column["not_null"] and not column["not_null_valid"]:
+            found.append(
+                f"ALTER TABLE ONLY {name} ADD CONSTRAINT {identifier(column['not_null_name'])} "
+                f"NOT NULL {column['name']} NOT VALID"
+            )
+        found += column_settings(name, column)
+    if row["row_security"]:
+        found.append(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+    if row["force_row_security"]:
+        found.append(f"ALTER TABLE ONLY {name} FORCE ROW LEVEL SECURITY")
+    if row["replica_identity"] in ("f", "n"):
+        kind = "FULL" if row["replica_identity"] == "f" else "NOTHING"
+        found.append(f"ALTER TABLE ONLY {name} REPLICA IDENTITY {kind}")
+    return found
+
+
+def _inherited(assembly: Assembly, column: Row, row: Row) -> list[str]:
+    """Where a column of a child is not as its parents' are."""
+    alter = f"ALTER TABLE ONLY {row['name']} ALTER COLUMN {column['name']}"
+    theirs = [
+        parent
+        for oid in row["parents"]
+        for parent in assembly.columns[oid]
+        if parent["raw_name"] == column["raw_name"]
+    ]
+    found = []
+    if all(parent["default"] != column["default"] for parent in theirs):
+        found.append(
+            f"{alter} DROP DEFAULT"
+            if column["default"] is None
+            else f"{alter} SET DEFAULT {column['default']}"
+        )
+    if column["not_null"] and not any(parent["not_null"] for parent in theirs):
+        found.append(f"{alter} SET NOT NULL")
+    return found
+
+
+def views(assembly: Assembly) -> None:
+    for row in assembly.relations.values():
+        if row["kind"] in ("v", "m"):
+            _view(assembly, row)
+
+
+def _view(assembly: Assembly, row: Row) -> None:
+    name, oid = row["name"], row["oid"]
+    kind = RELATIONS[row["kind"]]
+    words = kind.value.upper()
+    is_view = kind is Kind.VIEW
+    text = f"CREATE {words} {name}"
+    if row["access_method"] not in (None, "heap"):
+        text += f"\nUSING {row['access_method']}"
+    options = storage_options(row["options"])
+    options += storage_options(row["toast_options"], "toast.")
+    if options:
+        text += f"\nWITH ({', '.join(options)})"
+    if row["tablespace"]:
+        text += f"\nTABLESPACE {row['tablespace']}"
+    text += f"\nAS{_indented(row['query'])}"
+    if not is_view:
+        text += "\nWITH NO DATA"
+    statements = [text]
+    for column in assembly.columns[oid]:
+        if is_view and column["default"] is not None:
+            alter = f"ALTER VIEW {name} ALTER COLUMN {column['name']}"
+            statements.append(f"{alter} SET DEFAULT {column['default']}")
+        if not is_view:
+            statements += [
+                each.replace("ALTER TABLE ONLY", f"ALTER {words}", 1)
+                for each in column_settings(name, column)
+            ]
+    addresses = [("pg_class", oid), ("pg_type", row["row_type"])]
+    addresses += [
+        ("pg_attrdef", column["default_oid"])
+        for column in assembly.columns[oid]
+        if column["default_oid"] is not None
+    ]
+    rank = (Phase.VIEW, name, Place.ITSELF, "")
+    node = assembly.add(
+        kind,
+        name,
+        statements,
+        rank,
+        addresses=addresses,
+        drop=f"DROP {words} {name}",
+        owner=row["owner"],
+    )
+    assembly.bodies[oid] = node
+    if not is_view and row["populated"]:
+        refresh = assembly.add(
+            kind, name, [f"REFRESH {words} {name}"], (Phase.REFRESH, name, 0, "")
+        )
+        refresh.needs.add(node)
+
+
+def _indented(query: str) -> str:
+    """A view's query as the server prints it, without its semicolon."""
+    body = query.rstrip().rstrip(";")
+    return body if body.startswith(("\n", " ")) else f"\n{body}"

@@ -1,0 +1,1 @@
+"""What a rehearsal sends and reads, written by hand; `_sync` is generated from it."""

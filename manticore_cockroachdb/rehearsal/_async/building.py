@@ -1,0 +1,67 @@
+"""Builds the schema that scripts make, on a scratch database, and reads schemas by their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ..._backend.settings import ConnectionSettings
+from ..._executor._async.executor import AsyncExecutor
+from ..._executor._async.session import AsyncSession
+from ..._executor.options import Options, new_owner
+from ..._planner.plan import plan_migrate
+from ..._printing.objects import Printing
+from ..._scripts.script import MigrationScript
+from ..._store.ledger import split_table
+from ...events import Event, SchemaRead
+from .printing import async_read_schema
+
+
+def scratch_options(options: Options) -> Options:
+    """Options for a run on a scratch database: its ledger is where the session creates tables."""
+    _, name = split_table(options.table)
+    return replace(options, table=name, allow_out_of_order=True)
+
+
+async def async_apply(
+    settings: ConnectionSettings,
+    options: Options,
+    emit: Callable[[Event], None],
+    scripts: Sequence[MigrationScript],
+) -> int:
+    """Apply scripts to a scratch database.
+
+    Returns:
+        How many were applied.
+
+    Raises:
+        MigrationFailed: A statement failed.
+    """
+    executor = AsyncExecutor(settings, scratch_options(options), emit)
+    return await executor.run(
+        lambda book: plan_migrate(
+            scripts, book.rows, unfinished=book.unfinished, allow_out_of_order=True
+        )
+    )
+
+
+async def async_read(
+    settings: ConnectionSettings, table: str, emit: Callable[[Event], None]
+) -> Printing:
+    """Print the schema of a database.
+
+    Args:
+        settings: Which.
+        table: The ledger's table, `name` or `schema.name`; left out, with the run record's.
+        emit: Called with each event.
+    """
+    session = await AsyncSession.open(settings, f"{new_owner()}/read")
+    try:
+        schema, name = split_table(table)
+        ledger = (schema or session.server.schema, name)
+        own = [ledger, (ledger[0], f"{name}_state")]
+        printing = await async_read_schema(session, ledger=ledger, own=own)
+    finally:
+        await session.close()
+    emit(SchemaRead(session.server.database, len(printing.objects)))
+    return printing

@@ -1,0 +1,341 @@
+"""Runs scripts up, down and up again on a scratch database, and compares each time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from ..._backend.protocol import Command
+from ..._backend.settings import ConnectionSettings
+from ..._executor import concurrency
+from ..._executor._async.executor import AsyncExecutor
+from ..._executor._async.session import AsyncSession
+from ..._executor.options import Options, new_owner
+from ..._planner.plan import Step
+from ..._printing.compare import compare
+from ..._printing.objects import Kind, Printing
+from ..._scripts.direction import Direction
+from ..._scripts.script import MigrationScript
+from ..._sql.statement import Statement
+from ..._store.run_state import Snapshot
+from ...errors import DatabaseError, ManticoreError, RehearsalRefused
+from ...events import Event, ScriptRehearsed
+from ..results import Crash, Outcome, Rehearsed
+from ..seeds import Seed
+from ..surroundings import Surroundings
+from .building import async_apply, async_read, scratch_options
+from .crashes import async_cut
+from .scratch import AsyncScratches
+
+#: Seconds a lease lasts on a crash tour.
+_CRASH_LEASE = 5.0
+#: Of each table, how many rows and a hash of them.
+Rows = dict[str, tuple[int, str]]
+
+
+class AsyncStaircase:
+    """One rehearsal.
+
+    Args:
+        scratches: Where it is made.
+        options: How runs are made.
+        emit: Called with each event.
+        surroundings: What else the target holds.
+        seeds: Rows and assertions, by version.
+        crash: Cut the connection before and after each statement in turn, too.
+    """
+
+    def __init__(
+        self,
+        scratches: AsyncScratches,
+        options: Options,
+        emit: Callable[[Event], None],
+        surroundings: Surroundings,
+        seeds: Mapping[int, Seed],
+        *,
+        crash: bool,
+    ) -> None:
+        self._scratches = scratches
+        self._options = scratch_options(options)
+        if crash:
+            # A lease that a cut run leaves behind ends soon.
+            self._options = replace(self._options, lease=_CRASH_LEASE)
+        self._emit = emit
+        self._surroundings = surroundings
+        self._seeds = seeds
+        self._crash = crash
+        self._base: list[MigrationScript] = []
+        self._done: list[MigrationScript] = []
+        self._scratch: ConnectionSettings
+
+    async def run(
+        self, base: Sequence[MigrationScript], pending: Sequence[MigrationScript]
+    ) -> tuple[Rehearsed, ...]:
+        """Rehearse scripts one after the other, until one fails on its way up.
+
+        Args:
+            base: The scripts that are applied already.
+            pending: The scripts to rehearse.
+        """
+        self._base = list(base)
+        await self._build()
+        found: list[Rehearsed] = []
+        for script in pending:
+            result = await self._rehearse(script)
+            found.append(result)
+            self._emit(
+                ScriptRehearsed(
+                    script, result.outcome.value, result.seconds, len(found), len(pending)
+                )
+            )
+            if result.outcome is Outcome.UP_FAILED:
+                break
+        return tuple(found)
+
+    async def _build(self) -> None:
+        """A scratch database with everything that is done so far."""
+        self._scratch = await self._scratches.make()
+        before = self._surroundings.before
+        if before is not None:
+            scratch = self._scratch
+            await concurrency.async_in_thread(lambda: before(scratch))
+        await async_apply(self._scratch, self._options, self._emit, self._base)
+        for number, script in enumerate(self._done, start=1):
+            await self._sow(script)
+            await self._up((*self._base, *self._done[:number]))
+
+    async def _rebuild(self) -> None:
+        await self._scratches.drop(self._scratch)
+        await self._build()
+
+    async def _rehearse(self, script: MigrationScript) -> Rehearsed:
+        started = time.monotonic()
+
+        def result(outcome: Outcome, **found: object) -> Rehearsed:
+            return Rehearsed(
+                script,
+                outcome,
+                **found,  # type: ignore[arg-type]
+                seconds=time.monotonic() - started,
+            )
+
+        await self._sow(script)
+        before = await self._print()
+        rows_before = await self._rows(before)
+        scripts = (*self._base, *self._done, script)
+        try:
+            await self._up(scripts)
+        except ManticoreError as error:
+            return result(Outcome.UP_FAILED, error=str(error))
+        self._done.append(script)
+        failed = await self._failed_assertions(script)
+        if failed:
+            return result(Outcome.ASSERTION_FAILED, failed_assertions=failed)
+        if script.down_sql is None:
+            missing = Outcome.IRREVERSIBLE if script.is_irreversible else Outcome.NO_DOWN
+            crashes = await self._tour(script, before, await self._print(), comes_back=False)
+            return result(missing, crashes=crashes)
+        first = await self._print()
+        try:
+            await self._down(script)
+        except ManticoreError as error:
+            await self._rebuild()
+            return result(Outcome.DOWN_FAILED, error=str(error))
+        below = await self._print()
+        after_down, _ = compare(before, below)
+        lost = _lost(rows_before, await self._rows(below))
+        try:
+            await self._up(scripts)
+        except ManticoreError as error:
+            await self._rebuild()
+            return result(
+                Outcome.AGAIN_FAILED, error=str(error), after_down=after_down, lost_rows=lost
+            )
+        after_again, _ = compare(first, await self._print())
+        if not (after_down or after_again or lost):
+            crashes = await self._tour(script, before, first, comes_back=True)
+            return result(Outcome.COMES_BACK, crashes=crashes)
+        if after_down or after_again:
+            await self._rebuild()
+        return result(
+            Outcome.DIFFERS,
+            after_down=after_down,
+            after_up_again=after_again,
+            lost_rows=lost,
+        )
+
+    async def _tour(
+        self, script: MigrationScript, below: Printing, above: Printing, *, comes_back: bool
+    ) -> tuple[Crash, ...]:
+        """Cut each statement of both sections in turn; the scratch database ends as it is now."""
+        if not self._crash:
+            return ()
+        counts = await self._counts(above)
+        found = []
+        for statement, nth in _numbered(script.up_statements()):
+            for when in ("before", "after"):
+                await self._step_down(script, comes_back=comes_back)
+                crash = await async_cut(
+                    self._scratch,
+                    Direction.UP,
+                    statement,
+                    nth,
+                    when,
+                    lambda settings: self._up((*self._base, *self._done), settings),
+                    lambda: self._differs(above, counts),
+                )
+                found.append(crash)
+                if not crash.ok:
+                    await self._rebuild()
+        for statement, nth in _numbered(script.down_statements() if comes_back else ()):
+            for when in ("before", "after"):
+                crash = await async_cut(
+                    self._scratch,
+                    Direction.DOWN,
+                    statement,
+                    nth,
+                    when,
+                    lambda settings: self._down(script, settings),
+                    lambda: self._differs(below, None),
+                )
+                found.append(crash)
+                if crash.ok:
+                    await self._up((*self._base, *self._done))
+                else:
+                    await self._rebuild()
+        return tuple(found)
+
+    async def _step_down(self, script: MigrationScript, *, comes_back: bool) -> None:
+        """To the state before a script: by its down section, or built again."""
+        if comes_back:
+            await self._down(script)
+            return
+        self._done.remove(script)
+        await self._rebuild()
+        await self._sow(script)
+        self._done.append(script)
+
+    async def _differs(self, wanted: Printing, counts: dict[str, int] | None) -> str | None:
+        found = await self._print()
+        differences, _ = compare(wanted, found)
+        words = [str(each) for each in differences]
+        if counts is not None:
+            now = await self._counts(found)
+            words += [
+                f"table {name} has {now.get(name)} rows instead of {count}"
+                for name, count in counts.items()
+                if now.get(name) != count
+            ]
+        return "; ".join(words) or None
+
+    async def _counts(self, printing: Printing) -> dict[str, int]:
+        names = [name.name for name in printing.objects if name.kind == Kind.TABLE.value]
+        if not names:
+            return {}
+        session = await AsyncSession.open(self._scratch, f"{new_owner()}/rows")
+        try:
+            results = await session.send(
+                *(Command(f"SELECT count(*) FROM {name}") for name in names)
+            )
+        finally:
+            await session.close()
+        return {name: result.rows[0][0] for name, result in zip(names, results, strict=True)}
+
+    async def _up(
+        self, scripts: Sequence[MigrationScript], settings: ConnectionSettings | None = None
+    ) -> None:
+        await async_apply(settings or self._scratch, self._options, self._emit, scripts)
+
+    async def _down(
+        self, script: MigrationScript, settings: ConnectionSettings | None = None
+    ) -> None:
+        step = Step(script, Direction.DOWN)
+
+        def goal(book: Snapshot) -> tuple[Step, ...]:
+            begun = book.unfinished is not None
+            applied = any(row.version == script.version for row in book.rows)
+            return (step,) if begun or applied else ()
+
+        executor = AsyncExecutor(settings or self._scratch, self._options, self._emit)
+        await executor.run(goal)
+
+    async def _print(self) -> Printing:
+        return await async_read(self._scratch, self._options.table, self._emit)
+
+    async def _sow(self, script: MigrationScript) -> None:
+        seed = self._seeds.get(script.version)
+        if seed is None:
+            return
+        session = await AsyncSession.open(self._scratch, f"{new_owner()}/seed")
+        try:
+            for statement in seed.rows:
+                try:
+                    await session.run(statement.text)
+                except DatabaseError as error:
+                    raise RehearsalRefused(
+                        f"{seed.path.name}:{statement.line}: the seed for version {script.version} "
+                        f"failed: {error}. The database was not changed."
+                    ) from error
+        finally:
+            await session.close()
+
+    async def _failed_assertions(self, script: MigrationScript) -> tuple[str, ...]:
+        seed = self._seeds.get(script.version)
+        if seed is None or not seed.assertions:
+            return ()
+        found = []
+        session = await AsyncSession.open(self._scratch, f"{new_owner()}/assert")
+        try:
+            for statement in seed.assertions:
+                results, refusal = await session.ask(Command(statement.text))
+                place = f"{seed.path.name}:{statement.line}"
+                if refusal is not None:
+                    found.append(f"{place}: {refusal.error}")
+                elif not results[0].rows:
+                    found.append(f"{place}: returned no row: {statement.text}")
+                elif not all(row[0] is True for row in results[0].rows):
+                    found.append(f"{place}: returned {results[0].rows[0][0]!r}: {statement.text}")
+        finally:
+            await session.close()
+        return tuple(found)
+
+    async def _rows(self, printing: Printing) -> Rows:
+        names = [name.name for name in printing.objects if name.kind == Kind.TABLE.value]
+        if not names or not self._seeds:
+            return {}
+        session = await AsyncSession.open(self._scratch, f"{new_owner()}/rows")
+        try:
+            results = await session.send(*(Command(f"SELECT * FROM {name}") for name in names))
+        finally:
+            await session.close()
+        return {
+            name: (len(result.rows), _hash(result.rows))
+            for name, result in zip(names, results, strict=True)
+        }
+
+
+def _numbered(statements: Sequence[Statement]) -> list[tuple[Statement, int]]:
+    """Each statement, and which of those with its text it is."""
+    seen: dict[str, int] = {}
+    found = []
+    for statement in statements:
+        seen[statement.text] = seen.get(statement.text, 0) + 1
+        found.append((statement, seen[statement.text]))
+    return found
+
+
+def _hash(rows: Sequence[tuple[object, ...]]) -> str:
+    return hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
+
+
+def _lost(before: Rows, after: Rows) -> tuple[str, ...]:
+    """Tables that hold other rows than before, in words; tables that are gone are told otherwise."""
+    found = []
+    for name, (count, digest) in sorted(before.items()):
+        if name in after and after[name][1] != digest:
+            now = after[name][0]
+            what = f"has {now} rows instead of {count}" if now != count else "has other values"
+            found.append(f"table {name} {what}")
+    return tuple(found)

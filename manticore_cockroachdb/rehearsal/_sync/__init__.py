@@ -1,0 +1,1 @@
+"""The executor for synchronous callers, generated from `_async`; do not edit."""

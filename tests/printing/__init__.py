@@ -1,0 +1,1 @@
+"""Schemas printed, replayed and compared."""

@@ -1,0 +1,99 @@
+"""A schema of every kind that is printed, read from a server, run again, and read again."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from manticore_cockroachdb._printing.postgresql.normal import normal, normal_query
+from manticore_cockroachdb.testing import RunningServer, choose
+from tests.flavours import Flavour
+
+pytestmark = pytest.mark.needs_postgresql
+
+EVERYTHING = (Path(__file__).parent / "everything.sql").read_text("utf-8")
+#: The last two statements make objects of kinds that are not printed.
+PRINTED = EVERYTHING[: EVERYTHING.index("CREATE OPERATOR")]
+
+
+@pytest.fixture(autouse=True)
+def reader(server: RunningServer) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS manticore_reader")
+        connection.execute("CREATE ROLE manticore_reader")
+
+
+def folder_of(folder: Path, script: str) -> Path:
+    folder.mkdir()
+    (folder / "V1__everything.sql").write_text(script, "utf-8")
+    return folder
+
+
+async def printed(flavour: Flavour, url: str, folder: Path, script: str) -> str:
+    """The schema that a script makes."""
+    folder = folder_of(folder, script)
+    return str((await flavour.migration(flavour.database(url), folder).snapshot()).text)
+
+
+def below_head(text: str) -> str:
+    return text.partition("\n\n")[2]
+
+
+async def test_what_is_printed_makes_the_same_schema_again(
+    flavour: Flavour, database_url: str, tmp_path: Path
+) -> None:
+    first = below_head(await printed(flavour, database_url, tmp_path / "a", EVERYTHING))
+    second = below_head(await printed(flavour, database_url, tmp_path / "b", first))
+
+    assert second.split("\n") == first.split("\n")
+
+
+async def test_kinds_that_are_not_printed_are_counted_and_named(
+    flavour: Flavour, database_url: str, tmp_path: Path
+) -> None:
+    text = await printed(flavour, database_url, tmp_path / "a", EVERYTHING)
+
+    assert re.findall("-- Not printed: .*", text) == [
+        "-- Not printed: 1 of kind operator: public.===(integer, integer)",
+        "-- Not printed: 1 of kind publication: everything",
+    ]
+
+
+def _pg_dump() -> str | None:
+    choice = choose("MANTICORE_TEST_URL")
+    beside = shutil.which("pg_dump", path=choice.where) if Path(choice.where).is_dir() else None
+    return beside or shutil.which("pg_dump")
+
+
+def _dumped(program: str, url: str) -> list[str]:
+    command = [program, "--schema-only", url]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "server version mismatch" in ran.stderr:
+        pytest.skip("pg_dump is older than the server")
+    assert ran.returncode == 0, ran.stderr
+    ours = re.compile(r"\\(un)?restrict|-- Dumped|--$|$")
+    return [normal_query(normal(x)) for x in ran.stdout.split("\n") if not ours.match(x)]
+
+
+async def test_pg_dump_finds_no_difference_after_a_replay(
+    flavour: Flavour, server: RunningServer, database_url: str, tmp_path: Path
+) -> None:
+    program = _pg_dump()
+    if program is None:
+        pytest.skip("there is no pg_dump")
+    text = below_head(await printed(flavour, database_url, tmp_path / "a", PRINTED))
+    dumps = []
+    for script in (PRINTED, text):
+        url = server.new_database()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(script.encode())
+        dumps.append(_dumped(program, url))
+        server.drop_database(url)
+
+    assert list(difflib.unified_diff(*dumps, "original", "replayed", n=0)) == []
