@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand
 from django_manticore import checks, conf, messages
 from django_manticore.management import exit_codes
 from manticore_cockroachdb import errors
+from manticore_cockroachdb.adopt import TOOLS, Trouble
 from manticore_cockroachdb.errors import ManticoreError
 from manticore_cockroachdb.lint import RULES
 from tests.pages import DOCS, code, read, rows, sections
@@ -151,6 +152,15 @@ def test_every_check_id_is_documented_and_no_other() -> None:
 
     assert sorted(documented) == sorted(used)
     assert len(set(documented)) == len(documented)
+
+
+def test_every_tool_to_come_from_is_in_its_page_and_no_other() -> None:
+    page = sections(read("coming-from.md"))
+
+    assert [code(cells[1])[0] for cells in rows(page["The tools"])] == list(TOOLS)
+    assert {cells[0] for cells in rows(page["What to fix first"])} == {
+        trouble.value for trouble in Trouble
+    }
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

@@ -429,7 +429,13 @@ def test_a_cockroach_program_is_started_in_memory_and_asked_for_its_url(
         assert running.url == server.url
         assert running.description.endswith(f" (a CockroachDB in memory, by {fake})")
         assert processes_below(Path("sleep 600")) != []
-    assert arguments.read_text(encoding="utf-8").splitlines()[:5] == [
+    given = arguments.read_text(encoding="utf-8").splitlines()
+    assert [option.partition("=")[0] for option in given[5:]] == [
+        "--listening-url-file",
+        "--log-dir",
+        "--temp-dir",  # left behind otherwise, as nothing is when it is killed
+    ]
+    assert given[:5] == [
         "start-single-node",
         "--insecure",
         "--store=type=mem,size=1GiB",

@@ -16,7 +16,7 @@ raise any SQLSTATE it likes. A server that ends a connection says so with the se
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -157,6 +157,8 @@ def _streamed(
     source = iter(commands)
     window = _Window()
     current: PGresult | None = None
+    # libpq may go on with single rows for the first command after one that had them.
+    single: list[PGresult] = []
     refusal: Refusal | None = None
     number = 0
     synced = unsent = False
@@ -173,17 +175,17 @@ def _streamed(
                     if result is None:
                         if current is None:
                             break
-                        singles = window.collected()
                         discarded = window.answered()
                         if current.status == ExecStatus.FATAL_ERROR:
                             refusal = Refusal(number, database_error(pgconn, current))
                             window.failed = True
                         elif current.status != ExecStatus.PIPELINE_ABORTED:
-                            answer = _tag(current) if discarded else _result(current, singles)
-                            answered(number, answer)
+                            answered(
+                                number, _tag(current) if discarded else _result(current, single)
+                            )
                             number += 1
                         _drop_rows(pgconn, window)
-                        current = None
+                        current, single = None, []
                     elif result.status == ExecStatus.PIPELINE_SYNC:
                         return refusal
                     elif result.status in _COPY:
@@ -191,7 +193,7 @@ def _streamed(
                         raise _no_copy()
                     else:
                         current = result
-                        window.collect(result)
+                        single += _kept(result, window)
                 if pgconn.status == ConnStatus.BAD:
                     raise _ended(pgconn, _reason(refusal), "")
             if unsent and ready & Ready.W:
@@ -219,6 +221,12 @@ def _fill(pgconn: PGconn, source: Iterator[Command], window: _Window) -> bool:
     return False
 
 
+def _kept(result: PGresult, window: _Window) -> tuple[PGresult, ...]:
+    """A row that came by itself, unless the rows of this command are dropped."""
+    is_kept = result.status == ExecStatus.SINGLE_TUPLE and not window.drops
+    return (result,) if is_kept else ()
+
+
 def _drop_rows(pgconn: PGconn, window: _Window) -> None:
     """Have the rows of the command that is answered next come one by one, if they are dropped.
 
@@ -242,7 +250,6 @@ class _Window:
         self._sizes: deque[tuple[int, bool]] = deque()
         self._bytes = 0
         self._next_known = False
-        self._singles: list[PGresult] = []
 
     def full_after(self, size: int, *, discards: bool) -> bool:
         self._sizes.append((size, discards))
@@ -250,19 +257,10 @@ class _Window:
         self.open = len(self._sizes) < WINDOW_STATEMENTS and self._bytes < WINDOW_BYTES
         return not self.open
 
-    def collect(self, result: PGresult) -> None:
-        """Keep a row that came by itself although it is wanted.
-
-        libpq stays in the mode that `simple` set until the first command of a pipeline is answered.
-        """
-        discards = bool(self._sizes) and self._sizes[0][1]
-        if result.status == ExecStatus.SINGLE_TUPLE and not discards:
-            self._singles.append(result)
-
-    def collected(self) -> list[PGresult]:
-        """The rows that came so for the command that is answered now."""
-        found, self._singles = self._singles, []
-        return found
+    @property
+    def drops(self) -> bool:
+        """Whether the rows of the command that is answered now are dropped."""
+        return bool(self._sizes) and self._sizes[0][1]
 
     def drops_next(self) -> bool:
         """Whether the rows of the next answer are dropped; said once for each command."""
@@ -304,14 +302,20 @@ def _next(pgconn: PGconn) -> Waiting[PGresult | None]:
     return pgconn.get_result()
 
 
-def _result(result: PGresult, singles: Iterable[PGresult] = ()) -> Result:
-    """An answer; where its rows came one by one, they are in `singles`."""
+def _result(result: PGresult, single: Sequence[PGresult] = ()) -> Result:
+    """An answer as values; `single` are its rows that came one by one before it."""
     columns = tuple((result.fname(i) or b"").decode() for i in range(result.nfields))
     types = tuple(result.ftype(i) for i in range(result.nfields))
     rows: list[tuple[Any, ...]] = []
-    for part in (*singles, result):
-        if part.ntuples:
-            rows += _rows(part)
+    for part in (*single, result):
+        if not part.ntuples:
+            continue
+        transformer = Transformer(_LOADERS)
+        transformer.set_pgresult(part)
+        try:
+            rows += transformer.load_rows(0, part.ntuples, tuple)
+        except (DataError, UnicodeDecodeError) as error:
+            raise DatabaseError(f"the server's answer cannot be read: {error}") from error
     return Result(
         columns=columns,
         types=types,
@@ -319,15 +323,6 @@ def _result(result: PGresult, singles: Iterable[PGresult] = ()) -> Result:
         count=result.command_tuples or 0,
         tag=(result.command_status or b"").decode(),
     )
-
-
-def _rows(result: PGresult) -> list[tuple[Any, ...]]:
-    transformer = Transformer(_LOADERS)
-    transformer.set_pgresult(result)
-    try:
-        return transformer.load_rows(0, result.ntuples, tuple)
-    except (DataError, UnicodeDecodeError) as error:
-        raise DatabaseError(f"the server's answer cannot be read: {error}") from error
 
 
 def _tag(result: PGresult) -> Result:

@@ -80,7 +80,7 @@ class CreateTable:
         from_query: Whether its rows come from a query (CREATE TABLE AS, SELECT INTO).
         complete: Whether all its columns are listed (not so with LIKE, INHERITS, AS).
         partitioned: Whether it says PARTITION BY.
-        partition_key: The columns behind that, where they are plain columns.
+        partition_key: The columns it names, where they are plain columns.
         parent: The table of PARTITION OF or INHERITS.
         options: Its storage parameters, in small letters, without blanks.
     """

@@ -220,7 +220,7 @@ def _resolved(schema: Schema, name: Name) -> Name:
 
 
 def _make_sequences(schema: Schema, table: Table) -> None:
-    """The sequences behind SERIAL and identity columns, on PostgreSQL."""
+    """The sequences of SERIAL and identity columns, on PostgreSQL."""
     if schema.server is not ServerKind.POSTGRESQL:
         return
     for column in table.columns:

@@ -1,7 +1,7 @@
 """The names that servers choose for indexes and constraints that have none.
 
 PostgreSQL's rules: the table, the columns, and a word for the kind, shortened to 63 bytes, with a
-number behind where that is taken (makeObjectName and ChooseRelationName in its source,
+number at the end where that is taken (makeObjectName and ChooseRelationName in its source,
 https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
 CockroachDB's differ by version: a name it would choose is only assumed here.
 """

@@ -1,6 +1,6 @@
-"""Reads what stands in a CREATE TABLE and behind an ALTER TABLE.
+"""Reads the body of CREATE TABLE and the actions of ALTER TABLE.
 
-One function for each production of the grammar; each leaves the cursor behind what it read. What
+One function for each production of the grammar; each leaves the cursor after what it read. What
 does not have the expected form raises `NotUnderstoodError`; `reading` turns that into `Unknown`.
 https://www.postgresql.org/docs/current/sql-createtable.html
 https://www.cockroachlabs.com/docs/stable/create-table

@@ -12,13 +12,17 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .._model.commands import (
+    AddEnumValue,
     Command,
     CreateTable,
     CreateView,
     Opaque,
     Rename,
     SetSchema,
+    SetVariable,
+    Truncate,
     Unknown,
+    Write,
 )
 from .._model.folding import begin_script, fold
 from .._model.reading import read
@@ -30,6 +34,7 @@ from ..errors import FilesRefused, Problem
 from .allowance import ALLOWANCE, Allowance, read_allowances
 from .configuration import Configuration, configure
 from .finding import Finding, NotUnderstood, Report, Severity
+from .locks import table_lock
 from .rule import Read, Remark, Rule, Script, Step
 from .rules import RULES
 from .rules.allowances import UNKNOWN, UNUSED, WITHOUT_REASON
@@ -87,7 +92,7 @@ def _merged(findings: Iterable[Finding], scripts: Sequence[MigrationScript]) -> 
         key = (finding.rule, finding.version, finding.line, finding.message)
         there = found.get(key)
         servers = (*there.servers, *finding.servers) if there is not None else finding.servers
-        found[key] = replace(finding, servers=servers)
+        found[key] = replace(finding, servers=tuple(dict.fromkeys(servers)))
     order = {script.version: index for index, script in enumerate(scripts)}
     return tuple(
         sorted(
@@ -156,8 +161,15 @@ class _Run:
                     self._found(rule, script, remark, one.line, allowances, index)
             if isinstance(one.command, Unknown | Opaque):
                 self.not_understood.append(NotUnderstood(script.path, one.line, one.command.words))
+            lock = (
+                table_lock(one.command, schema)
+                if self._target.kind is ServerKind.POSTGRESQL
+                else None
+            )
+            if lock is not None and not step.is_new(lock.table):
+                judged.locks.append((one, lock))
             schema.absorb(fork)
-            _note_new_tables(judged, one.command, schema)
+            _note(judged, one, schema)
         judged.after = schema
         self._revert(judged)
         first = reads[0].line if reads else script.up_line
@@ -260,20 +272,35 @@ def _allowances(found: SplitText, reads: Sequence[Read]) -> list[Allowance]:
     return read_allowances(found.comments, lines)
 
 
-def _note_new_tables(judged: Script, command: Command, schema: Schema) -> None:
-    """Remember the tables and views that the script makes: nobody else uses them yet."""
-    match command:
-        case CreateTable() | CreateView():
-            key = schema.key_to_make(Space.RELATION, command.name)
+def _note(judged: Script, one: Read, schema: Schema) -> None:
+    """Remember of a statement what rules ask of the ones before them.
+
+    Args:
+        judged: The script.
+        one: The statement.
+        schema: The schema after it.
+    """
+    match one.command:
+        case CreateTable() | CreateView() as made:
+            key = schema.key_to_make(Space.RELATION, made.name)
             if judged.before.get(key) is None:
                 judged.made.add(key)
-                if command.temporary:
+                if made.temporary:
                     judged.made.add(Key(key.space, "public", key.name))
-        case Rename(what="TABLE") | SetSchema(what="TABLE"):
-            old = schema.key(Space.RELATION, command.name)
+        case Rename(what="TABLE") | SetSchema(what="TABLE") as moved:
+            old = schema.key(Space.RELATION, moved.name)
             if old in judged.made:
-                new = command.new if isinstance(command, Rename) else old.name
-                where = command.schema if isinstance(command, SetSchema) else old.schema
+                new = moved.new if isinstance(moved, Rename) else old.name
+                where = moved.schema if isinstance(moved, SetSchema) else old.schema
                 judged.made.add(Key(old.space, where, new))
+        case Truncate(tables=tables):
+            judged.emptied.update(schema.key(Space.RELATION, name) for name in tables)
+        case Write(verb="DELETE", where=None, limited=False, table=name):
+            judged.emptied.add(schema.key(Space.RELATION, name))
+        case AddEnumValue(name=name):
+            if judged.before.type(name) is not None or schema.type(name) is None:
+                judged.enum_values.append(one)
+        case SetVariable(name=variable, values=values):
+            judged.variables[variable] = values
         case _:
             pass

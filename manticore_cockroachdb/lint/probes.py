@@ -57,7 +57,7 @@ class Probe:
         version: The script's version.
         query: The SELECT. Its rows are keys of what is in the way; or one row with a count.
         keys: The names of the key's columns, in the order of the query's.
-        told: What a row means, such as "has no city".
+        meaning: What a row means, such as "has no city".
         fails: Whether the statement fails if a row is found; else the query counts what it would
             write or delete.
         table: The table it is about, as SQL takes it.
@@ -69,7 +69,7 @@ class Probe:
     version: int
     query: str
     keys: tuple[str, ...]
-    told: str
+    meaning: str
     fails: bool
     table: str
 
@@ -101,12 +101,14 @@ class Answer:
         if not probe.fails:
             count = int(self.rows[0]["n"]) if self.rows else 0
             most = "at least " if count >= COUNTED else ""
-            return f"{probe.told} {most}{count:,} row{'' if count == 1 else 's'} of {probe.table}."
+            return (
+                f"{probe.meaning} {most}{count:,} row{'' if count == 1 else 's'} of {probe.table}."
+            )
         if not self.rows:
-            return f"No row of {probe.table} {probe.told}."
+            return f"No row of {probe.table} {probe.meaning}."
         shown = " and ".join(_shown(row, probe.keys) for row in self.rows)
         such = f", such as {shown}" if probe.keys else ""
-        return f"A row of {probe.table} {probe.told}{such}."
+        return f"A row of {probe.table} {probe.meaning}{such}."
 
 
 def _shown(row: dict[str, Any], keys: Sequence[str]) -> str:
@@ -195,7 +197,7 @@ class _Asked:
     table: Name
     columns: frozenset[str]
     condition: str
-    told: str
+    meaning: str
     others: tuple[Name, ...] = ()
     alias: str = ""
 
@@ -220,11 +222,11 @@ def _of_statement(
             version=script.version,
             query=f"SELECT {', '.join(columns) or '1 AS found'} FROM {source}{where} LIMIT 2",
             keys=keys,
-            told=asked.told,
+            meaning=asked.meaning,
             fails=True,
             table=str(asked.table),
         )
-    for rule, name, condition, told in _counted(text, command):
+    for rule, name, condition, meaning in _counted(text, command):
         names = condition.names if condition is not None else frozenset[str]()
         if not touched.allows(name, names) or touched.schema.view(name) is not None:
             continue
@@ -237,7 +239,7 @@ def _of_statement(
             version=script.version,
             query=f"SELECT count(*) AS n FROM ({inner}) AS found",
             keys=(),
-            told=told,
+            meaning=meaning,
             fails=False,
             table=str(name),
         )
@@ -399,7 +401,7 @@ def weighed(
         if heard is None:
             kept.append(finding)
         else:
-            kept += _told(finding, heard)
+            kept += _settled(finding, heard)
     for (rule, _, _), heard in by_place.items():
         # Allowed in the text, or too mild to be shown: what would fail is said all the same.
         if accepts(rule) is not None:
@@ -408,7 +410,7 @@ def weighed(
     return replace(report, findings=tuple(kept))
 
 
-def _told(finding: Finding, heard: Sequence[Answer]) -> Iterator[Finding]:
+def _settled(finding: Finding, heard: Sequence[Answer]) -> Iterator[Finding]:
     for answer in heard:
         if answer.in_the_way:
             yield replace(finding, severity=Severity.ERROR, message=str(answer))

@@ -2,7 +2,7 @@
 
 A rule for statements is called with a `Step` for each statement whose command is one of the types
 it names; a rule for scripts is called with a `Script` once. Both yield remarks. A rule judges up
-sections; what a down section does is judged only by what it leaves behind.
+sections; what a down section does is judged only by what it leaves.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .._model.commands import Command, Truncate, Write
+from .._model.commands import Command
 from .._model.folding import Fault
 from .._model.schema import Key, Schema, Space
 from .._model.values import Name, Table
 from .._scripts.script import MigrationScript, Mode
 from .._sql.server_kind import ServerKind
 from .finding import Severity
+from .locks import TableLock
 from .target import Target
 
 CRDB: Final = ServerKind.COCKROACHDB
@@ -69,7 +70,11 @@ class Script:
     before: The schema before it.
     after: The schema after its up section; None while that is being folded.
     reverted: The schema after its down section too; None where there is none or it is not clear.
-    made: The tables it has made so far, temporary ones included.
+    made: The tables and views it has made so far, temporary ones included.
+    emptied: The tables it has emptied so far.
+    locks: The statements so far that lock a table others use, each with its lock (PostgreSQL).
+    enum_values: The statements so far that add a value to an enum that was there.
+    variables: The session variables it has set so far, by name.
     down: The statements of its down section.
     targets: All servers that the scripts are judged for.
     """
@@ -81,6 +86,10 @@ class Script:
     after: Schema | None = None
     reverted: Schema | None = None
     made: set[Key] = field(default_factory=set)
+    emptied: set[Key] = field(default_factory=set)
+    locks: list[tuple[Read, TableLock]] = field(default_factory=list)
+    enum_values: list[Read] = field(default_factory=list)
+    variables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     down: tuple[Read, ...] = ()
     targets: tuple[Target, ...] = ()
 
@@ -138,27 +147,11 @@ class Step:
 
     def is_empty(self, name: Name) -> bool:
         """Whether the table has no rows that could break anything: it is new, or was just emptied."""
-        if self.is_new(name):
-            return True
-        key = self.before.key(Space.RELATION, name)
-        return any(
-            self.before.key(Space.RELATION, emptied) == key
-            for command in self.earlier
-            for emptied in _emptied(command)
-        )
+        return self.is_new(name) or self.before.key(Space.RELATION, name) in self.script.emptied
 
     def table(self, name: Name) -> Table | None:
         """A table that was there before this script; None where it is not known or is new."""
         return None if self.is_new(name) else self.before.table(name)
-
-
-def _emptied(command: Command) -> tuple[Name, ...]:
-    """The tables a statement leaves without rows."""
-    if isinstance(command, Truncate):
-        return command.tables
-    if isinstance(command, Write) and command.verb == "DELETE" and command.where is None:
-        return () if command.limited else (command.table,)
-    return ()
 
 
 #: A version range: from the first (None: always) to before the second (None: to the newest).

@@ -78,14 +78,14 @@ def test_it_goes_with_nothing_but_a_whole_run(manage: Manage, beside: str, name:
     )
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 def test_on_cockroachdb_scripts_share_a_transaction(two: Site, cockroach: StandIn) -> None:
     two.call("manticore_migrate", bootstrap=True)
     assert begun(cockroach) == 1
     assert two.versions() == [1, 2]
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 @pytest.mark.usefixtures("for_tests")
 def test_an_empty_test_database_is_built_that_way(two: Site, cockroach: StandIn) -> None:
     two.entry(RUN_WITH_MIGRATE="before")
@@ -94,7 +94,7 @@ def test_an_empty_test_database_is_built_that_way(two: Site, cockroach: StandIn)
     assert begun(cockroach) == 1
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 def test_a_database_that_is_not_for_tests_is_not(two: Site, cockroach: StandIn) -> None:
     two.entry(RUN_WITH_MIGRATE="before")
     two.call("migrate", verbosity=0)
@@ -102,7 +102,7 @@ def test_a_database_that_is_not_for_tests_is_not(two: Site, cockroach: StandIn) 
     assert two.versions() == [1, 2]
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 @pytest.mark.usefixtures("for_tests")
 def test_a_database_with_djangos_tables_is_not(two: Site, cockroach: StandIn) -> None:
     two.entry(RUN_WITH_MIGRATE="after")
@@ -111,7 +111,7 @@ def test_a_database_with_djangos_tables_is_not(two: Site, cockroach: StandIn) ->
     assert two.versions() == [1, 2]
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 @pytest.mark.usefixtures("for_tests")
 def test_what_django_does_not_see_makes_it_an_ordinary_run(two: Site, cockroach: StandIn) -> None:
     two.entry(RUN_WITH_MIGRATE="before")

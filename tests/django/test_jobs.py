@@ -12,7 +12,7 @@ from tests.django.conftest import Site
 from tests.django.test_admin import LIST, client, text
 from tests.standin import Job, StandIn, State
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 
 
 @pytest.fixture

@@ -263,6 +263,8 @@ def test_run_script_reverts_nothing_that_another_process_applied_meanwhile(fleet
     """Two `migrate` at once: the other one is at the second RunScript when this one is at the first."""
     from threading import Thread
 
+    from django.db import connections
+
     from django_manticore.operations import RunScript
 
     fleet.call("manticore_migrate", "1", verbosity=0)
@@ -280,6 +282,8 @@ def test_run_script_reverts_nothing_that_another_process_applied_meanwhile(fleet
         except BaseException as error:
             failures.append(error)
             raise
+        finally:
+            connections.close_all()  # Django has one for each thread
 
     run = Thread(target=migrate)
     run.start()

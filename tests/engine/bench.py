@@ -140,8 +140,11 @@ class Bench:
 
     @property
     def gate(self) -> str:
-        """A table of one row, made by `make_gate`; no other database of the server has its name."""
-        return "gate_" + urlsplit(self.direct).path[-12:]
+        """A table of one row, made by `make_gate`.
+
+        CockroachDB shows who waits for it in all its databases: none has another's name there.
+        """
+        return "gate" + (urlsplit(self.direct).path[-12:] if self.server_is_cockroachdb else "")
 
     def make_gate(self) -> None:
         """Make the table that `shut_gate` shuts."""

@@ -110,13 +110,10 @@ async def test_a_statement_whose_answer_was_lost_is_not_sent_twice_blindly(
         link.rule(r"INSERT INTO t VALUES \(2\)", nth=1, then=drop_before())
         with pytest.raises(OutcomeUnknown) as unknown:
             await procedure.engine().migrate()
-        assert str(unknown.value) == (
-            "V1__a.sql:4: INSERT INTO t VALUES (2) was sent by a run that did not live to see the answer, "
-            "and nothing on the server tells whether it took effect. Sending it again could do it twice, "
-            "so it is not sent. Look at the database; if the statement took effect, finish the rest of the "
-            "script by hand and say that version 1 is applied, or undo it by hand and say the opposite, "
-            "with resolve (--applied 1 or --not-applied 1)."
+        assert str(unknown.value).startswith(
+            "V1__a.sql:4: INSERT INTO t VALUES (2) was sent by a run that"
         )
+        assert (unknown.value.version, unknown.value.line) == (1, 4)
         await eventually(lambda: procedure.record()["owner"] is None)
     assert procedure.ask("SELECT i FROM t") == [(1,)]
     assert procedure.ledger() == []

@@ -128,7 +128,7 @@ async def test_many_statements_at_once_share_the_pool(bench: Bench) -> None:
 
 
 async def test_a_pool_that_has_none_left_says_so(bench: Bench) -> None:
-    database = bench.database(max_connections=1, timeout=0.3)
+    database = bench.database(max_connections=1, timeout=1)
     await database.connect()
     place = bench.url.partition("@")[2].partition("?")[0]
     if bench.flavour.name == "async":
@@ -143,7 +143,7 @@ async def test_a_pool_that_has_none_left_says_so(bench: Bench) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         await database.run_in_transaction(work)
     assert str(caught.value) == (
-        f"No connection to {place} could be had: couldn't get a connection after 0.30 sec. Check that "
+        f"No connection to {place} could be had: couldn't get a connection after 1.00 sec. Check that "
         "the server is up, or allow the pool more connections (max_connections)."
     )
     assert await database.execute("SELECT 1 AS a") == [{"a": 1}]

@@ -328,12 +328,12 @@ async def test_where_that_change_failed_a_person_is_asked(ready: Cockroach) -> N
     with pytest.raises(OutcomeUnknown) as caught:
         await ready.engine().migrate()
     assert str(caught.value) == (
-        "V2__several.sql:1: ALTER TABLE t ADD COLUMN IF NOT EXISTS w INT8, ADD CHECK (… was answered while "
-        "another schema change of the same object ran, which then did not leave it as this statement wants "
-        f"it (job {other.job_id}, failed: {description}). It was not sent again, because sending it again "
-        "could do it twice. Look at the database; if the statement took effect, finish the rest of the "
-        "script by hand and say that version 2 is applied, or undo it by hand and say the opposite, with "
-        "resolve (--applied 2 or --not-applied 2)."
+        "V2__several.sql:1: ALTER TABLE t ADD COLUMN IF NOT EXISTS w INT8, ADD CHECK (v… was answered "
+        "while another schema change of the same object ran, which then did not leave it as this statement "
+        f"wants it (job {other.job_id}, failed: {description}). It was not sent again, because sending it "
+        "again could do it twice. Look at the database; if the statement took effect, finish the rest of "
+        "the script by hand and say that version 2 is applied, or undo it by hand and say the opposite, "
+        "with resolve (--applied 2 or --not-applied 2)."
     )
     assert len(ready.sent(SEVERAL)) == 1
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 import psycopg
 import pytest
@@ -19,6 +22,16 @@ INSERT INTO t_new SELECT * FROM t;
 DROP TABLE t;
 ALTER TABLE t_new RENAME TO t;
 """
+
+
+@asynccontextmanager
+async def shut_door(bench: Bench) -> AsyncIterator[None]:
+    """While this is open, whoever reads the table `door` waits."""
+    bench.ask("CREATE TABLE door ()")
+    async with await psycopg.AsyncConnection.connect(bench.direct) as connection:
+        await connection.execute("LOCK TABLE door IN ACCESS EXCLUSIVE MODE")
+        yield
+        await connection.rollback()
 
 
 def waits_for_a_lock(bench: Bench) -> bool:
@@ -75,27 +88,26 @@ async def test_a_long_update_beside_small_writes_runs_in_one_go(bench: Bench) ->
     bench.ask(
         "CREATE TABLE t (i INT8, n INT8); INSERT INTO t SELECT i, 0 FROM generate_series(1, 3) i"
     )
-    bench.ask("CREATE TABLE gate ()")
-    bench.write("V1__all", "SELECT FROM gate;\nUPDATE t SET n = n + 1;")
-    async with anyio.create_task_group() as tasks, bench.shut_gate():
+    bench.write("V1__all", "SELECT FROM door;\nUPDATE t SET n = n + 1;")
+    async with anyio.create_task_group() as tasks, shut_door(bench):
         tasks.start_soon(bench.engine().migrate)
-        await eventually(bench.waits_at_gate)
+        await eventually(lambda: waits_for_a_lock(bench))
         bench.ask("UPDATE t SET n = n + 10 WHERE i = 2")
     assert bench.ask("SELECT n FROM t ORDER BY i") == [(1,), (11,), (1,)]
     assert bench.told(Retrying) == []
 
 
 async def test_no_other_runner_gets_in_while_a_script_is_under_way(bench: Bench) -> None:
-    bench.ask("CREATE TABLE gate (); CREATE TABLE t (i INT8)")
-    bench.write("V1__slow", "INSERT INTO t VALUES (1);\nSELECT FROM gate;")
+    bench.ask("CREATE TABLE t (i INT8)")
+    bench.write("V1__slow", "INSERT INTO t VALUES (1);\nSELECT FROM door;")
     done: list[int] = []
 
     async def migrate() -> None:
         done.append(await bench.engine(lease=1).migrate())
 
-    async with anyio.create_task_group() as tasks, bench.shut_gate():
+    async with anyio.create_task_group() as tasks, shut_door(bench):
         tasks.start_soon(migrate)
-        await eventually(bench.waits_at_gate)
+        await eventually(lambda: waits_for_a_lock(bench))
         # Its lease has run out, and nobody can take it before the transaction ends.
         await eventually(
             lambda: bench.one("SELECT expires_at < now() - INTERVAL '1.5 s' FROM _migrations_state")

@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from manticore_cockroachdb._executor import _async, _sync
+from manticore_cockroachdb._executor._async import run as async_run
+from manticore_cockroachdb._executor._sync import run as sync_run
 from manticore_cockroachdb.errors import JobFailed, MigrationFailed
 from manticore_cockroachdb.events import JobsAwaited, Reconciled, StillRunning
 from tests.engine.bench import Cockroach, eventually
@@ -225,7 +226,7 @@ async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockro
 async def test_a_paused_job_is_told_at_once_and_ends_the_run_after_a_while(
     indexed: Cockroach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (_async.run, _sync.run):
+    for module in (async_run, sync_run):
         monkeypatch.setattr(module, "PAUSED_GRACE", 0.3)
     attachment = on_index(indexed)
     ended: list[Any] = []

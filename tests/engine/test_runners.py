@@ -161,10 +161,10 @@ async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_run_out
 async def test_a_living_runner_keeps_its_lease_however_short_it_is(anywhere: Bench) -> None:
     waiting_at_gate(anywhere)
     async with anyio.create_task_group() as group, anywhere.shut_gate():
-        group.start_soon(anywhere.engine(lease=1).migrate)
+        group.start_soon(anywhere.engine(lease=2).migrate)
         await eventually(anywhere.waits_at_gate)
         with pytest.raises(LeaseTimeout):
-            await anywhere.engine(lease=1, lock_timeout=4, listener=None).migrate()
+            await anywhere.engine(lease=2, lock_timeout=5, listener=None).migrate()
     assert len(anywhere.told(LeaseTaken)) == 1
     assert anywhere.ledger() == [1]
     assert anywhere.free()

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb._planner.decisions import proves_done
-from manticore_cockroachdb._sql.lexer import RawStatement
+from manticore_cockroachdb._sql.lexer import RawStatement, split_script
 from manticore_cockroachdb._sql.schema_change import Repeat
 from manticore_cockroachdb._sql.statement import Statement, classify, repeatable
 from manticore_cockroachdb.testing import RunningServer
@@ -151,9 +151,8 @@ def test_a_second_sending_says_that_the_first_took_effect(
     statement = classify(RawStatement(sql.format(role), 1))
     with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
         try:
-            for text in (*BASE.split(";"), *setup.format(role).split("; ")):
-                if text.strip():
-                    connection.execute(text.encode())
+            for raw in (*split_script(BASE), *split_script(setup.format(role))):
+                connection.execute(raw.text.encode())
             connection.execute(statement.text.encode())
         except psycopg.Error as error:
             if error.sqlstate not in _UNKNOWN_HERE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,8 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb import State
+from manticore_cockroachdb._backend import protocol
+from manticore_cockroachdb._backend.protocol import Command, Result
 from manticore_cockroachdb.errors import (
     DatabaseError,
     LeaseTimeout,
@@ -540,6 +543,26 @@ async def test_an_encoding_that_the_file_does_not_have_is_refused(every_mode: Be
     assert await every_mode.engine().migrate() == 2
     assert every_mode.ask("SELECT * FROM t") == [("Zürich",)]
     assert every_mode.one("SELECT description FROM _migrations WHERE version = 2") == "città"
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT 1 FROM generate_series(1, 3)", "SELECT 1 / 0", "SET a.b = 1"]
+)
+def test_our_own_questions_are_answered_whole_after_a_statement_sent_by_itself(
+    database_url: str, text: str
+) -> None:
+    questions = [Command("SELECT 1, 2"), Command("SELECT 3", discards=True), Command("SELECT 4")]
+    answers: list[list[tuple[Any, ...]]] = []
+
+    def answered(_number: int, result: Result) -> None:
+        answers.append(result.rows)
+
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for _ in range(2):
+            with suppress(DatabaseError):
+                connection.wait(protocol.simple(connection.pgconn, text))
+            assert connection.wait(protocol.stream(connection.pgconn, questions, answered)) is None
+    assert answers == [[(1, 2)], [], [(4,)]] * 2
 
 
 READER = """

@@ -47,3 +47,19 @@ def test_many_scripts_take_seconds_and_twice_as_many_twice_as_long() -> None:
 
     assert many < 10
     assert many < 4 * few * 3
+
+
+def test_one_large_script_is_linear_too() -> None:
+    tables = "\n".join(f"CREATE TABLE t{n} (id INT8 PRIMARY KEY, a TEXT);" for n in range(2000))
+
+    def judged(count: int) -> float:
+        changes = "\n".join(
+            f"ALTER TABLE t{n} ADD b TEXT; UPDATE t{n} SET b = 'x' WHERE a = 'y';"
+            for n in range(count)
+        )
+        began = time.process_time()
+        lint([script(1, tables), script(2, changes)], server="postgresql", only={2})
+        return time.process_time() - began
+
+    judged(100)
+    assert judged(2000) < 8 * judged(500)

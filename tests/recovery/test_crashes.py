@@ -132,7 +132,9 @@ class Rounds:
         return 1
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql(
+    "the scripts hold PostgreSQL's functions, and a run is stopped by the stand-in in front of it"
+)
 @pytest.mark.parametrize("cockroach", [None, V21_1], ids=["atomic", "stepwise"])
 @pytest.mark.parametrize("flavour", ["sync", "async"])
 @pytest.mark.parametrize(

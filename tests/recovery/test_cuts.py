@@ -28,7 +28,9 @@ def pool() -> Iterator[ProcessPoolExecutor]:
         yield made
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql(
+    "the scripts hold PostgreSQL's functions, and databases are copied as only it can"
+)
 @pytest.mark.parametrize("cockroach", [None, V21_1], ids=["atomic", "stepwise"])
 @pytest.mark.parametrize("flavour", ["sync", "async"])
 @pytest.mark.parametrize("verb", ["migrate", "rollback"])

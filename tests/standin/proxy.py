@@ -94,7 +94,8 @@ class StandIn(Proxy):
         """The names of the settings upstream knows."""
         if self._cockroach is None:
             return frozenset()
-        server = self._upstream.get("host", ""), self._upstream.get("port", "")
+        upstream = conninfo_to_dict(self._upstream_url)
+        server = str(upstream.get("host", "")), str(upstream.get("port", ""))
         if server not in _settings_of:
             with psycopg.connect(self._upstream_url, application_name="standin") as connection:
                 _settings_of[server] = frozenset(

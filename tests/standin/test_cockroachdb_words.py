@@ -25,7 +25,7 @@ from tests.standin.clients import (
     rows,
 )
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 
 
 def test_it_reports_itself_as_cockroachdb(client: Connection) -> None:

@@ -30,7 +30,7 @@ from tests.standin.clients import (
     sync_forms,
 )
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
 
 
 @every_form

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .protocol import ServerError
+from manticore_cockroachdb.testing.proxy.protocol import ServerError
 
 REFUSAL = ServerError(
     "0A000",

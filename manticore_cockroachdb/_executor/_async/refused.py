@@ -53,7 +53,7 @@ async def async_why_refused(
     else:
         message = gone(store.tables, error, taker)
     if step is None:
-        return DatabaseError(f"{message}", sqlstate=error.sqlstate)
+        return DatabaseError(message, sqlstate=error.sqlstate)
     return _failed(step, taker, message, error, committed=committed)
 
 

@@ -6,7 +6,7 @@ pure modules `ledger` and `run_state`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..._backend import introspection
@@ -217,15 +217,36 @@ async def async_open_store(
     session = await AsyncSession.open(settings, name, pinned, asking=asking)
     try:
         if tables is None:
-            answers, database = session.first_answers, session.server.database
-            for elsewhere in tables_elsewhere(table, answers, database=database):
-                await _check_moved(session, elsewhere)
-            schema = session.server.schema
-            tables = find_tables(table, answers, database=database, schema=schema)
+            tables = await _found_tables(session, table, session.first_answers)
         return AsyncStore(session, tables, emit)
     except BaseException:
         await session.close()
         raise
+
+
+async def async_store_of(
+    session: AsyncSession, table: str, emit: Callable[[Event], None]
+) -> AsyncStore:
+    """Find the tables over a session that is open already.
+
+    Args:
+        session: The session.
+        table: The `table` argument.
+        emit: Called with each event.
+
+    Raises:
+        LedgerRefused: There are several ledgers along the search path.
+    """
+    asking = look_for(table)
+    answers = await session.send(*asking) if asking else []
+    return AsyncStore(session, await _found_tables(session, table, answers), emit)
+
+
+async def _found_tables(session: AsyncSession, table: str, answers: Sequence[Result]) -> Tables:
+    database, schema = session.server.database, session.server.schema
+    for elsewhere in tables_elsewhere(table, answers, database=database):
+        await _check_moved(session, elsewhere)
+    return find_tables(table, answers, database=database, schema=schema)
 
 
 async def _check_moved(session: AsyncSession, elsewhere: Tables) -> None:

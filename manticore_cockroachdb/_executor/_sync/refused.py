@@ -56,7 +56,7 @@ def why_refused(
     else:
         message = gone(store.tables, error, taker)
     if step is None:
-        return DatabaseError(f"{message}", sqlstate=error.sqlstate)
+        return DatabaseError(message, sqlstate=error.sqlstate)
     return _failed(step, taker, message, error, committed=committed)
 
 

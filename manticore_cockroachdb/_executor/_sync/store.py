@@ -9,7 +9,7 @@ pure modules `ledger` and `run_state`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..._backend import introspection
@@ -220,15 +220,36 @@ def open_store(
     session = Session.open(settings, name, pinned, asking=asking)
     try:
         if tables is None:
-            answers, database = session.first_answers, session.server.database
-            for elsewhere in tables_elsewhere(table, answers, database=database):
-                _check_moved(session, elsewhere)
-            schema = session.server.schema
-            tables = find_tables(table, answers, database=database, schema=schema)
+            tables = _found_tables(session, table, session.first_answers)
         return Store(session, tables, emit)
     except BaseException:
         session.close()
         raise
+
+
+def store_of(
+    session: Session, table: str, emit: Callable[[Event], None]
+) -> Store:
+    """Find the tables over a session that is open already.
+
+    Args:
+        session: The session.
+        table: The `table` argument.
+        emit: Called with each event.
+
+    Raises:
+        LedgerRefused: There are several ledgers along the search path.
+    """
+    asking = look_for(table)
+    answers = session.send(*asking) if asking else []
+    return Store(session, _found_tables(session, table, answers), emit)
+
+
+def _found_tables(session: Session, table: str, answers: Sequence[Result]) -> Tables:
+    database, schema = session.server.database, session.server.schema
+    for elsewhere in tables_elsewhere(table, answers, database=database):
+        _check_moved(session, elsewhere)
+    return find_tables(table, answers, database=database, schema=schema)
 
 
 def _check_moved(session: Session, elsewhere: Tables) -> None:

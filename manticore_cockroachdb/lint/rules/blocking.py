@@ -71,38 +71,19 @@ def lock_timeout(step: Step) -> Iterator[Remark]:
     wait for both. With `lock_timeout` it gives up after that time, and the script is
     run again later. Reported once for each script.
     """
-    taken = [
-        _blocking_lock(step, command)
-        for command in (*step.earlier, step.read.command)
-        if isinstance(command, _WAITING)
-    ]
-    locks = [lock for lock in taken if lock is not None]
-    if len(locks) != 1 or taken[-1] is None or _limits_locks(step):
+    lock = table_lock(step.read.command, step.before)
+    limit = step.script.variables.get("lock_timeout", ("0",))
+    if lock is None or step.is_new(lock.table) or limit not in (("0",), ("DEFAULT",)):
         return
-    table, mode = locks[0]
+    if any(isinstance(read.command, _WAITING) for read, _ in step.script.locks):
+        return
+    table, mode = lock
     yield Remark(
         f"It waits for an {mode} lock on {table} without a limit, and new queries on the table "
         "have to wait for it."
         if mode.startswith("A")
         else f"It waits for a {mode} lock on {table} without a limit, and new writes have to wait for it.",
         f"SET lock_timeout = '2s';\n{step.text};",
-    )
-
-
-def _blocking_lock(step: Step, command: Command) -> tuple[Name, str] | None:
-    """The lock a statement takes on a table that others use, if it keeps them waiting."""
-    lock = table_lock(command, step.before)
-    if lock is None or step.is_new(lock.table):
-        return None
-    return (lock.table, lock.mode)
-
-
-def _limits_locks(step: Step) -> bool:
-    return any(
-        isinstance(command, SetVariable)
-        and command.name == "lock_timeout"
-        and command.values not in (("0",), ("DEFAULT",))
-        for command in step.earlier
     )
 
 
@@ -596,12 +577,11 @@ def change_then_write(step: Step) -> Iterator[Remark]:
         return
     if command.verb == "INSERT" and not command.from_query:
         return
-    for earlier in step.script.statements[: step.index]:
-        lock = _blocking_lock(step, earlier.command)
-        if lock is not None and step.before.table(lock[0]) is not None:
+    for earlier, lock in step.script.locks:
+        if step.before.table(lock.table) is not None:
             yield Remark(
-                f"This {command.verb} runs while the transaction holds the {lock[1]} lock of line "
-                f"{earlier.line}, which blocks {BLOCKS[lock[1]]} of {lock[0]}.",
+                f"This {command.verb} runs while the transaction holds the {lock.mode} lock of line "
+                f"{earlier.line}, which blocks {BLOCKS[lock.mode]} of {lock.table}.",
                 scripts(f"{earlier.text};", f"{step.text};"),
             )
             return

@@ -12,7 +12,6 @@ from ..._model.commands import (
     RenameColumn,
     SetDefault,
     SetType,
-    SetVariable,
 )
 from ..._model.schema import Space
 from ..._model.values import ConstraintKind, Table, Type, View, quoted
@@ -88,8 +87,7 @@ def _refused(step: Step, command: AlterTable, table: Table | None, column: str) 
     if used:
         return used
     flag = "enable_experimental_alter_column_type_general"
-    given = any(isinstance(one, SetVariable) and one.name == flag for one in step.earlier)
-    if step.target.version < (25, 1) and not given:
+    if step.target.version < (25, 1) and flag not in step.script.variables:
         return f"before v25.1 it wants SET {flag} = true first"
     return ""
 

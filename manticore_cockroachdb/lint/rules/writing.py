@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import AddEnumValue, CreateType, ImportInto, Write
+from ..._model.commands import AddEnumValue, ImportInto, Write
 from ..._model.values import Name, quoted
 from ..finding import Severity
 from ..rule import BOTH, CRDB, ON_CRDB, Example, Remark, Step, rule
@@ -111,15 +111,12 @@ def new_enum_value_used(step: Step) -> Iterator[Remark]:
     """
     if not step.script.one_transaction:
         return
-    made = {command.name.name for command in step.earlier if isinstance(command, CreateType)}
-    for read in step.script.statements[: step.index]:
+    where = "CockroachDB" if step.target.kind is CRDB else "PostgreSQL"
+    for read in step.script.enum_values:
         command = read.command
-        if not isinstance(command, AddEnumValue) or command.name.name in made:
-            continue
-        if f"'{command.value}'" in step.text:
-            where = "CockroachDB" if step.target.kind is CRDB else "PostgreSQL"
+        if isinstance(command, AddEnumValue) and f"'{command.value}'" in step.text:
             yield Remark(
-                f"{where} refuses the new value '{command.value}' of {command.name} in the "
-                f"transaction that adds it (line {read.line}).",
+                f"{where} refuses the new value '{command.value}' of {command.name} in the transaction "
+                f"that adds it (line {read.line}).",
                 scripts(f"{read.text};", f"{step.text};"),
             )

@@ -1,0 +1,551 @@
+"""Moving in, as a user of the library does it: look, write the files, take the ledger over, undo.
+
+What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
+are read, and the one transaction is sent that fills ours and stops the other tool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._backend.dialect import Server
+from .._backend.protocol import COMMIT, Command
+from .._backend.retry import RETRY, TRANSACTION
+from .._executor import concurrency
+from .._executor._async.lease import async_take_lease
+from .._executor._async.session import AsyncSession
+from .._executor._async.store import AsyncStore, async_store_of, lease_lost
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
+from .._scripts.placeholders import filled
+from .._sql.server_kind import ServerKind
+from .._store import run_state
+from .._store.ledger import DEFAULT_TABLE, LedgerRow
+from .._store.run_state import Lease, Snapshot
+from .._store.transactions import begin
+from ..async_database import AsyncDatabase
+from ..errors import DatabaseError, LedgerRefused, PlanRefused, Problem, SettingsError
+from ..events import Event
+from . import takeover
+from .async_proving import async_compare_schemas, async_read_schema
+from .conversion import convert
+from .disk import read_folder, read_scripts, write_scripts
+from .plan import AdoptionPlan, Sides, is_adopted
+from .plan import plan as plan_adoption
+from .printed import baseline_text
+from .proof import Proof, own_objects
+from .table import TOOLS, chosen, read, tool_named
+from .takeover import Table
+from .tool import Tool
+from .tools.baseline import reading as baseline
+from .values import Finding, Folder, Found, Guard, Reading, Recognition, Trouble
+
+_NO_RIGHTS = "42501"
+_LOCKED = "55P03"
+#: PostgreSQL: how long another writer of the tool's table is waited for.
+_PATIENCE = Command("SET LOCAL lock_timeout = '10s'")
+_BEGIN = Command("BEGIN")
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What `undo` did.
+
+    Attributes:
+        versions: The versions that left our ledger.
+        guard: The guard that was lifted, if one was set.
+    """
+
+    versions: tuple[int, ...]
+    guard: Guard | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The other tool's tables, as one look found them."""
+
+    tool: Tool
+    tables: Mapping[str, Table]
+    found: Found
+    digests: Mapping[str, str | None]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def main(self) -> Table | None:
+        """The table that is the ledger."""
+        return next(iter(self.tables.values()), None)
+
+
+class AsyncAdoption:
+    """Takes over another tool's files and ledger for one database.
+
+    It opens its own connections from the database's settings and closes them before a method returns.
+
+    Args:
+        db: The database; it need not be connected.
+        source: The other tool's folder; None for a tool whose schema is printed.
+        migrations_dir: The folder for our scripts.
+        tool: The other tool's name, one of `TOOLS`; None: recognize it.
+        ledger: The other tool's table where it has not its usual name, `name` or `schema.name`.
+        listener: Called with each `Event`.
+        table: Our ledger's table, `name` or `schema.name`.
+        lock_timeout: Seconds to wait for a runner at most.
+        lease: Seconds the lease lasts.
+        placeholders: What `${name}` in a script stands for, where `prove` runs the scripts.
+        ignore: Patterns of objects that no script makes, such as `table public.audit_*`: for `prove`, and
+            for a schema that is printed.
+    """
+
+    def __init__(
+        self,
+        db: AsyncDatabase,
+        source: str | Path | None = None,
+        migrations_dir: str | Path = "migrations",
+        *,
+        tool: str | None = None,
+        ledger: str | None = None,
+        listener: Callable[[Event], None] | None = None,
+        table: str = DEFAULT_TABLE,
+        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        lease: float = DEFAULT_LEASE,
+        placeholders: Mapping[str, str] | None = None,
+        ignore: Sequence[str] = (),
+    ) -> None:
+        self.source = Path(source) if source is not None else None
+        self.target = Path(migrations_dir)
+        self._db = db
+        self._tool = tool_named(tool) if tool is not None else None
+        self._named = ledger
+        self._emit = listener or _silent
+        self._table = table
+        self._lock_timeout = lock_timeout
+        self._lease = lease
+        self._placeholders = placeholders
+        self._ignore = tuple(ignore)
+
+    async def plan(self, *, offline: bool = False) -> AdoptionPlan:
+        """What `apply` would do now. Changes nothing.
+
+        Args:
+            offline: Look at the files only, without a server.
+
+        Raises:
+            FilesRefused: The folder cannot be read, or ours breaks a rule.
+            SettingsError: The folder is no tool's, or may be several tools'.
+            ConnectionFailed: No connection.
+            LedgerRefused: The other tool's tables may not be read.
+        """
+        folder = await self._folder()
+        if offline:
+            tool, recognition = self._chosen(folder)
+            if tool.prints:
+                raise SettingsError(f"{tool.title}'s schema is printed: that needs the database.")
+            return await self._put_together(
+                tool, recognition, lambda: read(tool, folder), lambda _reading: None
+            )
+        session = await AsyncSession.open(self._db.settings, f"{new_owner()}/adopt")
+        try:
+            return (await self._look(session, folder))[0]
+        finally:
+            await session.close()
+
+    async def write(self, *, offline: bool = False) -> AdoptionPlan:
+        """Write the files that are new; no ledger is touched.
+
+        Args:
+            offline: Do without a server.
+
+        Returns:
+            What was to be done.
+
+        Raises:
+            FilesRefused: Something is wrong with the files; none was written.
+        """
+        plan = await self.plan(offline=offline)
+        plan.check_files()
+        await concurrency.async_in_thread(lambda: write_scripts(self.target, plan.new_files))
+        return plan
+
+    async def prove(self) -> Proof:
+        """Compare the live schema with what the scripts make on a scratch database. Writes no file.
+
+        Those scripts are run that are applied. The scratch database is made beside the database, and
+        dropped on every path; the database itself is only read.
+
+        Raises:
+            FilesRefused: Something is wrong with the files.
+            PlanRefused: Something is wrong between files and ledger.
+            RehearsalRefused: No scratch database can be made.
+            MigrationFailed: A script failed on the scratch database.
+        """
+        folder = await self._folder()
+        session = await AsyncSession.open(self._db.settings, f"{new_owner()}/adopt")
+        try:
+            plan, seen = await self._look(session, folder)
+            schemas = (session.server.schema, *(table.schema for table in seen.tables.values()))
+        finally:
+            await session.close()
+        plan.check()
+        applied = [each.script for each in plan.scripts if each.version in plan.applied]
+        if self._placeholders is not None:
+            applied = list(filled(applied, self._placeholders))
+        labels = [table.label for table in seen.tables.values()]
+        own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)))
+        return await async_compare_schemas(
+            self._db.settings,
+            Options(table=self._table, lock_timeout=self._lock_timeout, lease=self._lease),
+            self._emit,
+            applied,
+            (*own, *seen.tool.ignore, *self._ignore),
+        )
+
+    async def apply(self, *, prove: bool = False) -> AdoptionPlan:
+        """Write the files, fill our ledger and stop the other tool. A second call finds it done.
+
+        Args:
+            prove: Call `prove` first, and refuse if anything differs.
+
+        Raises:
+            FilesRefused: Something is wrong with the files; nothing was written.
+            PlanRefused: Something is wrong between files and ledger; nothing was written.
+            LeaseTimeout: A runner holds the lease.
+        """
+        if prove:
+            (await self.prove()).check()
+        folder = await self._folder()
+        owner = new_owner()
+        session = await AsyncSession.open(self._db.settings, f"{owner}/adopt")
+        try:
+            plan, _ = await self._look(session, folder)
+            plan.check()
+            if plan.is_done:
+                return plan
+            await concurrency.async_in_thread(lambda: write_scripts(self.target, plan.new_files))
+            await self._with_lease(
+                session, owner, lambda store, lease: self._fill(store, lease, folder)
+            )
+            return plan
+        finally:
+            await session.close()
+
+    async def undo(self) -> Undone:
+        """Take the rows that were adopted out of our ledger, and let the other tool run again.
+
+        The files stay. Needs the tool's name, or its folder.
+
+        Raises:
+            PlanRefused: Manticore has applied something since, which the other tool does not know.
+            LeaseTimeout: A runner holds the lease.
+        """
+        owner = new_owner()
+        session = await AsyncSession.open(self._db.settings, f"{owner}/adopt")
+        try:
+            tool = self._tool
+            if tool is None:
+                folder = await self._folder()
+                tool = (await self._recognized(session, folder))[0]
+            wanted: Tool = tool
+            done: list[Undone] = []
+
+            async def work(store: AsyncStore, lease: Lease) -> None:
+                done.append(await self._take_back(store, lease, wanted))
+
+            await self._with_lease(session, owner, work)
+            return done[0]
+        finally:
+            await session.close()
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    async def _folder(self) -> Folder:
+        source = self.source
+        if source is None:
+            if self._tool is None or not self._tool.prints:
+                raise SettingsError("Name the folder with the other tool's files.")
+            return Folder(Path(), {})
+        return await concurrency.async_in_thread(lambda: read_folder(source))
+
+    async def _recognized(
+        self, session: AsyncSession, folder: Folder
+    ) -> tuple[Tool, Recognition | None, tuple[Table, ...]]:
+        """The tool, why it is that one, and the tables that have a name of some tool's."""
+        tools = [self._tool] if self._tool else list(TOOLS.values())
+        names = {table.name for tool in tools for table in tool.tables}
+        if self._named:
+            names.add(self._named.rpartition(".")[2])
+        there = takeover.tables((await session.send(takeover.find_tables(names)))[0])
+        ledgers = [tool.name for tool in tools if takeover.choose(tool, there, self._named)[0]]
+        return (*self._chosen(folder, ledgers), there)
+
+    def _chosen(
+        self, folder: Folder, ledgers: Sequence[str] = ()
+    ) -> tuple[Tool, Recognition | None]:
+        """The tool that was named, or the one that the folder belongs to."""
+        if self._tool is not None:
+            return self._tool, None
+        recognition = chosen(folder, ledgers)
+        return TOOLS[recognition.tool], recognition
+
+    async def _look(self, session: AsyncSession, folder: Folder) -> tuple[AdoptionPlan, _Seen]:
+        tool, recognition, there = await self._recognized(session, folder)
+        seen = await self._read(session, tool, there)
+        snapshot = await (await self._store(session)).look()
+        ours = snapshot.rows if snapshot else ()
+        printed = await self._printed(session.server, seen) if tool.prints else None
+        plan = await self._put_together(
+            tool,
+            recognition,
+            lambda: read(tool, folder) if printed is None else printed,
+            lambda reading: _sides(seen, reading, ours),
+        )
+        return plan, seen
+
+    async def _printed(self, server: Server, seen: _Seen) -> Reading:
+        """The live schema as one migration."""
+        printing = await async_read_schema(self._db.settings, self._table, self._emit)
+        labels = [table.label for table in seen.tables.values()]
+        own = own_objects(seen.tool, labels, (server.schema,))
+        text = baseline_text(printing, (*own, *seen.tool.ignore, *self._ignore))
+        return baseline(text, self.target)
+
+    async def _put_together(
+        self,
+        tool: Tool,
+        recognition: Recognition | None,
+        reader: Callable[[], Reading],
+        sides: Callable[[Reading], Sides | None],
+    ) -> AdoptionPlan:
+        """Read and convert the files, and compare them with what the ledgers say."""
+
+        def work() -> AdoptionPlan:
+            reading = reader()
+            conversion = convert(reading, self.target, read_scripts(self.target))
+            return plan_adoption(
+                tool,
+                recognition,
+                self.source or Path(),
+                self.target,
+                reading,
+                conversion,
+                sides(reading),
+            )
+
+        return await concurrency.async_in_thread(work)
+
+    async def _read(self, session: AsyncSession, tool: Tool, there: Sequence[Table]) -> _Seen:
+        """The rows of the tool's tables, and a fingerprint of each to know them by."""
+        tables, findings = takeover.choose(tool, there, self._named)
+        if not tables:
+            return _Seen(tool, {}, Found(), {}, findings)
+        # The fingerprints first: rows that come in between make them differ later, not agree.
+        digests = [takeover.digest(table) for table in tables.values()]
+        commands = takeover.read_rows(tool, tables)
+        try:
+            results = await session.send(*digests, *commands)
+        except DatabaseError as error:
+            if error.sqlstate != _NO_RIGHTS:
+                raise
+            label = next(iter(tables.values())).label
+            raise LedgerRefused(
+                f"{tool.title}'s ledger {label} may not be read as {session.server.user}: {error}. "
+                f"Grant it (GRANT SELECT, INSERT, UPDATE, DELETE ON {label} TO "
+                f"{session.server.user}), or connect as the user that owns it."
+            ) from error
+        found = takeover.found(tool, tables, results[len(digests) :])
+        values = [result.rows[0][0] for result in results[: len(digests)]]
+        running = await self._running(session, tool)
+        return _Seen(
+            tool,
+            tables,
+            found,
+            dict(zip(tables, values, strict=True)),
+            (*findings, *running),
+        )
+
+    async def _running(self, session: AsyncSession, tool: Tool) -> tuple[Finding, ...]:
+        """Whether a run of the tool holds its advisory lock."""
+        numbers = self._lock_ids(session.server, tool)
+        if not numbers:
+            return ()
+        rows = (await session.send(takeover.advisory_locks(numbers)))[0].rows
+        return tuple(
+            Finding(
+                Trouble.LOCKED,
+                f"Session {pid} ({name or 'no application name'}) holds {tool.title}'s advisory lock.",
+                "Wait for that run to end.",
+            )
+            for pid, name in rows
+        )
+
+    def _lock_ids(self, server: Server, tool: Tool) -> tuple[int, ...]:
+        if server.kind is not ServerKind.POSTGRESQL:
+            return ()
+        return tool.lock_ids(server.database, server.schema)
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    async def _store(self, session: AsyncSession) -> AsyncStore:
+        return await async_store_of(session, self._table, self._emit)
+
+    async def _with_lease(
+        self,
+        session: AsyncSession,
+        owner: str,
+        work: Callable[[AsyncStore, Lease], Awaitable[None]],
+    ) -> None:
+        """Do something under the lease, and give it back whatever happens."""
+        store = await self._store(session)
+        taken = await async_take_lease(
+            store,
+            owner=owner,
+            seconds=self._lease,
+            lock_timeout=self._lock_timeout,
+            emit=self._emit,
+            wanted=lambda _snapshot: True,
+        )
+        if taken is None:
+            return
+        lease, snapshot = taken
+        try:
+            _check_nothing_is_half_done(snapshot)
+            await work(store, lease)
+        finally:
+            if session.usable:
+                await concurrency.async_shield(lambda: store.release(lease.owner))
+
+    async def _fill(self, store: AsyncStore, lease: Lease, folder: Folder) -> None:
+        """Fill our ledger and stop the other tool, in one transaction where the server allows it."""
+        session = store.session
+        plan, seen = await self._look(session, folder)
+        plan.check()
+        guard = plan.guard if plan.guard and not plan.guard.is_set else None
+        if guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB:
+            # A schema change must be sent alone there. The tool is stopped first, so that it can add
+            # nothing; if this run dies here, the next one finds it stopped and continues.
+            await session.send(Command(guard.set))
+            plan, seen = await self._look(session, folder)
+            plan.check()
+            guard = None
+        if not plan.rows and guard is None:
+            return
+        writes = [takeover.insert(store.tables, row) for row in plan.rows]
+        if guard is not None:
+            writes.append(Command(guard.set))
+        await self._in_transaction(store, lease, seen, writes)
+
+    async def _take_back(self, store: AsyncStore, lease: Lease, tool: Tool) -> Undone:
+        """The opposite: our rows go, the other tool may run again."""
+        session = store.session
+        names = [table.name for table in tool.tables]
+        if self._named:
+            names.append(self._named.rpartition(".")[2])
+        there = takeover.tables((await session.send(takeover.find_tables(names)))[0])
+        seen = await self._read(session, tool, there)
+        snapshot = await store.look()
+        ours = snapshot.rows if snapshot else ()
+        _check_nothing_was_applied_since(ours, tool)
+        adopted = tuple(row.version for row in ours if is_adopted(row, tool))
+        guard = tool.guard(seen.found) if seen.main else None
+        if guard and not (guard.is_set and (adopted or guard.unmistakable)):
+            guard = None
+        writes = [takeover.delete(store.tables, version) for version in adopted]
+        alone = guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB
+        if guard and not alone:
+            writes.append(Command(guard.lift))
+        if writes:
+            await self._in_transaction(store, lease, seen, writes)
+        if guard and alone:
+            await session.send(Command(guard.lift))
+        return Undone(adopted, guard)
+
+    async def _in_transaction(
+        self, store: AsyncStore, lease: Lease, seen: _Seen, writes: Sequence[Command]
+    ) -> None:
+        """Write, provided that the lease is ours and the other tool's tables are as they were seen."""
+        tables = tuple(seen.tables.values())
+        server = store.session.server
+        if server.kind is ServerKind.POSTGRESQL:
+            opening = [_BEGIN, _PATIENCE, *map(takeover.lock_table, tables)]
+            running = [takeover.not_running(number) for number in self._lock_ids(server, seen.tool)]
+        else:
+            opening, running = [begin(server)], []
+        same = [
+            takeover.unchanged(table, seen.digests[name]) for name, table in seen.tables.items()
+        ]
+        fence = run_state.renew_lease(store.tables, lease)
+        commands = [*opening, *running, fence, *same, *writes, COMMIT]
+        attempt = 0
+        while True:
+            attempt += 1
+            _, refusal = await store.session.ask(*commands)
+            if refusal is None:
+                return
+            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
+            if pause is None:
+                break
+            await concurrency.async_sleep(pause)
+        error = refusal.error
+        place = refusal.index
+        if error.sqlstate != run_state.LOST:
+            raise _refused(seen, error, server) from error
+        if len(opening) <= place < len(opening) + len(running):
+            raise _nothing_adopted(f"A run of {seen.tool.title} is under way. Wait for it to end.")
+        if place == len(opening) + len(running):
+            raise lease_lost() from error
+        raise _nothing_adopted(
+            f"{seen.tool.title}'s ledger changed meanwhile: somebody runs it. Run this again."
+        )
+
+
+def _sides(seen: _Seen, reading: Reading, ours: Sequence[LedgerRow]) -> Sides:
+    """Both ledgers, for the plan."""
+    if seen.main is None and not seen.tool.prints:
+        return Sides(ours=ours, findings=seen.findings)
+    return Sides(
+        theirs=seen.tool.read_ledger(seen.found, reading),
+        label=seen.main.label if seen.main else None,
+        ours=ours,
+        guard=seen.tool.guard(seen.found),
+        findings=seen.findings,
+    )
+
+
+def _refused(seen: _Seen, error: DatabaseError, server: Server) -> Exception:
+    """The error for a transaction that the server refused."""
+    label = seen.main.label if seen.main else ""
+    if error.sqlstate == _NO_RIGHTS:
+        return LedgerRefused(
+            f"{seen.tool.title}'s ledger {label} may not be changed as {server.user}: {error}. Nothing was "
+            f"adopted. Connect as the user that owns it, or grant the rights."
+        )
+    if error.sqlstate == _LOCKED:
+        return _nothing_adopted(f"Somebody writes to {label}: {error}. Wait for that run to end.")
+    return error
+
+
+def _nothing_adopted(message: str) -> PlanRefused:
+    return PlanRefused("Nothing was adopted", [Problem(message)])
+
+
+def _check_nothing_is_half_done(snapshot: Snapshot) -> None:
+    progress = snapshot.record.progress
+    if progress is not None:
+        raise _nothing_adopted(
+            f"Version {progress.version} is partially {progress.direction.value} here. Finish it with "
+            "manticore_migrate or manticore_rollback first."
+        )
+
+
+def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> None:
+    own = [str(row.version) for row in ours if not is_adopted(row, tool)]
+    if own and len(own) < len(ours):
+        message = (
+            f"Manticore has applied version {', '.join(own)} since, which {tool.title} does not know. Roll "
+            "it back first (manticore_rollback)."
+        )
+        raise PlanRefused("Nothing was undone", [Problem(message)])
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""

@@ -1,0 +1,159 @@
+"""Leaving for another tool: write its files, fill its ledger from ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .._backend.protocol import COMMIT
+from .._executor import concurrency
+from .._executor._async.lease import async_take_lease
+from .._executor._async.session import AsyncSession
+from .._executor._async.store import AsyncStore, async_store_of
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
+from .._scripts.loader import load
+from .._store import run_state
+from .._store.ledger import DEFAULT_TABLE
+from .._store.transactions import begin
+from ..async_database import AsyncDatabase
+from ..events import Event
+from . import takeover
+from .disk import read_texts, write_texts
+from .export import ExportPlan, export, refused
+
+
+class AsyncExport:
+    """Hands our files and our ledger to another tool.
+
+    Args:
+        db: The database; it need not be connected.
+        tool: The other tool's name, one of `EXPORTS`.
+        target: The folder for its files.
+        migrations_dir: The folder of our scripts, or several.
+        listener: Called with each `Event`.
+        table: Our ledger's table, `name` or `schema.name`.
+        lock_timeout: Seconds to wait for a runner at most.
+        lease: Seconds the lease lasts.
+    """
+
+    def __init__(
+        self,
+        db: AsyncDatabase,
+        tool: str,
+        target: str | Path,
+        migrations_dir: str | Path | Sequence[str | Path] = "migrations",
+        *,
+        listener: Callable[[Event], None] | None = None,
+        table: str = DEFAULT_TABLE,
+        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        lease: float = DEFAULT_LEASE,
+    ) -> None:
+        self.tool = tool
+        self.target = Path(target)
+        folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
+        self.folders = tuple(Path(folder) for folder in folders)
+        self._db = db
+        self._emit = listener or _silent
+        self._table = table
+        self._lock_timeout = lock_timeout
+        self._lease = lease
+
+    async def plan(self) -> ExportPlan:
+        """What `apply` would do now. Changes nothing.
+
+        Raises:
+            FilesRefused: Our scripts break a rule.
+            SettingsError: That tool cannot be exported to.
+            ConnectionFailed: No connection.
+        """
+        session = await AsyncSession.open(self._db.settings, f"{new_owner()}/export")
+        try:
+            return await self._look(await self._store(session))
+        finally:
+            await session.close()
+
+    async def write(self) -> ExportPlan:
+        """Write the files that are new; no ledger is touched.
+
+        Raises:
+            FilesRefused: Something is wrong with the files; none was written.
+        """
+        plan = await self.plan()
+        plan.check_files()
+        await concurrency.async_in_thread(lambda: _write(plan))
+        return plan
+
+    async def apply(self) -> ExportPlan:
+        """Write the files and fill the other tool's ledger. Ours is left as it is.
+
+        Raises:
+            FilesRefused: Something is wrong with the files; nothing was written.
+            PlanRefused: The other tool's ledger has rows already, or a version is partially applied here.
+            LeaseTimeout: A runner holds the lease.
+        """
+        owner = new_owner()
+        session = await AsyncSession.open(self._db.settings, f"{owner}/export")
+        try:
+            store = await self._store(session)
+            taken = await async_take_lease(
+                store,
+                owner=owner,
+                seconds=self._lease,
+                lock_timeout=self._lock_timeout,
+                emit=self._emit,
+                wanted=lambda _snapshot: True,
+            )
+            if taken is None:
+                raise refused("The lease could not be had.")
+            lease, snapshot = taken
+            try:
+                if snapshot.record.progress is not None:
+                    raise refused(
+                        f"Version {snapshot.record.progress.version} is partially applied here. "
+                        "Finish it first."
+                    )
+                plan = await self._look(store)
+                plan.check_files()
+                await self._check_their_ledger(session, plan)
+                await concurrency.async_in_thread(lambda: _write(plan))
+                await session.send(plan.create)
+                fence = run_state.renew_lease(store.tables, lease)
+                await store.write(begin(session.server), fence, *plan.rows, COMMIT)
+                return plan
+            finally:
+                if session.usable:
+                    await concurrency.async_shield(lambda: store.release(lease.owner))
+        finally:
+            await session.close()
+
+    async def _look(self, store: AsyncStore) -> ExportPlan:
+        snapshot = await store.look()
+        rows = snapshot.rows if snapshot else ()
+        return await concurrency.async_in_thread(
+            lambda: export(
+                self.tool, self.target, load(self.folders), rows, read_texts(self.target)
+            )
+        )
+
+    async def _check_their_ledger(self, session: AsyncSession, plan: ExportPlan) -> None:
+        """Rows that are there are somebody's: nothing is added to them."""
+        there = takeover.tables((await session.send(takeover.find_tables([plan.ledger])))[0])
+        for table in there:
+            if table.place is not None:
+                count = (await session.send(takeover.count(table)))[0].rows[0][0]
+                if count:
+                    raise refused(
+                        f"{plan.title}'s ledger {table.label} has {count} rows already. If they were "
+                        "adopted, run `manticore_adopt --undo` instead; else drop or rename the table."
+                    )
+
+    async def _store(self, session: AsyncSession) -> AsyncStore:
+        return await async_store_of(session, self._table, self._emit)
+
+
+def _write(plan: ExportPlan) -> None:
+    write_texts(plan.target, [(file.name, file.text) for file in plan.new_files])
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""

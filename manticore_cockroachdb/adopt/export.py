@@ -1,0 +1,310 @@
+"""The way out: our scripts as another tool's files, our ledger as that tool's rows. Pure.
+
+What is written is read again by the same module that reads that tool's folders, converted back, and
+compared statement by statement with the scripts it came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .._backend.protocol import Command
+from .._scripts.script import MigrationScript, Mode
+from .._store.ledger import LedgerRow
+from ..errors import FilesRefused, PlanRefused, Problem, SettingsError
+from . import checksums
+from .conversion import convert
+from .table import TOOLS
+from .values import Folder, Remark
+from .wording import words
+
+_STEPWISE_LINE: Final = re.compile(r"^[ \t]*--[ \t]*manticore[ \t]*:.*\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One file for the other tool.
+
+    Attributes:
+        name: Its name.
+        text: Its contents.
+        is_new: Whether it is to be written; else it is there with these contents.
+    """
+
+    name: str
+    text: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What leaving for another tool comes to.
+
+    Attributes:
+        tool: The tool's name.
+        title: What its users call it.
+        target: The folder for its files.
+        files: Its files, by version.
+        applied: The versions that its ledger will say are applied.
+        ledger: Its table.
+        problems: What prevents it; nothing is written while there are any.
+        notes: What changes.
+        create: The statement that makes its table.
+        rows: The statements that fill it.
+    """
+
+    tool: str
+    title: str
+    target: Path
+    files: tuple[ExportFile, ...]
+    applied: tuple[int, ...]
+    ledger: str
+    problems: tuple[Remark, ...]
+    notes: tuple[Remark, ...]
+    create: Command
+    rows: tuple[Command, ...]
+
+    @property
+    def new_files(self) -> tuple[ExportFile, ...]:
+        """The files that are to be written."""
+        return tuple(file for file in self.files if file.is_new)
+
+    def check_files(self) -> None:
+        """Refuse while something stands in the way.
+
+        Raises:
+            FilesRefused: With every problem.
+        """
+        if self.problems:
+            problems = [Problem(each.message, each.path, each.line) for each in self.problems]
+            raise FilesRefused("No file was written", problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one tool wants things.
+
+    Attributes:
+        files: The files for one script: names and texts.
+        ledger: Its table.
+        create: The statement that makes it.
+        rows: The statements that fill it, from the applied scripts and their rows, by version.
+        needs_all: Whether its ledger can only say "everything up to this version".
+    """
+
+    files: Callable[[MigrationScript], dict[str, str]]
+    ledger: str
+    create: str
+    rows: Callable[[Sequence[tuple[MigrationScript, LedgerRow]], Mapping[str, str]], list[Command]]
+    needs_all: bool
+
+
+def _slug(script: MigrationScript) -> str:
+    return re.sub(r"\W+", "_", script.description).strip("_") or "migration"
+
+
+def _up(script: MigrationScript) -> str:
+    """The up section without our options."""
+    text = _STEPWISE_LINE.sub("", script.up_sql)
+    return f"{text}\n" if text else ""
+
+
+def _down(script: MigrationScript) -> str:
+    return f"{script.down_sql}\n" if script.down_sql else ""
+
+
+def _golang_files(script: MigrationScript) -> dict[str, str]:
+    stem = f"{script.version:06d}_{_slug(script)}"
+    files = {f"{stem}.up.sql": _up(script)}
+    if script.down_sql is not None:
+        files[f"{stem}.down.sql"] = _down(script)
+    return files
+
+
+def _golang_rows(
+    applied: Sequence[tuple[MigrationScript, LedgerRow]], _files: Mapping[str, str]
+) -> list[Command]:
+    if not applied:
+        return []
+    version = applied[-1][0].version
+    return [
+        Command(
+            "INSERT INTO schema_migrations (version, dirty) VALUES ($1::INT8, false)",
+            (str(version),),
+        )
+    ]
+
+
+def _flyway_files(script: MigrationScript) -> dict[str, str]:
+    stem = f"{script.version}__{_slug(script)}"
+    files = {f"V{stem}.sql": _up(script)}
+    options = []
+    if script.mode is Mode.STEPWISE:
+        options.append("executeInTransaction=false")
+    if "${" in script.up_sql:
+        options.append("placeholderReplacement=false")
+    if options:
+        files[f"V{stem}.sql.conf"] = "".join(f"{option}\n" for option in options)
+    if script.down_sql is not None:
+        files[f"U{stem}.sql"] = _down(script)
+    return files
+
+
+def _flyway_rows(
+    applied: Sequence[tuple[MigrationScript, LedgerRow]], files: Mapping[str, str]
+) -> list[Command]:
+    commands = []
+    for rank, (script, row) in enumerate(applied, 1):
+        name = f"V{script.version}__{_slug(script)}.sql"
+        commands.append(
+            Command(
+                "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, "
+                "checksum, installed_by, installed_on, execution_time, success) VALUES ($1::INT8, $2, $3, "
+                "'SQL', $4, $5::INT8, coalesce($6, current_user), coalesce(($7::TIMESTAMPTZ AT TIME ZONE "
+                "'UTC'), now() AT TIME ZONE 'UTC'), $8::INT8, true)",
+                (
+                    str(rank),
+                    str(script.version),
+                    _slug(script).replace("_", " "),
+                    name,
+                    checksums.flyway(files[name].encode()),
+                    row.applied_by[:100] if row.applied_by else None,
+                    row.applied_at.isoformat() if row.applied_at else None,
+                    str(row.execution_ms or 0),
+                ),
+            )
+        )
+    return commands
+
+
+_FORMS: Final[Mapping[str, _Form]] = {
+    "golang-migrate": _Form(
+        files=_golang_files,
+        ledger="schema_migrations",
+        create="CREATE TABLE IF NOT EXISTS schema_migrations (version INT8 NOT NULL PRIMARY KEY, "
+        "dirty BOOL NOT NULL)",
+        rows=_golang_rows,
+        needs_all=True,
+    ),
+    "flyway": _Form(
+        files=_flyway_files,
+        ledger="flyway_schema_history",
+        create="CREATE TABLE IF NOT EXISTS flyway_schema_history (installed_rank INT NOT NULL, "
+        "version VARCHAR(50), description VARCHAR(200) NOT NULL, type VARCHAR(20) NOT NULL, "
+        "script VARCHAR(1000) NOT NULL, checksum INT, installed_by VARCHAR(100) NOT NULL, "
+        "installed_on TIMESTAMP NOT NULL DEFAULT now(), execution_time INT NOT NULL, "
+        "success BOOL NOT NULL, CONSTRAINT flyway_schema_history_pk PRIMARY KEY (installed_rank))",
+        rows=_flyway_rows,
+        needs_all=False,
+    ),
+}
+
+EXPORTS: Final = tuple(_FORMS)
+"""The tools that can be left for."""
+
+
+def export(
+    tool: str,
+    target: Path,
+    scripts: Sequence[MigrationScript],
+    rows: Sequence[LedgerRow],
+    existing: Mapping[str, str],
+) -> ExportPlan:
+    """Put together what is to be done.
+
+    Args:
+        tool: One of `EXPORTS`.
+        target: The folder for its files.
+        scripts: Our scripts, by version.
+        rows: Our ledger.
+        existing: The files in that folder: names and texts.
+
+    Raises:
+        SettingsError: There is no such tool, or it cannot be left for.
+    """
+    if tool not in _FORMS:
+        raise SettingsError(
+            f"{tool!r} is no tool that can be exported to; known: {', '.join(EXPORTS)}."
+        )
+    form = _FORMS[tool]
+    there = {row.version: row for row in rows}
+    texts: dict[str, str] = {}
+    notes: list[Remark] = []
+    for script in scripts:
+        texts.update(form.files(script))
+        if script.mode is Mode.STEPWISE and tool == "golang-migrate":
+            message = "asks for stepwise mode; golang-migrate sends it whole."
+            notes.append(Remark(message, script.path))
+    problems = [
+        Remark("is there with other contents and is not overwritten. Move it away.", target / name)
+        for name, text in texts.items()
+        if name in existing and existing[name] != text
+    ]
+    problems += _same(tool, target, scripts, texts)
+    applied = [(script, there[script.version]) for script in scripts if script.version in there]
+    problems += _gaps(form, scripts, there)
+    return ExportPlan(
+        tool=tool,
+        title=TOOLS[tool].title,
+        target=target,
+        files=tuple(ExportFile(name, text, name not in existing) for name, text in texts.items()),
+        applied=tuple(script.version for script, _ in applied),
+        ledger=form.ledger,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        create=Command(form.create),
+        rows=tuple(form.rows(applied, texts)),
+    )
+
+
+def _gaps(
+    form: _Form, scripts: Sequence[MigrationScript], there: Mapping[int, LedgerRow]
+) -> list[Remark]:
+    """Versions that the other tool's ledger could not tell the truth about."""
+    versions = {script.version for script in scripts}
+    problems = [
+        Remark(f"version {version} is applied, but its file is missing. Restore it first.")
+        for version in there
+        if version not in versions
+    ]
+    newest = max(there, default=0)
+    if form.needs_all:
+        problems += [
+            Remark(
+                f"is not applied, and {newest} is: this tool would take it for applied. Apply it first.",
+                script.path,
+            )
+            for script in scripts
+            if script.version < newest and script.version not in there
+        ]
+    return problems
+
+
+def _same(
+    tool: str, target: Path, scripts: Sequence[MigrationScript], texts: Mapping[str, str]
+) -> list[Remark]:
+    """Read the files back as that tool's, and compare them with the scripts."""
+    folder = Folder(target, {name: text.encode() for name, text in texts.items()})
+    back = convert(TOOLS[tool].read(folder), target)
+    found = {each.version: each.script for each in back.scripts}
+    return [
+        Remark("could not be written so that it says the same.", script.path)
+        for script in scripts
+        if script.version not in found or _said(found[script.version]) != _said(script)
+    ] + list(back.problems)
+
+
+def _said(script: MigrationScript) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]] | None]:
+    ups = [words(statement.text) for statement in script.up_statements()]
+    if script.down_sql is None:
+        return ups, None
+    return ups, [words(statement.text) for statement in script.down_statements()]
+
+
+def refused(message: str) -> PlanRefused:
+    """The error for a ledger that cannot be filled."""
+    return PlanRefused("Nothing was exported", [Problem(message)])

@@ -1,0 +1,162 @@
+# Generated from async_leaving.py by tools/unasync.py: edit that file, then run `make generate`.
+# fmt: off
+# ruff: noqa: I001, RUF100
+"""Leaving for another tool: write its files, fill its ledger from ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .._backend.protocol import COMMIT
+from .._executor import concurrency
+from .._executor._sync.lease import take_lease
+from .._executor._sync.session import Session
+from .._executor._sync.store import Store, store_of
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
+from .._scripts.loader import load
+from .._store import run_state
+from .._store.ledger import DEFAULT_TABLE
+from .._store.transactions import begin
+from ..database import Database
+from ..events import Event
+from . import takeover
+from .disk import read_texts, write_texts
+from .export import ExportPlan, export, refused
+
+
+class Export:
+    """Hands our files and our ledger to another tool.
+
+    Args:
+        db: The database; it need not be connected.
+        tool: The other tool's name, one of `EXPORTS`.
+        target: The folder for its files.
+        migrations_dir: The folder of our scripts, or several.
+        listener: Called with each `Event`.
+        table: Our ledger's table, `name` or `schema.name`.
+        lock_timeout: Seconds to wait for a runner at most.
+        lease: Seconds the lease lasts.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        tool: str,
+        target: str | Path,
+        migrations_dir: str | Path | Sequence[str | Path] = "migrations",
+        *,
+        listener: Callable[[Event], None] | None = None,
+        table: str = DEFAULT_TABLE,
+        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        lease: float = DEFAULT_LEASE,
+    ) -> None:
+        self.tool = tool
+        self.target = Path(target)
+        folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
+        self.folders = tuple(Path(folder) for folder in folders)
+        self._db = db
+        self._emit = listener or _silent
+        self._table = table
+        self._lock_timeout = lock_timeout
+        self._lease = lease
+
+    def plan(self) -> ExportPlan:
+        """What `apply` would do now. Changes nothing.
+
+        Raises:
+            FilesRefused: Our scripts break a rule.
+            SettingsError: That tool cannot be exported to.
+            ConnectionFailed: No connection.
+        """
+        session = Session.open(self._db.settings, f"{new_owner()}/export")
+        try:
+            return self._look(self._store(session))
+        finally:
+            session.close()
+
+    def write(self) -> ExportPlan:
+        """Write the files that are new; no ledger is touched.
+
+        Raises:
+            FilesRefused: Something is wrong with the files; none was written.
+        """
+        plan = self.plan()
+        plan.check_files()
+        concurrency.in_thread(lambda: _write(plan))
+        return plan
+
+    def apply(self) -> ExportPlan:
+        """Write the files and fill the other tool's ledger. Ours is left as it is.
+
+        Raises:
+            FilesRefused: Something is wrong with the files; nothing was written.
+            PlanRefused: The other tool's ledger has rows already, or a version is partially applied here.
+            LeaseTimeout: A runner holds the lease.
+        """
+        owner = new_owner()
+        session = Session.open(self._db.settings, f"{owner}/export")
+        try:
+            store = self._store(session)
+            taken = take_lease(
+                store,
+                owner=owner,
+                seconds=self._lease,
+                lock_timeout=self._lock_timeout,
+                emit=self._emit,
+                wanted=lambda _snapshot: True,
+            )
+            if taken is None:
+                raise refused("The lease could not be had.")
+            lease, snapshot = taken
+            try:
+                if snapshot.record.progress is not None:
+                    raise refused(
+                        f"Version {snapshot.record.progress.version} is partially applied here. "
+                        "Finish it first."
+                    )
+                plan = self._look(store)
+                plan.check_files()
+                self._check_their_ledger(session, plan)
+                concurrency.in_thread(lambda: _write(plan))
+                session.send(plan.create)
+                fence = run_state.renew_lease(store.tables, lease)
+                store.write(begin(session.server), fence, *plan.rows, COMMIT)
+                return plan
+            finally:
+                if session.usable:
+                    concurrency.shield(lambda: store.release(lease.owner))
+        finally:
+            session.close()
+
+    def _look(self, store: Store) -> ExportPlan:
+        snapshot = store.look()
+        rows = snapshot.rows if snapshot else ()
+        return concurrency.in_thread(
+            lambda: export(
+                self.tool, self.target, load(self.folders), rows, read_texts(self.target)
+            )
+        )
+
+    def _check_their_ledger(self, session: Session, plan: ExportPlan) -> None:
+        """Rows that are there are somebody's: nothing is added to them."""
+        there = takeover.tables(session.send(takeover.find_tables([plan.ledger]))[0])
+        for table in there:
+            if table.place is not None:
+                count = session.send(takeover.count(table))[0].rows[0][0]
+                if count:
+                    raise refused(
+                        f"{plan.title}'s ledger {table.label} has {count} rows already. If they were "
+                        "adopted, run `manticore_adopt --undo` instead; else drop or rename the table."
+                    )
+
+    def _store(self, session: Session) -> Store:
+        return store_of(session, self._table, self._emit)
+
+
+def _write(plan: ExportPlan) -> None:
+    write_texts(plan.target, [(file.name, file.text) for file in plan.new_files])
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""

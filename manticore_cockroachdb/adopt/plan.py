@@ -1,0 +1,314 @@
+"""What moving in comes to: files, ledger rows, and what stands in the way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .._store.ledger import LedgerRow
+from ..errors import FilesRefused, PlanRefused, Problem
+from .conversion import Conversion, Converted, FileState
+from .tool import Tool
+from .values import (
+    Finding,
+    Guard,
+    Reading,
+    Recognition,
+    Remark,
+    TheirLedger,
+    TheirMigration,
+    TheirRow,
+    Trouble,
+)
+from .wording import words
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionPlan:
+    """What `apply` would do now.
+
+    Attributes:
+        tool: The other tool's name.
+        title: What its users call it.
+        why: Why the folder was taken for that tool's; "" where it was named.
+        source: The other tool's folder.
+        target: The folder for our scripts.
+        scripts: Every script, by version.
+        problems: What is wrong with the files; nothing is written while there are any.
+        findings: What is wrong between files and ledger; nothing is applied while there are any.
+        left: What is not carried over, with the reason.
+        notes: What changes.
+        ledger: The other tool's table, for people; None where there is none, or nobody looked.
+        rows: The rows to be added to our ledger.
+        recorded: Versions that our ledger has already.
+        guard: How the other tool is stopped; None where nothing stops it.
+    """
+
+    tool: str
+    title: str
+    why: str
+    source: Path
+    target: Path
+    scripts: tuple[Converted, ...]
+    problems: tuple[Remark, ...]
+    findings: tuple[Finding, ...] = ()
+    left: tuple[Remark, ...] = ()
+    notes: tuple[Remark, ...] = ()
+    ledger: str | None = None
+    rows: tuple[LedgerRow, ...] = ()
+    recorded: tuple[int, ...] = ()
+    guard: Guard | None = None
+
+    @property
+    def new_files(self) -> tuple[Converted, ...]:
+        """The scripts whose files are to be written."""
+        return tuple(script for script in self.scripts if script.state is FileState.NEW)
+
+    @property
+    def applied(self) -> tuple[int, ...]:
+        """The versions that are applied there, and so here."""
+        return tuple(sorted((*self.recorded, *(row.version for row in self.rows))))
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """The versions that are applied on neither side."""
+        applied = set(self.applied)
+        return tuple(script.version for script in self.scripts if script.version not in applied)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do: files written, rows recorded, the other tool stopped."""
+        guarded = self.guard is None or self.guard.is_set
+        return self.is_ready and not (self.new_files or self.rows) and guarded
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not (self.problems or self.findings)
+
+    def check_files(self) -> None:
+        """Refuse to write while something is wrong with the files.
+
+        Raises:
+            FilesRefused: With every problem.
+        """
+        if self.problems:
+            raise FilesRefused("No file was written", map(_problem, self.problems))
+
+    def check(self) -> None:
+        """Refuse to apply while something stands in the way.
+
+        Raises:
+            FilesRefused: Something is wrong with the files.
+            PlanRefused: Something is wrong between files and ledger.
+        """
+        self.check_files()
+        if self.findings:
+            raise PlanRefused(
+                "Nothing was adopted", [Problem(str(finding)) for finding in self.findings]
+            )
+
+
+def _problem(remark: Remark) -> Problem:
+    return Problem(remark.message, remark.path, remark.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both ledgers, as they were read.
+
+    Attributes:
+        theirs: What the other tool's tables say.
+        label: The other tool's table, for people; None where it has none.
+        ours: The rows of our ledger.
+        guard: How the other tool is stopped.
+        findings: What was found while looking for the tables.
+    """
+
+    theirs: TheirLedger = field(default_factory=TheirLedger)
+    label: str | None = None
+    ours: Sequence[LedgerRow] = ()
+    guard: Guard | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def plan(
+    tool: Tool,
+    recognition: Recognition | None,
+    source: Path,
+    target: Path,
+    reading: Reading,
+    conversion: Conversion,
+    sides: Sides | None = None,
+) -> AdoptionPlan:
+    """Put together what is to be done.
+
+    Args:
+        tool: The other tool.
+        recognition: Why it is that tool; None where it was named.
+        source: Its folder.
+        target: The folder for our scripts.
+        reading: What was read there.
+        conversion: The same as our scripts.
+        sides: Both ledgers; None where only the files matter.
+    """
+    sides = sides or Sides()
+    adopted = [row.version for row in sides.ours if is_adopted(row, tool)]
+    applied = _applied(reading, sides.theirs)
+    findings = [*sides.findings, *_compared(tool, reading, conversion, sides.theirs, applied)]
+    # Once handed over, the tool's own flag is the guard that was set here.
+    findings += [
+        finding
+        for finding in sides.theirs.findings
+        if not (adopted and sides.guard and sides.guard.is_set)
+    ]
+    rows, recorded, clashes = _rows(tool, conversion, sides.ours, applied)
+    return AdoptionPlan(
+        tool=tool.name,
+        title=tool.title,
+        why=recognition.why if recognition else "",
+        source=source,
+        target=target,
+        scripts=conversion.scripts,
+        problems=conversion.problems,
+        findings=(*findings, *clashes),
+        left=conversion.left,
+        notes=(*conversion.notes, *_own_tables(tool, conversion)),
+        ledger=sides.label,
+        rows=rows,
+        recorded=recorded,
+        guard=sides.guard,
+    )
+
+
+def _own_tables(tool: Tool, conversion: Conversion) -> list[Remark]:
+    """Scripts about the tool's own tables, which a new database will not have."""
+    names = {table.name for table in tool.tables}
+    notes = []
+    for script in conversion.scripts:
+        sql = script.theirs.up
+        text = sql.text if sql else ""
+        if sql is None or not any(name in text for name in names):
+            continue
+        for statement in script.script.up_statements():
+            about = names & {token.strip('"').lower() for token in words(statement.text)}
+            if about:
+                message = (
+                    f"mentions {min(about)}, which {tool.title} makes and a new database will not "
+                    "have. Look at the script before you migrate one."
+                )
+                notes.append(Remark(message, sql.path))
+                break
+    return notes
+
+
+def _applied(reading: Reading, theirs: TheirLedger) -> dict[str, TheirRow]:
+    """The applied migrations by key; those up to a baseline have no row of their own."""
+    found = {row.key: row for row in theirs.applied}
+    if theirs.floor is not None:
+        for migration in reading.migrations:
+            if migration.number is not None and migration.number <= theirs.floor:
+                found.setdefault(migration.key, TheirRow(migration.key))
+    return found
+
+
+def _compared(
+    tool: Tool,
+    reading: Reading,
+    conversion: Conversion,
+    theirs: TheirLedger,
+    applied: dict[str, TheirRow],
+) -> list[Finding]:
+    """Files against ledger: missing, changed and late ones."""
+    files = {migration.key: migration for migration in reading.migrations}
+    missing = [key for key in applied if key not in files]
+    if missing and len(missing) == len(applied) and files:
+        message = (
+            f"The ledger names {len(applied)} migrations and the folder has {len(files)}, but they "
+            "have none in common."
+        )
+        return [Finding(Trouble.FOREIGN, message, tool.remedy(Trouble.FOREIGN))]
+    findings = [
+        Finding(
+            Trouble.MISSING_FILE,
+            f"{key} is applied, but its file is missing.",
+            tool.remedy(Trouble.MISSING_FILE, key),
+        )
+        for key in missing
+        if theirs.floor is None or not key.isdigit() or int(key) > theirs.floor
+    ]
+    for key, row in applied.items():
+        migration = files.get(key)
+        if migration is not None and _differs(migration, row):
+            message = f"{migration.name} was changed after it was applied: its checksum differs."
+            findings.append(
+                Finding(Trouble.CHANGED, message, tool.remedy(Trouble.CHANGED, migration.name))
+            )
+    newest = max((s.version for s in conversion.scripts if s.theirs.key in applied), default=0)
+    for script in conversion.scripts:
+        if script.version < newest and script.theirs.key not in applied:
+            message = f"{script.theirs.name} is not applied, though later ones are."
+            remedy = tool.remedy(Trouble.OUT_OF_ORDER, script.theirs.name)
+            findings.append(Finding(Trouble.OUT_OF_ORDER, message, remedy))
+    return findings
+
+
+def _differs(migration: TheirMigration, row: TheirRow) -> bool:
+    known = bool(migration.checksums) and row.checksum is not None
+    return known and row.checksum not in migration.checksums
+
+
+def _rows(
+    tool: Tool,
+    conversion: Conversion,
+    ours: Sequence[LedgerRow],
+    applied: dict[str, TheirRow],
+) -> tuple[tuple[LedgerRow, ...], tuple[int, ...], list[Finding]]:
+    """The rows to add, the versions that are there, and rows of ours that say something else."""
+    there = {row.version: row for row in ours}
+    rows: list[LedgerRow] = []
+    recorded: list[int] = []
+    clashes: list[Finding] = []
+    for script in conversion.scripts:
+        theirs, own = applied.get(script.theirs.key), there.get(script.version)
+        if own is not None:
+            recorded.append(script.version)
+            if own.checksum not in (None, script.script.checksum):
+                message = (
+                    f"Our ledger has version {script.version} as {own.description!r}, which is not "
+                    f"{script.theirs.name}."
+                )
+                remedy = "Set TABLE to give this project its own ledger, or find out whose rows these are."
+                clashes.append(Finding(Trouble.FOREIGN, message, remedy))
+        elif theirs is not None:
+            rows.append(_row(tool, script, theirs))
+    return tuple(rows), tuple(recorded), clashes
+
+
+def _row(tool: Tool, script: Converted, theirs: TheirRow) -> LedgerRow:
+    """Our row for a migration that was applied there: its time, user and duration are kept."""
+    return LedgerRow(
+        version=script.version,
+        description=script.script.description,
+        applied_at=_in_utc(theirs.applied_at),
+        checksum=script.script.checksum,
+        execution_ms=theirs.execution_ms,
+        applied_by=adopted_by(tool, theirs.applied_by),
+    )
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+def adopted_by(tool: Tool, user: str | None) -> str:
+    """What our ledger says of who applied it."""
+    return f"{user} (adopted from {tool.title})" if user else f"adopted from {tool.title}"
+
+
+def is_adopted(row: LedgerRow, tool: Tool) -> bool:
+    """Whether a row of our ledger was taken over from a tool."""
+    mark = f"adopted from {tool.title}"
+    return row.applied_by is not None and row.applied_by.removesuffix(")").endswith(mark)

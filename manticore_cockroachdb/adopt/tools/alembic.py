@@ -1,0 +1,179 @@
+"""Alembic: what `alembic upgrade base:head --sql` and `alembic downgrade head:base --sql` print.
+
+https://alembic.sqlalchemy.org ("Generating SQL Scripts"). The revisions themselves are Python and form a
+graph; the printed SQL is a line. Each revision begins at a comment `-- Running upgrade a -> b`, and the
+statements about `alembic_version` are Alembic's own. The ledger holds the heads only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..._sql.lexer import split, tokens
+from ..text import Line, decode, described, joined, lines
+from ..tool import Tool
+from ..values import (
+    MARK,
+    Finding,
+    Folder,
+    Found,
+    Guard,
+    Reading,
+    Recognition,
+    Remark,
+    Sql,
+    Sure,
+    TheirLedger,
+    TheirMigration,
+    TheirRow,
+    TheirTable,
+    Trouble,
+)
+
+NAME: Final = "alembic"
+_TABLE: Final = "alembic_version"
+_STEP: Final = re.compile(r"--\s*Running (upgrade|downgrade) (.*?) ?-> ?(.*)")
+_MARKED: Final = re.compile(rb"^--\s*Running (?:upgrade|downgrade) ", re.MULTILINE)
+_REVISION: Final = re.compile(r"(?:.*/)?(\w+?)_(\w+)\.py")
+
+
+def recognize(folder: Folder) -> Recognition | None:
+    """By the comments in what it prints; its own folder is recognized to say what to print."""
+    marked = has_steps(folder)
+    if marked is not None:
+        return Recognition(NAME, Sure.CERTAIN, f"{marked} has '-- Running upgrade' comments")
+    if "alembic.ini" in folder.around or "env.py" in folder.files:
+        return Recognition(NAME, Sure.CERTAIN, "alembic.ini or env.py is there")
+    return None
+
+
+def has_steps(folder: Folder) -> str | None:
+    """The first file that Alembic printed, or None."""
+    for name in sorted(folder.files):
+        if name.endswith(".sql") and _MARKED.search(folder.files[name]):
+            return name
+    return None
+
+
+def read(folder: Folder) -> Reading:
+    """Cut the printed SQL at its comments."""
+    if has_steps(folder) is None:
+        message = (
+            "Alembic's revisions are Python. Print them with `alembic upgrade base:head --sql > "
+            "upgrade.sql` and `alembic downgrade head:base --sql > downgrade.sql`, and name the folder "
+            "of these two files."
+        )
+        return Reading(problems=(Remark(message, folder.root),))
+    ups: dict[str, tuple[str, Sql]] = {}
+    downs: dict[str, Sql] = {}
+    problems: list[Remark] = []
+    titles = {
+        match[1]: described(match[2]) for match in map(_REVISION.fullmatch, folder.files) if match
+    }
+    for name in sorted(folder.files):
+        if not name.endswith(".sql"):
+            continue
+        path = folder.path(name)
+        text = decode(path, folder.files[name])
+        if isinstance(text, Remark):
+            problems.append(text)
+            continue
+        for way, before, after, part in _steps(text):
+            sql = _own(joined(path, part))
+            if way == "downgrade":
+                downs[before] = sql
+            elif after in ups:
+                problems.append(Remark(f"has revision {after} twice.", path, part[0].number))
+            else:
+                ups[after] = (before, sql)
+    migrations = tuple(
+        TheirMigration(
+            key=revision,
+            name=revision,
+            description=titles.get(revision) or revision,
+            number=None,
+            up=sql,
+            down=downs.get(revision),
+            parents=tuple(part.strip() for part in before.split(",") if part.strip()),
+        )
+        for revision, (before, sql) in ups.items()
+    )
+    return Reading(migrations, tuple(problems))
+
+
+def _steps(text: str) -> list[tuple[str, str, str, list[Line]]]:
+    found: list[tuple[str, str, str, list[Line]]] = []
+    for line in lines(text):
+        match = _STEP.fullmatch(line.text.strip())
+        if match:
+            found.append((match[1], match[2].strip(), match[3].strip(), []))
+        elif found:
+            found[-1][3].append(line)
+    return [step for step in found if step[3]]
+
+
+def _own(sql: Sql) -> Sql:
+    """Without the statements about Alembic's own table."""
+    kept, last = [], 0
+    for raw in split(sql.text).up:
+        begin = sql.text.index(raw.text, last)
+        words = [token.text.strip('"').lower() for token in tokens(raw.text)]
+        own = (
+            words[:3] in (["insert", "into", _TABLE], ["delete", "from", _TABLE])
+            or words[:2] == ["update", _TABLE]
+            or words[:3] in (["create", "table", _TABLE], ["drop", "table", _TABLE])
+        )
+        end = begin + len(raw.text)
+        kept.append(sql.text[last:begin] if own else sql.text[last:end])
+        # Its semicolon would remain as an empty statement.
+        last = end + 1 if own and sql.text[end : end + 1] == ";" else end
+    kept.append(sql.text[last:])
+    return Sql("".join(kept), sql.path, sql.line)
+
+
+def read_ledger(found: Found, reading: Reading) -> TheirLedger:
+    """All ancestors of the one head."""
+    heads = [row["version_num"] for row in found.rows.get(_TABLE, ()) if row["version_num"] != MARK]
+    if len(heads) > 1:
+        message = f"The database has several heads: {', '.join(heads)}."
+        finding = Finding(Trouble.HEADS, message, TOOL.remedy(Trouble.HEADS))
+        return TheirLedger(findings=(finding,))
+    parents = {migration.key: migration.parents for migration in reading.migrations}
+    applied: set[str] = set()
+    waiting = list(heads)
+    while waiting:
+        revision = waiting.pop()
+        if revision not in applied:
+            applied.add(revision)
+            waiting += parents.get(revision, ())
+    ordered = [migration.key for migration in reading.migrations if migration.key in applied]
+    unknown = [revision for revision in heads if revision not in parents]
+    return TheirLedger(tuple(TheirRow(revision) for revision in (*ordered, *unknown)))
+
+
+def guard(found: Found) -> Guard:
+    """A head that no file knows."""
+    table = found.names[_TABLE]
+    return Guard(
+        says=f"ERROR: Can't locate revision identified by '{MARK}'",
+        set=f"INSERT INTO {table} (version_num) VALUES ('{MARK}')",
+        lift=f"DELETE FROM {table} WHERE version_num = '{MARK}'",
+        is_set=any(row["version_num"] == MARK for row in found.rows[_TABLE]),
+    )
+
+
+TOOL: Final = Tool(
+    name=NAME,
+    title="Alembic",
+    recognize=recognize,
+    read=read,
+    tables=(TheirTable(_TABLE, frozenset({"version_num"}), order="version_num"),),
+    read_ledger=read_ledger,
+    guard=guard,
+    remedies={
+        Trouble.HEADS: "Merge them (`alembic merge heads`), upgrade, and print the SQL again.",
+        Trouble.MISSING_FILE: "Print the SQL again, from base to {name}.",
+        Trouble.OUT_OF_ORDER: "Apply {name} with `alembic upgrade head`, or print the SQL without it.",
+    },
+)

@@ -1,0 +1,26 @@
+"""Workbenches: one for either flavour, and one of a single flavour for what differs by tool only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.flavours import Flavour
+
+from .bench import Bench
+
+
+@pytest.fixture
+def bench(flavour: Flavour, database_url: str, tmp_path: Path) -> Bench:
+    """A database and two folders, for either flavour."""
+    return Bench(flavour, database_url, tmp_path)
+
+
+@pytest.fixture
+async def tool_bench(anyio_backend: str, database_url: str, tmp_path: Path) -> AsyncIterator[Bench]:
+    """The same for the async flavour alone: the other is generated from it."""
+    flavour = Flavour("async")
+    yield Bench(flavour, database_url, tmp_path)
+    await flavour.close()

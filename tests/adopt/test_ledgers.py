@@ -1,0 +1,307 @@
+"""Histories of every tool, made by their documented formats, are taken over, stopped and handed back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import anyio
+import psycopg
+import pytest
+
+from manticore_cockroachdb.adopt import TOOLS
+from manticore_cockroachdb.errors import FilesRefused, LedgerRefused, PlanRefused, SettingsError
+from tests.engine.bench import eventually
+
+from .bench import Bench
+from .histories import HISTORIES, RAILS, USERS
+
+ALL = {**HISTORIES, "rails": RAILS}
+_LATE = 20240103000000
+_WAITING = (
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'goose_db_version'::regclass"
+)
+LEDGER = "SELECT * FROM _migrations ORDER BY version"
+
+
+def test_every_tool_has_a_history() -> None:
+    assert set(ALL) == {name for name, tool in TOOLS.items() if not tool.prints}
+
+
+@pytest.mark.parametrize("tool", HISTORIES)
+async def test_a_history_is_taken_over_with_its_times_and_migrated_on(
+    tool_bench: Bench, tool: str
+) -> None:
+    bench, history = tool_bench, HISTORIES[tool]
+    bench.make(history)
+
+    plan = await bench.adoption(tool=tool).apply()
+
+    assert tuple(row.version for row in plan.rows) == history.versions[:2]
+    rows = bench.ask(
+        "SELECT version, applied_by, execution_ms, applied_at FROM _migrations ORDER BY 1"
+    )
+    users = history.users or (f"adopted from {TOOLS[tool].title}",) * 2
+    took = history.milliseconds or (None, None)
+    assert [row[:3] for row in rows] == list(zip(history.versions, users, took, strict=False))
+    if history.times is not None:
+        assert [row[3] for row in rows] == [datetime.fromisoformat(time) for time in history.times]
+    assert bench.one(history.stopped) == 1
+    assert await bench.migration().migrate() == 1
+    assert bench.ledger() == list(history.versions)
+    assert bench.one("SELECT count(*) FROM notes") == 0
+
+
+@pytest.mark.parametrize("tool", HISTORIES)
+async def test_a_second_adoption_finds_everything_done_and_undo_hands_it_back(
+    tool_bench: Bench, tool: str
+) -> None:
+    bench, history = tool_bench, HISTORIES[tool]
+    bench.make(history)
+    adoption = bench.adoption(tool=tool)
+    await adoption.apply()
+    before = (bench.written(), bench.ask(LEDGER))
+
+    again = await adoption.apply()
+    after = (bench.written(), bench.ask(LEDGER))
+    undone = await adoption.undo()
+
+    assert again.is_done
+    assert after == before
+    assert undone.versions == history.versions[:2]
+    assert bench.ledger() == []
+    assert bench.one(history.stopped) == 0
+    assert (await adoption.plan()).is_ready
+
+
+@pytest.mark.parametrize("tool", [name for name, each in HISTORIES.items() if each.troubles])
+async def test_what_must_be_put_right_with_that_tool_is_told(tool_bench: Bench, tool: str) -> None:
+    bench, history = tool_bench, HISTORIES[tool]
+    told = {}
+    bench.make(history)
+    for state, trouble in history.troubles.items():
+        bench.ask(trouble.sql)
+        plan = await bench.adoption(tool=tool).plan()
+        told[state] = [finding.message for finding in plan.findings]
+        assert all(finding.remedy for finding in plan.findings)
+        bench.make_again(history)
+
+    assert told == {state: [trouble.finding] for state, trouble in history.troubles.items()}
+
+
+async def test_a_half_done_state_refuses_and_nothing_is_written(bench: Bench) -> None:
+    history = HISTORIES["prisma"]
+    bench.make(history)
+    bench.ask(history.troubles["half done"].sql)
+
+    with pytest.raises(PlanRefused) as refused:
+        await bench.adoption().apply()
+
+    assert str(refused.value) == (
+        "Nothing was adopted: 20240103000000_notes was started and not finished. See what of "
+        "20240103000000_notes took effect, finish or undo it by hand, and say so with `prisma migrate "
+        "resolve --applied 20240103000000_notes` or `--rolled-back 20240103000000_notes`."
+    )
+    assert bench.written() == {}
+    assert not bench.has_ledger()
+    assert bench.one(history.stopped) == 0
+
+
+async def test_a_structure_of_rails_becomes_one_script(tool_bench: Bench) -> None:
+    tool_bench.make(RAILS)
+
+    plan = await tool_bench.adoption(tool="rails").apply()
+
+    assert [row.version for row in plan.rows] == [RAILS.versions[1]]
+    (text,) = tool_bench.written().values()
+    assert "schema_migrations" not in text
+    assert "restrict" not in text
+    assert "CREATE TABLE rides" in text
+
+
+async def test_the_files_alone_are_written_without_a_server(bench: Bench) -> None:
+    bench.write(HISTORIES["goose"].files)
+
+    plan = await bench.adoption().write(offline=True)
+
+    assert [script.version for script in plan.scripts] == list(HISTORIES["goose"].versions)
+    assert list(bench.written()) == [script.script.path.name for script in plan.new_files]
+    assert not bench.has_ledger()
+
+
+async def test_what_is_there_with_other_contents_is_never_overwritten(bench: Bench) -> None:
+    bench.make(HISTORIES["goose"])
+    bench.ours.mkdir()
+    mine = bench.ours / "V20240102000000__mine.sql"
+    mine.write_text("SELECT 1;\n", "utf-8")
+
+    with pytest.raises(FilesRefused) as refused:
+        await bench.adoption().apply()
+
+    assert str(refused.value) == (
+        "No file was written: V20240102000000__mine.sql: is version 20240102000000 already and says "
+        "something else than 20240102000000_rides.sql. It is not overwritten: move it away, or give it "
+        "another version."
+    )
+    assert bench.written() == {mine.name: "SELECT 1;\n"}
+
+
+async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(bench: Bench) -> None:
+    bench.make(HISTORIES["flyway"])
+    await bench.adoption().apply()
+    await bench.migration().migrate()
+
+    with pytest.raises(PlanRefused) as refused:
+        await bench.adoption().undo()
+
+    assert str(refused.value) == (
+        "Nothing was undone: Manticore has applied version 3 since, which Flyway does not know. "
+        "Roll it "
+        "back first (manticore_rollback)."
+    )
+    assert bench.ledger() == [1, 2, 3]
+
+
+async def test_a_move_that_died_after_stopping_the_tool_goes_on_or_is_undone(bench: Bench) -> None:
+    history = HISTORIES["dbmate"]
+    bench.make(history)
+    adoption = bench.adoption()
+    guard = (await adoption.plan()).guard
+    bench.ask(guard.set)
+
+    undone = await adoption.undo()
+    stopped = bench.one(history.stopped)
+    bench.ask(guard.set)
+    await adoption.apply()
+
+    assert (undone.versions, stopped) == ((), 0)
+    assert bench.ledger() == list(history.versions[:2])
+    assert bench.one(history.stopped) == 1
+
+
+@pytest.mark.needs_postgresql  # CockroachDB lets even the first look wait for the writer
+async def test_a_ledger_that_is_written_meanwhile_is_not_taken_over(bench: Bench) -> None:
+    history = HISTORIES["goose"]
+    bench.make(history)
+    bench.ask(
+        f"INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (200, {_LATE}, false)"
+    )
+    refused: list[str] = []
+
+    async def adopt() -> None:
+        with pytest.raises(PlanRefused) as error:
+            await bench.adoption().apply()
+        refused.append(str(error.value))
+
+    async with (
+        await psycopg.AsyncConnection.connect(bench.url) as runner,
+        anyio.create_task_group() as tasks,
+    ):
+        await runner.execute("UPDATE goose_db_version SET is_applied = true WHERE id = 200")
+        tasks.start_soon(adopt)
+        await eventually(lambda: bench.one(_WAITING))
+        await runner.commit()
+
+    assert refused == [
+        "Nothing was adopted: goose's ledger changed meanwhile: somebody runs it. Run this again."
+    ]
+    assert bench.ledger() == []
+    assert bench.one(history.stopped) == 0
+
+
+async def test_a_ledger_out_of_the_search_path_must_be_named(bench: Bench) -> None:
+    history = HISTORIES["goose"]
+    bench.make(history)
+    bench.ask("CREATE SCHEMA elsewhere")
+    bench.ask("ALTER TABLE goose_db_version SET SCHEMA elsewhere")
+
+    plan = await bench.adoption().plan()
+    named = await bench.adoption(ledger="elsewhere.goose_db_version").plan()
+
+    assert [str(finding) for finding in plan.findings] == [
+        (
+            "goose's ledger is elsewhere.goose_db_version, where this connection's search_path does "
+            "not "
+            "lead. Name it (`--ledger`), and see that the search_path is the one the migrations ran "
+            "with."
+        )
+    ]
+    assert [row.version for row in named.rows] == list(history.versions[:2])
+
+
+async def test_a_renamed_ledger_is_found_by_its_name(tool_bench: Bench) -> None:
+    tool_bench.make(HISTORIES["dbmate"])
+    tool_bench.ask("ALTER TABLE schema_migrations RENAME TO versions")
+
+    unnamed = await tool_bench.adoption().plan()
+    named = await tool_bench.adoption(ledger="versions").plan()
+    wrong = await tool_bench.adoption(ledger="users").plan()
+
+    assert unnamed.ledger is None
+    assert named.ledger == "public.versions"
+    assert [row.version for row in named.rows] == list(HISTORIES["dbmate"].versions[:2])
+    assert [finding.message for finding in wrong.findings] == [
+        "There is no table users that has the columns of dbmate's ledger."
+    ]
+
+
+@pytest.mark.needs_postgresql  # an insecure CockroachDB takes no passwords
+async def test_a_ledger_that_may_not_be_read_is_told_with_the_grant(bench: Bench) -> None:
+    bench.make(HISTORIES["goose"])
+    role = f"reader_{bench.one('SELECT current_database()')[-6:]}"
+    bench.ask(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    try:
+        owner, bench.url = bench.url, bench.url_as(f"{role}:secret")
+
+        with pytest.raises(LedgerRefused) as refused:
+            await bench.adoption().plan()
+
+        assert str(refused.value).endswith(
+            "Grant it (GRANT SELECT, INSERT, UPDATE, DELETE ON public.goose_db_version TO "
+            f"{role}), or connect as the user that owns it."
+        )
+    finally:
+        bench.url = owner
+        bench.ask(f"DROP ROLE {role}")
+
+
+async def test_tables_tell_apart_what_the_files_alone_do_not(bench: Bench) -> None:
+    files = {"1_users.up.sql": USERS, "1_users.down.sql": "DROP TABLE users;\n"}
+    bench.write(files)
+    by_files = await bench.adoption().plan()
+    for statement in HISTORIES["sqlx"].ledger[:1]:
+        bench.ask(statement)
+
+    by_tables = await bench.adoption().plan()
+
+    assert by_files.tool == "golang-migrate"
+    assert by_tables.tool == "sqlx"
+
+
+async def test_an_empty_folder_and_two_tools_in_one_are_refused(bench: Bench) -> None:
+    bench.write({"README.txt": "nothing"})
+    with pytest.raises(SettingsError, match=r"holds no migrations of a known tool\. Known: golang"):
+        await bench.adoption().plan()
+    bench.write({"1_a.sql": "-- +goose Up\n", "2_b.sql": "-- migrate:up\n"})
+
+    with pytest.raises(SettingsError) as refused:
+        await bench.adoption().plan()
+
+    assert str(refused.value) == (
+        f"{bench.theirs} may belong to several tools: goose (1_a.sql has '-- +goose' directives); "
+        f"dbmate "
+        "(2_b.sql has '-- migrate:up' directives). Name one of them."
+    )
+
+
+@pytest.mark.needs_postgresql
+async def test_a_run_of_the_other_tool_is_seen_by_its_advisory_lock(bench: Bench) -> None:
+    bench.make(HISTORIES["prisma"])
+    with psycopg.connect(bench.url, application_name="prisma") as runner:
+        runner.execute("SELECT pg_advisory_lock(72707369)")
+        pid = runner.info.backend_pid
+
+        plan = await bench.adoption().plan()
+
+    assert [str(finding) for finding in plan.findings] == [
+        f"Session {pid} (prisma) holds Prisma's advisory lock. Wait for that run to end."
+    ]
