@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from manticore_cockroachdb.events import (
+    BatchPaused,
+    BatchProgress,
     Event,
     Interrupted,
     JobsAwaited,
@@ -129,6 +131,14 @@ def waiting(event: Event) -> str | None:
                 where += f", line {statement.line} ({summary(statement, _SHORT)})"
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return f"Still running {where}, {duration(elapsed)} so far{left}{_jobs(jobs)}"
+        case BatchProgress(step, statement, windows, rows, size, elapsed, remaining):
+            left = f", about {duration(remaining)} left" if remaining is not None else ""
+            return (
+                f"Still running {step.name}, line {statement.line} ({summary(statement, _SHORT)}): "
+                f"{rows:,} rows in {windows:,} windows, next {size:,}, {duration(elapsed)} so far{left}"
+            )
+        case BatchPaused(step, statement, waited):
+            return f"{step.name}, line {statement.line}: stop_if is true, waiting {duration(waited)} so far"
         case JobsAwaited(step, jobs, elapsed):
             return f"{step.name} waits for schema changes to end, {duration(elapsed)} so far{_jobs(jobs)}"
         case SessionAwaited(application_name, session_id, elapsed):

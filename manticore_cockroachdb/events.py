@@ -186,6 +186,44 @@ class StillRunning(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BatchProgress(Event):
+    """A window of a batch is done.
+
+    Attributes:
+        step: The script.
+        statement: The statement that runs in batches.
+        windows: How many windows are done, those of earlier runs included.
+        rows: How many rows they changed.
+        size: Rows in the next window at most.
+        elapsed: Seconds since this run began with the statement.
+        remaining: Estimated seconds left; None where nothing tells.
+    """
+
+    step: Step
+    statement: Statement
+    windows: int
+    rows: int
+    size: int
+    elapsed: float
+    remaining: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPaused(Event):
+    """A batch waits: its `stop_if` is true.
+
+    Attributes:
+        step: The script.
+        statement: The statement that runs in batches.
+        waited: Seconds waited so far.
+    """
+
+    step: Step
+    statement: Statement
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobsAwaited(Event):
     """Schema-change jobs, an earlier run's or somebody else's, must end before the run goes on.
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import OutputWrapper
 
 from manticore_cockroachdb.events import (
+    BatchProgress,
     Connected,
     Event,
     Interrupted,
@@ -212,7 +213,9 @@ class Renderer:
             self._bar.update(event, line)
             return
         now = time.monotonic()
-        at_once = not isinstance(event, StillRunning) and self._waits_for is not type(event)
+        at_once = not isinstance(
+            event, StillRunning | BatchProgress
+        ) and self._waits_for is not type(event)
         if at_once or now - self._spoke >= SILENCE:
             self._waits_for = type(event)
             self._notice(line)

@@ -247,3 +247,25 @@ def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
             return Command(_IDENTITY, table)
         case _:
             return None
+
+
+def unique_indexes(table: str) -> tuple[Command, Command]:
+    """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
+
+    Args:
+        table: The table, as a script writes it.
+    """
+    indexes = Command(
+        "SELECT i.*, i.indkey::TEXT AS key_columns, "
+        "i.indpred IS NULL AND i.indexprs IS NULL AS whole, c.relkind::TEXT AS kind "
+        "FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i "
+        "ON i.indrelid = c.oid AND i.indisunique AND i.indisvalid "
+        "WHERE c.oid = $1::TEXT::REGCLASS",
+        (table,),
+    )
+    columns = Command(
+        "SELECT attnum, attname::TEXT, format_type(atttypid, atttypmod)::TEXT, attnotnull "
+        "FROM pg_catalog.pg_attribute WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
+        (table,),
+    )
+    return indexes, columns

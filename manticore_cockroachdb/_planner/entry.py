@@ -80,7 +80,9 @@ def entry_point(
         return EntryPoint(Entry.INTENDED if intended else Entry.BEGINNING)
     done = resume.done
     if not resume.in_flight:
-        return EntryPoint(Entry.NEXT, done, done, done)
+        # Of a batch that has begun, its statement must be unchanged, too.
+        begun = resume.batch_position is not None
+        return EntryPoint(Entry.NEXT, done, done, done + begun)
     left = segments(statements, mode, server, start=done)
     segment = next((each for each in left if each.sending is not Sending.SESSION), None)
     if segment is None:

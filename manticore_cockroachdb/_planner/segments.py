@@ -32,6 +32,9 @@ class Sending(Enum):
     SESSION = "session"
     """By itself and unrecorded: it only changes the session, and is sent again whenever a run resumes."""
 
+    BATCH = "batch"
+    """In windows over a key, each a transaction with the position it has reached: done exactly once."""
+
     SCRIPT_TRANSACTION = "script transaction"
     """Every statement in one transaction on a server whose schema changes outlive it: recorded like a
     segment that is sent by itself, with a mark inside that tells whether the transaction committed."""
@@ -93,6 +96,8 @@ def prepare(step: Step, server: Server, default: Mode | None = None) -> Prepared
     schema = any(statement.kind is Kind.SCHEMA for statement in statements)
     alone = any(refuses_transaction(statement, server.kind) for statement in statements)
     mode = step.script.mode or (None if alone and default is Mode.ATOMIC else default)
+    if any(statement.batch for statement in statements):
+        mode = Mode.STEPWISE
     if mode is None:
         stepwise = alone if server.ddl_is_transactional else schema
         mode = Mode.STEPWISE if stepwise else Mode.ATOMIC
@@ -125,6 +130,18 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
                 version=step.version,
                 hint="Remove the option.",
             )
+        )
+    if script.mode in (Mode.ATOMIC, Mode.AUTOCOMMIT):
+        problems += (
+            Problem(
+                f"batch= runs this statement in transactions of its own, and the file says "
+                f"mode={script.mode.value}. Move it into a script of its own, or remove the mode.",
+                path=step.path,
+                line=statement.line,
+                version=step.version,
+            )
+            for statement in step.statements()
+            if statement.batch is not None
         )
     if script.mode is Mode.ATOMIC:
         problems += (
@@ -202,16 +219,23 @@ def segments(
         if mode is Mode.AUTOCOMMIT:
             session = statements[at].kind is Kind.SESSION
             sending = Sending.SESSION if session else Sending.AUTOCOMMIT
+        elif statements[at].batch is not None:
+            sending = Sending.BATCH
         elif statements[at].kind is Kind.SCHEMA:
             sending = _sending(statements[at], server)
         else:
-            while end < len(statements) and statements[end].kind is not Kind.SCHEMA:
+            while end < len(statements) and not _stands_apart(statements[end]):
                 end += 1
             rows = any(statements[index].kind is Kind.DATA for index in range(at, end))
             sending = Sending.TRANSACTION if rows else Sending.SESSION
         found.append(Segment(at, tuple(statements[at:end]), sending))
         at = end
     return tuple(found)
+
+
+def _stands_apart(statement: Statement) -> bool:
+    """Whether a statement shares no transaction with its neighbors."""
+    return statement.kind is Kind.SCHEMA or statement.batch is not None
 
 
 def _sending(statement: Statement, server: Server) -> Sending:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .._sql.tokens import quoted
+
 Row = Mapping[str, Any]
 
 
-def identifier(name: str) -> str:
-    """A name, quoted."""
-    return '"' + name.replace('"', '""') + '"'
+#: A name, quoted.
+identifier = quoted

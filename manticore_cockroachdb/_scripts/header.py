@@ -15,10 +15,9 @@ from typing import Final
 from .._sql.lexer import Comment
 from ..errors import Problem
 from .script import IRREVERSIBLE, Isolation, Mode
+from .statements import STATEMENT_OPTION
 
 OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
-#: An option of one statement stands before that statement, in either section: the linter's allowances.
-STATEMENT_OPTION = re.compile(r"--[ \t]*manticore[ \t]*:[ \t]*allow[ \t]*=", re.IGNORECASE)
 HEADER_COMMENT = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
 # The value of every option is one of an enum's; a value of two words has one space between them.
 _OPTION_VALUES: Final[dict[str, type[Enum]]] = {"mode": Mode, "isolation": Isolation}

@@ -12,10 +12,11 @@ from pathlib import Path
 from .._sql.lexer import SplitText, split
 from ..errors import Problem
 from .filenames import FORM, read_name
-from .header import OPTIONS, STATEMENT_OPTION, read_options
+from .header import OPTIONS, read_options
 from .markers import MAYBE_MARKER
 from .rules import check
 from .script import IRREVERSIBLE, MigrationScript, checksum
+from .statements import STATEMENT_OPTION, batch_problems
 from .template import UNFILLED, unfilled
 from .text import trim, universal_newlines
 
@@ -46,6 +47,7 @@ def parse_script(
     header = read_options(path, found.comments, problems)
     problems += check(path, found)
     problems += unfilled(path, found)
+    problems += batch_problems(path, (found.up, found.down or ()), found.comments)
     up_end = found.up_end
     down_sql: str | None = None
     down_line = 1
@@ -126,4 +128,5 @@ def _check_down_file(
         for comment in own.comments
         if OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
     ]
+    problems += batch_problems(down_path, (own.up,), own.comments)
     return problems + check(down_path, own, whole_section=True)

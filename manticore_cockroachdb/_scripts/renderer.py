@@ -6,9 +6,10 @@ from pathlib import Path
 
 from .._sql.lexer import BLANKS, SplitText, TokenKind, split, tokens
 from ..errors import FilesRefused, Problem
-from .header import OPTIONS, STATEMENT_OPTION, read_options
+from .header import OPTIONS, read_options
 from .parser import WANTED_COMMENTS
 from .rules import check
+from .statements import STATEMENT_OPTION, batch_problems
 from .text import trim, universal_newlines
 
 
@@ -36,6 +37,7 @@ def render(up: str, down: str | None) -> str:
             for comment in found.comments
         ):
             mine.append(Problem("options stand in the up part", None, 0))
+        mine += batch_problems(None, (found.up,), found.comments)
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
             mine.append(Problem("a NUL character, which no server takes in SQL", hint="remove it"))

@@ -9,8 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from .._sql.lexer import BLANKS, split_script
-from .._sql.statement import Statement, classify
+from .._sql.lexer import BLANKS
+from .._sql.statement import Statement
+from .statements import read_statements
 from .text import trim, universal_newlines
 
 #: A comment that says that a down part is missing on purpose.
@@ -75,11 +76,11 @@ class MigrationScript:
 
     def up_statements(self) -> tuple[Statement, ...]:
         """The statements of the up part, read anew on each call."""
-        return tuple(map(classify, split_script(self.up_sql, self.up_line)))
+        return read_statements(self.up_sql, self.up_line)
 
     def down_statements(self) -> tuple[Statement, ...]:
         """The statements of the down part, read anew on each call; none where there is no part."""
-        return tuple(map(classify, split_script(self.down_sql or "", self.down_line)))
+        return read_statements(self.down_sql or "", self.down_line)
 
 
 _PIECE: Final = 1024 * 1024

@@ -12,6 +12,7 @@ from enum import Enum
 from itertools import islice, pairwise
 from typing import Final
 
+from .batch import Batch
 from .lexer import BLANKS, RawStatement, TokenKind, tokens
 from .schema_change import Answer, Change, Effect, Repeat, read_schema_change
 from .server_kind import ServerKind
@@ -55,11 +56,13 @@ class Statement:
         text: Without the closing `;`.
         line: The line of its first token in the file, from 1.
         kind: What it is.
+        batch: How it runs in batches; None: as a whole.
     """
 
     text: str
     line: int
     kind: Kind
+    batch: Batch | None = None
 
 
 _IF: Final = re.compile(r"\bif\b", re.IGNORECASE)

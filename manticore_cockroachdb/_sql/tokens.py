@@ -124,3 +124,8 @@ def bare(token: Token) -> str:
     if token.kind is TokenKind.NAME:
         return token.text[1:-1].replace('""', '"')
     return token.text.lower()
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'

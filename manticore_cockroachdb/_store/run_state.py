@@ -65,6 +65,10 @@ class Progress:
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
         sent_session: The same session by the server's own id, which no script can change.
+        batch_position: How far the statement after those that are done has come in batches: the last row
+            of the last window, as text; None where it runs as a whole or has not begun.
+        batch_rows: How many rows its windows have changed.
+        batch_windows: How many windows of it are done.
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
@@ -80,6 +84,9 @@ class Progress:
     error: str | None = None
     sent_at: float | None = None
     sent_session: str | None = None
+    batch_position: str | None = None
+    batch_rows: int = 0
+    batch_windows: int = 0
 
     @property
     def unfinished(self) -> Unfinished:
@@ -148,7 +155,15 @@ class Snapshot:
 
 
 #: Columns that came later: an older table gets them in place.
-_ADDED = {"session_id": "TEXT", "sent_session": "TEXT", "traces": "TEXT", "home": "TEXT"}
+_ADDED = {
+    "session_id": "TEXT",
+    "sent_session": "TEXT",
+    "traces": "TEXT",
+    "home": "TEXT",
+    "batch_position": "TEXT",
+    "batch_rows": "INT8",
+    "batch_windows": "INT8",
+}
 
 
 def create_state(tables: Tables) -> Command:
@@ -209,6 +224,9 @@ def _read_row(row: dict[str, Any]) -> RunState:
             error=row["error"],
             sent_at=row["_sent_at"],
             sent_session=row.get("sent_session"),
+            batch_position=row.get("batch_position"),
+            batch_rows=row.get("batch_rows") or 0,
+            batch_windows=row.get("batch_windows") or 0,
         )
     return RunState(
         row["owner"],
@@ -270,12 +288,14 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
 _KEPT = "in_flight = in_flight"
 _CLEARED = (
     "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
-    "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL"
+    "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
+    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL"
 )
 _PROGRESS = (
     "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
     "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
-    "traces = $10, error = $11, sent_session = $12"
+    "traces = $10, error = $11, sent_session = $12, "
+    "batch_position = $13, batch_rows = 0, batch_windows = 0"
 )
 
 
@@ -299,6 +319,27 @@ def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
     return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
+
+
+def save_window(tables: Tables, lease: Lease, position: str) -> Command:
+    """Write that one more window of a batch is done, and how far it has come."""
+    changes = "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, error = NULL"
+    return _fenced(tables, lease, changes, (position,))
+
+
+def count_rows(tables: Tables, statement: Command) -> Command:
+    """A window's statement, with the rows it changes added to the run state; answers the new count."""
+    return Command(
+        f"WITH changed AS ({statement.sql} RETURNING 1) UPDATE {tables.state} "
+        "SET batch_rows = coalesce(batch_rows, 0) + (SELECT count(*) FROM changed) WHERE id = 1 "
+        "RETURNING batch_rows",
+        statement.params,
+    )
+
+
+def save_error(tables: Tables, lease: Lease, error: str) -> Command:
+    """Write what went wrong, and leave what is done as it is."""
+    return _fenced(tables, lease, "in_flight = false, error = $4", (error,))
 
 
 def clear_progress(
@@ -464,4 +505,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.evidence,
         progress.error,
         progress.sent_session,
+        progress.batch_position,
     )

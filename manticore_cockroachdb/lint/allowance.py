@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .._scripts.header import STATEMENT_OPTION as ALLOWANCE
+from .._scripts.statements import ALLOWANCE
 from .._sql.lexer import Comment
 
 __all__ = ["ALLOWANCE", "Allowance", "read_allowances"]

@@ -77,7 +77,10 @@ async def test_a_failed_statement_is_named_and_repaired_in_the_file(anywhere: Be
         )
         names = ("owner", "version", "direction", "segment", "in_flight", "sent_by")
         assert [anywhere.record()[name] for name in names] == [None, 2, "up", 1, False, None]
-        assert [s.state for s in await engine.status()][1:] == [State.PARTIALLY_APPLIED, State.PENDING]
+        assert [s.state for s in await engine.status()][1:] == [
+            State.PARTIALLY_APPLIED,
+            State.PENDING,
+        ]
         assert "u" in anywhere.tables()
     else:
         assert str(failed) == f"{head}{duplicate(anywhere)}{NOTHING_DONE.format(2)}"

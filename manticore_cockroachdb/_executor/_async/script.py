@@ -35,6 +35,7 @@ from ...events import (
     Warned,
 )
 from ..messages import partially_committed
+from .batch import AsyncBatchedStatement
 from .leftovers import AsyncLeftovers
 from .recovery import (
     async_await_others,
@@ -87,6 +88,8 @@ class AsyncScript:
                     await self._send_transaction(segment, following, last=last)
                 case Sending.SCRIPT_TRANSACTION:
                     await self._send_script(segment)
+                case Sending.BATCH:
+                    await self._send_batch(segment, following, cursor.resume, last=last)
                 case Sending.AUTOCOMMIT:
                     await self._send_recorded(segment, following, sent_before, last=last)
                     sent_before = None
@@ -290,6 +293,22 @@ class AsyncScript:
             statement = segment.statements[before[at]]
             return await self._record.fail(statement, error, segment.start, number=number)
         return await self._record.fail(None, error, segment.start)
+
+    async def _send_batch(
+        self, segment: Segment, following: Segment | None, resume: Progress | None, *, last: bool
+    ) -> None:
+        """Send a statement in batches; its last window shares a transaction with its mark."""
+        begun = resume if resume is not None and resume.done == segment.start else None
+        batch = AsyncBatchedStatement(
+            self._run,
+            self._step,
+            segment,
+            self._record,
+            following=following,
+            last=last,
+            total=len(self._statements),
+        )
+        await batch.run(begun)
 
     async def _send_recorded(
         self,

@@ -211,18 +211,22 @@ class Run:
         self,
         commands: Sequence[Command],
         under_way: Callable[[int], UnderWay],
+        on_answer: Callable[[int, Result], None] | None = None,
     ) -> Refusal | None:
         """Send a transaction that keeps other runners out itself, supervised.
 
         Args:
             commands: The whole transaction.
             under_way: What it is working on when so many of the commands have been answered.
+            on_answer: Called with the number of each command, from 0, and its answer.
         """
         answered = 0
 
-        def answer(number: int, _result: Result) -> None:
+        def answer(number: int, result: Result) -> None:
             nonlocal answered
             answered = number + 1
+            if on_answer is not None:
+                on_answer(number, result)
 
         def work(_report: Callable[[None], None]) -> Refusal | None:
             return self.session.stream(commands, answer)

@@ -38,6 +38,7 @@ from ...events import (
     Warned,
 )
 from ..messages import partially_committed
+from .batch import BatchedStatement
 from .leftovers import Leftovers
 from .recovery import (
     await_others,
@@ -90,6 +91,8 @@ class Script:
                     self._send_transaction(segment, following, last=last)
                 case Sending.SCRIPT_TRANSACTION:
                     self._send_script(segment)
+                case Sending.BATCH:
+                    self._send_batch(segment, following, cursor.resume, last=last)
                 case Sending.AUTOCOMMIT:
                     self._send_recorded(segment, following, sent_before, last=last)
                     sent_before = None
@@ -293,6 +296,22 @@ class Script:
             statement = segment.statements[before[at]]
             return self._record.fail(statement, error, segment.start, number=number)
         return self._record.fail(None, error, segment.start)
+
+    def _send_batch(
+        self, segment: Segment, following: Segment | None, resume: Progress | None, *, last: bool
+    ) -> None:
+        """Send a statement in batches; its last window shares a transaction with its mark."""
+        begun = resume if resume is not None and resume.done == segment.start else None
+        batch = BatchedStatement(
+            self._run,
+            self._step,
+            segment,
+            self._record,
+            following=following,
+            last=last,
+            total=len(self._statements),
+        )
+        batch.run(begun)
 
     def _send_recorded(
         self,

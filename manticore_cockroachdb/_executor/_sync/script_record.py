@@ -17,6 +17,7 @@ and the intent of the next script's first segment.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from enum import Enum
 
 from ..._backend import introspection
@@ -105,6 +106,26 @@ class ScriptRecord:
     def _wants_evidence(self, segment: Segment) -> bool:
         """Whether the catalogs are read before a segment is sent, to know later whether it took effect."""
         return bool(introspection.traces(self._run.server, segment.statements[0]))
+
+    def begin_batch(self, segment: Segment, position: str) -> Command:
+        """The write that a statement begins to run in batches: it must not change from now on."""
+        progress = replace(
+            self.progress(segment.start, None),
+            done_hash=self._fingerprint.of(segment.end),
+            batch_position=position,
+        )
+        self.recorded = Recorded.DONE
+        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+
+    def fail_batch(
+        self, statement: Statement, error: DatabaseError, done: int, windows: int
+    ) -> MigrationFailed:
+        """Record that a window failed; the windows before it stay done. The error to raise."""
+        run = self._run
+        left = f"{windows} windows of it are done and stay done." if windows else None
+        failed = self.failure(statement, error, done, done + 1, left)
+        run.write(run_state.save_error(run.store.tables, run.lease, str(error)))
+        return failed
 
     def complete(self, *, in_transaction: bool = False) -> Command:
         """The ledger's move, with the next script's first intent where there is one."""

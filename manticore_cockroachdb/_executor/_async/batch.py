@@ -1,0 +1,227 @@
+"""Runs one data statement in windows over a key of its table, each row exactly once.
+
+Each window is one transaction: the statement for a range of the key, and the position it has reached in the
+run state. So whatever dies, the run state says which rows are done, and the next run continues after them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ..._backend import introspection
+from ..._backend.protocol import COMMIT, Command, Refusal, Result
+from ..._backend.retry import RETRY
+from ..._planner import batch_key, window
+from ..._planner.batch_key import BatchKey, NoKey
+from ..._planner.decisions import outcome_unknown
+from ..._planner.plan import Step
+from ..._planner.segments import Segment
+from ..._planner.window import Position, Window
+from ..._planner.window_size import WindowSize
+from ..._sql.batch import Batch
+from ..._sql.statement import Statement
+from ..._sql.windowed import windowed
+from ..._store import run_state
+from ..._store.run_state import Progress
+from ..._store.transactions import begin, lock_state
+from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
+from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
+from .. import concurrency
+from .run import AsyncRun, UnderWay
+from .script_record import AsyncScriptRecord
+
+#: Seconds between two looks at `stop_if` while it is true.
+_STOPPED = 2.0
+
+
+class AsyncBatchedStatement:
+    """One statement on its way through a table.
+
+    Args:
+        run: The run.
+        step: The script.
+        segment: The statement, which has options of a batch.
+        record: What the tables say of the script.
+        following: The segment that comes next, if one is recorded with this one's end.
+        last: Whether it is the script's last segment: the ledger moves with its last window.
+        total: How many statements the script has.
+    """
+
+    def __init__(
+        self,
+        run: AsyncRun,
+        step: Step,
+        segment: Segment,
+        record: AsyncScriptRecord,
+        *,
+        following: Segment | None,
+        last: bool,
+        total: int,
+    ) -> None:
+        self._run = run
+        self._step = step
+        self._segment = segment
+        self._record = record
+        self._following = following
+        self._last = last
+        self._total = total
+        self._statement: Statement = segment.statements[0]
+        self._batch: Batch = self._statement.batch or Batch(1)
+        self._windowed = windowed(self._statement.text)
+        self._size = WindowSize(self._batch.rows, self._batch.target)
+        self._windows = self._rows = 0
+        self._started = time.monotonic()
+
+    async def run(self, resume: Progress | None) -> None:
+        """Run every window that is left.
+
+        Args:
+            resume: What the run state says of it, if it has begun.
+        """
+        run, number = self._run, self._segment.start + 1
+        key = await self._key()
+        position: Position = ()
+        if resume is not None and resume.batch_position is not None:
+            position = window.read(resume.batch_position)
+            self._windows, self._rows = resume.batch_windows, resume.batch_rows
+        else:
+            await run.write(await self._record.begin_batch(self._segment, window.written(())))
+        run.emit(StatementStarted(self._step, self._statement, number, self._total))
+        while True:
+            await self._wait_while_stopped()
+            upper = await self._upper(key, position)
+            began = time.monotonic()
+            refusal, rows = await self._send(key, Window(position, upper))
+            if refusal is not None:
+                await self._again(refusal)
+                continue
+            self._size.took(time.monotonic() - began)
+            self._windows += 1
+            self._rows = rows
+            self._tell()
+            if upper is None:
+                break
+            position = upper
+            await self._pause(self._batch.pause)
+        seconds = time.monotonic() - self._started
+        run.emit(StatementFinished(self._step, self._statement, number, self._total, seconds))
+
+    async def _key(self) -> BatchKey:
+        """Find the key to follow.
+
+        Raises:
+            PlanRefused: There is none that does; nothing of the statement was run.
+        """
+        table = self._windowed.table
+        try:
+            indexes, columns = await self._run.session.send(*introspection.unique_indexes(table))
+            return batch_key.choose_key(
+                table,
+                batch_key.read_indexes(table, indexes, columns),
+                self._batch.key,
+                self._windowed.assigned,
+            )
+        except NoKey as error:
+            reason = str(error)
+        except DatabaseError as error:
+            if outcome_unknown(error.sqlstate):
+                raise
+            reason = f"the key of {table} could not be read: {error}"
+        problem = Problem(
+            f"{reason.rstrip('.')}. Nothing of this statement was run.",
+            path=self._step.path,
+            line=self._statement.line,
+            version=self._step.version,
+        )
+        raise PlanRefused("A batch was not started", [problem])
+
+    async def _upper(self, key: BatchKey, position: Position) -> Position | None:
+        asked = window.next_upper(self._windowed, key, position, self._size.rows)
+        rows = (await self._run.session.send(asked))[0].rows
+        return tuple(rows[0]) if rows else None
+
+    async def _send(self, key: BatchKey, cut: Window) -> tuple[Refusal | None, int]:
+        """Send one window; the refusal if there was one, and how many rows are changed by now."""
+        run = self._run
+        tables, lease = run.store.tables, run.lease
+        statement = window.narrowed(self._windowed, key, cut)
+        # Counted with the rows, but for the last window, which clears the count, and where the script may
+        # have taken a role that cannot write our table.
+        counted = cut.upper is not None and not run.session_touched
+        if counted:
+            statement = run_state.count_rows(tables, statement)
+        if cut.upper is not None:
+            write = run_state.save_window(tables, lease, window.written(cut.upper))
+        elif self._last:
+            write = await self._record.complete(in_transaction=True)
+        else:
+            write = await self._record.mark(self._segment, self._following)
+        opening = [begin(run.server, self._step.script.isolation)]
+        # The written row keeps other runners out until the transaction ends.
+        ours: Sequence[Command] = (
+            (write,) if run.server.serializable_only else (lock_state(tables),)
+        )
+        if run.session_touched:
+            ours = run.session.state.inside(*ours)
+        commands = [*opening, *ours, statement]
+        if not run.server.serializable_only:
+            commands += run.session.state.at_end(write) if run.session_touched else (write,)
+        at = len(opening) + len(ours)
+        commands.append(COMMIT)
+        under_way = UnderWay(self._step, self._segment.start, self._statement)
+        rows = self._rows
+
+        def answered(number: int, result: Result) -> None:
+            nonlocal rows
+            if number == at:
+                rows = result.rows[0][0] if counted else rows + result.count
+
+        refusal = await run.run_transaction(commands, lambda _answered: under_way, answered)
+        return refusal, rows
+
+    async def _again(self, refusal: Refusal) -> None:
+        """Prepare to send the window again, smaller; raises where that does not help."""
+        error, run = refusal.error, self._run
+        if outcome_unknown(error.sqlstate):
+            raise ConnectionLost(str(error), sqlstate=error.sqlstate)
+        if error.sqlstate == run_state.LOST:
+            raise await run.why_refused(error, self._step, committed=True)
+        if error.sqlstate in RETRY:
+            self._size.refused()
+            place = (*UnderWay(self._step, self._segment.start).place, self._windows)
+            where = f"{self._step.path.name}:{self._statement.line}"
+            if await run.tries_again(error, place, f"{where}, a window"):
+                return
+        raise await self._record.fail_batch(
+            self._statement, error, self._segment.start, self._windows
+        ) from error
+
+    async def _wait_while_stopped(self) -> None:
+        """Wait until `stop_if` is no longer true."""
+        if self._batch.stop_if is None:
+            return
+        began = time.monotonic()
+        while True:
+            rows = (await self._run.session.send(Command(self._batch.stop_if)))[0].rows
+            if not rows or rows[0][0] is not True:
+                return
+            self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))
+            await self._pause(_STOPPED)
+
+    async def _pause(self, seconds: float) -> None:
+        """Pause between two windows, and keep the lease meanwhile."""
+        step = self._run.lease.seconds / 3
+        while seconds > 0:
+            await concurrency.async_sleep(min(seconds, step))
+            seconds -= step
+            if seconds > 0:
+                await self._run.renew_lease()
+
+    def _tell(self) -> None:
+        elapsed = time.monotonic() - self._started
+        self._run.emit(
+            BatchProgress(
+                self._step, self._statement, self._windows, self._rows, self._size.rows, elapsed
+            )
+        )

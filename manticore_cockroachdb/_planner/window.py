@@ -1,0 +1,78 @@
+"""One window of a batch: the conditions that cut it out of its table, and how the next is found. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .._backend.protocol import Command
+from .._sql.tokens import quoted
+from .._sql.windowed import Windowed
+from .batch_key import BatchKey
+
+#: A key's values as text; the empty tuple stands before the first row.
+Position = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of a key: above `lower`, up to and including `upper`.
+
+    Attributes:
+        lower: The last row of the window before; empty for the first window.
+        upper: The last row of this window; None for the last window, which is open upwards.
+    """
+
+    lower: Position
+    upper: Position | None
+
+
+def written(position: Position) -> str:
+    """A position as it is recorded."""
+    return json.dumps(position)
+
+
+def read(text: str) -> Position:
+    """A position as it was recorded."""
+    return tuple(json.loads(text))
+
+
+def next_upper(batched: Windowed, key: BatchKey, lower: Position, rows: int) -> Command:
+    """Ask for the last row of the next window; no row means that fewer than `rows` are left."""
+    # Qualified: ORDER BY would otherwise take a name for that of an output column, which is text.
+    columns = [f"batched.{quoted(column)}" for column in key.columns]
+    condition, params = _above(columns, key, lower, 1)
+    values = ", ".join(f"{column}::TEXT" for column in columns)
+    where = f" WHERE {condition}" if condition else ""
+    return Command(
+        f"SELECT {values} FROM {batched.table} AS batched{where} "
+        f"ORDER BY {', '.join(columns)} LIMIT 1 OFFSET {rows - 1:d}",
+        params,
+    )
+
+
+def narrowed(batched: Windowed, key: BatchKey, window: Window) -> Command:
+    """The statement for the rows of one window."""
+    columns = [f"{batched.reference}.{quoted(column)}" for column in key.columns]
+    lower, params = _above(columns, key, window.lower, 1)
+    conditions = [lower] if lower else []
+    if window.upper is not None:
+        values = _values(key, len(params) + 1)
+        conditions.append(f"({', '.join(columns)}) <= ({values})")
+        params = (*params, *window.upper)
+    if not conditions:
+        return Command(batched.text)
+    return Command(batched.narrowed(" AND ".join(conditions)), params)
+
+
+def _above(
+    columns: Sequence[str], key: BatchKey, lower: Position, first: int
+) -> tuple[str, tuple[str, ...]]:
+    if not lower:
+        return "", ()
+    return f"({', '.join(columns)}) > ({_values(key, first)})", lower
+
+
+def _values(key: BatchKey, first: int) -> str:
+    return ", ".join(f"${number}::{name}" for number, name in enumerate(key.types, first))
