@@ -39,7 +39,7 @@ def pytest_configure() -> None:
 def pytest_configure_node(node: Any) -> None:
     """Let all of pytest-xdist's workers share one server: its controller starts it."""
     if SHARED_URL not in node.config.stash:
-        running = _shared.enter_context(_server_of_this_run(os.environ))
+        running = _shared.enter_context(server_of_this_run(os.environ))
         node.config.stash[SHARED_URL] = running.url
     node.workerinput["server_url"] = node.config.stash[SHARED_URL]
 
@@ -50,7 +50,8 @@ def pytest_unconfigure() -> None:
 
 
 @contextmanager
-def _server_of_this_run(environ: Mapping[str, str]) -> Iterator[RunningServer]:
+def server_of_this_run(environ: Mapping[str, str]) -> Iterator[RunningServer]:
+    """The server that the environment names, or an embedded one."""
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tempfile, "tempdir", str(memory.folder()))
@@ -72,7 +73,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """The server of this run."""
     told: dict[str, str] = getattr(request.config, "workerinput", {})
     environ = {URL_VARIABLE: told["server_url"]} if "server_url" in told else os.environ
-    with _server_of_this_run(environ) as running:
+    with server_of_this_run(environ) as running:
         yield running
 
 

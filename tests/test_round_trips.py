@@ -115,9 +115,13 @@ def test_nothing_to_do_takes_one_connection_and_four_round_trips_and_changes_not
         assert direct.execute("SELECT * FROM _migrations_state").fetchall() == before
 
 
-@pytest.mark.parametrize("verb", ["migrate", "rollback"])
-def test_stepwise_takes_two_round_trips_for_each_schema_statement(
-    verb: str, cockroach: StandIn, folder: Path
+@pytest.mark.parametrize(
+    ("verb", "each"),
+    # Before a DROP the server is asked what is there: only so is it known whether it may be sent again.
+    [("migrate", 2), ("rollback", 4)],
+)
+def test_stepwise_takes_few_round_trips_for_each_schema_statement(
+    verb: str, each: int, cockroach: StandIn, folder: Path
 ) -> None:
     def run(count: int) -> int:
         engine.migrate(0 if verb == "migrate" else count)
@@ -128,8 +132,8 @@ def test_stepwise_takes_two_round_trips_for_each_schema_statement(
     engine = migration(cockroach, folder)
     few, many = run(10), run(60)
 
-    assert many - few <= 2 * 50
-    assert few <= 2 * 10 + 15
+    assert many - few <= each * 50
+    assert few <= each * 10 + 15
 
 
 def test_bootstrap_takes_few_round_trips_and_makes_the_same_schema_as_stepwise(

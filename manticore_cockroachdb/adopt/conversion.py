@@ -18,7 +18,7 @@ from .._scripts.filenames import file_name
 from .._scripts.parser import parse_script
 from .._scripts.script import MigrationScript
 from .._scripts.text import trim
-from .._sql.lexer import split
+from .._sql.lexer import LexError, split
 from .._sql.statement import Kind, classify
 from .._sql.tokens import head
 from ..errors import Problem, SettingsError
@@ -194,7 +194,7 @@ class _Converter:
             return self._part(Sql(text, sql.path, sql.line))
         if found.fault is not None:
             line = sql.line + found.fault.line - 1
-            return _Part("", [], f"{sql.path.name}:{line}: {found.fault.message}", line=line)
+            return _Part("", [], f"{sql.path.name}:{line}: {_with_hint(found.fault)}", line=line)
         kinds = [classify(raw).kind for raw in found.up]
         if Kind.TRANSACTION not in kinds:
             return _Part(text, [words(raw.text) for raw in found.up])
@@ -295,6 +295,11 @@ def _readable(path: Path, text: str) -> tuple[str, MigrationScript | None, list[
         text = changed
 
 
+def _with_hint(fault: LexError | Problem) -> str:
+    separator = " " if fault.message.endswith(".") else "; "
+    return separator.join(filter(None, (fault.message, fault.hint)))
+
+
 def _in_source(problem: Problem, theirs: TheirMigration, text: str, up: _Part) -> str:
     """A problem of what would be written, with the file and line that it comes from."""
     before = text.split("\n")[: (problem.line or 1) - 1]
@@ -304,9 +309,9 @@ def _in_source(problem: Problem, theirs: TheirMigration, text: str, up: _Part) -
         sql, part = theirs.down, theirs.down.text
         first = before.index(_DOWN.strip()) + 1
     if sql is None or problem.line is None:
-        return problem.message
+        return _with_hint(problem)
     line = problem.line - first + trim(part, 1)[1] - 1 + sql.line - 1
-    return f"{sql.path.name}:{line}: {problem.message}"
+    return f"{sql.path.name}:{line}: {_with_hint(problem)}"
 
 
 _ANY_COMMENT: Final = re.compile(r"--|/\*")

@@ -141,9 +141,9 @@ def test_manage_py_test_has_the_scripts_tables(project: dict[str, str]) -> None:
 def test_pytest_django_has_them_too_and_the_plugin_moves_between_versions(
     project: dict[str, str], tmp_path: Path
 ) -> None:
-    assert "7 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
-    assert "7 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
-    assert "7 passed" in run(pytest_arguments(tmp_path, "--create-db"), project, tmp_path)
+    assert "8 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
+    assert "8 passed" in run(pytest_arguments(tmp_path, "--reuse-db"), project, tmp_path)
+    assert "8 passed" in run(pytest_arguments(tmp_path, "--create-db"), project, tmp_path)
 
 
 def test_a_kept_test_database_is_named_when_a_script_was_edited(
@@ -172,7 +172,7 @@ def test_without_a_server_of_its_own_a_project_is_given_one(
     nowhere = {**project, "TESTS_DJANGO_URL": "postgresql://127.0.0.1:1/app"}
     given = {**nowhere, "MANTICORE_TEST_URL": server.url}
     arguments = pytest_arguments(tmp_path, "-o", "manticore_server=default", "--create-db")
-    assert "7 passed" in run(arguments, given, tmp_path)
+    assert "8 passed" in run(arguments, given, tmp_path)
 
 
 def test_with_xdist_each_worker_has_a_database_and_a_ledger(
@@ -181,7 +181,7 @@ def test_with_xdist_each_worker_has_a_database_and_a_ledger(
     pytest.importorskip("xdist")
     (tmp_path / "test_again.py").write_text(SUITE, "utf-8")
     out = run(pytest_arguments(tmp_path, "-n", "2", "--dist", "loadfile"), project, tmp_path)
-    assert "14 passed" in out
+    assert "16 passed" in out
     left = site.query(
         f"SELECT datname FROM pg_database WHERE datname LIKE '{project['TESTS_DJANGO_TEST_NAME']}%'"
     )

@@ -148,8 +148,8 @@ async def test_a_composite_key_is_followed_in_its_order(anywhere: Bench) -> None
             "CREATE TABLE t (id INT8 UNIQUE, n INT8);",
             "-- manticore: batch=5 key=id\nUPDATE t SET n = 1;",
             (
-                "id may be NULL, and such rows belong to no window; name another key, or set the column NOT "
-                "NULL first"
+                "id may be NULL, and such rows belong to no window; name another key, or set the column "
+                "NOT NULL first"
             ),
         ),
         (
@@ -164,8 +164,8 @@ async def test_a_composite_key_is_followed_in_its_order(anywhere: Bench) -> None
             "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8);",
             "-- manticore: batch=5\nUPDATE t SET id = id + 1;",
             (
-                "the statement writes id, a column of the key: rows would move between windows. Name another "
-                "key with key="
+                "the statement writes id, a column of the key: rows would move between windows. Name "
+                "another key with key="
             ),
         ),
         (

@@ -35,7 +35,10 @@ async def shut_door(bench: Bench) -> AsyncIterator[None]:
 
 
 def waits_for_a_lock(bench: Bench) -> bool:
-    found: int = bench.one("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    found: int = bench.one(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     return found > 0
 
 

@@ -375,10 +375,11 @@ async def test_a_run_keeps_its_tables_over_a_new_connection(
 
 @pytest.mark.needs_postgresql
 async def test_a_runner_whose_script_renames_its_session_is_still_seen(anywhere: Bench) -> None:
-    anywhere.ask("CREATE TABLE gate AS SELECT 1 AS i")
+    anywhere.ask(f"CREATE TABLE {anywhere.gate} AS SELECT 1 AS i")
     anywhere.write(
         "V1__gate",
-        "CREATE TABLE t (i INT8);\nSET application_name = 'x';\nCREATE TABLE u AS SELECT * FROM gate",
+        "CREATE TABLE t (i INT8);\nSET application_name = 'x';\n"
+        f"CREATE TABLE u AS SELECT * FROM {anywhere.gate}",
     )
     async with anyio.create_task_group() as group, anywhere.shut_gate():
         group.start_soon(anywhere.engine().migrate)
@@ -391,7 +392,9 @@ async def test_a_runner_whose_script_renames_its_session_is_still_seen(anywhere:
         assert f"{taken.owner} holds the lease and is alive: its session " in str(caught.value)
         assert anywhere.one(f"SELECT count(*) FROM pg_stat_activity WHERE {watchers}") in (0, 1)
         known = await anywhere.engine().resolve.known()
-        at_gate = anywhere.one("SELECT pid::TEXT FROM pg_locks WHERE NOT granted")
+        at_gate = anywhere.one(
+            f"SELECT pid::TEXT FROM pg_locks WHERE NOT granted AND relation = '{anywhere.gate}'::regclass"
+        )
         assert at_gate in known.sessions
     assert anywhere.ledger() == [1]
 

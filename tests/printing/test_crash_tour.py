@@ -93,7 +93,7 @@ async def test_statements_with_the_same_text_are_cut_each_for_itself(bench: Benc
         ),
         (
             "?host=a,b",
-            "A crash tour needs a single host; a,b:5/shop names several. Nothing was changed.",
+            "A crash tour needs a single host; a:5,b:5/shop names several. Nothing was changed.",
         ),
     ],
 )

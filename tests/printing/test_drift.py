@@ -12,7 +12,11 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb.errors import PlanRefused, RehearsalRefused
-from manticore_cockroachdb.events import ScratchCreated, ScratchDropped, StatementStarted
+from manticore_cockroachdb.events import (
+    ScratchCreated,
+    ScratchDropped,
+    StepStarted,
+)
 from manticore_cockroachdb.rehearsal import Surroundings
 from manticore_cockroachdb.testing import RunningServer
 from tests.engine.bench import Bench
@@ -295,7 +299,7 @@ async def test_an_interrupted_verb_leaves_nothing_behind(
     bench: Bench, server: RunningServer
 ) -> None:
     def interrupt(event: Any) -> None:
-        if isinstance(event, StatementStarted):
+        if isinstance(event, StepStarted):
             raise _Stop
 
     with pytest.raises(_Stop):

@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import psycopg
@@ -170,7 +170,7 @@ class AsyncSession:
         session = cls(connection, Server(kind, version, "", "", ""), name)
         extra, questions = tuple(asking), introspection.session_questions(kind)
         first = (introspection.identity(kind), *extra)
-        answers, refusal = await session.ask(*first, *questions)
+        answers, refusal = await session._ask_until_served(first + questions)  # reads only
         resets = True
         last = len(first) + len(questions) - 1
         if kind is ServerKind.COCKROACHDB and refusal is not None and refusal.index == last:
@@ -248,15 +248,25 @@ class AsyncSession:
             DatabaseError: The server refused one.
             ConnectionLost: No answer came.
         """
+        results, refusal = await self._ask_until_served(commands, retried=retried, retry=retry)
+        if refusal is not None:
+            raise refusal.error
+        return results
+
+    async def _ask_until_served(
+        self,
+        commands: Sequence[Command],
+        *,
+        retried: Callable[[DatabaseError, int, float], None] | None = None,
+        retry: frozenset[str] = RETRY,
+    ) -> tuple[list[Result], Refusal | None]:
         attempts = Attempts()
         while True:
             results, refusal = await self.ask(*commands)
-            if refusal is None:
-                return results
-            again = refusal.error.sqlstate in retry
+            again = refusal is not None and refusal.error.sqlstate in retry
             pause = attempts.failed(TRANSACTION) if again else None
-            if pause is None:
-                raise refusal.error
+            if refusal is None or pause is None:
+                return results, refusal
             if retried is not None:
                 retried(refusal.error, attempts.count(TRANSACTION), pause)
             await concurrency.async_sleep(pause)
