@@ -53,7 +53,8 @@ def _script(version: int) -> tuple[str, str]:
 
 
 def migration(standin: StandIn, folder: Path) -> Migration:
-    return Migration(Database.from_url(standin.url), folder)
+    # A lease that is not renewed meanwhile, however slow the machine is: renewing takes a connection.
+    return Migration(Database.from_url(standin.url), folder, lease=600)
 
 
 def waits(standin: StandIn) -> int:
@@ -161,7 +162,7 @@ def _schema(standin: StandIn) -> list[tuple[object, ...]]:
                 "WHERE table_schema = 'public' ORDER BY 1, 3"
             ),
             *connection.execute(
-                "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+                "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2"
             ),
             *connection.execute("SELECT version, checksum FROM _migrations ORDER BY 1"),
         ]
