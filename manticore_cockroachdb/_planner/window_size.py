@@ -34,9 +34,6 @@ class WindowSize:
         elif seconds < self._target * _QUICK:
             self.rows = min(self._most, self.rows * 2)
 
-    def refused(self) -> bool:
-        """Halve the window after a refusal; False where it has one row already."""
-        if self.rows == 1:
-            return False
-        self.rows //= 2
-        return True
+    def refused(self) -> None:
+        """Halve the window after a refusal, down to one row."""
+        self.rows = max(1, self.rows // 2)

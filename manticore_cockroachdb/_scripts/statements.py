@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .._sql.batch import BadBatch, Batch, read_batch
+from .._sql.batch import BadBatch, read_batch
 from .._sql.lexer import Comment, RawStatement, split, split_script
 from .._sql.statement import Kind, Statement, classify
 from .._sql.windowed import NotWindowed, windowed
@@ -70,15 +70,15 @@ def batch_problems(
             continue
         raw = next((raw for raw in statements if raw.line > comment.line), None)
         try:
-            batch = read_batch(match["options"])
+            read_batch(match["options"])
             if raw is None or not comment.apart:
                 raise BadBatch("batch= stands before the statement it is for; move this line there")
-            _check(raw, batch)
+            _check(raw)
         except (BadBatch, NotWindowed) as error:
             yield Problem(str(error), path, comment.line)
 
 
-def _check(raw: RawStatement, _batch: Batch) -> None:
+def _check(raw: RawStatement) -> None:
     if classify(raw).kind is not Kind.DATA:
         raise BadBatch("batch= is for UPDATE, DELETE and INSERT … SELECT only")
     windowed(raw.text)

@@ -216,3 +216,21 @@ async def test_mode_atomic_and_a_batch_do_not_go_together(bench: Bench) -> None:
         "file says mode=atomic. Move it into a script of its own, or remove the mode."
     )
     assert bench.tables() == []
+
+
+async def test_a_condition_that_fails_is_told_with_file_and_line(anywhere: Bench) -> None:
+    add_one(
+        anywhere,
+        "-- manticore: batch=100 stop_if=SELECT shut FROM nowhere\nUPDATE t SET n = n + 1;",
+    )
+    with pytest.raises(MigrationFailed) as caught:
+        await anywhere.engine().migrate()
+    assert str(caught.value).startswith("V2__add.sql:2: ")
+    assert (
+        'its stop_if (SELECT shut FROM nowhere) failed: relation "nowhere" does not exist'
+        in str(caught.value)
+    )
+    assert counts(anywhere) == [(0, 250)]
+    anywhere.ask("CREATE TABLE nowhere AS SELECT false AS shut")
+    assert await anywhere.engine().migrate() == 1
+    assert counts(anywhere) == [(1, 250)]

@@ -203,7 +203,18 @@ class AsyncBatchedStatement:
             return
         began = time.monotonic()
         while True:
-            rows = (await self._run.session.send(Command(self._batch.stop_if)))[0].rows
+            try:
+                rows = (await self._run.session.send(Command(self._batch.stop_if)))[0].rows
+            except DatabaseError as error:
+                if outcome_unknown(error.sqlstate):
+                    raise
+                reason = f"its stop_if ({self._batch.stop_if}) failed: {error}"
+                raise await self._record.fail_batch(
+                    self._statement,
+                    DatabaseError(reason, sqlstate=error.sqlstate),
+                    self._segment.start,
+                    self._windows,
+                ) from error
             if not rows or rows[0][0] is not True:
                 return
             self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))

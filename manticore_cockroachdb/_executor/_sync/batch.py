@@ -206,7 +206,18 @@ class BatchedStatement:
             return
         began = time.monotonic()
         while True:
-            rows = self._run.session.send(Command(self._batch.stop_if))[0].rows
+            try:
+                rows = self._run.session.send(Command(self._batch.stop_if))[0].rows
+            except DatabaseError as error:
+                if outcome_unknown(error.sqlstate):
+                    raise
+                reason = f"its stop_if ({self._batch.stop_if}) failed: {error}"
+                raise self._record.fail_batch(
+                    self._statement,
+                    DatabaseError(reason, sqlstate=error.sqlstate),
+                    self._segment.start,
+                    self._windows,
+                ) from error
             if not rows or rows[0][0] is not True:
                 return
             self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))
