@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ..._backend import introspection
 from ..._backend.protocol import COMMIT, Command, Refusal, Result
@@ -138,8 +139,24 @@ class AsyncBatchedStatement:
 
     async def _upper(self, key: BatchKey, position: Position) -> Position | None:
         asked = window.next_upper(self._windowed, key, position, self._size.rows)
-        rows = (await self._run.session.send(asked))[0].rows
-        return tuple(rows[0]) if rows else None
+        rows = await self._ask(asked, "looking for the end of the next window")
+        return rows[0] if rows else None
+
+    async def _ask(self, question: Command, what: str) -> list[tuple[Any, ...]]:
+        """The rows that answer a question between two windows.
+
+        Raises:
+            MigrationFailed: The server refused it; the windows before it stay done.
+        """
+        try:
+            return (await self._run.session.send(question))[0].rows
+        except DatabaseError as error:
+            if outcome_unknown(error.sqlstate):
+                raise
+            failed = DatabaseError(f"{what} failed: {error}", sqlstate=error.sqlstate)
+            raise await self._record.fail_batch(
+                self._statement, failed, self._segment.start, self._windows
+            ) from error
 
     async def _send(self, key: BatchKey, cut: Window) -> tuple[Refusal | None, int]:
         """Send one window; the refusal if there was one, and how many rows are changed by now."""
@@ -203,18 +220,8 @@ class AsyncBatchedStatement:
             return
         began = time.monotonic()
         while True:
-            try:
-                rows = (await self._run.session.send(Command(self._batch.stop_if)))[0].rows
-            except DatabaseError as error:
-                if outcome_unknown(error.sqlstate):
-                    raise
-                reason = f"its stop_if ({self._batch.stop_if}) failed: {error}"
-                raise await self._record.fail_batch(
-                    self._statement,
-                    DatabaseError(reason, sqlstate=error.sqlstate),
-                    self._segment.start,
-                    self._windows,
-                ) from error
+            what = f"its stop_if ({self._batch.stop_if})"
+            rows = await self._ask(Command(self._batch.stop_if), what)
             if not rows or rows[0][0] is not True:
                 return
             self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))
