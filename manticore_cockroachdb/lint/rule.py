@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .._model.commands import Command
-from .._model.folding import Fault
+from .._model.faults import Fault
 from .._model.schema import Key, Schema, Space
 from .._model.values import Name, Table
 from .._scripts.script import MigrationScript, Mode

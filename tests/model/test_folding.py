@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manticore_cockroachdb._model.folding import Fault, FaultKind, begin_script, fold
+from manticore_cockroachdb._model.faults import Fault, FaultKind
+from manticore_cockroachdb._model.folding import begin_script, fold
 from manticore_cockroachdb._model.reading import read
 from manticore_cockroachdb._model.schema import Schema, Space
 from manticore_cockroachdb._model.values import ConstraintKind, Name, Table

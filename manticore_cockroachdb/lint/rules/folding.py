@@ -23,7 +23,7 @@ from ..._model.commands import (
     Truncate,
     Write,
 )
-from ..._model.folding import Fault, FaultKind
+from ..._model.faults import Fault, FaultKind
 from ..._model.schema import Key, Space
 from ..._model.values import Function, Object, Sequence, Table, View, quoted
 from ..finding import Severity
