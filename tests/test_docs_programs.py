@@ -19,7 +19,7 @@ from manticore_cockroachdb import Database, Migration
 from manticore_cockroachdb._backend.settings import ConnectionSettings
 from manticore_cockroachdb._sql.lexer import split_script
 from manticore_cockroachdb.testing import RunningServer
-from manticore_cockroachdb.testing import server as testing_server
+from manticore_cockroachdb.testing import server as a_server
 from tests import older_cockroachdb
 from tests.conftest import URL_VARIABLE
 from tests.pages import DOCS, Block, block, blocks, read, sections
@@ -187,7 +187,7 @@ class Reader:
 
     def _serve(self, arguments: list[str]) -> None:
         if URL_VARIABLE in os.environ:
-            running = self._stack.enter_context(testing_server(URL_VARIABLE))
+            running = self._stack.enter_context(a_server(URL_VARIABLE))
             running.drop_database(arguments[-1])
             url = running.new_database(arguments[-1])
             self._environment |= {**_environment(url), "DATABASE_URL": url}

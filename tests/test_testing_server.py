@@ -427,7 +427,7 @@ def test_a_cockroach_program_is_started_in_memory_and_asked_for_its_url(
     )
     with a_server(VARIABLE, environ={"COCKROACH_BINARY": str(fake), "PATH": ""}) as running:
         assert running.url == server.url
-        assert running.description.endswith(f" (a CockroachDB in memory, by {fake})")
+        assert running.description.endswith(f" (in memory, with the program {fake})")
         assert processes_below(Path("sleep 600")) != []
     given = arguments.read_text(encoding="utf-8").splitlines()
     assert [option.partition("=")[0] for option in given[5:]] == [
