@@ -177,6 +177,11 @@ class Reader:
             words = shlex.split(line)
             if words[0] == "cd":
                 self.folder /= words[1]
+            elif words[0] == "rm":
+                (self.folder / words[1]).unlink()
+            elif words[:2] == ["python", "manage.py"]:
+                done = self._run(*words[1:])
+                assert (done.stdout + done.stderr, done.returncode) == ("", 0)
             elif words[:3] == ["python", "-m", "manticore_cockroachdb.testing"]:
                 if not self._kind:  # a reader who is at it again has a server
                     self._serve(words[3:])
@@ -245,6 +250,15 @@ def test_the_quickstart_without_django_runs_word_for_word_and_twice(reader: Read
 
     reader.read(text)
     reader.read(text)
+
+
+def test_a_project_moves_from_models_to_sql_word_for_word(
+    reader: Reader, djangos_migrate_is_refused: str
+) -> None:
+    if djangos_migrate_is_refused:
+        pytest.skip(djangos_migrate_is_refused)
+
+    reader.read(sections(read("sql-first-django.md"))["Move a project"])
 
 
 def test_the_first_five_minutes_of_the_readme_run_word_for_word(reader: Reader) -> None:
