@@ -199,7 +199,7 @@ def _ledger(entry: Entry) -> list[CheckMessage]:
     except (FilesRefused, SettingsError):
         return []  # E012, E013, W001
     except LedgerRefused as error:
-        hint = "Give this project a table of its own: TABLE in its entry of MANTICORE."
+        hint = "Give this project its own table: TABLE in its entry of MANTICORE."
         return [_wrong(entry, f"{alias}: {error}", hint, error="E015", warning="W009")]
     except ManticoreError as error:
         return [

@@ -202,7 +202,7 @@ def _raw() -> Mapping[str, Any] | SettingProblem:
             return SettingProblem(
                 1,
                 f"{SETTING} has a key that is not a database alias; got {_key(key)}.",
-                f"Write {_EXAMPLE}. A database URL belongs into its entry, as URL.",
+                f"Write {_EXAMPLE}. Write a database URL in its entry, as URL.",
             )
     return given
 
@@ -366,7 +366,7 @@ def _flag(value: Any) -> bool:
 
 def _placeholders(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _Invalid("must be a dict from names to texts")
+        raise _Invalid("must be a dict from names to strings")
     for name, text in value.items():
         if not isinstance(name, str) or not _PLACEHOLDER_NAME.fullmatch(name):
             raise _Invalid(
@@ -456,7 +456,7 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "STATEMENT_TIMEOUT": (6, _seconds(0, open_end=True), "Write seconds, or None for no limit."),
     "MODE": (7, _mode, f"Write {_either(_MODES)}, or leave it out."),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
-    "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
+    "PLACEHOLDERS": (9, _placeholders, 'Write a dict of strings, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),
     "LINT": (
         21,

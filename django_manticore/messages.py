@@ -177,5 +177,5 @@ def stopped(event: Interrupted | None) -> str:
         lines.append(f"{event.step.name}{at} was running; it is not recorded as {recorded}.")
     running = [job for job in event.jobs if job.state is JobState.RUNNING]
     lines += [f"The server continues: {job}." for job in running]
-    lines.append("Run the same command again to finish: it checks first what became of it.")
+    lines.append("Run the same command again to finish: it first checks what happened.")
     return "\n".join(lines)

@@ -154,7 +154,7 @@ def _about_test_database(alias: str) -> str:
         return ""
     name = connections[alias].settings_dict["NAME"]
     return (
-        f"\nThis is the test database {name!r}. If it was kept by --keepdb (pytest: --reuse-db), build it "
+        f"\nThis is the test database {name!r}. If it was kept by --keepdb (pytest: --reuse-db), create it "
         "again: run the tests once without that option (pytest: with --create-db)."
     )
 

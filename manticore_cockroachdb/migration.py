@@ -308,7 +308,7 @@ class Migration:
             How many scripts this run reverted.
 
         Raises:
-            PlanRefused: One of them has no down part or no file, or the plan is not the one that was
+            PlanRefused: One of them has no down section or no file, or the plan is not the one that was
                 confirmed. Nothing was run.
             MigrationFailed: A statement failed; the message says what is done and how to go on.
             LeaseError: Another runner had the lease for too long, or took it over.
@@ -424,7 +424,7 @@ class Migration:
         After the down section the schema must be as before, and after the second up as after the first.
 
         Args:
-            all_scripts: Rehearse applied scripts, too, from an empty database on.
+            all_scripts: Rehearse applied scripts, too, starting with an empty database.
             crash: Cut the connection before and after each statement in turn, too, and compare what
                 the run ends in.
             seeds: A folder with files `V7__name.sql`: rows that are there before script 7, and SELECT

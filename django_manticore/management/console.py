@@ -140,7 +140,7 @@ class Renderer:
                 self._finish(event)
             case Retrying(what, sqlstate, attempt, pause):
                 self._notice(
-                    f"{what}: the server asked to try again ({sqlstate}); attempt {attempt + 1} in "
+                    f"{what}: the server asked to retry ({sqlstate}); attempt {attempt + 1} in "
                     f"{messages.duration(pause)}"
                 )
             case Reconnecting(reason, attempt, pause):

@@ -61,13 +61,13 @@ class State(Enum):
     APPLIED = "applied"
     PENDING = "pending"
     DRIFTED = "drifted"
-    """Applied, but the file's up part is no longer what was applied."""
+    """Applied, but the file's up section is no longer what was applied."""
     MISSING = "missing"
     """Applied, but its file is not in the folder."""
     PARTIALLY_APPLIED = "partially_applied"
-    """Some statements of its up part are done; migrating finishes it."""
+    """Some statements of its up section are done; migrating finishes it."""
     PARTIALLY_REVERTED = "partially_reverted"
-    """Some statements of its down part are done; rolling back finishes it."""
+    """Some statements of its down section are done; rolling back finishes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def renumberable(
     script = next((script for script in scripts if script.version == version), None)
     row = next((row for row in rows if row.version == version), None)
     if script is None:
-        problem = Problem(f"there is no version {version} in the folder.", version=version)
+        problem = Problem(f"There is no version {version} in the folder.", version=version)
     elif row is not None and not replaced(script, row):
         problem = Problem(
             f"version {version} is applied. Under another number it would be applied a second time.",
@@ -210,7 +210,7 @@ class Rollback:
                 "Nothing was run",
                 [
                     Problem(
-                        f"the number of migrations to roll back is {count}",
+                        f"The number of migrations to roll back is {count}",
                         hint="it must be 1 or more.",
                     )
                 ],
@@ -227,7 +227,7 @@ class Rollback:
         """The steps left, the highest version first.
 
         Raises:
-            PlanRefused: One of them has no file or no down part, or there is no such version.
+            PlanRefused: One of them has no file or no down section, or there is no such version.
             PartiallyApplied: A script is partially applied: migrating finishes it, not this.
         """
         applied = _applied(rows, unfinished)
@@ -327,12 +327,12 @@ def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> 
             )
         else:
             yield Problem(
-                f"version {version} was changed after it was applied: its up part's checksum is "
+                f"version {version} was changed after it was applied: its up section's checksum is "
                 f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}….",
                 path=script.path,
                 version=version,
                 hint="Restore the file and put the change into a new script; if the change is harmless "
-                f"(a comment), accept it with resolve (--accept-checksum {version}).",
+                f"(a comment), accept it with manticore_resolve --accept-checksum {version}.",
             )
 
 
@@ -349,14 +349,14 @@ def _reverting(
                     f"version {version} ({applied[version].description}) is applied but its file is "
                     "not in the folder, so it cannot be rolled back.",
                     version=version,
-                    hint="Restore the file; or revert it by hand, and record that with resolve "
-                    f"(--not-applied {version}).",
+                    hint="Restore the file; or revert it by hand, and record that with manticore_resolve "
+                    f"--not-applied {version}.",
                 )
             )
         elif script.down_sql is None:
             problems.append(
                 Problem(
-                    f"version {version} has no down part, so it cannot be rolled back.",
+                    f"version {version} has no down section, so it cannot be rolled back.",
                     path=script.path,
                     version=version,
                     hint="Add a line '-- DOWN' and the statements that revert it (none, if there is "
@@ -376,7 +376,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     else:
         hint = "The folder has no scripts"
     return Problem(
-        f"there is no version {target} to migrate to.",
+        f"There is no version {target} to migrate to.",
         version=target,
         hint=f"{hint}; see status (manticore_showmigrations).",
     )
@@ -396,8 +396,8 @@ def _finishing(
     if script is None:
         why = "its file is not in the folder"
         hint = (
-            "Restore the file and run again, or say by hand what is true with resolve "
-            f"(--applied {version} or --not-applied {version})."
+            "Restore the file and run again, or record what is true with manticore_resolve "
+            f"--applied {version} or --not-applied {version}."
         )
     elif direction is Direction.UP:
         why = "this would not finish it"

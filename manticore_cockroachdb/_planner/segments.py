@@ -134,8 +134,8 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
     if script.mode in (Mode.ATOMIC, Mode.AUTOCOMMIT):
         problems += (
             Problem(
-                f"batch= runs this statement in transactions of its own, and the file says "
-                f"mode={script.mode.value}. Move it into a script of its own, or remove the mode.",
+                f"batch= runs this statement in its own transactions, and the file says "
+                f"mode={script.mode.value}. Move it into a separate script, or remove the mode.",
                 path=step.path,
                 line=statement.line,
                 version=step.version,
@@ -151,7 +151,7 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
                 path=step.path,
                 line=statement.line,
                 version=step.version,
-                hint="Move it into a script of its own, or remove the mode.",
+                hint="Move it into a separate script, or remove the mode.",
             )
             for statement in step.statements()
             if refuses_transaction(statement, server.kind)

@@ -71,7 +71,7 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
         if not comment.leading:
             problems.append(
                 Problem(
-                    "options stand before the first statement of the up part",
+                    "options must come before the first statement of the up section",
                     path,
                     comment.line,
                     hint="move this line there",

@@ -29,20 +29,22 @@ def render(up: str, down: str | None) -> str:
         found, text = _readable(sql)
         mine: list[Problem] = []
         if found.down is not None:
-            mine.append(Problem("a '-- DOWN' line", None, 0, hint="give the down part by itself"))
+            mine.append(
+                Problem("a '-- DOWN' line", None, 0, hint="pass the down section separately")
+            )
         if name == "up":
             read_options(Path(), found.comments, mine)
         elif any(
             OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
             for comment in found.comments
         ):
-            mine.append(Problem("options stand in the up part", None, 0))
+            mine.append(Problem("options must be in the up section", None, 0))
         mine += batch_problems(None, (found.up,), found.comments)
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
             mine.append(Problem("a NUL character, which no server takes in SQL", hint="remove it"))
         if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:
-            mine.append(Problem("a lone surrogate, which is no character", hint="remove it"))
+            mine.append(Problem("a lone surrogate, which is not a character", hint="remove it"))
         problems += [
             Problem(
                 f"{name} part{f', line {problem.line}' if problem.line else ''}: {problem.message}",

@@ -72,7 +72,9 @@ def batch_problems(
         try:
             read_batch(match["options"])
             if raw is None or not comment.apart:
-                raise BadBatch("batch= stands before the statement it is for; move this line there")
+                raise BadBatch(
+                    "batch= must come directly before its statement; move this line there"
+                )
             _check(raw)
         except (BadBatch, NotWindowed) as error:
             yield Problem(str(error), path, comment.line)

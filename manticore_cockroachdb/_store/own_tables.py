@@ -49,7 +49,7 @@ def _problems(
             continue
         for statement, table in _changes(statements(), schemas, own):
             yield Problem(
-                f"changes {table}, a table of Manticore's own",
+                f"changes {table}, a table of Manticore",
                 path=path,
                 line=statement.line,
                 version=script.version,

@@ -493,7 +493,7 @@ class Adoption:
         if error.sqlstate != run_state.LOST:
             raise _refused(seen, error, server) from error
         if len(opening) <= place < len(opening) + len(running):
-            raise _nothing_adopted(f"A run of {seen.tool.title} is under way. Wait for it to end.")
+            raise _nothing_adopted(f"A run of {seen.tool.title} is running. Wait for it to end.")
         if place == len(opening) + len(running):
             raise lease_lost() from error
         raise _nothing_adopted(

@@ -101,7 +101,7 @@ def _cockroach(environ: Mapping[str, str]) -> Choice | None:
         if program := shutil.which(named, path=path):
             return Choice(Source.COCKROACH, program, "COCKROACH_BINARY")
         raise SettingsError(
-            f"COCKROACH_BINARY is set to {named}, which is no program that can be run. Correct it, "
+            f"COCKROACH_BINARY is set to {named}, which is not a program that can be run. Correct it, "
             "or unset it to take another server."
         )
     if program := shutil.which("cockroach", path=path):

@@ -140,8 +140,7 @@ def _for_libpq(url: str, variable: str | None) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise SettingsError(
-            f"{variable} is no URL of a server: it must begin with "
-            "postgresql://, postgres:// or cockroachdb://."
+            f"{variable} must begin with postgresql://, postgres:// or cockroachdb://."
         )
     return f"postgresql://{rest}"
 

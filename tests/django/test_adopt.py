@@ -162,8 +162,8 @@ def test_prove_compares_the_schema_before_anything_is_adopted(
     assert "Proved on a scratch database: " in looked.out
     assert ran.code == 5
     assert ran.err.startswith(
-        "CommandError: Nothing was adopted: the scripts do not make the schema that is there: table "
-        "public.users: it differs: "
+        "CommandError: the scripts do not make the schema that is there: table "
+        "public.users: it differs: . Nothing was adopted."
     )
     assert list(site.folder.iterdir()) == []
 

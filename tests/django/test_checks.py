@@ -93,7 +93,7 @@ CONNECTION = "not a database URL or connection string."
 PATH_HINT = 'Write a path, such as BASE_DIR / "migrations_sql", or a list of paths.'
 TABLE_HINT = 'Write a name, such as "_migrations".'
 SCHEMA_HINT = 'Write a name, such as "public", or leave it out.'
-PLACEHOLDERS_HINT = 'Write a dict of texts, such as {"owner": "app"}.'
+PLACEHOLDERS_HINT = 'Write a dict of strings, such as {"owner": "app"}.'
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_e015_somebody_elses_table(site: Site) -> None:
         id_, message, hint = ledger()
         assert id_ == expected
         assert message.startswith("default: The table _migrations is not a Manticore ledger")
-        assert hint == "Give this project a table of its own: TABLE in its entry of MANTICORE."
+        assert hint == "Give this project its own table: TABLE in its entry of MANTICORE."
 
 
 @pytest.mark.parametrize(

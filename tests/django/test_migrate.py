@@ -427,7 +427,7 @@ def test_changed_files_end_with_5(two: Site, manage: Manage) -> None:
     ran = manage("manticore_migrate")
     assert ran.code == 5
     assert ran.err.startswith(
-        "CommandError: Nothing was run: V2__add_name.sql: version 2 was changed after it was applied"
+        "CommandError: V2__add_name.sql: version 2 was changed after it was applied. Nothing was run."
     )
 
 
@@ -435,7 +435,7 @@ def test_bad_files_end_with_1(two: Site, manage: Manage) -> None:
     two.script("V3__open", "SELECT 'never closed")
     ran = manage("manticore_migrate")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("CommandError: Migration files refused: V3__open.sql:1: ")
+    assert ran.err.startswith("CommandError: V3__open.sql:1: . Migration files refused.")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from manticore_cockroachdb import errors
 
 ROOT = Path(__file__).resolve().parents[2]
 _CLASSES = {
-    name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and value.__module__ == errors.__name__
 } | {"CommandError"}
 _PACKAGES = ("manticore_cockroachdb", "django_manticore")
 

@@ -17,44 +17,46 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: What is not written, as a pattern, and what is written instead.
 BANNED = {
-    r"told": "reported, or name who says what",
+    # Archaic, or heavier than what they say.
+    r"told": "reported, or who says what",
     r"anew": "again",
     r"wholly": "fully",
     r"lest": "so that … not",
     r"for ever": "forever, or say when it ends",
+    r"(?:waits?|lasts?) not": "does not …",
+    r"beforehand": "first",
+    r"the other way round": "in reverse order",
+    r"a matter of course": "always so",
+    r"easy life": "say why it is easy",
+    r"easily|simply|obviously": "leave it out",
+    # Where the field has a word.
     r"mend(?:s|ed|ing)?": "fix",
+    r"repair(?:s|ed|ing)?": "fix",
+    r"blanks?": "spaces",
+    r"(?:go|goes|went|gone|going) on(?! (?:to|the|a)\b)": "continue",
+    r"under way": "running",
+    r"(?:stands?|stood|standing) still": "is paused",
+    r"(?:become|becomes|became) of": "happened to",
+    r"given back": "released",
+    r"runs? out": "expires",
+    r"ran out": "expired",
+    r"behind (?:it|them|this|that place|the (?:place|statement))": "after",
+    r"(?:take|takes|took|taken|taking) (?:it |them |that |this )?back": "revert, or roll back",
+    r"undo(?:es|ne|ing)?": "revert",
+    r"unapply|unapplied": "revert",
     r"makes? no sense": "is invalid: …",
-    r"(?:is|are|was|were) no(?! (?:longer|more|less|such|other|one|need|way|help|table|server|job|row)\b) \w+": (
-        "must be …, or is not …"
-    ),
+    r"(?<!there )(?:is|was) no(?! (?:longer|more|less|other|one)\b) \w+": "is not a …, or must be …",
+    r"(?:fits?|fit) (?:no rule|together)": "say which rule",
+    r"there is no such moment": "must be …",
+    # A second name for what has one.
     r"of (?:its|their|your|our|his) own": "its own …",
     r"by (?:itself|themselves)": "automatically, or alone",
     r"half[- ](?:done|applied|reverted|way)": "partially applied",
     r"run records?": "run state",
     r"right to run": "lease",
     r"way out by hand": "manual resolution",
-    r"blanks?": "spaces",
-    r"repair(?:s|ed|ing)?": "fix",
-    r"(?:take|takes|took|taken|taking) (?:it |them |that |this )?back": "revert",
-    r"(?:go|goes|went|gone|going) on(?! (?:to|the|a)\b)": "continue",
-    r"(?:stands?|stood|standing) still": "is paused",
-    r"(?:become|becomes|became) of": "happened to",
-    r"under way": "running",
-    r"the other way round": "in reverse order",
-    r"a matter of course": "always so",
-    r"(?:fits?|fit) (?:no rule|together)": "say which rule",
-    r"behind (?:it|them|this|that place|the (?:place|statement))": "after",
-    r"there is no such moment": "must be …",
-    r"easy life": "say why it is easy",
-    r"verbs? (?:that|of the|which)": "method, or command",
-    r"(?:waits?|lasts?) not": "does not …",
-    r"given back": "released",
-    r"runs? out": "expires",
-    r"ran out": "expired",
-    r"like(?:n|d) to": "compared with",
-    r"easily|simply|obviously": "leave it out",
-    r"undo(?:es|ne|ing)?": "revert",
-    r"unapply|unapplied": "revert",
+    r"(?:down|up) parts?": "down section, up section",
+    # American spelling.
     r"(?:flavour|colour|licence|behaviour|neighbour|honour|favour|labour)\w*": "American spelling",
     r"\w+(?:ogni|ormali|rgani|nitiali|eriali|ynchroni|ptimi|inimi|ummari|uthori)s(?:e|es|ed|ing|ation)": (
         "American spelling"
@@ -135,9 +137,8 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[ast.Constant, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    yield first.value, first.value.value
+            if isinstance(first, ast.Expr) and isinstance(value := first.value, ast.Constant):
+                yield value, str(value.value)
 
 
 def _literal(node: ast.AST) -> str:

@@ -16,7 +16,7 @@ TABLE = (
     "\nINSERT INTO t SELECT i, 0 FROM generate_series(1, 250) AS g(i);\n-- DOWN\nDROP TABLE t;"
 )
 ADD_ONE = "-- manticore: batch=100\nUPDATE t SET n = n + 1;"
-NOT_STARTED = "A batch was not started: V2__add.sql:2: {reason}. Nothing of this statement was run."
+NOT_STARTED = "V2__add.sql:2: {reason}. Nothing of this statement was run. A batch was not started."
 
 
 def add_one(harness: Harness, script: str = ADD_ONE) -> None:
@@ -212,8 +212,8 @@ async def test_mode_atomic_and_a_batch_do_not_go_together(harness: Harness) -> N
     with pytest.raises(PlanRefused) as caught:
         await harness.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__add.sql:3: batch= runs this statement in transactions of its own, and the "
-        "file says mode=atomic. Move it into a script of its own, or remove the mode."
+        "V2__add.sql:3: batch= runs this statement in its own transactions, and "
+        "the file says mode=atomic. Move it into a separate script, or remove the mode. Nothing was run."
     )
     assert harness.tables() == []
 

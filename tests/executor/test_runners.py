@@ -135,7 +135,7 @@ async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(any_mode: Harn
                 f"{taken.owner} holds the lease ({doing}; its lease runs out in NN s "
                 "unless it renews it). Waited 0 s for it. Wait for that runner to end, or allow "
                 "more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
-                "out by itself; to break it at once, use resolve (--unlock)."
+                "out by itself; to break it at once, use manticore_resolve --unlock."
             )
             shown = re.sub(r"runs out in \d+ s", "runs out in NN s", str(caught.value))
             assert shown == message

@@ -32,12 +32,12 @@ NOWHERE = "postgresql://nobody:s3cret@127.0.0.1:1/nothing"
 SECRET = "s3cret"
 
 OWN_TRANSACTIONS = (
-    "each script runs in transactions of Manticore's own; remove it "
+    "Manticore opens and closes the transactions; remove it "
     "(a header line '-- manticore: mode=atomic' asks for a single one)"
 )
 FORM = (
-    "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, two "
-    "underscores), a down part of its own the same with U; rename it or move it away"
+    "is not a valid script name: expected V<number>__<description>.sql (a capital V, a whole number, two "
+    "underscores), for a down section alone the same with U; rename it or move it away"
 )
 
 FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
@@ -83,18 +83,18 @@ FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
         {"V1__one": "SELECT 1;\n-- DOWN\nSAVEPOINT a"},
         f"V1__one.sql:3: SAVEPOINT: {OWN_TRANSACTIONS}",
     ),
-    "two down parts": (
+    "two down sections": (
         {"V1__one": "-- DOWN\nSELECT 1;\n-- down"},
-        "V1__one.sql:3: two down parts: line 1 is '-- DOWN' already; remove one of the two lines",
+        "V1__one.sql:3: two down sections: line 1 is '-- DOWN' already; remove one of the two lines",
     ),
-    "down part in two files": (
+    "down section in two files": (
         {"V1__one": "-- DOWN\nSELECT 1;", "U1__one": ""},
-        "V1__one.sql:1: has a down part, and U1__one.sql is one too; remove one of the two",
+        "V1__one.sql:1: has a down section, and U1__one.sql is one too; remove one of the two",
     ),
-    "down part of nothing": (
+    "down section of nothing": (
         {"U1__one": ""},
         (
-            "U1__one.sql: is a down part, but there is no V1__….sql it belongs to; add that file or "
+            "U1__one.sql: is a down section, but there is no V1__….sql it belongs to; add that file or "
             "remove this one"
         ),
     ),
@@ -122,7 +122,7 @@ async def test_a_bad_file_is_refused_before_anything_is_connected_to(
     ):
         with pytest.raises(FilesRefused) as caught:
             await verb()
-        assert str(caught.value) == f"Migration files refused: {message}"
+        assert str(caught.value) == f"{message}. Migration files refused."
     assert harness.events == []
 
 
@@ -135,13 +135,13 @@ async def test_all_problems_of_all_files_come_at_once_and_nothing_is_run(harness
         await harness.engine().migrate()
     assert str(caught.value) == "\n  - ".join(
         [
-            "Migration files refused (5 problems):",
+            "5 problems. Migration files refused:",
             f"V3_nameless.sql: {FORM}",
             f"V2__bad.sql:1: unknown option 'speed=9'; {KNOWN}",
             f"V2__bad.sql:2: BEGIN: {OWN_TRANSACTIONS}",
             "V2__bad.sql:3: this string (') is never closed; close it",
             (
-                "V4__worse.sql:2: two down parts: line 1 is '-- DOWN' already; remove one of the two "
+                "V4__worse.sql:2: two down sections: line 1 is '-- DOWN' already; remove one of the two "
                 "lines"
             ),
         ]
@@ -159,8 +159,8 @@ async def test_a_missing_folder_is_refused_with_the_command_that_makes_it(
     with pytest.raises(FilesRefused) as caught:
         await engine.migrate()
     assert str(caught.value) == (
-        f"Migration files refused: the migrations folder {folder} does not exist; make it with "
-        f"`mkdir -p '{folder}'`, or create the first script, which makes it too"
+        f"The migrations folder {folder} does not exist; make it with "
+        f"`mkdir -p '{folder}'`, or create the first script, which makes it too. Migration files refused."
     )
 
 
@@ -181,7 +181,7 @@ async def test_a_description_that_makes_no_file_name_is_refused(
 
 
 async def applied(harness: Harness) -> None:
-    """Versions 1, 2, 3 and 5 are applied; 1 has no down part."""
+    """Versions 1, 2, 3 and 5 are applied; 1 has no down section."""
     harness.write("V1__one", "CREATE TABLE one (i INT8);")
     for version, name in ((2, "two"), (3, "three"), (5, "five")):
         up, down = f"CREATE TABLE {name} (i INT8);", f"DROP TABLE {name};"
@@ -201,17 +201,17 @@ def change(harness: Harness, version: int, name: str) -> tuple[str, str]:
 
 
 DRIFT = (
-    "version {version} was changed after it was applied: its up part's checksum is {new}…, the ledger "
+    "version {version} was changed after it was applied: its up section's checksum is {new}…, the ledger "
     "has {old}…. Restore the file and put the change into a new script; if the change is harmless (a "
-    "comment), accept it with resolve (--accept-checksum {version})."
+    "comment), accept it with manticore_resolve --accept-checksum {version}."
 )
 GONE = (
     "version {version} ({name}) is applied but its file is not in the folder, so it cannot be rolled "
-    "back. Restore the file; or revert it by hand, and record that with resolve (--not-applied "
-    "{version})."
+    "back. Restore the file; or revert it by hand, and record that with manticore_resolve --not-applied "
+    "{version}."
 )
 NO_DOWN = (
-    "version 1 has no down part, so it cannot be rolled back. Add a line '-- DOWN' and the statements "
+    "version 1 has no down section, so it cannot be rolled back. Add a line '-- DOWN' and the statements "
     "that revert it (none, if there is nothing to do)."
 )
 OUT_OF_ORDER = (
@@ -235,22 +235,22 @@ async def test_an_unknown_target_is_refused(harness: Harness) -> None:
     see = "; see status (manticore_showmigrations)."
     for verb in ("migrate", "plan"):
         assert await refused(harness, verb, 4) == (
-            "Nothing was run: there is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see}"
+            "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
+            f"in all{see}. Nothing was run."
         )
         assert await refused(harness, verb, -1) == (
-            "Nothing was run: there is no version -1 to migrate to. A target is a version, or 0 for "
-            f"none{see}"
+            "There is no version -1 to migrate to. A target is a version, or 0 for "
+            f"none{see}. Nothing was run."
         )
     for verb in ("rollback", "plan_rollback"):
         assert await refused(harness, verb, to_version=4) == (
-            "Nothing was run: there is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see}"
+            "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
+            f"in all{see}. Nothing was run."
         )
     for file in harness.folder.iterdir():
         file.unlink()
     assert await refused(harness, "migrate", 4) == (
-        f"Nothing was run: there is no version 4 to migrate to. The folder has no scripts{see}"
+        f"There is no version 4 to migrate to. The folder has no scripts{see}. Nothing was run."
     )
 
 
@@ -259,7 +259,7 @@ async def test_a_rollback_of_less_than_one_is_refused(harness: Harness, count: i
     await applied(harness)
     for verb in ("rollback", "plan_rollback"):
         assert await refused(harness, verb, count) == (
-            f"Nothing was run: the number of migrations to roll back is {count}; it must be 1 or more."
+            f"The number of migrations to roll back is {count}; it must be 1 or more. Nothing was run."
         )
 
 
@@ -269,14 +269,14 @@ async def test_a_rollback_over_scripts_without_down_part_or_file_is_refused(
     await applied(harness)
     (harness.folder / "V3__three.sql").unlink()
     message = (
-        f"Nothing was run (2 problems):\n  - {GONE.format(version=3, name='three')}"
+        f"2 problems. Nothing was run:\n  - {GONE.format(version=3, name='three')}"
         f"\n  - V1__one.sql: {NO_DOWN}"
     )
     assert await refused(harness, "rollback", 4) == message
     assert await refused(harness, "rollback", to_version=0) == message
     assert await refused(harness, "migrate", 0) == message
     assert await refused(harness, "rollback", 2) == (
-        f"Nothing was run: {GONE.format(version=3, name='three')}"
+        f"{GONE.format(version=3, name='three')}. Nothing was run."
     )
 
 
@@ -290,7 +290,7 @@ async def test_a_file_that_is_gone_does_not_stop_migrating(harness: Harness) -> 
 async def test_a_pending_version_below_the_highest_applied_one_is_refused(harness: Harness) -> None:
     await applied(harness)
     harness.write("V4__four", "CREATE TABLE four (i INT8)")
-    assert await refused(harness, "migrate") == f"Nothing was run: V4__four.sql: {OUT_OF_ORDER}"
+    assert await refused(harness, "migrate") == f"V4__four.sql: {OUT_OF_ORDER}. Nothing was run."
     assert await harness.engine(allow_out_of_order=True).migrate() == 1
     assert harness.ledger() == [1, 2, 3, 5, 4]
 
@@ -300,7 +300,7 @@ async def test_a_changed_script_is_refused(harness: Harness) -> None:
     new, old = change(harness, 2, "two")
     drift = DRIFT.format(version=2, new=new, old=old)
     harness.write("V6__six", "CREATE TABLE six (i INT8)")
-    assert await refused(harness, "migrate") == f"Nothing was run: V2__two.sql: {drift}"
+    assert await refused(harness, "migrate") == f"V2__two.sql: {drift}. Nothing was run."
 
 
 async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:
@@ -309,7 +309,7 @@ async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:
     harness.write("V4__four", "CREATE TABLE four (i INT8)")
     assert await refused(harness, "migrate") == "\n  - ".join(
         [
-            "Nothing was run (3 problems):",
+            "3 problems. Nothing was run:",
             f"V2__two.sql: {DRIFT.format(version=2, new=two[0], old=two[1])}",
             f"V3__three.sql: {DRIFT.format(version=3, new=three[0], old=three[1])}",
             f"V4__four.sql: {OUT_OF_ORDER}",
@@ -321,7 +321,7 @@ async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:
 
 NOT_OURS = (
     "The table _migrations is not a Manticore ledger: {reason}. It seems to be another tool's. Give "
-    "this project a table of its own (the `table` argument, or TABLE in the MANTICORE setting), or "
+    "this project its own table (the `table` argument, or TABLE in the MANTICORE setting), or "
     "rename that one."
 )
 
@@ -337,7 +337,7 @@ NOT_OURS = (
         ),
         (
             "version TEXT, description TEXT, applied_at TIMESTAMPTZ",
-            "its column 'version' is no integer",
+            "its column 'version' is not an integer",
         ),
     ],
 )
@@ -451,7 +451,7 @@ async def test_a_database_that_does_not_exist_though_the_server_lets_us_connect(
 # -- URLs and parameters --------------------------------------------------------------------------
 
 BEHIND = (
-    "The database URL cannot be read: an '@' stands behind its first '/'. Percent-encode '/' in user "
+    "The database URL cannot be read: an '@' comes after its first '/'. Percent-encode '/' in user "
     "name and password (%2F), and '@' in the database's name (%40)."
 )
 BAD_PORT = (
@@ -475,7 +475,7 @@ URLS = {
     f"postgresql://me:{SECRET}@h:http/d": BAD_PORT,
     f"postgresql://me:{SECRET}/d": BAD_PORT,
     f"postgresql://me:a@{SECRET}@h/d": (
-        "The database URL cannot be read: more than one '@' stands before its host. Percent-encode '@' "
+        "The database URL cannot be read: more than one '@' comes before its host. Percent-encode '@' "
         "in user name and password (%40)."
     ),
     f"me:{SECRET}://h/d": (
@@ -513,7 +513,7 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         with pytest.raises(SettingsError) as caught:
             kind(database="d", sslmod="require", hots="h", password=SECRET)
         assert str(caught.value) == (
-            "Unknown connection parameter 'hots', 'sslmod': libpq knows no such keyword. See the list "
+            "Unknown connection parameter 'hots', 'sslmod': libpq has no such parameter. See the list "
             "of parameter key words in PostgreSQL's libpq documentation."
         )
         with pytest.raises(SettingsError) as caught:
@@ -531,7 +531,7 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         ({"lease": 0.5}, "lease is 0.5; it must be 1 second or more."),
         (
             {"statement_timeout": 0},
-            "statement_timeout is 0; it must be more than 0 seconds, or None for as long as it takes.",
+            "statement_timeout is 0; it must be more than 0 seconds, or None for no limit.",
         ),
         (
             {"table": "a.b.c"},
@@ -549,13 +549,16 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         ),
         (
             {"table": "x" * 58},
-            f"The table name '{'x' * 58}' is too long: with '_state' behind it, it must fit 63 bytes.",
+            (
+                f"The table name '{'x' * 58}' is too long: with '_state' added, it must not be "
+                "longer than 63 bytes."
+            ),
         ),
         (
             {"mode": "fast"},
             (
-                "The mode 'fast' is unknown; write one of 'atomic', 'stepwise', 'autocommit', or None for "
-                "what is right for the server."
+                "The mode 'fast' is unknown; write one of 'atomic', 'stepwise', 'autocommit', or None to "
+                "let the server and the script decide."
             ),
         ),
     ],

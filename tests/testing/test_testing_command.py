@@ -78,8 +78,8 @@ def test_a_port_that_is_taken_is_named() -> None:
         )
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
-        f"error: The port {port} is taken by another program. Name another one, or none for a free "
-        "one.\n"
+        f"error: The port {port} is used by another program. Name another port, or leave it out to use "
+        "a free one.\n"
     )
 
 

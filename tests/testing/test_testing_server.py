@@ -191,7 +191,7 @@ def test_a_cockroach_binary_that_is_none_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         choose(VARIABLE, {"COCKROACH_BINARY": str(missing), "PATH": ""})
     assert str(caught.value) == (
-        f"COCKROACH_BINARY is set to {missing}, which is no program that can be run. Correct it, "
+        f"COCKROACH_BINARY is set to {missing}, which is not a program that can be run. Correct it, "
         "or unset it to take another server."
     )
 
@@ -203,8 +203,7 @@ def test_a_url_of_another_scheme_is_an_error() -> None:
     ):
         pass
     assert str(caught.value) == (
-        "SOME_URL is no URL of a server: it must begin with "
-        "postgresql://, postgres:// or cockroachdb://."
+        "SOME_URL must begin with postgresql://, postgres:// or cockroachdb://."
     )
 
 

@@ -29,7 +29,7 @@ class Command(ManticoreCommand):
         parser.add_argument(
             "description",
             nargs="?",
-            help='What the script does, in a few words: "create users table".',
+            help='Describe the script in a few words: "create users table".',
         )
         parser.add_argument(
             "--renumber",
@@ -38,7 +38,7 @@ class Command(ManticoreCommand):
             "version: another script took its number, or it came too late.",
         )
         parser.add_argument(
-            "--folder", type=Path, help="The migrations folder to write to. Default: the first one."
+            "--folder", type=Path, help="Write to this migrations folder. Default: the first one."
         )
         self.add_database(parser)
         parser.add_argument(

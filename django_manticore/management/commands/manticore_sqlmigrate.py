@@ -22,7 +22,9 @@ class Command(ManticoreCommand):
         """The options; see `--help`."""
         parser.add_argument("version", type=version, help="Which script: 7 or V7.")
         self.add_database(parser)
-        parser.add_argument("--backwards", action="store_true", help="Print the down part instead.")
+        parser.add_argument(
+            "--backwards", action="store_true", help="Print the down section instead."
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print them."""
@@ -37,7 +39,7 @@ class Command(ManticoreCommand):
             )
         if options["backwards"] and script.down_sql is None:
             raise CommandError(
-                f"{script.path.name} has no down part, so it cannot be rolled back.",
+                f"{script.path.name} has no down section, so it cannot be rolled back.",
                 returncode=exit_codes.ERROR,
             )
         step = Step(script, Direction.DOWN if options["backwards"] else Direction.UP)

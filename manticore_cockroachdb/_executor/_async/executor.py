@@ -62,7 +62,7 @@ from .strategy import AsyncStrategy
 _SESSION_ENDS = 5.0
 
 _POOLED = (
-    "The connection goes through a connection pooler. Migrations need a session of their own. With "
+    "The connection goes through a connection pooler. Migrations need their own session. With "
     "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
     "Connect migrations to the server itself, or use pool_mode = session."
 )
@@ -325,7 +325,7 @@ class AsyncExecutor:
         except ManticoreError as error:
             self._emit(
                 Warned(
-                    f"The lease could not be given back ({error}); it runs out by itself in "
+                    f"The lease could not be released ({error}); it expires in "
                     f"{self._options.lease:.0f} s."
                 )
             )

@@ -78,7 +78,7 @@ def _failed(
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
-        f"What version {step.version} did before is done, but not recorded as {verb}."
+        f"What version {step.version} did before is done, but is not recorded as {verb}."
         if committed
         else f"Nothing of version {step.version} was {verb}."
     )

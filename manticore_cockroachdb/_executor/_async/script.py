@@ -136,12 +136,12 @@ class AsyncScript:
         version = self._step.version
         if count == 1:
             what, restore = (
-                "its first statement, which is done or under way, was changed",
+                "its first statement, which is done or running, was changed",
                 "Restore it",
             )
         else:
             what, restore = (
-                f"among its first {count} statements, which are done or under way, something was changed",
+                f"its first {count} statements, which are done or running, were changed",
                 "Restore them",
             )
         return PlanRefused(
@@ -151,8 +151,9 @@ class AsyncScript:
                     f"version {version} is partially {self._step.direction.participle}, and {what}.",
                     path=self._step.path,
                     version=version,
-                    hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {version} or --not-applied {version}).",
+                    hint=f"{restore}; later ones may be edited. Or record what is true with "
+                    "manticore_resolve "
+                    f"--applied {version} or --not-applied {version}.",
                 )
             ],
         )
@@ -385,12 +386,12 @@ class AsyncScript:
         return sent_before is not None and proves_done(statement, error.sqlstate, str(error))
 
     def _tell_done(self, statement: Statement, error: DatabaseError) -> None:
-        finding = f"sent again, the server says it is so already: {error}"
+        finding = f"the server reported on the second attempt: {error}"
         self._run.emit(Reconciled(self._step, statement, finding))
         self._run.emit(
             Warned(
-                f"{self._where(statement)}: taken for done because {finding}. If the object was there "
-                "before the script ran, look at it."
+                f"{self._where(statement)}: treated as applied, because {finding}. If the object existed "
+                "before the script ran, check it."
             )
         )
 
@@ -448,8 +449,8 @@ class AsyncScript:
                     Warned(
                         f"{self._where(statement)}: what this DO block sets for its transaction "
                         "(SET LOCAL, set_config(…, true)) ends with the block: in "
-                        f"mode={self._prepared.mode.value} a script is more than one transaction. What "
-                        "the statements after it need is to be set outside the block."
+                        f"mode={self._prepared.mode.value} a script is more than one transaction. Set "
+                        "what later statements need outside the block."
                     )
                 )
 

@@ -73,8 +73,8 @@ async def async_connect(
         reason = settings.hide(" ".join(str(error).split()))
         if _OPTIONS_REFUSED in reason:
             raise ConnectionFailed(
-                f"Could not connect to {settings.place}: {reason}. A connection pooler stands in "
-                "between, and it does not take the options of this connection. Connect migrations to "
+                f"Could not connect to {settings.place}: {reason}. A connection pooler is in "
+                "between, and it does not accept the options of this connection. Connect migrations to "
                 "the server itself, or put the options into the database or the role "
                 "(ALTER ROLE … SET …)."
             ) from error

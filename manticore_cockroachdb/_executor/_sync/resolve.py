@@ -231,7 +231,7 @@ class Resolve:
         book = store.look()
         if book is None:
             raise LeaseTimeout(
-                "A runner is alive: its transaction holds the run record just now. Wait for it to end.",
+                "A runner is alive: its transaction holds the run state just now. Wait for it to end.",
                 owner=None,
                 waited=0.0,
             )
@@ -275,7 +275,7 @@ def _jobs_of(session: Session, statement: Statement, sent_at: float) -> tuple[Jo
 
 def _stale() -> PlanRefused:
     problem = Problem(
-        "a runner has run since the database was looked at.",
+        "A runner has run since the database was looked at.",
         hint="Look again (manticore_resolve without an option), and decide again.",
     )
     return PlanRefused("Nothing was changed", [problem])
@@ -283,7 +283,7 @@ def _stale() -> PlanRefused:
 
 def _no_version(version: int) -> PlanRefused:
     problem = Problem(
-        f"there is no version {version} in the folder or the tables",
+        f"There is no version {version} in the folder or the tables",
         version=version,
         hint="see status (manticore_showmigrations).",
     )
