@@ -27,17 +27,17 @@ class Sending(Enum):
     """In one transaction with its progress mark: it is done if, and only if, the mark is there."""
 
     AUTOCOMMIT = "autocommit"
-    """By itself, with "in flight" recorded before and "done" after."""
+    """Alone, with "in flight" recorded before and "done" after."""
 
     SESSION = "session"
-    """By itself and unrecorded: it only changes the session, and is sent again whenever a run resumes."""
+    """Alone and unrecorded: it only changes the session, and is sent again whenever a run resumes."""
 
     BATCH = "batch"
     """In windows over a key, each a transaction with the position it has reached: done exactly once."""
 
     SCRIPT_TRANSACTION = "script transaction"
     """Every statement in one transaction on a server whose schema changes outlive it: recorded like a
-    segment that is sent by itself, with a mark inside that tells whether the transaction committed."""
+    segment that is sent alone, with a mark inside that tells whether the transaction committed."""
 
     @property
     def has_intent(self) -> bool:

@@ -47,7 +47,7 @@ def render(up: str, down: str | None) -> str:
             mine.append(Problem("a lone surrogate, which is not a character", hint="remove it"))
         problems += [
             Problem(
-                f"{name} part{f', line {problem.line}' if problem.line else ''}: {problem.message}",
+                f"{name} section{f', line {problem.line}' if problem.line else ''}: {problem.message}",
                 hint=problem.hint,
             )
             for problem in mine

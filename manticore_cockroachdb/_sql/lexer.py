@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 BLANKS: Final = " \t\n\r\f\v"
-"""What SQL calls blank; Unicode's other spaces are letters to PostgreSQL."""
+"""What SQL calls white space; Unicode's other spaces are letters to PostgreSQL."""
 
 # Any character beyond ASCII may stand in an identifier; `$` may not begin one. The classes are
 # written by the ASCII characters they leave out: the engine then needs one look into a bitmap.

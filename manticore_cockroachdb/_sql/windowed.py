@@ -203,7 +203,7 @@ def _insert(walk: _Walk) -> Windowed:
     walk.word()
     if walk.peek() in ("DISTINCT", "ALL"):
         raise NotWindowed(
-            "SELECT DISTINCT cannot be split into windows: each would be distinct by itself"
+            "SELECT DISTINCT cannot be split into windows: each would be distinct alone"
         )
     selected = walk.at
     if walk.seek("FROM", *_WHOLE_ONLY) != "FROM":

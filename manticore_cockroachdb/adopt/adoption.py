@@ -547,7 +547,7 @@ def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> N
             f"Manticore has applied version {', '.join(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."
         )
-        raise PlanRefused("Nothing was undone", [Problem(message)])
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
 def _silent(event: Event) -> None:

@@ -78,7 +78,7 @@ async def test_a_run_of_knex_under_way_stops_the_move(harness: Harness) -> None:
         await adoption.apply()
 
     assert str(refused.value) == (
-        "public.knex_migrations_lock says that a run is under way. Wait for that run "
+        "public.knex_migrations_lock says that a run is active. Wait for that run "
         "to end. If it is dead, run `knex migrate:unlock`. Nothing was adopted."
     )
 

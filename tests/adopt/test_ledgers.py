@@ -100,7 +100,8 @@ async def test_a_half_done_state_refuses_and_nothing_is_written(harness: Harness
 
     assert str(refused.value) == (
         "20240103000000_notes was started and not finished. See what of "
-        "20240103000000_notes took effect, finish or undo it by hand, and say so with `prisma migrate "
+        "20240103000000_notes took effect, finish or revert it by hand, and record that with "
+        "`prisma migrate "
         "resolve --applied 20240103000000_notes` or `--rolled-back 20240103000000_notes`. "
         "Nothing was adopted."
     )
@@ -159,7 +160,7 @@ async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness
     assert str(refused.value) == (
         "Manticore has applied version 3 since, which Flyway does not know. "
         "Roll it "
-        "back first (manticore_rollback). Nothing was undone."
+        "back first (manticore_rollback). Nothing was reverted."
     )
     assert harness.ledger() == [1, 2, 3]
 

@@ -31,7 +31,7 @@ BANNED = {
     r"easily|simply|obviously": "leave it out",
     # Where the field has a word.
     r"mend(?:s|ed|ing)?": "fix",
-    r"repair(?:s|ed|ing)?": "fix",
+    r"(?<!manual )repair(?:s|ed|ing)?": "fix",
     r"blanks?": "spaces",
     r"(?:go|goes|went|gone|going) on(?! (?:to|the|a)\b)": "continue",
     r"under way": "running",
@@ -42,7 +42,7 @@ BANNED = {
     r"ran out": "expired",
     r"behind (?:it|them|this|that place|the (?:place|statement))": "after",
     r"(?:take|takes|took|taken|taking) (?:it |them |that |this )?back": "revert, or roll back",
-    r"undo(?:es|ne|ing)?": "revert",
+    r"(?<!-)undo(?:es|ne|ing)?(?! (?:file|record)s?)": "revert",
     r"unapply|unapplied": "revert",
     r"makes? no sense": "is invalid: …",
     r"(?<!there )(?:is|was) no(?! (?:longer|more|less|other|one)\b) \w+": "is not a …, or must be …",
@@ -113,7 +113,7 @@ def strings() -> Iterator[Text]:
         for node in ast.walk(tree):
             if id(node) in documented or id(node) in inside:
                 continue
-            text = _literal(node)
+            text = re.sub(r"`[^`]*`", " … ", _literal(node))
             if text.count(" ") >= 2:
                 yield Text(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", text)
 

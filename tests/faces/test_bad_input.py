@@ -236,21 +236,21 @@ async def test_an_unknown_target_is_refused(harness: Harness) -> None:
     for verb in ("migrate", "plan"):
         assert await refused(harness, verb, 4) == (
             "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see}. Nothing was run."
+            f"in all{see} Nothing was run."
         )
         assert await refused(harness, verb, -1) == (
             "There is no version -1 to migrate to. A target is a version, or 0 for "
-            f"none{see}. Nothing was run."
+            f"none{see} Nothing was run."
         )
     for verb in ("rollback", "plan_rollback"):
         assert await refused(harness, verb, to_version=4) == (
             "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see}. Nothing was run."
+            f"in all{see} Nothing was run."
         )
     for file in harness.folder.iterdir():
         file.unlink()
     assert await refused(harness, "migrate", 4) == (
-        f"There is no version 4 to migrate to. The folder has no scripts{see}. Nothing was run."
+        f"There is no version 4 to migrate to. The folder has no scripts{see} Nothing was run."
     )
 
 
@@ -276,7 +276,7 @@ async def test_a_rollback_over_scripts_without_down_part_or_file_is_refused(
     assert await refused(harness, "rollback", to_version=0) == message
     assert await refused(harness, "migrate", 0) == message
     assert await refused(harness, "rollback", 2) == (
-        f"{GONE.format(version=3, name='three')}. Nothing was run."
+        f"{GONE.format(version=3, name='three')} Nothing was run."
     )
 
 
@@ -290,7 +290,7 @@ async def test_a_file_that_is_gone_does_not_stop_migrating(harness: Harness) -> 
 async def test_a_pending_version_below_the_highest_applied_one_is_refused(harness: Harness) -> None:
     await applied(harness)
     harness.write("V4__four", "CREATE TABLE four (i INT8)")
-    assert await refused(harness, "migrate") == f"V4__four.sql: {OUT_OF_ORDER}. Nothing was run."
+    assert await refused(harness, "migrate") == f"V4__four.sql: {OUT_OF_ORDER} Nothing was run."
     assert await harness.engine(allow_out_of_order=True).migrate() == 1
     assert harness.ledger() == [1, 2, 3, 5, 4]
 
@@ -300,7 +300,7 @@ async def test_a_changed_script_is_refused(harness: Harness) -> None:
     new, old = change(harness, 2, "two")
     drift = DRIFT.format(version=2, new=new, old=old)
     harness.write("V6__six", "CREATE TABLE six (i INT8)")
-    assert await refused(harness, "migrate") == f"V2__two.sql: {drift}. Nothing was run."
+    assert await refused(harness, "migrate") == f"V2__two.sql: {drift} Nothing was run."
 
 
 async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:

@@ -126,7 +126,7 @@ def test_the_table_its_alias_and_what_is_written(
         ),
         (
             "INSERT INTO c SELECT DISTINCT a FROM t",
-            "SELECT DISTINCT cannot be split into windows: each would be distinct by itself",
+            "SELECT DISTINCT cannot be split into windows: each would be distinct alone",
         ),
         (
             "INSERT INTO c VALUES (1)",

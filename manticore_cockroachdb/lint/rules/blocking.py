@@ -42,7 +42,7 @@ _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html"
 _LOCKS = "https://www.postgresql.org/docs/current/explicit-locking.html"
 
 
-#: What waits for a strong lock and then is quick: CREATE INDEX has a rule of its own.
+#: What waits for a strong lock and then is quick: CREATE INDEX has its own rule.
 _WAITING: Final = (
     AlterTable,
     CreateTrigger,
@@ -303,9 +303,9 @@ def concurrently_mixed(script: Script) -> Iterator[Remark]:
     """One statement that cannot run in a transaction takes the transaction from its whole
     script.
 
-    Manticore then runs every statement of the script by itself. A failure in the middle leaves
-    the ones before it applied. In a script of its own, CONCURRENTLY takes nothing from the
-    others.
+    Manticore then runs every statement of the script separately. A failure in the middle leaves
+    the ones before it applied. In a separate script, CONCURRENTLY does not affect
+    the others.
     """
     alone = [read for read in script.statements if _is_concurrent(read.command)]
     others = [
@@ -316,7 +316,7 @@ def concurrently_mixed(script: Script) -> Iterator[Remark]:
     if alone and others:
         yield Remark(
             "CONCURRENTLY beside other statements: none of the script's statements shares a "
-            "transaction any more. Move it into a script of its own.",
+            "transaction any more. Move it into a separate script.",
             line=alone[0].line,
         )
 
@@ -349,7 +349,7 @@ def constraint_scan(step: Step) -> Iterator[Remark]:
 
     For a CHECK nobody reads or writes the table meanwhile, for a FOREIGN KEY nobody writes to
     it or to the table it refers to. NOT VALID skips the scan; VALIDATE CONSTRAINT makes up for
-    it, in a later transaction, while reads and writes go on.
+    it, in a later transaction, while reads and writes continue.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):

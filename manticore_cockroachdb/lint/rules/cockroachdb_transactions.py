@@ -88,7 +88,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
     deletes the old ones.
 
     It waits for other schema changes of the table, drops statistics and split points, and is
-    not undone by a transaction that fails. For a table of a few thousand rows DELETE is
+    not rolled back when its transaction fails. For a table of a few thousand rows DELETE is
     gentler.
     """
     command = step.read.command
@@ -97,7 +97,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
         if names:
             yield Remark(
                 f"TRUNCATE {', '.join(map(str, names))} is a schema change on CockroachDB: it is "
-                "not undone with a transaction, and it drops split points and statistics.",
+                "not rolled back with its transaction, and it drops split points and statistics.",
             )
 
 
