@@ -17,9 +17,10 @@ id                      what it found
 ``manticore.E012``      The database's ENGINE or OPTIONS cannot be used.
 ``manticore.E013``      A file breaks a rule; one for each problem.
 ``manticore.E014``      An applied script was changed, and `migrate` would run scripts.
-``manticore.E015``      The ledger's table is someone else's, and `migrate` would run scripts.
+``manticore.E015``      The ledger's table belongs to another tool, and `migrate` would run scripts.
 ``manticore.E016``      DRIFT_IGNORE is not a list of patterns.
 ``manticore.E021``      LINT is invalid.
+``manticore.E022``      LISTENERS is invalid.
 ``manticore.W001``      A migrations folder does not exist.
 ``manticore.W002``      A script has no down section.
 ``manticore.W003``      URL names another database than DATABASES does.
@@ -64,7 +65,7 @@ from .migrators import get_migration
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, E016, E021, W003, W010."""
+    """E001 to E012, E016, E021, E022, W003, W010."""
     found: list[CheckMessage] = [
         checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()

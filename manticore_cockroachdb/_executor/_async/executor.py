@@ -41,6 +41,7 @@ from ...events import (
     Interrupted,
     Planned,
     Reconnecting,
+    RunEnded,
     StepFinished,
     Warned,
 )
@@ -104,6 +105,7 @@ class AsyncExecutor:
         self._lost = False
         self._found_empty = False
         self._interrupted = False
+        self._failure: BaseException | None = None
 
     async def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
@@ -128,9 +130,11 @@ class AsyncExecutor:
                     return len(self._done)
         except BaseException as error:
             self._interrupted = not isinstance(error, Exception)
+            self._failure = error
             raise
         finally:
             await concurrency.async_shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
@@ -175,8 +179,12 @@ class AsyncExecutor:
                 await async_await_session(run, book.record.progress)
             for command in change(book, run.store.tables, run.lease):
                 await run.write(command)
+        except BaseException as error:
+            self._failure = error
+            raise
         finally:
             await concurrency.async_shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     async def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = await self._start(

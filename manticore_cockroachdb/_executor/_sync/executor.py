@@ -44,6 +44,7 @@ from ...events import (
     Interrupted,
     Planned,
     Reconnecting,
+    RunEnded,
     StepFinished,
     Warned,
 )
@@ -107,6 +108,7 @@ class Executor:
         self._lost = False
         self._found_empty = False
         self._interrupted = False
+        self._failure: BaseException | None = None
 
     def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
@@ -131,9 +133,11 @@ class Executor:
                     return len(self._done)
         except BaseException as error:
             self._interrupted = not isinstance(error, Exception)
+            self._failure = error
             raise
         finally:
             concurrency.shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
@@ -178,8 +182,12 @@ class Executor:
                 await_session(run, book.record.progress)
             for command in change(book, run.store.tables, run.lease):
                 run.write(command)
+        except BaseException as error:
+            self._failure = error
+            raise
         finally:
             concurrency.shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = self._start(
