@@ -213,7 +213,7 @@ def _sentence(event: Event) -> str:
         case Connected(server):
             return f"Connected to {server.name}, database {server.database}."
         case Planned(steps):
-            return f"{len(steps)} scripts to run." if len(steps) != 1 else "1 script to run."
+            return f"{_scripts(len(steps))} to run."
         case LeaseTaken(owner, epoch):
             return f"{owner} holds the lease, epoch {epoch}."
         case StepStarted(step, number, total):
@@ -265,6 +265,10 @@ def _scalars(found: dict[str, Any]) -> dict[str, Any]:
         for key, value in found.items()
         if isinstance(value, str | bool | int | float)
     }
+
+
+def _scripts(number: int) -> str:
+    return "1 script" if number == 1 else f"{number} scripts"
 
 
 def _verb(step: Step) -> str:

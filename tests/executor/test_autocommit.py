@@ -112,7 +112,7 @@ async def test_a_statement_whose_answer_was_lost_is_not_sent_twice_blindly(
         with pytest.raises(OutcomeUnknown) as unknown:
             await procedure.engine().migrate()
         assert str(unknown.value).startswith(
-            "V1__a.sql:4: INSERT INTO t VALUES (2) was sent by a run that"
+            "V1__a.sql:4: INSERT INTO t VALUES (2) has an unknown outcome: "
         )
         assert (unknown.value.version, unknown.value.line) == (1, 4)
         await eventually(lambda: procedure.record()["owner"] is None)

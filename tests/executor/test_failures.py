@@ -112,8 +112,8 @@ async def test_what_is_half_applied_is_finished_by_migrating_only(
     engine = harness.engine()
     await fails(engine.migrate)
     other = (
-        "Refused: V2__broken.sql: version 2 is partially applied and this would not finish it. Migrate to "
-        "version 2 or higher first."
+        "V2__broken.sql: version 2 is partially applied and this would not finish it. Migrate to "
+        "version 2 or higher first. Nothing was run."
     )
     assert await refuses(PartiallyApplied, engine.rollback) == other
     assert await refuses(PartiallyApplied, engine.migrate, 1) == other
@@ -128,8 +128,9 @@ async def test_what_is_half_applied_is_finished_by_migrating_only(
     )
     (harness.folder / "V2__broken.sql").unlink()
     assert await refuses(PartiallyApplied, engine.migrate) == (
-        "Refused: version 2 is partially applied and its file is not in the folder. Restore the file and "
-        "run again, or record what is true with manticore_resolve --applied 2 or --not-applied 2."
+        "version 2 is partially applied and its file is not in the folder. Restore the file and "
+        "run again, or record what is true with manticore_resolve --applied 2 or --not-applied 2. "
+        "Nothing was run."
     )
     repaired(harness)
     assert await engine.migrate(2) == 1
@@ -159,8 +160,8 @@ async def test_what_is_half_reverted_is_finished_by_rolling_back_only(any_mode: 
             "Do not edit the statements before it."
         )
         assert await refuses(PartiallyApplied, engine.migrate) == (
-            "Refused: V2__broken.sql: version 2 is partially reverted and this would not finish it. Roll "
-            "it back first."
+            "V2__broken.sql: version 2 is partially reverted and this would not finish it. Roll "
+            "it back first. Nothing was run."
         )
         assert [s.state for s in await engine.status()][1] is State.PARTIALLY_REVERTED
     path = any_mode.folder / "V2__broken.sql"

@@ -659,10 +659,10 @@ async def test_a_database_that_is_read_only_by_its_settings_is_looked_at_and_not
             await verb()
         assert caught.value.sqlstate == "25006"
         assert str(caught.value) == (
-            f"the database {name} is read-only: default_transaction_read_only is on for "
-            "this database, role or connection. To change it nevertheless, turn that off (ALTER DATABASE "
+            f"The database {name} is read-only: default_transaction_read_only is on for "
+            "this database, role or connection. Nothing was run. To change it nevertheless, turn that off (ALTER DATABASE "
             f'"{name}" SET default_transaction_read_only = off, or the same for the role). Listing and '
-            "planning still work. Nothing was run."
+            "planning still work."
         )
     assert harness.record() == before
     (harness.folder / "V2__u.sql").unlink()
@@ -764,7 +764,7 @@ async def test_row_level_security_on_our_tables_is_told(harness: Harness) -> Non
             "row-level security on public._migrations_state hides the run's row from this role ("
         )
         assert str(caught.value).endswith(
-            'Take it off the ledger\'s tables: ALTER TABLE "public"."_migrations_state" NO FORCE ROW LEVEL '
+            'Disable it on the ledger\'s tables: ALTER TABLE "public"."_migrations_state" NO FORCE ROW LEVEL '
             "SECURITY, DISABLE ROW LEVEL SECURITY."
         )
     finally:

@@ -132,7 +132,7 @@ async def test_log_records_carry_fields(harness: Harness, caplog: pytest.LogCapt
     last = caplog.records[-1]
     assert (last.levelname, last.message) == (
         "ERROR",
-        f"Run failed after 1 scripts: {caught.value}",
+        f"Run failed after 1 script: {caught.value}",
     )
     assert vars(last)["manticore_error_class"] == "MigrationFailed"
 
