@@ -56,8 +56,8 @@ async def test_the_session_of_a_dead_runner_is_waited_for_whatever_its_name(
             "FROM pg_stat_activity WHERE pid = pg_backend_pid()"
         ).fetchall()
         harness.ask(
-            "INSERT INTO _migrations_state (id, owner, epoch, version, direction, segment, in_flight, "
-            "sent_at, sent_by, sent_session) VALUES (1, NULL, 7, 1, 'up', 0, true, now(), "
+            "INSERT INTO _migrations_state (id, owner, epoch, version, direction, statements_done, "
+            "in_flight, sent_at, sent_by, sent_session) VALUES (1, NULL, 7, 1, 'up', 0, true, now(), "
             f"'ghost:1:aa/1', '{session_id}')"
         )
         with pytest.raises(LeaseTimeout) as caught:
@@ -91,8 +91,8 @@ async def test_a_node_that_does_not_answer_is_not_taken_for_a_session_that_is_go
     cockroach.write("V1__t", "CREATE TABLE t (i INT8)")
     await cockroach.engine().initialize()
     cockroach.ask(
-        "INSERT INTO _migrations_state (id, epoch, version, direction, segment, in_flight, sent_at, "
-        "sent_by) VALUES (1, 7, 1, 'up', 0, true, now(), 'ghost:1:aa/1')"
+        "INSERT INTO _migrations_state (id, epoch, version, direction, statements_done, in_flight, "
+        "sent_at, sent_by) VALUES (1, 7, 1, 'up', 0, true, now(), 'ghost:1:aa/1')"
     )
     columns = {"node_id": "int8", "session_id": "text", "application_name": "text"}
     rule = r"\[SHOW SESSIONS\]"
