@@ -15,7 +15,7 @@ from manticore_cockroachdb.errors import (
 from manticore_cockroachdb.events import LeaseAwaited, LeaseTaken, Reconnecting, SessionAwaited
 from tests.fake_cockroach import FakeCockroach, drop_during
 from tests.flavors import Flavour
-from tests.harness import Cockroach, Harness, eventually
+from tests.harness import Cockroach, Harness, eventually, fails
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
@@ -83,6 +83,16 @@ async def test_an_older_run_state_is_taken_over_in_place(any_mode: Harness) -> N
     record = any_mode.record()
     assert (record["epoch"], record["session_id"], record["sent_session"]) == (42, None, None)
     assert record["home"] == "public"
+
+
+async def test_what_an_older_run_left_unfinished_is_finished(stepwise: Harness) -> None:
+    stepwise.write("V1__t", "CREATE TABLE t (i INT8);\nINSERT INTO nowhere VALUES (1)")
+    await fails(stepwise)
+    stepwise.ask("ALTER TABLE _migrations_state RENAME COLUMN statements_done TO segment")
+    stepwise.write("V1__t", "CREATE TABLE t (i INT8);\nINSERT INTO t VALUES (1)")
+    assert [s.state for s in await stepwise.engine().status()] == [State.PARTIALLY_APPLIED]
+    assert await stepwise.engine().migrate() == 1
+    assert stepwise.ask("SELECT i FROM t") == [(1,)]
 
 
 async def test_a_node_that_does_not_answer_is_not_taken_for_a_session_that_is_gone(
