@@ -142,9 +142,7 @@ def test_a_script_without_a_down_part_ends_with_5(three: Site, manage: Manage) -
     three.script("V3__c", "CREATE TABLE c (id INT)", None)
     ran = manage("manticore_rollback", "--noinput")
     assert ran.code == 5
-    assert ran.err.startswith(
-        "CommandError: V3__c.sql: version 3 has no down section"
-    )
+    assert ran.err.startswith("CommandError: V3__c.sql: version 3 has no down section")
 
 
 @pytest.mark.parametrize(

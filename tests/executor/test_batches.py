@@ -16,7 +16,7 @@ TABLE = (
     "\nINSERT INTO t SELECT i, 0 FROM generate_series(1, 250) AS g(i);\n-- DOWN\nDROP TABLE t;"
 )
 ADD_ONE = "-- manticore: batch=100\nUPDATE t SET n = n + 1;"
-NOT_STARTED = "V2__add.sql:2: {reason}. Nothing of this statement was run. A batch was not started."
+NOT_STARTED = "V2__add.sql:2: {reason}. The batch was not started."
 
 
 def add_one(harness: Harness, script: str = ADD_ONE) -> None:

@@ -133,12 +133,12 @@ class BatchedStatement:
                 raise
             reason = f"the key of {table} could not be read: {error}"
         problem = Problem(
-            f"{reason.rstrip('.')}. Nothing of this statement was run.",
+            f"{reason.rstrip('.')}.",
             path=self._step.path,
             line=self._statement.line,
             version=self._step.version,
         )
-        raise PlanRefused("A batch was not started", [problem])
+        raise PlanRefused("The batch was not started", [problem])
 
     def _upper(self, key: BatchKey, position: Position) -> Position | None:
         asked = window.next_upper(self._windowed, key, position, self._size.rows)

@@ -316,7 +316,7 @@ class Executor:
         if book.rows or book.record.progress or there:
             what = ", ".join(there) if there else "the ledger has rows"
             problem = Problem(
-                f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
+                f"The database {run.server.database} is not empty ({what}), and bootstrap is for empty "
                 "ones only.",
                 hint="Migrate it without bootstrap.",
             )
