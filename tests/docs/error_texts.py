@@ -18,7 +18,10 @@ _CLASSES = {
     name
     for name, value in vars(errors).items()
     if isinstance(value, type) and value.__module__ == errors.__name__
-} | {"CommandError"}
+} | {"BadBatch", "CommandError", "LexError", "NoKey", "NotWindowed"}
+
+#: Modules whose functions return messages.
+_MESSAGES = ("messages.py", "table_messages.py", "lease.py", "refused.py", "rules.py")
 _PACKAGES = ("manticore_cockroachdb", "django_manticore")
 
 
@@ -30,7 +33,10 @@ def collect() -> dict[str, str]:
             source = path.read_text(encoding="utf-8")
             if source.startswith("# Generated"):
                 continue
-            for line, text in _texts(ast.parse(source)):
+            tree = ast.parse(source)
+            returned = path.name in _MESSAGES and path.parent.name != "management"
+            found_here = [*_texts(tree), *(_returned(tree) if returned else ())]
+            for line, text in found_here:
                 if len(re.findall(r"[A-Za-z]{2,}", text)) >= 3:
                     found.setdefault(text, f"{path.relative_to(ROOT)}:{line}")
     return found
@@ -40,6 +46,14 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _name(node.func) in _CLASSES and node.args:
             yield from ((part.lineno, text) for part, text in _templates(node.args[0]))
+
+
+def _returned(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return | ast.Assign) and node.value is not None:
+            for part, text in _templates(node.value):
+                if text.endswith("."):
+                    yield part.lineno, text
 
 
 def _templates(node: ast.expr) -> Iterator[tuple[ast.expr, str]]:
