@@ -38,6 +38,7 @@ id                      what it found
 # ruff: noqa: ARG001 - Django calls checks with more than these need
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,29 @@ def check_databases(
         if entry.alias in (databases or ())
         for message in _ledger(entry)
     ]
+
+
+def check_deployment(
+    app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The same for every database, with `check --deploy`; those that are named are checked already."""
+    return [
+        message
+        for entry in _entries()
+        if entry.alias not in (databases or ())
+        for message in _ledger(entry, before_migrate=False)
+    ]
+
+
+def check_before_serving(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """W004 and W005 of every database when `runserver` starts, as Django reports its own migrations.
+
+    Only these two: a developer's server starts without a database, and with edited scripts.
+    """
+    if sys.argv[1:2] != ["runserver"]:
+        return []
+    found = check_deployment()
+    return [message for message in found if message.id in ("manticore.W004", "manticore.W005")]
 
 
 def _entries() -> Iterator[Entry]:
@@ -193,7 +217,13 @@ def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
             )
 
 
-def _ledger(entry: Entry) -> list[CheckMessage]:
+def _ledger(entry: Entry, *, before_migrate: bool = True) -> list[CheckMessage]:
+    """What the ledger says.
+
+    Args:
+        entry: The entry.
+        before_migrate: Django's `migrate` may be about to run: what it applies is not reported.
+    """
     alias = entry.alias
     try:
         statuses = get_migration(alias).status()
@@ -210,7 +240,12 @@ def _ledger(entry: Entry) -> list[CheckMessage]:
                 id="manticore.W007",
             )
         ]
-    return [*_states(entry, statuses), *_dangerous(entry, statuses)]
+    applies = before_migrate and entry.run_with_migrate is not RunWithMigrate.NEVER
+    return [
+        *_states(entry, statuses),
+        *_pending(entry, statuses, applies),
+        *_dangerous(entry, statuses),
+    ]
 
 
 def _dangerous(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
@@ -242,12 +277,10 @@ def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -
 
 
 def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
-    alias, pending = entry.alias, []
+    alias = entry.alias
     for status in statuses:
         name = status.script.path.name if status.script else f"version {status.version}"
         match status.state:
-            case State.PENDING:
-                pending.append(status.version)
             case State.DRIFTED:
                 yield _wrong(
                     entry,
@@ -270,15 +303,20 @@ def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMes
                     hint="Restore the file, or update the code: the database is newer.",
                     id="manticore.W006",
                 )
-            case State.APPLIED:
+            case State.APPLIED | State.PENDING:
                 pass
-    # With RUN_WITH_MIGRATE, `migrate` is about to apply them, and this check runs before it.
-    if pending and entry.run_with_migrate is RunWithMigrate.NEVER:
+
+
+def _pending(
+    entry: Entry, statuses: Iterable[ScriptStatus], are_being_applied: bool
+) -> Iterator[CheckMessage]:
+    pending = [status.version for status in statuses if status.state is State.PENDING]
+    if pending and not are_being_applied:
         number = messages.scripts(len(pending))
         verb = "is" if len(pending) == 1 else "are"
         yield checks.Warning(
-            f"{alias}: {number} {verb} not applied: {messages.versions(pending)}.",
-            hint=f"Run manage.py manticore_migrate --database {alias}.",
+            f"{entry.alias}: {number} {verb} not applied: {messages.versions(pending)}.",
+            hint=f"Run manage.py manticore_migrate --database {entry.alias}.",
             id="manticore.W004",
         )
 

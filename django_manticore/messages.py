@@ -20,6 +20,7 @@ from manticore_cockroachdb.types import (
     Direction,
     Job,
     JobState,
+    Known,
     ScriptStatus,
     State,
     Statement,
@@ -109,6 +110,21 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m {rest:02}s"
     return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def how_far(known: Known) -> str:
+    """`2 of 5 statements done; 12,000 rows in 3 windows of the next`; "" if nothing is unfinished."""
+    at = known.record.progress
+    if at is None:
+        return ""
+    total = 0
+    if known.script is not None:
+        total = len(Step(known.script, at.direction).statements())
+    done = f"{at.done} of {statements(total)} done" if total else f"{statements(at.done)} done"
+    if at.batch_windows:
+        windows = _counted(at.batch_windows, "window")
+        done += f"; {at.batch_rows:,} rows in {windows} of the next"
+    return done
 
 
 def statement_line(statement: Statement) -> str:

@@ -227,10 +227,9 @@ def _sentence(event: Event) -> str:
         case Reconnecting(reason, attempt, pause):
             return f"Connection lost ({reason}); attempt {attempt} to reconnect in {pause:.1f} s."
         case RunEnded(done, error):
+            finished = _scripts(done)
             return (
-                f"Run failed after {done} scripts: {error}"
-                if error
-                else f"Run ended: {done} scripts done."
+                f"Run failed after {finished}: {error}" if error else f"Run ended: {finished} done."
             )
         case _:
             return f"{type(event).__name__}."

@@ -167,7 +167,7 @@ async def test_a_script_that_takes_the_ledger_away_is_told_so(
     }
     assert message in {
         "V2__gone.sql:2: the ledger's tables (app._migrations and app._migrations_state) can no longer "
-        f"be written: {gone} does not exist ({code}). {sql} takes them away. Keep the ledger in "
+        f"be written: {gone} does not exist ({code}). {sql} removes them. Keep the ledger in "
         "its own schema (table='manticore._migrations', TABLE in the MANTICORE setting)."
         f"\n  {there[mode]}"
         for gone, code in (
@@ -191,7 +191,7 @@ async def test_a_script_that_takes_its_database_away_is_told_so(harness: Harness
         "longer be written: "
     )
     assert message.endswith(
-        " takes them away. Drop or rename a database by hand, outside its migrations.\n"
+        " removes them. Drop or rename a database by hand, outside its migrations.\n"
         "  What version 1 did before is done, but is not recorded as applied."
     )
     harness.ask(f"DROP DATABASE IF EXISTS {name}_x CASCADE")
@@ -247,7 +247,7 @@ async def test_a_role_that_may_not_make_or_use_the_tables_is_told_the_grant(
         with pytest.raises(DatabaseError) as caught:
             await harness.engine().migrate()
         assert str(caught.value) == (
-            "The ledger's tables (public._migrations and public._migrations_state) could not be made: "
+            "The ledger's tables (public._migrations and public._migrations_state) could not be created: "
             "permission denied for schema public (42501). Have an administrator run: GRANT USAGE, CREATE "
             f'ON SCHEMA "public" TO "{role}". Or name a schema that {role} may create tables in '
             "(table='app._migrations', TABLE in the MANTICORE setting)."

@@ -111,7 +111,7 @@ async def test_a_bad_file_is_refused_before_anything_is_connected_to(
     ):
         with pytest.raises(FilesRefused) as caught:
             await verb()
-        assert str(caught.value) == f"{message} Migration files refused."
+        assert str(caught.value) == f"{message}. Migration files refused."
     assert harness.events == []
 
 
