@@ -47,6 +47,8 @@ check: $(VENV)/for-check
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/rules_page.py --check
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs/test_prose.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site

@@ -270,7 +270,7 @@ class _Invalid(Exception):
 
     Attributes:
         requirement: What it must be: `must be a dict`, or a whole sentence with `show=False`.
-        show: Whether the message goes on with what was given instead.
+        show: Whether the message ends with what was given instead.
     """
 
     def __init__(self, requirement: str, *, show: bool = True) -> None:

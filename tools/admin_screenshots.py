@@ -126,7 +126,9 @@ def _site(folder: Path) -> str:
         db.execute(
             "UPDATE _migrations_state SET version = 4, direction = 'up', statements_done = 0, "
             "batch_windows = 412, batch_rows = 2060000, error = %s",
-            ["V4__ride_prices.sql:3: the connection was lost: server closed the connection unexpectedly"],
+            [
+                "V4__ride_prices.sql:3: the connection was lost: server closed the connection unexpectedly"
+            ],
         )
     script = folder / "V2__create_rides.sql"
     script.write_text("-- Rides, one row for each.\n" + script.read_text("utf-8") + "-- ", "utf-8")

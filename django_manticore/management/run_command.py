@@ -123,7 +123,7 @@ class RunCommand(ManticoreCommand):
         plan: Plan = task.plan(get_migration(alias))
         if not plan.reverts or self.confirmed(_question(alias, plan, fake=task.fake)):
             return True, plan
-        self.stdout.write("Cancelled: nothing was changed.")
+        self.stdout.write("Canceled: nothing was changed.")
         return False, None
 
 

@@ -1,6 +1,6 @@
 """What a statement says, as a value: one class for each kind of statement that matters.
 
-`Understood` stands for a statement that is known and changes nothing modelled; `Unknown` for one
+`Understood` stands for a statement that is known and changes nothing modeled; `Unknown` for one
 that is not understood.
 """
 
@@ -37,7 +37,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A statement that is known and changes nothing that is modelled.
+    """A statement that is known and changes nothing that is modeled.
 
     Attributes:
         words: Its first words.
@@ -240,7 +240,7 @@ class SetLocality:
 
 @dataclass(frozen=True, slots=True)
 class OtherAction:
-    """Another action of ALTER TABLE, known to change nothing that is modelled.
+    """Another action of ALTER TABLE, known to change nothing that is modeled.
 
     Attributes:
         words: Its words.

@@ -1,6 +1,6 @@
 """How a script is cut into the units that are sent, and in which mode it runs. Pure.
 
-A segment is one schema statement alone, or neighbouring data statements together. What may share a
+A segment is one schema statement alone, or neighboring data statements together. What may share a
 transaction with the ledger differs by server; everything else here does not.
 """
 

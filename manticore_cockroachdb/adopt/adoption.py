@@ -135,7 +135,7 @@ class Adoption:
 
         Raises:
             FilesRefused: The folder cannot be read, or ours breaks a rule.
-            SettingsError: The folder is no tool's, or may be several tools'.
+            SettingsError: No tool has such files, or several have.
             ConnectionFailed: No connection.
             LedgerRefused: The other tool's tables may not be read.
         """

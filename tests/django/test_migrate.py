@@ -38,7 +38,7 @@ def test_going_down_asks_first(two: Site, manage: Manage, monkeypatch: pytest.Mo
         "What their down sections drop or delete cannot be recovered.\n"
         "Are you sure?\n"
         "\n"
-        "    Type 'yes' to continue, or 'no' to cancel: Cancelled: nothing was changed.\n",
+        "    Type 'yes' to continue, or 'no' to cancel: Canceled: nothing was changed.\n",
         "",
     )
     assert two.versions() == [1, 2]

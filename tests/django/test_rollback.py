@@ -100,7 +100,7 @@ def test_anything_but_yes_cancels(
     answer(monkeypatch, "y\n")
     ran = manage("manticore_rollback")
     assert ran.code == 0
-    assert ran.out.endswith("Cancelled: nothing was changed.\n")
+    assert ran.out.endswith("Canceled: nothing was changed.\n")
     assert three.versions() == [1, 2, 3]
 
 

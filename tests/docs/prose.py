@@ -94,7 +94,7 @@ def pages() -> Iterator[Text]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if line.lstrip().startswith("```"):
                 fenced = not fenced
-            elif not fenced:
+            elif not fenced and not line.startswith(":::"):
                 bare = re.sub(r"`[^`]*`|\]\([^)]*\)", " … ", line)
                 yield Text(f"{path.relative_to(ROOT)}:{number}", bare)
 

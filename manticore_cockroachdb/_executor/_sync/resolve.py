@@ -1,7 +1,7 @@
 # Generated from _async/resolve.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""The way out by hand: a person says what is true, and the tables are made to say so.
+"""Resolves by hand: a person says what is true, and the tables are changed to say it.
 
 Runs none of a script's statements. Refuses while another runner is alive.
 """
@@ -37,12 +37,12 @@ Load = Callable[[], list[MigrationScript]]
 
 
 class Resolve:
-    """What a person may say.
+    """Records the outcome of a migration that Manticore could not determine.
 
     Args:
-        settings: Where.
-        options: How.
-        emit: Told what happens.
+        settings: The connection's parameters.
+        options: Run options.
+        emit: Called with each event.
         load: Reads the scripts.
     """
 
@@ -59,7 +59,7 @@ class Resolve:
         self._load = load
 
     def known(self) -> Known:
-        """What the tables, the jobs and the sessions tell. Changes nothing."""
+        """Return what the tables, the jobs and the sessions show. Changes nothing."""
         scripts = {script.version: script for script in self._load()}
         session, store = self._open()
         try:
@@ -81,12 +81,12 @@ class Resolve:
             session.close()
 
     def applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is applied: it goes into the ledger and is no longer unfinished.
+        """Record a version as applied. It is then in the ledger, and no longer unfinished.
 
         Args:
             version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: There is no such script, or a runner has run since `known`.
@@ -103,12 +103,12 @@ class Resolve:
         self._settle(change, known)
 
     def not_applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is not applied: it leaves the ledger and is no longer unfinished.
+        """Record a version as not applied. It is then not in the ledger, and no longer unfinished.
 
         Args:
             version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: Neither the folder nor the tables know that version, or a runner has run since
@@ -129,12 +129,12 @@ class Resolve:
         self._settle(change, known)
 
     def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a change in an applied script's file is harmless: its new checksum is recorded.
+        """Accept a harmless change in the file of an applied script: record its new checksum.
 
         Args:
             version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
@@ -166,17 +166,17 @@ class Resolve:
         self._settle(change, known)
 
     def unlock(self, *, known: Known | None = None) -> str | None:
-        """Break the lease of a runner that is gone, without waiting for it to run out.
+        """Break the lease of a runner that is gone, without waiting for it to expire.
 
         Args:
-            known: What `known()` returned when a person decided this; refused if the lease is another's
-                since.
+            known: The result of `known()` on which the decision was based; refused if the lease has
+                changed since.
 
         Returns:
             The runner whose lease was broken, or None if nobody holds it.
 
         Raises:
-            PlanRefused: The lease is not the one that `known` tells of.
+            PlanRefused: The lease is not the one in `known`.
             LeaseTimeout: That runner's session is still connected.
         """
         session, store = self._open()

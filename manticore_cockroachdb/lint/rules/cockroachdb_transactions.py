@@ -110,7 +110,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
     on=(Rename, CreateTable, AddEnumValue, RenameEnumValue, Drop),
 )
 def not_cancelable(step: Step) -> Iterator[Remark]:
-    """The job of a DROP, a RENAME, a CREATE TABLE AS or an ALTER TYPE cannot be cancelled once
+    """The job of a DROP, a RENAME, a CREATE TABLE AS or an ALTER TYPE cannot be canceled once
     it runs.
 
     Know so before: on a large table it takes as long as it takes.
@@ -127,4 +127,4 @@ def not_cancelable(step: Step) -> Iterator[Remark]:
             shown = f"ALTER TYPE {command.name}"
         case _:
             return
-    yield Remark(f"The job of this {shown} cannot be cancelled.")
+    yield Remark(f"The job of this {shown} cannot be canceled.")
