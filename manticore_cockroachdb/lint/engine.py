@@ -7,9 +7,11 @@ and after. Then the down section is folded, only to see what it leaves.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from .._model.commands import (
     AddEnumValue,
@@ -31,10 +33,11 @@ from .._scripts.script import MigrationScript
 from .._sql.lexer import SplitText, split
 from .._sql.server_kind import ServerKind
 from ..errors import FilesRefused, Problem
-from .allowance import ALLOWANCE, Allowance, read_allowances
+from .allowance import Allowance, read_allowances
 from .configuration import Configuration, configure
 from .finding import Finding, NotUnderstood, Report, Severity
 from .locks import table_lock
+from .options import OPTIONS, read_options
 from .rule import Read, Remark, Rule, Script, Step
 from .rules import RULES
 from .rules.allowances import UNKNOWN, UNUSED, WITHOUT_REASON
@@ -48,6 +51,7 @@ def lint(
     only: Container[int] | None = None,
     rules: Mapping[str, str] | None = None,
     severity: str = Severity.NOTE.value,
+    lock_timeout: float | None = None,
 ) -> Report:
     """Judge scripts before they run.
 
@@ -57,6 +61,7 @@ def lint(
     only: The versions to judge; None judges all.
     rules: What becomes of a rule: "error", "warning", "note" or "off", by its id.
     severity: The mildest severity to report: "error", "warning" or "note".
+    lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 
     Returns:
     The findings, and how much was understood.
@@ -65,7 +70,8 @@ def lint(
     SettingsError: A server, a rule or a severity is not known.
     FilesRefused: A script cannot be split into statements.
     """
-    return lint_configured(tuple(scripts), configure(server, rules, severity), only)
+    chosen = configure(server, rules, severity, lock_timeout)
+    return lint_configured(tuple(scripts), chosen, only)
 
 
 def lint_configured(
@@ -150,6 +156,8 @@ class _Run:
         before = self._schema
         judged = Script(script, self._target, reads, before)
         judged.targets = self._configuration.targets
+        judged.lock_timeout = self._configuration.lock_timeout
+        judged.options = read_options(found.comments, [one.line for one in reads])
         schema = before.fork()
         begin_script(schema)
         for index, one in enumerate(reads):
@@ -252,8 +260,11 @@ class _Run:
             self._report(RULES[rule], script, Remark(message), allowance.line)
 
 
+_NAME: Final = re.compile("manticore", re.IGNORECASE)
+
+
 def _split(script: MigrationScript, text: str, line: int) -> SplitText:
-    found = split(text, line, ALLOWANCE if "manticore" in text else None)
+    found = split(text, line, OPTIONS if _NAME.search(text) else None)
     if found.fault is not None:
         problem = Problem(found.fault.message, script.path, found.fault.line, script.version)
         raise FilesRefused("Migration files refused", [problem])

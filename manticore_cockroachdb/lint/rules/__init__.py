@@ -11,6 +11,7 @@ from . import (  # noqa: F401 - each registers its rules
     checking_data,
     cockroachdb_columns,
     cockroachdb_keys,
+    cockroachdb_space,
     cockroachdb_transactions,
     compatibility,
     destructive,

@@ -72,8 +72,7 @@ def lock_timeout(step: Step) -> Iterator[Remark]:
     run again later. Reported once for each script.
     """
     lock = table_lock(step.read.command, step.before)
-    limit = step.script.variables.get("lock_timeout", ("0",))
-    if lock is None or step.is_new(lock.table) or limit not in (("0",), ("DEFAULT",)):
+    if lock is None or step.is_new(lock.table) or step.waits_limited:
         return
     if any(isinstance(read.command, _WAITING) for read, _ in step.script.locks):
         return

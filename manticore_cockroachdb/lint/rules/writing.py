@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..._model.commands import AddEnumValue, ImportInto, Write
-from ..._model.values import Name, quoted
+from ..._model.cursor import Cursor
+from ..._model.values import Name
+from ..._sql.windowed import NotWindowed, windowed
 from ..finding import Severity
 from ..rule import BOTH, CRDB, ON_CRDB, Example, Remark, Step, rule
 from ..sql import scripts
@@ -21,7 +23,6 @@ _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
     Example(
         "UPDATE rides SET price = price * 100 WHERE price IS NOT NULL;",
         _RIDES,
-        fixed="UPDATE rides SET price = price * 100 WHERE price IS NOT NULL AND id BETWEEN 1 AND 5000;",
     ),
     on=(Write,),
 )
@@ -30,16 +31,18 @@ def large_write(step: Step) -> Iterator[Remark]:
 
     On PostgreSQL it holds a lock on every row until it ends. On CockroachDB it meets every
     other write, is retried from the start (40001), and above a few hundred thousand rows may
-    never commit. Write in portions by the primary key: a few thousand rows each.
+    never commit. With `-- manticore: batch=5000` before it, Manticore runs it in windows over the
+    primary key, each in a transaction of its own and each row exactly once.
     """
     command = step.read.command
-    if not isinstance(command, Write) or step.is_new(command.table):
+    if not isinstance(command, Write) or step.is_new(command.table) or step.is_batched:
         return
     if command.verb in ("INSERT", "UPSERT"):
         if command.from_query:
             yield Remark(
                 f"{command.verb} … SELECT writes as many rows to {command.table} as its query "
                 "finds, in one transaction.",
+                _in_batches(step),
             )
         return
     if command.verb == "MERGE" or command.limited:
@@ -47,13 +50,14 @@ def large_write(step: Step) -> Iterator[Remark]:
     key = _key(step, command.table)
     if command.where is None:
         yield Remark(
-            f"{command.verb} without WHERE writes every row of {command.table} in one transaction."
-            + _in_portions(key)
+            f"{command.verb} without WHERE writes every row of {command.table} in one transaction.",
+            _in_batches(step),
         )
     elif not (key and set(key) <= command.where.names):
         yield Remark(
             f"{command.verb} writes every row of {command.table} that its WHERE finds, in one "
-            "transaction." + _in_portions(key)
+            "transaction.",
+            _in_batches(step),
         )
 
 
@@ -62,10 +66,17 @@ def _key(step: Step, name: Name) -> tuple[str, ...]:
     return table.key_columns() if table is not None else ()
 
 
-def _in_portions(key: tuple[str, ...]) -> str:
-    if not key:
-        return ""
-    return f" Write it in portions: AND {quoted(key[0])} BETWEEN … AND …"
+def _in_batches(step: Step) -> str | None:
+    """The statement in batches; None where it cannot be cut along a key that is known."""
+    try:
+        cut = windowed(step.text)
+    except NotWindowed:
+        return None
+    name = Cursor(cut.table).name()
+    key = _key(step, name)
+    if not key or step.is_new(name) or set(key) & cut.assigned:
+        return None
+    return f"-- manticore: batch=5000\n{step.text};"
 
 
 @rule(
