@@ -6,16 +6,17 @@ What an option means is decided where scripts are run; here is only read whether
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+from .._scripts.statements import ALLOWANCE
 from .._sql.lexer import Comment
 
 #: Every comment that may hold options, allowances included.
 OPTIONS: Final = re.compile(r"--[ \t]*manticore[ \t]*:", re.IGNORECASE)
 _BATCH: Final = re.compile(r"--[ \t]*manticore[ \t]*:[ \t]*batch[ \t]*=", re.IGNORECASE)
-_ALLOWANCE: Final = re.compile(r"--[ \t]*manticore[ \t]*:[ \t]*allow[ \t]*=", re.IGNORECASE)
 _LOCK_TIMEOUT: Final = re.compile(
     r"[:,\s]lock_timeout[ \t]*=[ \t]*(\d+(?:\.\d+)?)(?:ms|s|min)(?=[\s,]|$)", re.IGNORECASE
 )
@@ -28,17 +29,13 @@ class Options:
     Attributes:
         limited: Whether the script's header limits how long statements wait for a lock; None where it
             does not say.
-        limits: The same for single statements, by their index.
+        limits: The same for single statements, by their index; those that a comment is about.
         batched: The indexes of the statements that run in batches.
     """
 
     limited: bool | None = None
-    limits: tuple[tuple[int, bool], ...] = ()
+    limits: Mapping[int, bool] = field(default_factory=dict)
     batched: frozenset[int] = frozenset()
-
-    def limit(self, statement: int) -> bool | None:
-        """Whether a comment before a statement limits its wait; None where it does not say."""
-        return dict(self.limits).get(statement)
 
 
 def read_options(comments: Iterable[Comment], lines: Sequence[int]) -> Options:
@@ -49,23 +46,17 @@ def read_options(comments: Iterable[Comment], lines: Sequence[int]) -> Options:
         lines: The first line of each statement, in their order.
     """
     limited: bool | None = None
-    limits: list[tuple[int, bool]] = []
+    limits: dict[int, bool] = {}
     batched: set[int] = set()
     for comment in comments:
+        following = bisect_right(lines, comment.line)
         if _BATCH.match(comment.text):
-            batched.update(_next(comment, lines))
-        match = None if _ALLOWANCE.match(comment.text) else _LOCK_TIMEOUT.search(comment.text)
+            batched.add(following)
+        match = None if ALLOWANCE.match(comment.text) else _LOCK_TIMEOUT.search(comment.text)
         if match is None:
             continue
         if comment.leading:
             limited = float(match[1]) > 0
         else:
-            limits += [(at, float(match[1]) > 0) for at in _next(comment, lines)]
-    return Options(limited, tuple(limits), frozenset(batched))
-
-
-def _next(comment: Comment, lines: Sequence[int]) -> Iterator[int]:
-    """The index of the statement after a comment, if one follows."""
-    at = next((at for at, line in enumerate(lines) if line > comment.line), None)
-    if at is not None:
-        yield at
+            limits[following] = float(match[1]) > 0
+    return Options(limited, limits, frozenset(batched))

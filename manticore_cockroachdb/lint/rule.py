@@ -154,7 +154,7 @@ class Step:
     @property
     def waits_limited(self) -> bool:
         """Whether something limits how long it waits for a lock (PostgreSQL)."""
-        own = self.script.options.limit(self.index)
+        own = self.script.options.limits.get(self.index)
         if own is not None:
             return own
         value = self.script.variables.get("lock_timeout", _DEFAULT)

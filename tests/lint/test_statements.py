@@ -48,8 +48,8 @@ def test_a_type_that_the_script_made_or_that_is_gone_is_dropped_without_a_word()
         "Programs that still use the type status fail."
     ]
     assert found("drop-type", "DROP TYPE status CASCADE;", given=STATUS) == [
-        "Programs that still use the type status fail. CASCADE also drops every column that has "
-        "it, with its data."
+        "Programs that still use the type status fail. CASCADE also drops every column that has it, "
+        + "with its data."
     ]
 
 

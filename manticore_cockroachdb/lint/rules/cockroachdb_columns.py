@@ -45,9 +45,9 @@ def alter_type_refused(step: Step) -> Iterator[Remark]:
     """CockroachDB changes a column's type only where nothing else depends on the column.
 
     It refuses a column in an index, a CHECK, a computed column, a foreign key, a view or the body
-    of a function; it refuses beside other changes in one statement, and in an explicit transaction; before v25.1
-    it wants a session variable. A change that keeps the stored form (a longer STRING, INT4 to
-    INT8) is always allowed.
+    of a function; it refuses beside other changes in one statement, and in an explicit
+    transaction; before v25.1 it wants a session variable. A change that keeps the stored form (a
+    longer STRING, INT4 to INT8) is always allowed.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
