@@ -111,3 +111,89 @@ def test_the_type_of_a_column_that_a_functions_body_names_cannot_be_changed() ->
         "CockroachDB refuses to change the type of rides.price: the function dearest uses it."
     ]
     assert found("alter-type-refused", change.format("city"), given=given) == []
+
+
+BOOKED = """
+    CREATE TABLE riders (tenant INT8, id INT8, PRIMARY KEY (tenant, id));
+    CREATE TABLE bookings (id INT8 PRIMARY KEY, tenant INT8, rider INT8);
+"""
+REFERS = "ALTER TABLE bookings ADD CONSTRAINT f FOREIGN KEY (tenant, rider) REFERENCES riders;"
+
+
+@pytest.mark.parametrize(
+    ("index", "count"),
+    [
+        ("SELECT 1;", 1),
+        ("CREATE INDEX ON bookings (id, rider);", 1),
+        ("CREATE INDEX ON bookings (rider) WHERE id > 5;", 1),
+        ("CREATE INDEX ON bookings (rider, tenant);", 0),
+        ("CREATE INDEX ON bookings (rider);", 0),  # few rows are read by it, not all
+        ("CREATE INDEX ON bookings (rider) WHERE rider IS NOT NULL;", 0),
+    ],
+)
+def test_a_foreign_key_is_reported_where_no_index_begins_with_a_column_of_it(
+    index: str, count: int
+) -> None:
+    for server in ("postgresql", "cockroachdb"):
+        rule = "foreign-key-without-index"
+        assert len(found(rule, f"{index} {REFERS}", given=BOOKED, server=server)) == count
+
+
+STAMPED = "CREATE TABLE rides (id INT8 PRIMARY KEY, began TIMESTAMP, ended TIMESTAMP(3));"
+ZONED = "ALTER TABLE rides ALTER COLUMN began TYPE TIMESTAMPTZ"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SET timezone = 'UTC'; {ZONED};",
+        f"SET TIME ZONE 'utc'; {ZONED} USING began;",
+        f"SET LOCAL TimeZone TO 'GMT'; {ZONED};",
+    ],
+)
+def test_a_timestamp_gets_a_zone_without_a_rewrite_while_the_session_is_in_utc(sql: str) -> None:
+    assert found("change-column-type", sql, given=STAMPED, server="postgresql") == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SET timezone = 'Europe/Oslo'; {ZONED};",
+        f"SET timezone = 'UTC'; {ZONED} USING began AT TIME ZONE 'UTC';",
+        "SET timezone = 'UTC'; ALTER TABLE rides ALTER COLUMN ended TYPE TIMESTAMPTZ(1);",
+    ],
+)
+def test_a_timestamp_gets_a_zone_with_a_rewrite_otherwise(sql: str) -> None:
+    assert len(found("change-column-type", sql, given=STAMPED, server="postgresql")) == 1
+
+
+def test_the_safer_form_of_a_new_zone_is_to_be_in_utc() -> None:
+    (one,) = [
+        one
+        for one in judge(f"{ZONED};", given=STAMPED, server="postgresql").findings
+        if one.rule == "change-column-type"
+    ]
+
+    assert one.message == (
+        "The type of rides.began changes from timestamp without time zone to timestamp with time "
+        "zone: unless the session's TimeZone is UTC, the whole table is written again, and nobody "
+        "can read or write it meanwhile."
+    )
+    assert one.safer == f"-- where the values are in UTC:\nSET timezone = 'UTC';\n{ZONED};"
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("DROP INDEX by_city;", 1),
+        ("DROP INDEX IF EXISTS by_city;", 1),
+        ("DROP INDEX rides_price;", 1),
+        ("DROP INDEX IF EXISTS rides_price;", 0),  # no script made it
+        ("DO $$ BEGIN PERFORM 1; END $$; DROP INDEX IF EXISTS rides_price;", 0),
+    ],
+)
+def test_an_index_that_no_script_made_is_not_reported_where_the_drop_is_conditional(
+    sql: str, count: int
+) -> None:
+    given = f"{RIDES} CREATE INDEX by_city ON rides (city);"
+    assert len(found("drop-index-blocking", sql, given=given, server="postgresql")) == count

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import (
-    AddColumn,
-    AddConstraint,
-    AlterTable,
-    CreateIndex,
-    SetNotNull,
-    ValidateConstraint,
-)
+from ..._model.actions import AddColumn, AddConstraint, SetNotNull, ValidateConstraint
+from ..._model.commands import AlterTable, CreateIndex
 from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
 from ..sql import allowed, keys, listed, scripts
-from .blocking import not_null_steps
+from .blocking_constraints import not_null_steps
 from .rewriting import is_volatile
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"

@@ -6,14 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ..._model.commands import (
-    AddColumn,
-    AlterTable,
-    DropColumn,
-    RenameColumn,
-    SetDefault,
-    SetType,
-)
+from ..._model.actions import AddColumn, DropColumn, RenameColumn, SetDefault, SetType
+from ..._model.commands import AlterTable
 from ..._model.schema import Space
 from ..._model.values import ConstraintKind, Function, Table, Type, View, quoted
 from ..._scripts.script import Mode

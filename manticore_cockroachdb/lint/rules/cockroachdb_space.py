@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import (
+from ..._model.actions import (
     Action,
     AddColumn,
     AddConstraint,
     AlterPrimaryKey,
-    AlterTable,
-    Command,
-    CreateIndex,
     SetLocality,
     SetType,
 )
+from ..._model.commands import AlterTable, Command, CreateIndex
 from ..._model.values import ConstraintKind, Name
 from ..finding import Severity
 from ..rule import ON_CRDB, Example, Remark, Step, rule
@@ -78,8 +76,13 @@ def _writes_rows(step: Step, name: Name, action: Action) -> bool:
             stored = column.generated is not None and column.stored
             return unique or stored or column.serial or column.default is not None
         case SetType():
-            table = step.before.table(name)
-            column = table.column(action.column) if table is not None else None
-            return column is None or column.type is None or not is_trivial(column.type, action.type)
+            return not _keeps_rows(step, name, action)
         case _:
             return False
+
+
+def _keeps_rows(step: Step, name: Name, action: SetType) -> bool:
+    """Whether a change of type is one of the description alone."""
+    table = step.before.table(name)
+    column = table.column(action.column) if table is not None else None
+    return column is not None and column.type is not None and is_trivial(column.type, action.type)

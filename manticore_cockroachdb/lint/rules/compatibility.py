@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import AlterTable, Rename, RenameColumn, RenameEnumValue, SetSchema
+from ..._model.actions import RenameColumn
+from ..._model.commands import AlterTable, Rename, RenameEnumValue, SetSchema
 from ..._model.schema import Space
 from ..._model.values import Name, Table, View, quoted
 from ..finding import Severity

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import (
-    AlterTable,
-    Drop,
-    DropColumn,
-    DropConstraint,
-    Truncate,
-    Understood,
-)
+from ..._model.actions import DropColumn, DropConstraint
+from ..._model.commands import AlterTable, Drop, Truncate, Understood
 from ..._model.schema import Space
 from ..._model.values import Name, View, quoted
 from ..finding import Severity

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from ..._model.commands import (
+from ..._model.actions import (
     AddColumn,
     AddConstraint,
     AlterPrimaryKey,
-    AlterTable,
     ColumnDefinition,
+    SetLocality,
+    SetType,
+)
+from ..._model.commands import (
+    AlterTable,
     Command,
     CreateFunction,
     CreateIndex,
@@ -22,8 +26,6 @@ from ..._model.commands import (
     DropIndex,
     ImportInto,
     Opaque,
-    SetLocality,
-    SetType,
     Understood,
     Unknown,
     Write,
