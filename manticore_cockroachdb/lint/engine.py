@@ -176,8 +176,8 @@ class _Run:
             )
             if lock is not None and not step.is_new(lock.table):
                 judged.locks.append((one, lock))
+            _note(judged, one, schema, fork)
             schema.absorb(fork)
-            _note(judged, one, schema)
         judged.after = schema
         self._revert(judged)
         first = reads[0].line if reads else script.up_line
@@ -283,27 +283,31 @@ def _allowances(found: SplitText, reads: Sequence[Read]) -> list[Allowance]:
     return read_allowances(found.comments, lines)
 
 
-def _note(judged: Script, one: Read, schema: Schema) -> None:
+def _note(judged: Script, one: Read, before: Schema, schema: Schema) -> None:
     """Remember of a statement what rules ask of the ones before them.
 
     Args:
         judged: The script.
         one: The statement.
+        before: The schema before it.
         schema: The schema after it.
     """
     match one.command:
         case CreateTable() | CreateView() as made:
             key = schema.key_to_make(Space.RELATION, made.name)
-            if judged.before.get(key) is None:
+            if before.get(key) is None:
                 judged.made.add(key)
                 if made.temporary:
                     judged.made.add(Key(key.space, "public", key.name))
         case Rename(what="TABLE") | SetSchema(what="TABLE") as moved:
-            old = schema.key(Space.RELATION, moved.name)
+            old = before.key(Space.RELATION, moved.name)
+            name = moved.new if isinstance(moved, Rename) else old.name
+            where = moved.schema if isinstance(moved, SetSchema) else old.schema
+            new = Key(old.space, where, name)
+            judged.made.discard(new)
             if old in judged.made:
-                new = moved.new if isinstance(moved, Rename) else old.name
-                where = moved.schema if isinstance(moved, SetSchema) else old.schema
-                judged.made.add(Key(old.space, where, new))
+                judged.made.discard(old)
+                judged.made.add(new)
         case Truncate(tables=tables):
             judged.emptied.update(schema.key(Space.RELATION, name) for name in tables)
         case Write(verb="DELETE", where=None, limited=False, table=name):

@@ -133,7 +133,7 @@ def set_not_null_scan(step: Step) -> Iterator[Remark]:
         return
     table = step.before.table(command.name)
     for action in command.actions:
-        if isinstance(action, SetNotNull) and not _known_not_null(table, action.column):
+        if isinstance(action, SetNotNull) and not known_not_null(table, action.column):
             yield Remark(
                 f"SET NOT NULL reads every row of {command.name}, and blocks reads and writes "
                 "meanwhile.",
@@ -141,7 +141,8 @@ def set_not_null_scan(step: Step) -> Iterator[Remark]:
             )
 
 
-def _known_not_null(table: Table | None, column: str) -> bool:
+def known_not_null(table: Table | None, column: str) -> bool:
+    """Whether a column is NOT NULL already, or a validated CHECK says so."""
     if table is None:
         return False
     found = table.column(column)

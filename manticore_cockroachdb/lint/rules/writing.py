@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from ..._model.commands import AddEnumValue, ImportInto, Write
 from ..._model.cursor import Cursor
 from ..._model.values import Name
 from ..._sql.windowed import NotWindowed, windowed
 from ..finding import Severity
+from ..rows import unique_keys
 from ..rule import BOTH, CRDB, ON_CRDB, Example, Remark, Step, rule
 from ..sql import scripts
 
@@ -37,6 +40,8 @@ def large_write(step: Step) -> Iterator[Remark]:
     command = step.read.command
     if not isinstance(command, Write) or step.is_new(command.table) or step.is_batched:
         return
+    if _is_catalog(command.table):
+        return
     if command.verb in ("INSERT", "UPSERT"):
         if command.from_query:
             yield Remark(
@@ -53,12 +58,35 @@ def large_write(step: Step) -> Iterator[Remark]:
             f"{command.verb} without WHERE writes every row of {command.table} in one transaction.",
             _in_batches(step),
         )
-    elif not (key and set(key) <= command.where.names):
+    elif not (key and set(key) <= command.where.names) and not _names_one_row(step, command):
         yield Remark(
             f"{command.verb} writes every row of {command.table} that its WHERE finds, in one "
             "transaction.",
             _in_batches(step),
         )
+
+
+def _is_catalog(name: Name) -> bool:
+    """Whether a table is the server's own, which has a row for each object."""
+    return name.schema in _CATALOGS or (name.schema is None and name.name.startswith("pg_"))
+
+
+_CATALOGS: Final = frozenset(("pg_catalog", "information_schema", "crdb_internal", "system"))
+
+
+def _names_one_row(step: Step, command: Write) -> bool:
+    """Whether the WHERE pins every column of a unique key to a constant."""
+    table, where = step.before.table(command.table), command.where
+    if table is None or where is None or "or" in where.names:
+        return False
+    return any(
+        all(re.search(_EQUALS.format(re.escape(column)), where.text) for column in key)
+        for key in unique_keys(table)
+    )
+
+
+#: `name = 'x'`, `"name" = 7`: a column that equals a constant.
+_EQUALS: Final = r"""(?i)(?<![\w."])"?{}"?\s*=\s*(?:'(?:[^']|'')*'|\d+)\s*(?=$|\)|AND\b)"""
 
 
 def _key(step: Step, name: Name) -> tuple[str, ...]:
