@@ -12,7 +12,7 @@ from ..._model.actions import AddColumn, AddConstraint, SetNotNull, ValidateCons
 from ..._model.commands import AlterTable, CreateIndex
 from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
-from ..rows import all_different, all_null, has_unique
+from ..rows import all_different, all_null, has_reference, has_unique, never_null
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
 from ..sql import allowed, keys, listed, scripts
 from .blocking_constraints import known_not_null, not_null_steps
@@ -152,7 +152,8 @@ def not_null_on_data(step: Step) -> Iterator[Remark]:
     for action in command.actions:
         if not isinstance(action, SetNotNull):
             continue
-        if known_not_null(table, action.column):
+        filled = never_null(step, command.name, action.column)
+        if filled or known_not_null(table, action.column):
             continue
         name = quoted(action.column)
         yield Remark(
@@ -233,6 +234,8 @@ def foreign_key_on_data(step: Step) -> Iterator[Remark]:
         if one.kind is not ConstraintKind.FOREIGN_KEY or one.target is None:
             continue
         if any(all_null(step, command.name, column) for column in one.columns):
+            continue
+        if has_reference(step, command.name, one):
             continue
         target = step.before.table(one.target)
         there_columns = one.target_columns or (target.key_columns() if target else ())
