@@ -10,7 +10,7 @@ from .._model.actions import AddColumn
 from .._model.commands import AlterTable, Write
 from .._model.cursor import Cursor
 from .._model.schema import Space
-from .._model.values import Column, Constraint, ConstraintKind, Expression, Name, Table
+from .._model.values import Column, Constraint, ConstraintKind, Expression, Index, Name, Table
 from .._sql.tokens import word_set
 from .rule import Step
 
@@ -21,14 +21,19 @@ _DIFFERENT: Final = word_set(
 )
 
 
-def has_unique(step: Step, name: Name, columns: Iterable[str]) -> bool:
+def has_unique(step: Step, name: Name, keys: Iterable[str]) -> bool:
     """Whether no two rows have the same values in these columns: a key of fewer columns says so.
 
-    A key that the script has dropped counts as long as the script has not written rows.
+    A key that the script has dropped counts as long as the script has not written what it is about.
+
+    Args:
+        step: The statement.
+        name: The table.
+        keys: Columns, or expressions as they are written.
     """
-    asked = frozenset(columns)
+    asked = frozenset(keys)
     tables = [step.before.table(name)]
-    if not _is_written(step, name):
+    if not _is_written(step, name, asked):
         tables.append(step.script.before.table(name))
     return any(key <= asked for table in tables if table is not None for key in unique_keys(table))
 
@@ -39,8 +44,17 @@ def unique_keys(table: Table) -> Iterator[frozenset[str]]:
         if one.kind in (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE) and one.columns:
             yield frozenset(one.columns)
     for index in table.indexes:
-        if index.unique and index.predicate is None and len(index.columns) == len(index.keys):
-            yield frozenset(index.columns)
+        if index.unique and index.predicate is None:
+            yield keys_of(index)
+
+
+def keys_of(index: Index) -> frozenset[str]:
+    """The keys of an index: columns, and expressions as they are written."""
+    return frozenset(
+        key.column if key.column is not None else key.expression.text
+        for key in index.keys
+        if key.column is not None or key.expression is not None
+    )
 
 
 def all_null(step: Step, name: Name, column: str) -> bool:
@@ -66,18 +80,21 @@ def never_null(step: Step, name: Name, column: str) -> bool:
     if added is not None and (added.serial or added.identity or _is_value(added.default)):
         return True
     key = step.before.key(Space.RELATION, name)
-    return any(
-        isinstance(read.command, Write)
-        and read.command.verb == "UPDATE"
-        and step.before.key(Space.RELATION, read.command.table) == key
-        and _is_of_every_null(read.command.where, column)
-        and column in _filled(read.text)
-        for read in step.script.statements[: step.index]
-    )
+    for read in step.script.statements[: step.index]:
+        command = read.command
+        if not isinstance(command, Write):
+            continue
+        if step.before.key(Space.RELATION, command.table) != key:
+            continue
+        if not _is_of_every_null(command.where, column):
+            continue
+        if command.verb == "DELETE" or (command.verb == "UPDATE" and column in _filled(read.text)):
+            return True
+    return False
 
 
 def _is_of_every_null(where: Expression | None, column: str) -> bool:
-    """Whether an UPDATE meets every row that has no value: there is no WHERE, or `column IS NULL`."""
+    """Whether a statement meets every row that has no value: no WHERE, or `column IS NULL`."""
     return where is None or (
         where.names == {column, "is", "null"} and len(where.text.split()) == len(where.names)
     )
@@ -85,17 +102,21 @@ def _is_of_every_null(where: Expression | None, column: str) -> bool:
 
 def _filled(update: str) -> frozenset[str]:
     """The columns that an UPDATE sets to what is never NULL."""
+    return frozenset(column for column, value in _assignments(update) if _is_value(value))
+
+
+def _assignments(update: str) -> Iterator[tuple[str, Expression | None]]:
+    """The columns that an UPDATE sets, each with its value; None for one of several in parentheses."""
     cursor = Cursor(update)
     if not cursor.seek("SET"):
-        return frozenset()
-    found = set()
+        return
     for part in cursor.until(frozenset(("FROM", "WHERE", "RETURNING"))).split():
         if part.at_name() and part.peek(1) == "=":
             column = part.identifier()
             part.word()
-            if _is_value(part.expression()):
-                found.add(column)
-    return frozenset(found)
+            yield column, part.expression()
+        elif part.peek() == "(":
+            yield from ((column, None) for column in part.group().names())
 
 
 def _is_value(value: Expression | None) -> bool:
@@ -114,12 +135,15 @@ _VALUE: Final = re.compile(
 def has_reference(step: Step, name: Name, key: Constraint) -> bool:
     """Whether a foreign key that was proved before the script says the same.
 
-    It counts as long as the script has written rows to neither table.
+    It counts as long as the script has written what it is about to neither table.
     """
     table = step.script.before.table(name)
     if table is None or key.target is None:
         return False
-    if _is_written(step, name) or _is_written(step, key.target):
+    referred = frozenset(_referred(step, key))
+    if _is_written(step, name, frozenset(key.columns)):
+        return False
+    if _is_written(step, key.target, referred, deleted=True):
         return False
     pairs = dict(zip(key.columns, _referred(step, key), strict=False))
     return any(
@@ -153,9 +177,26 @@ def _added(step: Step, name: Name, column: str) -> Column | None:
     return found
 
 
-def _is_written(step: Step, name: Name) -> bool:
+def _is_written(step: Step, name: Name, columns: frozenset[str], *, deleted: bool = False) -> bool:
+    """Whether the script has given rows of a table other values in these columns.
+
+    Args:
+        step: The statement.
+        name: The table.
+        columns: The columns, or expressions over them.
+        deleted: Whether rows that went count, too.
+    """
     key = step.before.key(Space.RELATION, name)
-    return any(
-        isinstance(command, Write) and step.before.key(Space.RELATION, command.table) == key
-        for command in step.earlier
-    )
+    for read in step.script.statements[: step.index]:
+        command = read.command
+        if not isinstance(command, Write):
+            continue
+        if step.before.key(Space.RELATION, command.table) != key:
+            continue
+        if command.verb == "DELETE" and not deleted:
+            continue
+        if command.verb != "UPDATE":
+            return True
+        if any(column in text for column, _ in _assignments(read.text) for text in columns):
+            return True
+    return False

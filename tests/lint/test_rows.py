@@ -20,6 +20,9 @@ USERS = """
 """
 WRITE = "UPDATE users SET email = lower(email) WHERE id = 1;"
 DELETE = "DELETE FROM rides WHERE id = 5;"
+RENAME = "UPDATE users SET name = 'x' WHERE id = 1;"
+GONE = "DELETE FROM users WHERE id = 5;"
+BY_LOWER = "CREATE UNIQUE INDEX by_lower ON users (lower(email));"
 BY_TAG = "CREATE UNIQUE INDEX i ON users (tag);"
 
 
@@ -36,6 +39,10 @@ BY_TAG = "CREATE UNIQUE INDEX i ON users (tag);"
             f"DROP INDEX by_email; {WRITE} CREATE UNIQUE INDEX i ON users (email, tenant);",
             1,
         ),
+        (f"DROP INDEX by_email; {GONE} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        (f"DROP INDEX by_email; {RENAME} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        ("CREATE UNIQUE INDEX i ON users (lower(name));", 1),
+        (f"{BY_LOWER} CREATE UNIQUE INDEX i ON users (lower(email), tenant);", 1),  # the first
         ("ALTER TABLE users ADD COLUMN tag TEXT; CREATE UNIQUE INDEX i ON users (tag);", 0),
         ("ALTER TABLE users ADD COLUMN tag TEXT, ADD CONSTRAINT u UNIQUE (tag, email);", 0),
         ("ALTER TABLE users ADD tag TEXT DEFAULT 'x'; CREATE UNIQUE INDEX i ON users (tag);", 1),
@@ -128,6 +135,8 @@ def test_a_table_that_takes_the_name_of_a_new_one_is_not_new() -> None:
         ("UPDATE rides SET city = 'Rome';", 0),
         ("UPDATE rides SET price = 1, city = 'Rome' WHERE city IS NULL;", 0),
         ("UPDATE rides SET city = gen_random_uuid()::TEXT WHERE city IS NULL;", 0),
+        ("DELETE FROM rides WHERE city IS NULL;", 0),
+        ("DELETE FROM rides WHERE city IS NULL AND price IS NULL;", 1),
         ("UPDATE rides SET city = 'Rome' WHERE price > 5;", 1),
         ("UPDATE rides SET city = 'Rome' WHERE price IS NULL;", 1),
         ("UPDATE rides SET city = NULL;", 1),

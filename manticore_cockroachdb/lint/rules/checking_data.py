@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from ..._model.actions import AddColumn, AddConstraint, SetNotNull, ValidateConstraint
 from ..._model.commands import AlterTable, CreateIndex
 from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
-from ..rows import all_different, all_null, has_reference, has_unique, never_null
+from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
 from ..sql import allowed, keys, listed, scripts
 from .blocking_constraints import known_not_null, not_null_steps
@@ -82,7 +82,7 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
     """
     command = step.read.command
     if isinstance(command, CreateIndex):
-        if command.index.unique and not _cannot_repeat(step, command.table, command.index.columns):
+        if command.index.unique and not _cannot_repeat(step, command.table, keys_of(command.index)):
             where = f" WHERE {command.index.predicate.text}" if command.index.predicate else ""
             yield _duplicates(step, command.table, keys(command.index).replace(" DESC", ""), where)
     elif isinstance(command, AlterTable) and not step.is_empty(command.name):
@@ -96,7 +96,7 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
                 yield from _unique_column(command, action)
 
 
-def _cannot_repeat(step: Step, table: Name, columns: tuple[str, ...]) -> bool:
+def _cannot_repeat(step: Step, table: Name, columns: Collection[str]) -> bool:
     """Whether no two rows can have the same values in these columns, by the scripts alone."""
     return (
         step.is_empty(table)
