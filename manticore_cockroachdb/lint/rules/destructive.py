@@ -8,6 +8,7 @@ from ..._model.actions import DropColumn, DropConstraint
 from ..._model.commands import AlterTable, Drop, Truncate, Understood
 from ..._model.schema import Space
 from ..._model.values import Name, View, quoted
+from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, Example, Remark, Step, rule
 from ..sql import allowed
@@ -36,9 +37,13 @@ def drop_table(step: Step) -> Iterator[Remark]:
         return
     for name in command.names:
         if not step.is_new(name) and not _never_was(step, command, name):
+            after = (
+                "another takes its name"
+                if table_returns(step, name)
+                else "programs that still use it fail"
+            )
             yield Remark(
-                f"DROP TABLE {name} deletes the table and its rows; programs that still use it "
-                "fail.",
+                f"DROP TABLE {name} deletes the table and its rows; {after}.",
                 allowed("drop-table", f"no release uses {name} any more", f"DROP TABLE {name}"),
             )
 
@@ -70,9 +75,14 @@ def drop_column(step: Step) -> Iterator[Remark]:
     for action in command.actions:
         if isinstance(action, DropColumn):
             statement = f"ALTER TABLE {command.name} DROP COLUMN {quoted(action.column)}"
+            after = (
+                "another column takes its name"
+                if column_returns(step, command.name, action.column)
+                else "programs that still use it fail"
+            )
             yield Remark(
                 f"DROP COLUMN {quoted(action.column)} deletes the column of {command.name} with "
-                "its data; programs that still use it fail.",
+                f"its data; {after}.",
                 allowed("drop-column", f"no release uses {action.column} any more", statement),
             )
 
@@ -118,7 +128,7 @@ def drop_type(step: Step) -> Iterator[Remark]:
     if not isinstance(command, Drop) or command.what not in ("TYPE", "DOMAIN"):
         return
     for name in command.names:
-        if _is_new_type(step, name) or (command.if_exists and _type_never_was(step, name)):
+        if _is_new_type(step, name) or (command.if_exists and step.before.type(name) is None):
             continue
         tail = " CASCADE also drops every column that has it, with its data." * command.cascade
         yield Remark(
@@ -130,12 +140,6 @@ def drop_type(step: Step) -> Iterator[Remark]:
 def _is_new_type(step: Step, name: Name) -> bool:
     """Whether the script itself made the type, or renamed another to this name."""
     return step.before.type(name) is not None and step.script.before.type(name) is None
-
-
-def _type_never_was(step: Step, name: Name) -> bool:
-    """Whether the scripts dropped the type before: IF EXISTS does nothing."""
-    key = step.before.key(Space.TYPE, name)
-    return not step.before.opaque and step.before.was(key) and step.before.get(key) is None
 
 
 @rule(
