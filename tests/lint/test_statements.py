@@ -197,3 +197,16 @@ def test_an_index_that_no_script_made_is_not_reported_where_the_drop_is_conditio
 ) -> None:
     given = f"{RIDES} CREATE INDEX by_city ON rides (city);"
     assert len(found("drop-index-blocking", sql, given=given, server="postgresql")) == count
+
+
+@pytest.mark.parametrize(("server", "count"), [("cockroachdb", 0), ("postgresql", 1)])
+def test_a_unique_index_stands_for_a_constraint_on_cockroachdb(server: str, count: int) -> None:
+    given = f"{RIDES} ALTER TABLE rides ADD CONSTRAINT one_per_city UNIQUE (city);"
+    report = judge(
+        "DROP INDEX one_per_city CASCADE;",
+        given=given,
+        down="CREATE UNIQUE INDEX one_per_city ON rides (city);",
+        server=server,
+    )
+
+    assert sum(one.rule == "down-does-not-revert" for one in report.findings) == count
