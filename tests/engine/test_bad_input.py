@@ -24,7 +24,8 @@ from tests.engine.bench import Bench, Cockroach
 from tests.flavours import Flavour
 
 KNOWN = (
-    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable"
+    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable, "
+    "lock_timeout=2s"
 )
 
 #: Nobody listens there: an engine that got as far as connecting would say so.
