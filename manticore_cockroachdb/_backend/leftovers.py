@@ -264,7 +264,7 @@ def described(left: Sequence[Leftover]) -> str:
 
 
 def runs_code(statement: Statement) -> bool:
-    """Whether a statement outside a transaction may commit a part of its work that is not to be repeated."""
+    """Whether a statement outside a transaction may commit a part that is not to be repeated."""
     return head(statement.text, 1) in (("CALL",), ("DO",))
 
 

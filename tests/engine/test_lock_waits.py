@@ -14,7 +14,7 @@ import pytest
 
 from manticore_cockroachdb.errors import LockNotGranted, MigrationFailed
 from manticore_cockroachdb.events import BatchProgress, Event, LockAwaited
-from tests.engine.bench import Bench, Cockroach
+from tests.engine.bench import Bench, Cockroach, eventually
 from tests.flavours import Flavour
 
 pytestmark = pytest.mark.needs_postgresql("CockroachDB's schema changes do not queue for locks")
@@ -26,7 +26,7 @@ ADD = "ALTER TABLE t ADD COLUMN note TEXT;"
 
 
 @pytest.fixture(params=["bench", "stepwise"])
-def both(request: pytest.FixtureRequest, flavour: Flavour) -> Bench:  # noqa: ARG001
+def both(request: pytest.FixtureRequest, flavour: Flavour) -> Bench:
     """Scripts as one transaction, and statement by statement."""
     found: Bench = request.getfixturevalue(request.param)
     return found
@@ -45,9 +45,10 @@ async def held(bench: Bench, statement: str = "SELECT * FROM t") -> AsyncIterato
 
 async def until_attempt(bench: Bench, attempt: int) -> None:
     """Wait until a lock is waited for in that attempt, with its holder known."""
-    with anyio.fail_after(60):
-        while not any(e.attempt >= attempt and e.blockers for e in bench.told(LockAwaited)):
-            await anyio.sleep(0.02)
+    await eventually(
+        lambda: any(e.attempt >= attempt and e.blockers for e in bench.told(LockAwaited)),
+        seconds=60,
+    )
 
 
 @contextmanager
@@ -82,11 +83,10 @@ async def test_no_reader_waits_longer_than_the_limit(both: Bench) -> None:
     both.write("V2__add", ADD)
     with readers(both, 3) as took:
         began = time.monotonic()
-        async with anyio.create_task_group() as group:
-            async with held(both):
-                group.start_soon(both.engine(ddl_lock_timeout=limit).migrate)
-                await until_attempt(both, 4)
-                waited = time.monotonic() - began
+        async with anyio.create_task_group() as group, held(both):
+            group.start_soon(both.engine(ddl_lock_timeout=limit).migrate)
+            await until_attempt(both, 4)
+            waited = time.monotonic() - began
     assert both.ledger() == [1, 2]
     assert 0.1 < max(took) < limit + slack
     assert waited > limit + slack, "without a limit, a reader would have waited all that time"
@@ -96,11 +96,10 @@ async def test_the_holder_is_named_while_the_statement_waits_and_in_the_pauses(b
     both.write("V1__t", TABLE)
     await both.engine().migrate()
     both.write("V2__add", f"SELECT 1;\n{ADD}")
-    async with anyio.create_task_group() as group:
-        async with held(both) as holder:
-            group.start_soon(both.engine(ddl_lock_timeout=0.3).migrate)
-            await until_attempt(both, 2)
-            pid = holder.info.backend_pid
+    async with anyio.create_task_group() as group, held(both) as holder:
+        group.start_soon(both.engine(ddl_lock_timeout=0.3).migrate)
+        await until_attempt(both, 2)
+        pid = holder.info.backend_pid
     told = both.told(LockAwaited)
     assert {e.pause is None for e in told} == {True, False}
     first = told[0]
@@ -186,10 +185,9 @@ async def test_a_statement_outside_transactions_has_its_limit_and_is_tried_again
     bench.write("V1__t", TABLE)
     await bench.engine().migrate()
     bench.write("V2__full", "-- manticore: mode=autocommit, lock_timeout=200ms\nVACUUM FULL t;")
-    async with anyio.create_task_group() as group:
-        async with held(bench):
-            group.start_soon(bench.engine().migrate)
-            await until_attempt(bench, 2)
+    async with anyio.create_task_group() as group, held(bench):
+        group.start_soon(bench.engine().migrate)
+        await until_attempt(bench, 2)
     assert bench.ledger() == [1, 2]
 
 
@@ -224,14 +222,12 @@ async def test_a_window_that_meets_a_locked_row_is_halved_and_tried_again(bench:
         "V2__add",
         "-- manticore: batch=2\n-- manticore: lock_timeout=200ms\nUPDATE t SET n = n + 1;",
     )
-    async with anyio.create_task_group() as group:
-        async with held(bench, "SELECT * FROM t WHERE id = 2 FOR UPDATE"):
-            group.start_soon(bench.engine().migrate)
-            await until_attempt(bench, 1)
-            with anyio.fail_after(60):
-                while not bench.told(BatchProgress):
-                    await anyio.sleep(0.02)
-            assert bench.ask("SELECT id, n FROM t ORDER BY id") == [(1, 1), (2, 0)]
+    row = "SELECT * FROM t WHERE id = 2 FOR UPDATE"
+    async with anyio.create_task_group() as group, held(bench, row):
+        group.start_soon(bench.engine().migrate)
+        await until_attempt(bench, 1)
+        await eventually(lambda: bench.told(BatchProgress), seconds=60)
+        assert bench.ask("SELECT id, n FROM t ORDER BY id") == [(1, 1), (2, 0)]
     assert bench.ask("SELECT id, n FROM t ORDER BY id") == [(1, 1), (2, 1)]
 
 

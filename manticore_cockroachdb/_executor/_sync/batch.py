@@ -194,7 +194,7 @@ class BatchedStatement:
             commands += run.session.state.at_end(write) if run.session_touched else (write,)
         at = len(opening) + len(ours) + len(settings)
         commands.append(COMMIT)
-        under_way = UnderWay(self._step, self._segment.start, self._statement)
+        under_way = self._under_way
         rows = self._rows
 
         def answered(number: int, result: Result) -> None:
@@ -207,6 +207,10 @@ class BatchedStatement:
         )
         return refusal, rows
 
+    @property
+    def _under_way(self) -> UnderWay:
+        return UnderWay(self._step, self._segment.start, self._statement, windows=self._windows)
+
     def _again(self, refusal: Refusal) -> None:
         """Prepare to send the window again, smaller; raises where that does not help."""
         error, run = refusal.error, self._run
@@ -214,15 +218,14 @@ class BatchedStatement:
             raise ConnectionLost(str(error), sqlstate=error.sqlstate)
         if error.sqlstate == run_state.LOST:
             raise run.why_refused(error, self._step, committed=True)
+        place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            place = (*UnderWay(self._step, self._segment.start).place, self._windows)
             where = f"{self._step.path.name}:{self._statement.line}"
             if run.tries_again(error, place, f"{where}, a window"):
                 return
         if error.sqlstate == LOCK_NOT_AVAILABLE:
             self._size.refused()
-            place = (*UnderWay(self._step, self._segment.start).place, self._windows)
             if run.waits_for_lock(error, self._step, self._statement, place):
                 return
         raise self._record.fail_batch(
