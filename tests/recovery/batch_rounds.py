@@ -28,9 +28,16 @@ import psycopg
 
 from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.testing import server as testing_server
-from tests.recovery import victim
-from tests.recovery.victim import Order
-from tests.standin import StandIn, drop_after, drop_before, error, hold, hold_answer
+from manticore_cockroachdb.testing.proxy import (
+    Proxy,
+    drop_after,
+    drop_before,
+    error,
+    hold,
+    hold_answer,
+)
+from tests.recovery import runner_process
+from tests.recovery.runner_process import Order
 
 #: More than any of these runs takes.
 PATIENCE = 120.0
@@ -229,7 +236,7 @@ class Rounds:
                 (folder / name).write_text(text, encoding="utf-8")
             verb = "rollback" if "-- DOWN" in made.scripts["V2__batch.sql"] else "migrate"
             self._prepare(url, folder, verb)
-            with StandIn(url, None) as proxy:
+            with Proxy(url) as proxy:
                 order = Order(proxy.url, folder, chance.choice(("sync", "async")), verb)
                 for _ in range(chance.randint(1, 4)):
                     self._fault(proxy, order, url, chance, what)
@@ -247,16 +254,16 @@ class Rounds:
 
     def _prepare(self, url: str, folder: Path, verb: str) -> None:
         if verb == "rollback":
-            victim.run(Order(url, folder, "sync", "migrate"))
+            runner_process.run(Order(url, folder, "sync", "migrate"))
         else:
             later = folder / "V2__batch.sql"
             text = later.read_text(encoding="utf-8")
             later.unlink()
-            victim.run(Order(url, folder, "sync", "migrate"))
+            runner_process.run(Order(url, folder, "sync", "migrate"))
             later.write_text(text, encoding="utf-8")
 
     def _fault(
-        self, proxy: StandIn, order: Order, url: str, chance: random.Random, what: str
+        self, proxy: Proxy, order: Order, url: str, chance: random.Random, what: str
     ) -> None:
         proxy.reset()
         _let_the_lease_run_out(url)
@@ -266,7 +273,7 @@ class Rounds:
             release = threading.Event()
             freeze = chance.choice((hold, hold_answer))(release)
             rule = proxy.rule(lambda _sql: next(seen) == kth, then=freeze)
-            process = victim.start(order)
+            process = runner_process.start(order)
             try:
                 deadline = time.monotonic() + PATIENCE
                 while not rule.fired and process.is_alive():
@@ -275,7 +282,7 @@ class Rounds:
                 self.faults["kill"] += process.is_alive()
             finally:
                 if process.is_alive():
-                    victim.kill(process)
+                    runner_process.kill(process)
                 release.set()
             return
         if fault == "cut":
@@ -288,10 +295,10 @@ class Rounds:
         self.faults[fault] += rule.fired
 
     def _finish(self, order: Order, what: str) -> None:
-        process = victim.start(order)
+        process = runner_process.start(order)
         process.join(PATIENCE)
         if process.is_alive():
-            victim.kill(process)
+            runner_process.kill(process)
             raise AssertionError(f"{what}: a run did not end")
         assert process.exitcode == 0, f"{what}: a run failed"
 
