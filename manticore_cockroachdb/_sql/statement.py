@@ -58,12 +58,14 @@ class Statement:
         line: The line of its first token in the file, from 1.
         kind: What it is.
         batch: How it runs in batches; None: as a whole.
+        lock_timeout: Seconds it waits for a lock at most, 0 for no limit; None: it does not say.
     """
 
     text: str
     line: int
     kind: Kind
     batch: Batch | None = None
+    lock_timeout: float | None = None
 
 
 _IF: Final = re.compile(r"\bif\b", re.IGNORECASE)

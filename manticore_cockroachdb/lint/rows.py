@@ -50,11 +50,8 @@ def unique_keys(table: Table) -> Iterator[frozenset[str]]:
 
 def keys_of(index: Index) -> frozenset[str]:
     """The keys of an index: columns, and expressions as they are written."""
-    return frozenset(
-        key.column if key.column is not None else key.expression.text
-        for key in index.keys
-        if key.column is not None or key.expression is not None
-    )
+    texts = (key.column if key.expression is None else key.expression.text for key in index.keys)
+    return frozenset(text for text in texts if text is not None)
 
 
 def all_null(step: Step, name: Name, column: str) -> bool:
