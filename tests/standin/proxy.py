@@ -83,12 +83,18 @@ class StandIn(Proxy):
         passage = super().passage(sql, traffic)
         if self._cockroach is not None and passage.error is None and _locks(sql):
             passage.error = ServerError("42883", "unknown function: pg_advisory_lock()")
-        if self._orders_transactions and passage.error is None:
-            passage.error = self._transactions[traffic.number].refusal(sql[:_LONGEST_LOOKED_AT])
+        if self._cockroach is not None and passage.error is None:
+            refusal = self._transactions[traffic.number].refusal(sql[:_LONGEST_LOOKED_AT])
+            passage.error = refusal if self._orders_transactions else None
         return passage
 
     def _new_passage(self, sql: str, traffic: Traffic) -> Passage:
-        return JobPassage(sql, database=traffic.database, attachments=self.jobs.attached_to(sql))
+        return JobPassage(
+            sql,
+            database=traffic.database,
+            began=self._transactions[traffic.number].began,
+            attachments=self.jobs.attached_to(sql),
+        )
 
     def _settings(self) -> frozenset[str]:
         """The names of the settings upstream knows."""
