@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from .._sql.lexer import TokenKind, tokens
 from .._sql.server_kind import ServerKind
 from .._sql.statement import Kind, Statement, object_names, refuses_transaction, target_name
-from .._sql.tokens import bare, head, upper
+from .._sql.tokens import Reader, head, upper
 from .segments import Prepared
 
 #: Scripts in one transaction at most: a lost one is run again from its start.
 MOST_SCRIPTS = 128
 
 _MODIFIERS = frozenset({"UNIQUE", "INVERTED", "TEMP", "TEMPORARY", "OR", "REPLACE"})
+#: Tokens of `database.schema.table`.
+_LONGEST_NAME = 5
 _JOBLESS = frozenset({"TYPE", "SCHEMA", "SEQUENCE", "VIEW"})
 
 
@@ -79,15 +81,9 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
 def _referenced(statement: Statement) -> frozenset[str]:
     """The tables that its foreign keys refer to: a table with a key to an older one is public by a job."""
     words = list(tokens(statement.text))
-    found = set()
-    for at, token in enumerate(words):
-        if upper(token) != "REFERENCES":
-            continue
-        at += 1
-        while at + 2 < len(words) and words[at + 1].text == ".":
-            at += 2
-        found.add(bare(words[at]) if at < len(words) else "")
-    return frozenset(found)
+    places = (at for at, token in enumerate(words) if upper(token) == "REFERENCES")
+    names = (Reader(words[at + 1 : at + 1 + _LONGEST_NAME]).name() for at in places)
+    return frozenset("" if name is None else name.last for name in names)
 
 
 def _is_plain(statement: Statement) -> bool:
