@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
@@ -23,12 +23,14 @@ from ._store.run_state import Snapshot
 from .async_database import AsyncDatabase
 from .errors import SettingsError
 from .events import Event
-from .rehearsal._async.verbs import AsyncScratchVerbs
-from .rehearsal.drift import Drift
-from .rehearsal.results import Rehearsal
-from .rehearsal.seeds import Seed, load_seeds
-from .rehearsal.snapshot import SchemaSnapshot
-from .rehearsal.surroundings import Surroundings
+
+if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
+    from .rehearsal._async.verbs import AsyncScratchVerbs
+    from .rehearsal.drift import Drift
+    from .rehearsal.results import Rehearsal
+    from .rehearsal.seeds import Seed
+    from .rehearsal.snapshot import SchemaSnapshot
+    from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
 
@@ -439,6 +441,8 @@ class AsyncMigrator:
         scripts = await self.load_migrations()
         found: Mapping[int, Seed] = {}
         if seeds is not None:
+            from .rehearsal.seeds import load_seeds  # noqa: PLC0415 - see above
+
             folder = Path(seeds)
             found = await concurrency.async_in_thread(lambda: load_seeds(folder, scripts))
         rehearsal = self._rehearsal(scratch, surroundings)
@@ -480,6 +484,8 @@ class AsyncMigrator:
     def _rehearsal(
         self, scratch: AsyncDatabase | None, surroundings: Surroundings | None
     ) -> AsyncScratchVerbs:
+        from .rehearsal._async.verbs import AsyncScratchVerbs  # noqa: PLC0415 - see above
+
         beside = scratch.settings if scratch is not None else None
         return AsyncScratchVerbs(
             self._db.settings, self.options, self._listener, beside, surroundings

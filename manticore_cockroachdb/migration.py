@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._executor import concurrency
 from ._executor._sync.executor import Executor
@@ -26,12 +26,14 @@ from ._store.run_state import Snapshot
 from .database import Database
 from .errors import SettingsError
 from .events import Event
-from .rehearsal._sync.verbs import ScratchVerbs
-from .rehearsal.drift import Drift
-from .rehearsal.results import Rehearsal
-from .rehearsal.seeds import Seed, load_seeds
-from .rehearsal.snapshot import SchemaSnapshot
-from .rehearsal.surroundings import Surroundings
+
+if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
+    from .rehearsal._sync.verbs import ScratchVerbs
+    from .rehearsal.drift import Drift
+    from .rehearsal.results import Rehearsal
+    from .rehearsal.seeds import Seed
+    from .rehearsal.snapshot import SchemaSnapshot
+    from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
 
@@ -442,6 +444,8 @@ class Migration:
         scripts = self.load_migrations()
         found: Mapping[int, Seed] = {}
         if seeds is not None:
+            from .rehearsal.seeds import load_seeds  # noqa: PLC0415 - see above
+
             folder = Path(seeds)
             found = concurrency.in_thread(lambda: load_seeds(folder, scripts))
         rehearsal = self._rehearsal(scratch, surroundings)
@@ -483,6 +487,8 @@ class Migration:
     def _rehearsal(
         self, scratch: Database | None, surroundings: Surroundings | None
     ) -> ScratchVerbs:
+        from .rehearsal._sync.verbs import ScratchVerbs  # noqa: PLC0415 - see above
+
         beside = scratch.settings if scratch is not None else None
         return ScratchVerbs(
             self._db.settings, self.options, self._listener, beside, surroundings
