@@ -88,7 +88,7 @@ async def test_a_committed_script_whose_jobs_are_no_longer_listed_is_left_to_a_p
 
 @pytest.mark.needs_cockroachdb("schema changes that outlive their transaction")
 async def test_the_ledger_waits_for_the_jobs_of_a_runner_that_was_cut_off(harness: Harness) -> None:
-    harness.make_gate()
+    harness.make_lockable_table()
     harness.write("V1__first", "CREATE TABLE first (i INT8)")
     assert await harness.engine().migrate() == 1
     harness.write(
@@ -104,7 +104,7 @@ async def test_the_ledger_waits_for_the_jobs_of_a_runner_that_was_cut_off(harnes
     async def migrate() -> Any:
         return await harness.engine().migrate()
 
-    async with harness.shut_gate():
+    async with harness.locked_table():
         running = asyncio.create_task(migrate())
         await eventually(marked)
         session = harness.record()["session_id"]

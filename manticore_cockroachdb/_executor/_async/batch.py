@@ -186,7 +186,7 @@ class AsyncBatchedStatement:
             commands += run.session.state.at_end(write) if run.session_touched else (write,)
         at = len(opening) + len(ours)
         commands.append(COMMIT)
-        under_way = UnderWay(self._step, self._segment.start, self._statement)
+        under_way = self._under_way()
         rows = self._rows
 
         def answered(number: int, result: Result) -> None:
@@ -197,6 +197,9 @@ class AsyncBatchedStatement:
         refusal = await run.run_transaction(commands, lambda _answered: under_way, answered)
         return refusal, rows
 
+    def _under_way(self) -> UnderWay:
+        return UnderWay(self._step, self._segment.start, self._statement, windows=self._windows)
+
     async def _again(self, refusal: Refusal) -> None:
         """Prepare to send the window again, smaller; raises where that does not help."""
         error, run = refusal.error, self._run
@@ -206,7 +209,7 @@ class AsyncBatchedStatement:
             raise await run.why_refused(error, self._step, committed=True)
         if error.sqlstate in RETRY:
             self._size.refused()
-            place = (*UnderWay(self._step, self._segment.start).place, self._windows)
+            place = self._under_way().place
             where = f"{self._step.path.name}:{self._statement.line}"
             if await run.tries_again(error, place, f"{where}, a window"):
                 return

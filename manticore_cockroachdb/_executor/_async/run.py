@@ -49,17 +49,19 @@ class UnderWay:
         done: How many of its statements are done and recorded.
         statement: The statement; None where it is not known which one of a transaction it is.
         by_itself: Whether the statement was sent by itself, not as a part of a transaction.
+        windows: How many windows of a statement that runs in batches are done.
     """
 
     step: Step
     done: int = 0
     statement: Statement | None = None
     by_itself: bool = False
+    windows: int = 0
 
     @property
-    def place(self) -> tuple[int, str, int]:
+    def place(self) -> tuple[int, str, int, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done)
+        return (self.step.version, self.step.direction.value, self.done, self.windows)
 
 
 @dataclass(frozen=True, slots=True)
