@@ -11,7 +11,13 @@ from ._executor._async.executor import AsyncExecutor
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
-from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named
+from ._executor.options import (
+    DEFAULT_LEASE,
+    DEFAULT_LOCK_RETRIES,
+    DEFAULT_LOCK_TIMEOUT,
+    Options,
+    mode_named,
+)
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
@@ -49,6 +55,9 @@ class AsyncMigrator:
         lock_timeout: Seconds to wait for another runner at most.
         lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
+            PostgreSQL, before it is taken back and tried again; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is tried again.
         mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
             is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
@@ -68,6 +77,8 @@ class AsyncMigrator:
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         lease: float = DEFAULT_LEASE,
         statement_timeout: float | None = None,
+        ddl_lock_timeout: float | None = None,
+        lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
         placeholders: Mapping[str, str] | None = None,
@@ -79,6 +90,8 @@ class AsyncMigrator:
             lock_timeout=lock_timeout,
             lease=lease,
             statement_timeout=statement_timeout,
+            ddl_lock_timeout=ddl_lock_timeout,
+            lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
             placeholders=placeholders,
