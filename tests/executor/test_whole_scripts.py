@@ -53,6 +53,22 @@ async def test_jobs_of_a_committed_script_are_awaited_when_its_answer_was_lost(
     assert committed.free()
 
 
+async def test_jobs_of_a_committed_down_section_are_awaited_too(cockroach: Cockroach) -> None:
+    cockroach.write("V1__tables", "CREATE TABLE t (v INT8); CREATE TABLE lo (v INT8)")
+    cockroach.write("V2__whole", f"{SCRIPT}\n-- DOWN\nDROP INDEX t_v;\nDELETE FROM lo WHERE v = 3;")
+    assert await cockroach.engine().migrate() == 2
+    cockroach.fake.jobs.on("DROP INDEX t_v", ["running"] * 4 + ["succeeded"], waits=False)
+    cockroach.fake.rule(
+        lambda sql: sql == "COMMIT" and bool(cockroach.sent("DELETE FROM lo WHERE v = 3")),
+        then=drop_after(),
+    )
+    assert await cockroach.engine().rollback() == 1
+    assert cockroach.told(JobsAwaited)
+    assert cockroach.ledger() == [1]
+    assert cockroach.ask("SELECT v FROM lo") == []
+    assert cockroach.free()
+
+
 @pytest.mark.parametrize("status", ["failed", "canceled"])
 async def test_a_committed_script_is_not_recorded_over_a_failed_job(
     committed: Cockroach, status: str
