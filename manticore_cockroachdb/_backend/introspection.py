@@ -108,6 +108,8 @@ def row_security(schema: str, table: str) -> Command:
     )
 
 
+_ROWS = re.compile(r"\brows=(\d+)|estimated row count: ([\d,]+)")
+
 #: The server's clock, in seconds since 1970.
 NOW = Command("SELECT extract(epoch FROM clock_timestamp())::FLOAT8")
 
@@ -247,6 +249,25 @@ def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
             return Command(_IDENTITY, table)
         case _:
             return None
+
+
+def row_estimate(table: str) -> Command:
+    """How many rows a table has, as the server's planner estimates it; `read_row_estimate` reads it.
+
+    Args:
+        table: The table, as a script writes it.
+    """
+    return Command(f"EXPLAIN SELECT 1 FROM {table}")
+
+
+def read_row_estimate(result: Result) -> int | None:
+    """What `row_estimate` answered; None where the planner does not know.
+
+    PostgreSQL writes `rows=1000 width=4`, CockroachDB `estimated row count: 1,000 (…)`.
+    """
+    text = "\n".join(str(row[0]) for row in result.rows)
+    found = _ROWS.search(text)
+    return int((found[1] or found[2]).replace(",", "")) if found else None
 
 
 def unique_indexes(table: str) -> tuple[Command, Command]:

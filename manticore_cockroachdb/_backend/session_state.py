@@ -200,6 +200,25 @@ class SessionState:
         """Statements of ours as the last ones of a script's transaction."""
         return (*self._role(), *commands)
 
+    def unambiguous(self, question: Command) -> tuple[Command, ...]:
+        """A question in a transaction of its own whose dates and numbers read the same in any session."""
+        if self.kind is ServerKind.COCKROACHDB and not self.resets:
+            return (question,)  # before v22.1 there is one way to write them
+        settings = tuple(
+            Command(f"SET LOCAL {name} = {value}") for name, value in self._plain_text().items()
+        )
+        return (_PLAIN_BEGIN, *settings, question, COMMIT)
+
+    def _plain_text(self) -> Mapping[str, str]:
+        if self.kind is ServerKind.COCKROACHDB:
+            return {"datestyle": "'ISO'", "intervalstyle": "'iso_8601'"}
+        return {
+            "datestyle": "'ISO'",
+            "intervalstyle": "'iso_8601'",
+            "extra_float_digits": "1",
+            "bytea_output": "'hex'",
+        }
+
     def reading(self, seconds: int, *commands: Command) -> tuple[Command, ...]:
         """Reads of our own tables that wait for other transactions for a few seconds at most.
 
