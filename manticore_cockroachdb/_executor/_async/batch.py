@@ -130,7 +130,8 @@ class AsyncBatchedStatement:
         """
         table = self._windowed.table
         try:
-            indexes, columns = await self._run.session.send(*introspection.unique_indexes(table))
+            asked = introspection.unique_indexes(self._run.server.kind, table)
+            indexes, columns = await self._run.session.send(*asked)
             return batch_key.choose_key(
                 table,
                 batch_key.read_indexes(table, indexes, columns),
@@ -155,8 +156,9 @@ class AsyncBatchedStatement:
             columns = ", ".join(key.columns)
             raise self._not_continued(
                 f"the key that its windows follow, now ({columns}), was changed since it began. "
-                "Restore it, or start the batch again from its first row with manticore_resolve --restart-batch "
-                f"{self._step.version}: rows of the windows that are done are then changed again"
+                "Restore it, or start the batch again from its first row with manticore_resolve "
+                f"--restart-batch {self._step.version}: rows of the windows that are done are then "
+                "changed again"
             )
 
     def _not_continued(self, reason: str) -> PlanRefused:

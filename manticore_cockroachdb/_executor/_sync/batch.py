@@ -133,7 +133,8 @@ class BatchedStatement:
         """
         table = self._windowed.table
         try:
-            indexes, columns = self._run.session.send(*introspection.unique_indexes(table))
+            asked = introspection.unique_indexes(self._run.server.kind, table)
+            indexes, columns = self._run.session.send(*asked)
             return batch_key.choose_key(
                 table,
                 batch_key.read_indexes(table, indexes, columns),
@@ -158,8 +159,9 @@ class BatchedStatement:
             columns = ", ".join(key.columns)
             raise self._not_continued(
                 f"the key that its windows follow, now ({columns}), was changed since it began. "
-                "Restore it, or start the batch again from its first row with manticore_resolve --restart-batch "
-                f"{self._step.version}: rows of the windows that are done are then changed again"
+                "Restore it, or start the batch again from its first row with manticore_resolve "
+                f"--restart-batch {self._step.version}: rows of the windows that are done are then "
+                "changed again"
             )
 
     def _not_continued(self, reason: str) -> PlanRefused:
