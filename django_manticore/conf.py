@@ -430,7 +430,7 @@ def _lint(value: Any) -> LintChoices:
     try:
         configure(server or "cockroachdb", rules, severity)
     except SettingsError as error:
-        raise _Invalid(f"is invalid: {error}", show=False) from None
+        raise _Invalid(f"is invalid: {_sentence(error)}", show=False) from None
     return LintChoices(dict(rules), severity, server)
 
 
@@ -449,6 +449,12 @@ def _listener(path: str) -> Callable[[], Callable[[Event], None]]:
     return found if isinstance(found, type) else lambda: found
 
 
+def _sentence(error: Exception) -> str:
+    """What an error says, with a mark at its end."""
+    text = str(error)
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
         raise _Invalid("must be a list of strings")
@@ -461,7 +467,7 @@ def _url(value: Any) -> str:
     try:
         ConnectionSettings.from_url(value)
     except SettingsError as error:
-        raise _Invalid(f"is invalid: {error}", show=False) from None
+        raise _Invalid(f"is invalid: {_sentence(error)}", show=False) from None
     return value
 
 

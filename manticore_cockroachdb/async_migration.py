@@ -11,7 +11,13 @@ from ._executor._async.executor import AsyncExecutor
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
-from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named
+from ._executor.options import (
+    DEFAULT_LEASE,
+    DEFAULT_LOCK_RETRIES,
+    DEFAULT_LOCK_TIMEOUT,
+    Options,
+    mode_named,
+)
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
@@ -50,6 +56,9 @@ class AsyncMigrator:
         lease: Seconds until the lease expires unless it is extended, at least 1: how soon another runner
             can take over from a dead one.
         statement_timeout: Seconds the server may work on one statement; None means no limit.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock on PostgreSQL,
+            before it is rolled back and retried; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is retried.
         mode: The mode of scripts that do not set one: `atomic`, `stepwise` or `autocommit`; None means
             that server and script decide.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
@@ -69,6 +78,8 @@ class AsyncMigrator:
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         lease: float = DEFAULT_LEASE,
         statement_timeout: float | None = None,
+        ddl_lock_timeout: float | None = None,
+        lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
         placeholders: Mapping[str, str] | None = None,
@@ -80,6 +91,8 @@ class AsyncMigrator:
             lock_timeout=lock_timeout,
             lease=lease,
             statement_timeout=statement_timeout,
+            ddl_lock_timeout=ddl_lock_timeout,
+            lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
             placeholders=placeholders,
@@ -360,7 +373,7 @@ class AsyncMigrator:
         """
         scripts = await self.load_migrations()
         book = await self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished)
+        return statuses(scripts, book.rows, book.record.progress)
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None

@@ -18,6 +18,7 @@ in it are attributes, too. Neither contains passwords.
     │   ├── LeaseTimeout          another runner held the lease for all of lock_timeout
     │   └── LeaseLost             the lease was lost: this runner's writes are rejected
     ├── MigrationFailed           a statement of a script failed; has script, line and cause
+    │   ├── LockNotGranted        it did not get a lock in any attempt (PostgreSQL)
     │   └── JobFailed             its schema-change job failed or is paused
     ├── RehearsalRefused          a schema cannot be printed, compared or rehearsed
     └── OutcomeUnknown            the outcome of a statement could not be determined
@@ -213,6 +214,27 @@ class MigrationFailed(ManticoreError):
         self.path = path
         self.line = line
         self.sqlstate = sqlstate
+
+
+class LockNotGranted(MigrationFailed):
+    """A statement did not get its lock, however often it was tried; nothing of it took effect.
+
+    Attributes:
+        blockers: The sessions that were in front of it when it was last tried, each in words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        version: int,
+        path: Path,
+        line: int | None = None,
+        sqlstate: str | None = None,
+        blockers: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, version=version, path=path, line=line, sqlstate=sqlstate)
+        self.blockers = blockers
 
 
 class JobFailed(MigrationFailed):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._backend.blockers import Blocker
     from ._backend.dialect import Server
     from ._backend.jobs import Job
     from ._planner.plan import Step
@@ -197,6 +198,8 @@ class BatchProgress(Event):
         size: Rows in the next window at most.
         elapsed: Seconds since this run began with the statement.
         remaining: Estimated seconds left, or None if unknown.
+        position: The key of the last row of this window, as text.
+        rate: Rows changed in a second, over all runs.
     """
 
     step: Step
@@ -206,6 +209,8 @@ class BatchProgress(Event):
     size: int
     elapsed: float
     remaining: float | None = None
+    position: tuple[str, ...] = ()
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +256,29 @@ class SessionAwaited(Event):
     application_name: str
     session_id: str
     elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockAwaited(Event):
+    """A statement waits for a lock, or for its next attempt to get it (PostgreSQL).
+
+    Attributes:
+        step: The script.
+        statement: The statement, as far as it is known which one of a transaction waits.
+        blockers: The sessions in front of it, as last seen.
+        attempt: Which attempt this is, from 1; during a pause the one that comes next.
+        attempts: How many there are at most.
+        waited: Seconds since the first attempt began to wait.
+        pause: Seconds until the next attempt; None while the statement waits in the server's queue.
+    """
+
+    step: Step
+    statement: Statement | None
+    blockers: tuple[Blocker, ...]
+    attempt: int
+    attempts: int
+    waited: float
+    pause: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from ._executor._sync.executor import Executor
 from ._executor._sync.look import PATIENCE, with_snapshot
 from ._executor._sync.resolve import Resolve
 from ._executor._sync.store import Store, takes_no_writes
-from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named
+from ._executor.options import (
+    DEFAULT_LEASE,
+    DEFAULT_LOCK_RETRIES,
+    DEFAULT_LOCK_TIMEOUT,
+    Options,
+    mode_named,
+)
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
@@ -53,6 +59,9 @@ class Migration:
         lease: Seconds until the lease expires unless it is extended, at least 1: how soon another runner
             can take over from a dead one.
         statement_timeout: Seconds the server may work on one statement; None means no limit.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock on PostgreSQL,
+            before it is rolled back and retried; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is retried.
         mode: The mode of scripts that do not set one: `atomic`, `stepwise` or `autocommit`; None means
             that server and script decide.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
@@ -72,6 +81,8 @@ class Migration:
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         lease: float = DEFAULT_LEASE,
         statement_timeout: float | None = None,
+        ddl_lock_timeout: float | None = None,
+        lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
         placeholders: Mapping[str, str] | None = None,
@@ -83,6 +94,8 @@ class Migration:
             lock_timeout=lock_timeout,
             lease=lease,
             statement_timeout=statement_timeout,
+            ddl_lock_timeout=ddl_lock_timeout,
+            lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
             placeholders=placeholders,
@@ -363,7 +376,7 @@ class Migration:
         """
         scripts = self.load_migrations()
         book = self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished)
+        return statuses(scripts, book.rows, book.record.progress)
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._backend.blockers import Blocker
 from .._backend.dialect import Server
 from .._backend.jobs import Job
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
@@ -12,7 +13,29 @@ from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement, summary
 from .._sql.tokens import head
-from ..errors import DatabaseError, ManticoreError, MigrationFailed
+from ..errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DatabaseError,
+    LockNotGranted,
+    ManticoreError,
+    MigrationFailed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """How a statement waited for a lock, in vain.
+
+    Attributes:
+        blockers: The sessions in front of it, as last seen.
+        attempts: How often it was tried.
+        waited: Seconds from its first attempt to its end.
+    """
+
+    blockers: tuple[Blocker, ...]
+    attempts: int
+    waited: float
 
 
 def migration_failed(
@@ -25,6 +48,7 @@ def migration_failed(
     total: int = 0,
     jobs: tuple[Job, ...] = (),
     left: str | None = None,
+    lock_wait: LockWait | None = None,
 ) -> MigrationFailed:
     """Say which statement of which file failed, why, what is done of the script, and the way on.
 
@@ -37,6 +61,7 @@ def migration_failed(
         total: How many it has.
         jobs: The schema-change jobs that carried it out.
         left: What of the statement took effect all the same, in a sentence.
+        lock_wait: How it waited for a lock that it did not get.
     """
     path = step.path
     if statement is None:
@@ -56,6 +81,17 @@ def migration_failed(
         lines.append(f"  {lost}")
     if left:
         lines.append(f"  {left}")
+    if lock_wait is not None:
+        lines += _blocked(lock_wait)
+        lines.append(f"  {_state(step, done, total)} {_LOCK_WAY_ON.format(again=_again(step))}")
+        return LockNotGranted(
+            "\n".join(lines),
+            version=step.version,
+            path=path,
+            line=statement.line if statement else None,
+            sqlstate=error.sqlstate,
+            blockers=tuple(str(each) for each in lock_wait.blockers),
+        )
     lines.append("  " + _way_on(step, number, done, total, partly=bool(left or lost)))
     advice = _ADVICE.get(error.sqlstate or "")
     if advice and (done == 0 or advice.mode is Mode.AUTOCOMMIT):
@@ -150,6 +186,55 @@ def connection_lost_twice(
     )
 
 
+_CHECK_CONNECTION = (
+    "Check the server's log, the network, and any connection pooler in between, and {again}: the run "
+    "continues at the first statement that is not recorded."
+)
+
+
+def connection_lost_for_good(
+    step: Step, statement: Statement | None, error: ManticoreError, times: int
+) -> MigrationFailed:
+    """The error for a script around which the connection was lost too often.
+
+    Args:
+        step: The script.
+        statement: The statement that was sent last; None where it was a transaction of several.
+        error: What was said of the last loss.
+        times: How often the connection was lost in a row.
+    """
+    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
+    what = "its transaction" if statement is None else summary(statement)
+    again = "migrate" if step.direction is Direction.UP else "roll back"
+    return MigrationFailed(
+        f"{where}: the connection was lost {times} times in a row around {what}: {error}\n"
+        f"  {_CHECK_CONNECTION.format(again=again + ' again')}",
+        version=step.version,
+        path=step.path,
+        line=statement.line if statement else None,
+        sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
+    )
+
+
+def connection_lost_before_any(
+    error: DatabaseError | ConnectionFailed, times: int
+) -> ConnectionLost | ConnectionFailed:
+    """The error for a run that lost its connection too often before a statement of a script was sent.
+
+    Args:
+        error: What was said of the last loss.
+        times: How often the connection was lost in a row.
+    """
+    message = (
+        f"The connection was lost {times} times in a row before any statement of a script was sent: "
+        f"{error}\n"
+        f"  {_CHECK_CONNECTION.format(again='run the same command again')}"
+    )
+    if isinstance(error, ConnectionFailed):
+        return ConnectionFailed(message)
+    return ConnectionLost(message, sqlstate=error.sqlstate)
+
+
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
     version = step.version
@@ -169,8 +254,47 @@ def partially_committed(step: Step, reason: str, sqlstate: str | None) -> Migrat
     )
 
 
+def windows_done(windows: int) -> str:
+    """`3 windows are done`"""
+    return "1 window is done" if windows == 1 else f"{windows} windows are done"
+
+
+def windows_stay(windows: int) -> str:
+    """`3 windows of it are done and stay done.`"""
+    if windows == 1:
+        return "1 window of it is done and stays done."
+    return f"{windows} windows of it are done and stay done."
+
+
+_LOCK_WAY_ON = (
+    "See who holds the lock now with manticore_migrate --show-blockers, wait for that session or end it, "
+    "and {again} again; or allow more attempts (LOCK_RETRIES)."
+)
+
+
+def _blocked(wait: LockWait) -> list[str]:
+    times = "once" if wait.attempts == 1 else f"{wait.attempts} times in {wait.waited:.0f} s"
+    lines = [f"  It was tried {times}, and nothing of it took effect."]
+    if wait.blockers:
+        lines.append("  In front of it were:")
+        lines += (f"    {each}" for each in wait.blockers)
+    return lines
+
+
+def _again(step: Step) -> str:
+    return "migrate" if step.direction is Direction.UP else "roll back"
+
+
+def _state(step: Step, done: int, total: int) -> str:
+    verb = step.direction.participle
+    if not done:
+        return f"Nothing of version {step.version} was {verb}."
+    which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
+    return f"{which} done and recorded; version {step.version} is partially {verb}."
+
+
 def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
-    again = "migrate" if step.direction is Direction.UP else "roll back"
+    again = _again(step)
     verb = step.direction.participle
     if not done and partly:
         return (

@@ -14,22 +14,29 @@ from .._store.run_state import LOST
 from ..errors import DatabaseError
 
 
-def gone(tables: Tables, error: DatabaseError, statement: Statement | None) -> str:
+def gone(
+    tables: Tables, error: DatabaseError, statement: Statement | None, now_in: str | None = None
+) -> str:
     """The tables, or their rows, are not where the run left them.
 
     Args:
         tables: The tables.
         error: What the server said.
         statement: The statement that took them away, as far as it can be told.
+        now_in: The schema that they are in now, where it is another one.
     """
     said = "the run's row is no longer in it" if error.sqlstate == LOST else str(error)
     cause = (
         "They were dropped, moved or changed during the run."
         if statement is None
-        else f"{summary(statement)} removes them."
+        else f"{summary(statement)} takes them away."
     )
     way = (
-        "Drop or rename a database by hand, outside its migrations."
+        f"They are in schema {now_in} now. Name them there (table='{now_in}.{tables.name}', TABLE in the "
+        f"MANTICORE setting), or put {now_in} on the search_path, and run the same command again: it "
+        "continues after this statement."
+        if now_in is not None
+        else "Drop or rename a database by hand, outside its migrations."
         if statement is not None and "DATABASE" in head(statement.text, 2)
         else "Keep the ledger in its own "
         "schema (table='manticore._migrations', TABLE in the MANTICORE setting)."
@@ -82,8 +89,7 @@ def not_made(tables: Tables, server: Server, error: DatabaseError) -> str:
         sql.Identifier(tables.schema), sql.Identifier(server.user)
     )
     return (
-        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be created: "
-        f"{error}. Have "
+        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be made: {error}. Have "
         f"an administrator run: {grant.as_string(None)}. Or name a schema that {server.user} may create "
         f"tables in (table='app.{tables.name}', TABLE in the MANTICORE setting)."
     )

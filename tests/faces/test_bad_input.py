@@ -14,7 +14,8 @@ from tests.flavors import Flavour
 from tests.harness import Harness
 
 KNOWN = (
-    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable"
+    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable, "
+    "lock_timeout=2s"
 )
 
 #: Nobody listens there: an engine that got as far as connecting would say so.

@@ -14,6 +14,7 @@ from ..._backend.dialect import PARTIALLY_COMMITTED
 from ..._backend.job_match import undoes
 from ..._backend.jobs import JobState, described
 from ..._backend.protocol import COMMIT, Command, Refusal
+from ..._planner.batch_progress import statement_fingerprint
 from ..._planner.cursor import RunCursor
 from ..._planner.decisions import alone_unknown, outcome_unknown, proves_done
 from ..._planner.entry import Entry, entry_point
@@ -23,7 +24,7 @@ from ..._sql.schema_change import Repeat
 from ..._sql.session_effects import defers_constraints, leaves, session_wide, sets_inside_block
 from ..._sql.statement import Kind, Statement, has_if_exists, makes_no_job, repeatable
 from ..._store import run_state
-from ..._store.run_state import Progress
+from ..._store.run_state import BatchState, Progress
 from ..._store.transactions import Placed, begin, lock_state, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from ...events import (
@@ -34,7 +35,7 @@ from ...events import (
     TransactionStarted,
     Warned,
 )
-from ..messages import partially_committed
+from ..messages import partially_committed, windows_done
 from .batch import AsyncBatchedStatement
 from .leftovers import AsyncLeftovers
 from .recovery import (
@@ -46,7 +47,7 @@ from .recovery import (
 from .recovery import (
     outcome_unknown as statement_unknown,
 )
-from .run import AsyncRun, UnderWay, job_failed
+from .run import AsyncRun, UnderWay, job_failed, located
 from .script_record import AsyncScriptRecord
 
 
@@ -111,6 +112,8 @@ class AsyncScript:
             return 0, None
         if not self._record.unchanged(at.guarded, resume.done_hash):
             raise self._changed(at.guarded)
+        if resume.batch is not None and resume.batch.windows:
+            self._check_batch(resume.batch, at.done)
         await self._send_settings(replay(self._statements, at.start), resumed_at=at.done)
         match at.entry:
             case Entry.NOT_MARKED:
@@ -158,6 +161,33 @@ class AsyncScript:
             ],
         )
 
+    def _check_batch(self, begun: BatchState, done: int) -> None:
+        """Refuse to go on with a statement other than the one whose windows are done.
+
+        Raises:
+            PlanRefused: It was changed, or does not run in batches any more.
+        """
+        statement = self._statements[done] if done < len(self._statements) else None
+        if (
+            statement is not None
+            and statement.batch is not None
+            and begun.fingerprint.startswith(statement_fingerprint(statement))
+        ):
+            return
+        version = self._step.version
+        where = "its statement in batches" if statement is None else f"statement {done + 1}"
+        problem = Problem(
+            f"version {version} is partially {self._step.direction.participle}, and {where}, of which "
+            f"{windows_done(begun.windows)}, was changed.",
+            path=self._step.path,
+            line=statement.line if statement is not None else None,
+            version=version,
+            hint="Restore it and its batch= option; later ones may be edited. Or start it again from its "
+            f"first row with manticore_resolve --restart-batch {version}: rows of the windows that are "
+            "done are then changed again.",
+        )
+        raise PlanRefused("Nothing was run", [problem])
+
     # The ways to send a segment.
 
     async def _send_session(self, segment: Segment) -> None:
@@ -201,9 +231,12 @@ class AsyncScript:
         run = self._run
         tables, lease = run.store.tables, run.lease
         opening = begin(run.server, self._step.script.isolation)
-        statements = [
-            Placed(Command(session_wide(each), discards=True)) for each in segment.statements
-        ]
+        limits = run.lock_limits(self._step, self._statements, segment.start, segment.end)
+        statements: list[Placed] = []
+        for setting, each in zip(limits.settings, segment.statements, strict=True):
+            if setting is not None:
+                statements.append(Placed(setting, ours=True))
+            statements.append(Placed(Command(session_wide(each), discards=True)))
         mark = await self._record.mark(segment, following) if not last else None
         if run.server.serializable_only:
             # The first write of ours keeps other runners out.
@@ -229,7 +262,7 @@ class AsyncScript:
         number, total = segment.start + 1, len(self._statements)
         run.emit(TransactionStarted(self._step, segment.statements, number, total))
         began = time.monotonic()
-        await self._send_commands(segment, commands)
+        await self._send_commands(segment, commands, limits.seconds)
         seconds = time.monotonic() - began
         run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds))
         if any(each.kind is Kind.SESSION for each in segment.statements):
@@ -252,8 +285,19 @@ class AsyncScript:
         )
         await run.write(await self._record.complete())
 
-    async def _send_commands(self, segment: Segment, commands: Sequence[Placed]) -> None:
-        """Send a segment's transaction, again and again on 40001."""
+    async def _send_commands(
+        self,
+        segment: Segment,
+        commands: Sequence[Placed],
+        limits: Sequence[float | None] = (),
+    ) -> None:
+        """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
+
+        Args:
+            segment: The segment.
+            commands: The transaction.
+            limits: Seconds that its statements wait for a lock at most.
+        """
         run = self._run
         # Of each command: how many of the segment's statements come before it.
         before = [sum(not each.ours for each in commands[:n]) for n in range(len(commands))]
@@ -265,12 +309,23 @@ class AsyncScript:
                 statement = segment.statements[before[at]]
             return UnderWay(self._step, segment.start, statement)
 
+        def locate(text: str) -> UnderWay | None:
+            each = (UnderWay(self._step, segment.start, s) for s in segment.statements)
+            return located(text, each)
+
         while True:
-            refusal = await run.run_transaction([each.command for each in commands], under_way)
+            refusal = await run.run_transaction(
+                [each.command for each in commands], under_way, locate=locate, limits=limits
+            )
             if refusal is None:
                 return
             what = f"{self._step.path.name}, a transaction"
             if await self._tries_again(refusal.error, segment.start, what):
+                continue
+            refused = under_way(refusal.index)
+            if await run.waits_for_lock(
+                refusal.error, self._step, refused.statement, refused.place
+            ):
                 continue
             raise await self._refused(segment, refusal, commands, before) from refusal.error
 
@@ -307,7 +362,7 @@ class AsyncScript:
             self._record,
             following=following,
             last=last,
-            total=len(self._statements),
+            statements=self._statements,
         )
         await batch.run(begun)
 
@@ -322,10 +377,7 @@ class AsyncScript:
         """Send a statement by itself, with its intent recorded before and its end after."""
         await self._record.intend(segment)
         await self._send_by_itself(segment, sent_before)
-        if last:
-            await self._run.write(await self._record.complete())
-        else:
-            await self._run.write(await self._record.mark(segment, following))
+        await self._record.end(segment, following, last=last)
 
     # A statement sent by itself.
 
@@ -342,12 +394,17 @@ class AsyncScript:
             try:
                 if await left.settle():
                     break
-                await run.run_statement(self._step, statement, segment.start)
+                await run.run_statement(self._step, self._statements, segment.start)
             except ConnectionLost:
                 raise
             except DatabaseError as error:
                 still_left = await left.settle_after_failure()
-                if await self._tries_again(error, segment.start, where):
+                if not leftovers.runs_code(statement) and (
+                    await self._tries_again(error, segment.start, where)
+                    or await run.waits_for_lock(
+                        error, self._step, statement, UnderWay(self._step, segment.start).place
+                    )
+                ):
                     continue
                 if not self._says_done(statement, error, sent_before):
                     raise await self._failed(segment, error, still_left) from error
