@@ -29,7 +29,7 @@ def gone(
     cause = (
         "They were dropped, moved or changed during the run."
         if statement is None
-        else f"{summary(statement)} takes them away."
+        else f"{summary(statement)} removes them."
     )
     way = (
         f"They are in schema {now_in} now. Name them there (table='{now_in}.{tables.name}', TABLE in the "
@@ -89,7 +89,7 @@ def not_made(tables: Tables, server: Server, error: DatabaseError) -> str:
         sql.Identifier(tables.schema), sql.Identifier(server.user)
     )
     return (
-        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be made: {error}. Have "
+        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be created: {error}. Have "
         f"an administrator run: {grant.as_string(None)}. Or name a schema that {server.user} may create "
         f"tables in (table='app.{tables.name}', TABLE in the MANTICORE setting)."
     )

@@ -1,7 +1,7 @@
 # Generated from async_adoption.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Moving in, as a user of the library does it: look, write the files, take the ledger over, or give it back.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.

@@ -1,4 +1,4 @@
-"""Moving in, as a user of the library does it: look, write the files, take the ledger over, or give it back.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.

@@ -205,7 +205,7 @@ async def test_a_renamed_schema_of_the_ledger_is_named_and_the_run_continues_the
         where == "V2__gone.sql:2: the ledger's tables (app._migrations and app._migrations_state) "
     )
     assert said[said.index(rename) :] == (
-        f"{rename} takes them away. {way}\n"
+        f"{rename} removes them. {way}\n"
         "  What version 2 did before is done, but is not recorded as applied."
     )
     if not took_effect:
