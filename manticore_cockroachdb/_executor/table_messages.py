@@ -89,7 +89,8 @@ def not_made(tables: Tables, server: Server, error: DatabaseError) -> str:
         sql.Identifier(tables.schema), sql.Identifier(server.user)
     )
     return (
-        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be created: {error}. Have "
+        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be created: "
+        f"{error}. Have "
         f"an administrator run: {grant.as_string(None)}. Or name a schema that {server.user} may create "
         f"tables in (table='app.{tables.name}', TABLE in the MANTICORE setting)."
     )
