@@ -115,6 +115,11 @@ def _not_located(_text: str) -> UnderWay | None:
     return None
 
 
+def _keeps_others_out(_answered: int) -> bool:
+    """An open transaction that has written the run state's row needs no renewing of the lease."""
+    return False
+
+
 class AsyncRun:
     """One run that holds the lease.
 
@@ -330,6 +335,7 @@ class AsyncRun:
         under_way: Callable[[int], UnderWay],
         on_answer: Callable[[int, Result], None] | None = None,
         *,
+        renew: Callable[[int], bool] = _keeps_others_out,
         locate: Callable[[str], UnderWay | None] = _not_located,
         limits: Iterable[float | None] = (),
     ) -> Refusal | None:
@@ -339,6 +345,7 @@ class AsyncRun:
             commands: The whole transaction.
             under_way: What it is working on when so many of the commands have been answered.
             on_answer: Called with the number of each command, from 0, and its answer.
+            renew: Whether the lease needs renewing when so many of the commands have been answered.
             locate: As for `supervise`.
             limits: As for `supervise`.
         """
@@ -357,7 +364,7 @@ class AsyncRun:
             work,
             under_way=lambda: under_way(answered),
             on_item=_ignore,
-            renew=lambda: False,
+            renew=lambda: renew(answered),
             locate=locate,
             limits=limits,
         )

@@ -118,6 +118,11 @@ def _not_located(_text: str) -> UnderWay | None:
     return None
 
 
+def _keeps_others_out(_answered: int) -> bool:
+    """An open transaction that has written the run state's row needs no renewing of the lease."""
+    return False
+
+
 class Run:
     """One run that holds the lease.
 
@@ -333,6 +338,7 @@ class Run:
         under_way: Callable[[int], UnderWay],
         on_answer: Callable[[int, Result], None] | None = None,
         *,
+        renew: Callable[[int], bool] = _keeps_others_out,
         locate: Callable[[str], UnderWay | None] = _not_located,
         limits: Iterable[float | None] = (),
     ) -> Refusal | None:
@@ -342,6 +348,7 @@ class Run:
             commands: The whole transaction.
             under_way: What it is working on when so many of the commands have been answered.
             on_answer: Called with the number of each command, from 0, and its answer.
+            renew: Whether the lease needs renewing when so many of the commands have been answered.
             locate: As for `supervise`.
             limits: As for `supervise`.
         """
@@ -360,7 +367,7 @@ class Run:
             work,
             under_way=lambda: under_way(answered),
             on_item=_ignore,
-            renew=lambda: False,
+            renew=lambda: renew(answered),
             locate=locate,
             limits=limits,
         )
