@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from manticore_cockroachdb.errors import LeaseTimeout, MigrationFailed, OutcomeUnknown
+from manticore_cockroachdb._executor._async import run as async_run
+from manticore_cockroachdb._executor._sync import run as sync_run
+from manticore_cockroachdb.errors import JobFailed, LeaseTimeout, MigrationFailed, OutcomeUnknown
 from manticore_cockroachdb.events import JobsAwaited
 from tests.fake_cockroach import drop_after, hold_answer
 from tests.harness import Cockroach, Harness, eventually
@@ -120,6 +122,40 @@ async def test_the_lease_is_renewed_while_a_commit_waits_for_its_jobs(
     release.set()
     assert await running == 1
     assert cockroach.ledger() == [1, 2]
+
+
+async def test_a_paused_job_of_a_whole_script_is_told_and_ends_the_run_after_a_while(
+    cockroach: Cockroach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (async_run, sync_run):
+        monkeypatch.setattr(module, "PAUSED_GRACE", 0.3)
+    cockroach.write("V1__tables", "CREATE TABLE t (v INT8); CREATE TABLE lo (v INT8)")
+    cockroach.write("V2__whole", SCRIPT)
+    assert await cockroach.engine().migrate(1) == 1
+    attachment = cockroach.fake.jobs.on("CREATE INDEX t_v", "paused", waits=False)
+    release = threading.Event()
+    cockroach.fake.rule(
+        lambda sql: sql == "COMMIT" and bool(cockroach.sent("INSERT INTO lo VALUES (3)")),
+        then=hold_answer(release),
+    )
+    with pytest.raises(JobFailed) as failed:
+        await cockroach.engine(lease=1.0).migrate()
+    release.set()
+    (job,) = attachment.jobs
+    said = (
+        f"job {job.job_id}, paused: CREATE INDEX t_v ON {cockroach.place}.t (v).{{0}}It is paused: the "
+        "change is neither done nor undone. See why (a low disk pauses back-fills), then RESUME JOB "
+        f"{job.job_id} or CANCEL JOB {job.job_id}, and run again."
+    )
+    assert str(failed.value) == (
+        "V2__whole.sql: its schema change did not succeed: " + said.format("\n  ")
+    )
+    assert cockroach.warnings() == [said.format(" ")]
+    assert cockroach.ledger() == [1]
+    job.to("succeeded")
+    assert await cockroach.engine().migrate() == 1
+    assert cockroach.ask("SELECT v FROM lo") == [(3,)]
+    assert cockroach.free()
 
 
 @pytest.mark.needs_cockroachdb("schema changes that outlive their transaction")

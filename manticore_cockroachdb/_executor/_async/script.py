@@ -280,6 +280,8 @@ class AsyncScript:
 
         def under_way(answered: int) -> UnderWay:
             at = min(answered, len(commands) - 1)
+            if renews and answered == len(commands) - 1:
+                return UnderWay(self._step, segment.start, committed=segment.statements)
             statement = None
             if not commands[at].ours and before[at] < len(segment.statements):
                 statement = segment.statements[before[at]]
