@@ -15,7 +15,7 @@ import pytest
 from manticore_cockroachdb._executor._async import run as async_run
 from manticore_cockroachdb._executor._sync import run as sync_run
 from manticore_cockroachdb.errors import JobFailed, LeaseTimeout, MigrationFailed, OutcomeUnknown
-from manticore_cockroachdb.events import JobsAwaited
+from manticore_cockroachdb.events import Interrupted, JobsAwaited, StillRunning
 from tests.fake_cockroach import drop_after, hold_answer
 from tests.harness import Cockroach, Harness, eventually
 
@@ -156,6 +156,32 @@ async def test_a_paused_job_of_a_whole_script_is_told_and_ends_the_run_after_a_w
     assert await cockroach.engine().migrate() == 1
     assert cockroach.ask("SELECT v FROM lo") == [(3,)]
     assert cockroach.free()
+
+
+@pytest.mark.parametrize("flavour", ["async"], indirect=True)
+async def test_jobs_that_go_on_when_a_commit_is_interrupted_are_told(cockroach: Cockroach) -> None:
+    cockroach.write("V1__tables", "CREATE TABLE t (v INT8); CREATE TABLE lo (v INT8)")
+    cockroach.write("V2__whole", SCRIPT)
+    assert await cockroach.engine().migrate(1) == 1
+    attachment = cockroach.fake.jobs.on("CREATE INDEX t_v", "running", waits=False)
+    release = threading.Event()
+    cockroach.fake.rule(
+        lambda sql: sql == "COMMIT" and bool(cockroach.sent("INSERT INTO lo VALUES (3)")),
+        then=hold_answer(release),
+    )
+    running = asyncio.create_task(migrated(cockroach))
+    await eventually(lambda: any(event.jobs for event in cockroach.told(StillRunning)))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    release.set()
+    (stopped,) = cockroach.told(Interrupted)
+    (job,) = attachment.jobs
+    assert (stopped.done, stopped.step and stopped.step.version) == (0, 2)
+    assert [each.job_id for each in stopped.jobs] == [job.job_id]
+    job.to("succeeded")
+    assert await cockroach.engine().migrate() == 1
+    assert cockroach.ledger() == [1, 2]
 
 
 @pytest.mark.needs_cockroachdb("schema changes that outlive their transaction")
