@@ -372,7 +372,7 @@ class AsyncMigrator:
         """
         scripts = await self.load_migrations()
         book = await self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished)
+        return statuses(scripts, book.rows, book.record.progress)
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None

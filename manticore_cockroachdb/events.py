@@ -198,6 +198,8 @@ class BatchProgress(Event):
         size: Rows in the next window at most.
         elapsed: Seconds since this run began with the statement.
         remaining: Estimated seconds left; None where nothing tells.
+        position: The key of the last row of this window, as text.
+        rate: Rows changed in a second, over all runs.
     """
 
     step: Step
@@ -207,6 +209,8 @@ class BatchProgress(Event):
     size: int
     elapsed: float
     remaining: float | None = None
+    position: tuple[str, ...] = ()
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

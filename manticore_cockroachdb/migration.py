@@ -375,7 +375,7 @@ class Migration:
         """
         scripts = self.load_migrations()
         book = self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished)
+        return statuses(scripts, book.rows, book.record.progress)
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None

@@ -252,6 +252,18 @@ def partially_committed(step: Step, reason: str, sqlstate: str | None) -> Migrat
     )
 
 
+def windows_done(windows: int) -> str:
+    """`3 windows are done`"""
+    return "1 window is done" if windows == 1 else f"{windows} windows are done"
+
+
+def windows_stay(windows: int) -> str:
+    """`3 windows of it are done and stay done.`"""
+    if windows == 1:
+        return "1 window of it is done and stays done."
+    return f"{windows} windows of it are done and stay done."
+
+
 _LOCK_WAY_ON = (
     "See who holds the lock now with manticore_migrate --show-blockers, wait for that session or end it, "
     "and {again} again; or allow more attempts (LOCK_RETRIES)."

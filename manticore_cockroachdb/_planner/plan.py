@@ -15,8 +15,9 @@ from .._scripts.direction import Direction
 from .._scripts.script import MigrationScript
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
-from .._store.run_state import Unfinished
+from .._store.run_state import Progress, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
+from .batch_progress import BatchStatus, batch_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class ScriptStatus:
         applied_by: By whom, where recorded.
         execution_ms: How long it took, in milliseconds, where recorded.
         script: Its script, unless the file is missing.
+        batch: How far its statement in batches has come, where one has begun and is not done.
     """
 
     version: int
@@ -91,6 +93,7 @@ class ScriptStatus:
     applied_by: str | None = None
     execution_ms: int | None = None
     script: MigrationScript | None = None
+    batch: BatchStatus | None = None
 
 
 def replaced(script: MigrationScript, row: LedgerRow) -> bool:
@@ -253,9 +256,16 @@ class Rollback:
 def statuses(
     scripts: Sequence[MigrationScript],
     rows: Sequence[LedgerRow],
-    unfinished: Unfinished | None = None,
+    progress: Progress | None = None,
 ) -> list[ScriptStatus]:
-    """Every version that the folder or the ledger knows, in order, and where it stands."""
+    """Every version that the folder or the ledger knows, in order, and where it stands.
+
+    Args:
+        scripts: The folder.
+        rows: The ledger.
+        progress: What is unfinished.
+    """
+    unfinished = progress.unfinished if progress else None
     applied = {row.version: row for row in rows}
     known = {script.version: script for script in scripts}
     partial = unfinished.version if unfinished else None
@@ -264,7 +274,7 @@ def statuses(
             version,
             known.get(version),
             applied.get(version),
-            unfinished.direction if unfinished and version == partial else None,
+            progress if version == partial else None,
         )
         for version in sorted({*applied, *known, *([partial] if partial else [])})
     ]
@@ -280,10 +290,10 @@ def _status(
     version: int,
     script: MigrationScript | None,
     row: LedgerRow | None,
-    unfinished: Direction | None,
+    progress: Progress | None,
 ) -> ScriptStatus:
-    if unfinished is not None:
-        state = _UNFINISHED[unfinished]
+    if progress is not None:
+        state = _UNFINISHED[progress.direction]
     elif row is None:
         state = State.PENDING
     elif script is None:
@@ -299,6 +309,16 @@ def _status(
         applied_by=row.applied_by if row else None,
         execution_ms=row.execution_ms if row else None,
         script=script,
+        batch=_batch(script, progress),
+    )
+
+
+def _batch(script: MigrationScript | None, progress: Progress | None) -> BatchStatus | None:
+    if progress is None or progress.batch is None:
+        return None
+    statements = Step(script, progress.direction).statements() if script else ()
+    return batch_status(
+        progress.batch, statements[progress.done] if progress.done < len(statements) else None
     )
 
 

@@ -18,6 +18,7 @@ from ..._backend.dialect import PARTIALLY_COMMITTED
 from ..._backend.job_match import undoes
 from ..._backend.jobs import JobState, described
 from ..._backend.protocol import COMMIT, Command, Refusal
+from ..._planner.batch_progress import statement_fingerprint
 from ..._planner.cursor import RunCursor
 from ..._planner.decisions import alone_unknown, outcome_unknown, proves_done
 from ..._planner.entry import Entry, entry_point
@@ -27,7 +28,7 @@ from ..._sql.schema_change import Repeat
 from ..._sql.session_effects import defers_constraints, leaves, session_wide, sets_inside_block
 from ..._sql.statement import Kind, Statement, has_if_exists, makes_no_job, repeatable
 from ..._store import run_state
-from ..._store.run_state import Progress
+from ..._store.run_state import BatchState, Progress
 from ..._store.transactions import Placed, begin, lock_state, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from ...events import (
@@ -38,7 +39,7 @@ from ...events import (
     TransactionStarted,
     Warned,
 )
-from ..messages import partially_committed
+from ..messages import partially_committed, windows_done
 from .batch import BatchedStatement
 from .leftovers import Leftovers
 from .recovery import (
@@ -115,6 +116,8 @@ class Script:
             return 0, None
         if not self._record.unchanged(at.guarded, resume.done_hash):
             raise self._changed(at.guarded)
+        if resume.batch is not None and resume.batch.windows:
+            self._check_batch(resume.batch, at.done)
         self._send_settings(replay(self._statements, at.start), resumed_at=at.done)
         match at.entry:
             case Entry.NOT_MARKED:
@@ -160,6 +163,33 @@ class Script:
                 )
             ],
         )
+
+    def _check_batch(self, begun: BatchState, done: int) -> None:
+        """Refuse to go on with a statement other than the one whose windows are done.
+
+        Raises:
+            PlanRefused: It was changed, or does not run in batches any more.
+        """
+        statement = self._statements[done] if done < len(self._statements) else None
+        if (
+            statement is not None
+            and statement.batch is not None
+            and begun.fingerprint.startswith(statement_fingerprint(statement))
+        ):
+            return
+        version = self._step.version
+        where = "its statement in batches" if statement is None else f"statement {done + 1}"
+        problem = Problem(
+            f"version {version} is partially {self._step.direction.participle}, and {where}, of which "
+            f"{windows_done(begun.windows)}, was changed.",
+            path=self._step.path,
+            line=statement.line if statement is not None else None,
+            version=version,
+            hint="Restore it and its batch= option; later ones may be edited. Or start it again from its "
+            f"first row with manticore_resolve --restart-batch {version}: rows of the windows that are "
+            "done are then changed again.",
+        )
+        raise PlanRefused("Nothing was run", [problem])
 
     # The ways to send a segment.
 

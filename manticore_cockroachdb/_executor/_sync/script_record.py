@@ -30,9 +30,9 @@ from ..._scripts.direction import Direction
 from ..._sql.statement import Statement
 from ..._store import run_state
 from ..._store.ledger import LedgerRow
-from ..._store.run_state import Progress
+from ..._store.run_state import BatchState, Progress
 from ...errors import DatabaseError, MigrationFailed
-from ..messages import migration_failed
+from ..messages import migration_failed, windows_stay
 from .recovery import read_traces
 from .run import Run, TracesAhead
 
@@ -142,22 +142,34 @@ class ScriptRecord:
             return ahead.traces
         return read_traces(self._run, statement)
 
-    def begin_batch(self, segment: Segment, position: str) -> Command:
+    def begin_batch(self, segment: Segment, state: BatchState) -> Command:
         """The write that a statement begins to run in batches: it must not change from now on."""
-        progress = replace(
-            self.progress(segment.start, None),
-            done_hash=self._fingerprint.of(segment.end),
-            batch_position=position,
-        )
+        progress = replace(self.progress(segment.start, None), batch=state)
         self.recorded = Recorded.DONE
         return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
 
     def fail_batch(
-        self, statement: Statement, error: DatabaseError, done: int, windows: int
+        self,
+        statement: Statement,
+        error: DatabaseError,
+        done: int,
+        windows: int,
+        *,
+        is_smallest: bool = False,
     ) -> MigrationFailed:
-        """Record that a window failed; the windows before it stay done. The error to raise."""
+        """Record that a window failed; the windows before it stay done. The error to raise.
+
+        Args:
+            statement: The statement.
+            error: What the server said.
+            done: How many statements of the script are done.
+            windows: How many windows of this one are.
+            is_smallest: Whether larger windows were refused before, and this one had one row.
+        """
         run = self._run
-        left = f"{windows} windows of it are done and stay done." if windows else None
+        left = windows_stay(windows) if windows else None
+        if is_smallest:
+            left = " ".join(filter(None, ("This window had a single row, so no size helps.", left)))
         failed = self.failure(statement, error, done, done + 1, left)
         run.write(run_state.save_error(run.store.tables, run.lease, str(error)))
         return failed
