@@ -351,9 +351,10 @@ class AsyncExecutor:
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._done:
             return Interrupted(done, None, None, ())
-        if not (run.sending and under_way.by_itself):
+        if not (run.sending and under_way.changes):
             return Interrupted(done, under_way.step, None, (), under_way.done)
-        return Interrupted(done, under_way.step, under_way.statement, run.jobs_seen, under_way.done)
+        statement = under_way.statement if under_way.by_itself else None
+        return Interrupted(done, under_way.step, statement, run.jobs_seen, under_way.done)
 
     async def _release(self) -> None:
         run, tables = self._run, self._tables

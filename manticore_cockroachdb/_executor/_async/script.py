@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..._backend import leftovers
 from ..._backend.dialect import PARTIALLY_COMMITTED
@@ -279,8 +280,11 @@ class AsyncScript:
             for each in with_write(segment.statements, mark)
             for command in (run.session.state.inside(mark) if each.ours else (each.command,))
         ]
+        # COMMIT waits for the schema changes, and others are no longer kept out then: the answers before it
+        # say when that begins.
+        placed[-1] = replace(placed[-1], command=replace(placed[-1].command, flushes=True))
         await self._send_commands(
-            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)]
+            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)], renews=True
         )
         await run.write(await self._record.complete())
 
@@ -289,6 +293,8 @@ class AsyncScript:
         segment: Segment,
         commands: Sequence[Placed],
         limits: Sequence[float | None] = (),
+        *,
+        renews: bool = False,
     ) -> None:
         """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
 
@@ -296,6 +302,7 @@ class AsyncScript:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
+            renews: Whether the lease is renewed while COMMIT is under way.
         """
         run = self._run
         # Of each command: how many of the segment's statements come before it.
@@ -303,6 +310,8 @@ class AsyncScript:
 
         def under_way(answered: int) -> UnderWay:
             at = min(answered, len(commands) - 1)
+            if renews and answered == len(commands) - 1:
+                return UnderWay(self._step, segment.start, committed=segment.statements)
             statement = None
             if not commands[at].ours and before[at] < len(segment.statements):
                 statement = segment.statements[before[at]]
@@ -314,7 +323,11 @@ class AsyncScript:
 
         while True:
             refusal = await run.run_transaction(
-                [each.command for each in commands], under_way, locate=locate, limits=limits
+                [each.command for each in commands],
+                under_way,
+                renew=lambda answered: renews and answered == len(commands) - 1,
+                locate=locate,
+                limits=limits,
             )
             if refusal is None:
                 return

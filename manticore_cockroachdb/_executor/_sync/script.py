@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..._backend import leftovers
 from ..._backend.dialect import PARTIALLY_COMMITTED
@@ -282,8 +283,11 @@ class Script:
             for each in with_write(segment.statements, mark)
             for command in (run.session.state.inside(mark) if each.ours else (each.command,))
         ]
+        # COMMIT waits for the schema changes, and others are no longer kept out then: the answers before it
+        # say when that begins.
+        placed[-1] = replace(placed[-1], command=replace(placed[-1].command, flushes=True))
         self._send_commands(
-            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)]
+            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)], renews=True
         )
         run.write(self._record.complete())
 
@@ -292,6 +296,8 @@ class Script:
         segment: Segment,
         commands: Sequence[Placed],
         limits: Sequence[float | None] = (),
+        *,
+        renews: bool = False,
     ) -> None:
         """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
 
@@ -299,6 +305,7 @@ class Script:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
+            renews: Whether the lease is renewed while COMMIT is under way.
         """
         run = self._run
         # Of each command: how many of the segment's statements come before it.
@@ -306,6 +313,8 @@ class Script:
 
         def under_way(answered: int) -> UnderWay:
             at = min(answered, len(commands) - 1)
+            if renews and answered == len(commands) - 1:
+                return UnderWay(self._step, segment.start, committed=segment.statements)
             statement = None
             if not commands[at].ours and before[at] < len(segment.statements):
                 statement = segment.statements[before[at]]
@@ -317,7 +326,11 @@ class Script:
 
         while True:
             refusal = run.run_transaction(
-                [each.command for each in commands], under_way, locate=locate, limits=limits
+                [each.command for each in commands],
+                under_way,
+                renew=lambda answered: renews and answered == len(commands) - 1,
+                locate=locate,
+                limits=limits,
             )
             if refusal is None:
                 return
