@@ -279,7 +279,9 @@ class Run:
         )
         return Limits(limits, local_settings(statements, start, limits))
 
-    def run_statement(self, step: Step, statements: Sequence[Statement], done: int) -> int | None:
+    def run_statement(
+        self, step: Step, statements: Sequence[Statement], done: int
+    ) -> int | None:
         """Send one statement by itself, supervised.
 
         Args:
