@@ -436,8 +436,14 @@ def _lint(value: Any) -> LintChoices:
     try:
         configure(server or "cockroachdb", rules, severity)
     except SettingsError as error:
-        raise _Invalid(f"is invalid: {error}", show=False) from None
+        raise _Invalid(f"is invalid: {_sentence(error)}", show=False) from None
     return LintChoices(dict(rules), severity, server)
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, with a mark at its end."""
+    text = str(error)
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _patterns(value: Any) -> tuple[str, ...]:
@@ -452,7 +458,7 @@ def _url(value: Any) -> str:
     try:
         ConnectionSettings.from_url(value)
     except SettingsError as error:
-        raise _Invalid(f"is invalid: {error}", show=False) from None
+        raise _Invalid(f"is invalid: {_sentence(error)}", show=False) from None
     return value
 
 

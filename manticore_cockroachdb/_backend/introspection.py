@@ -232,6 +232,11 @@ def traces(server: Server, statement: Statement) -> tuple[Command, ...]:
     return tuple(dict.fromkeys(question for question in asked if question is not None))
 
 
+def found_traces(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """What the questions of `traces` were answered: objects' names and definitions."""
+    return [(name, definition) for result in results for name, definition in result.rows]
+
+
 def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
     place = effect.on or effect.name
     if place is None or (len(place) > 2 and place[-3] != server.database):

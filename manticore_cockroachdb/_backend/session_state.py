@@ -173,6 +173,19 @@ class SessionState:
             COMMIT,
         )
 
+    def alone(self, write: Command, *, as_ourselves: bool) -> tuple[Command, ...]:
+        """A write of ours in a transaction of its own, with other commands after it.
+
+        Args:
+            write: The write.
+            as_ourselves: Whether a script may have touched the session.
+        """
+        if as_ourselves:
+            commands = self.as_ourselves((write,))
+            if len(commands) > 1:
+                return commands
+        return (_PLAIN_BEGIN, write, COMMIT)
+
     def as_ourselves(self, commands: Iterable[Command]) -> tuple[Command, ...]:
         """Statements of ours in a transaction of their own, as if no script had touched the session.
 

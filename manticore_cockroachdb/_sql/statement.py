@@ -13,8 +13,9 @@ from itertools import islice, pairwise
 from typing import Final
 
 from .batch import Batch
+from .change_reading import read_schema_change
 from .lexer import BLANKS, RawStatement, TokenKind, tokens
-from .schema_change import Answer, Change, Effect, Repeat, read_schema_change
+from .schema_change import Answer, Change, Effect, Repeat
 from .server_kind import ServerKind
 from .tokens import bare, head, top_level, upper, word_set
 

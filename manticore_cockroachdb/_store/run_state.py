@@ -337,13 +337,13 @@ _CLEARED = (
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
     f"{_NO_BATCH}"
 )
-_PROGRESS = (
+_STILL_SENT = (
     "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
-    "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
-    "traces = $10, error = $11, sent_session = $12, "
+    "done_hash = $8, sent_by = $9, traces = $10, error = $11, sent_session = $12, "
     "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, "
     "batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
 )
+_PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
 
 
 _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
@@ -366,6 +366,15 @@ def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
     return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
+
+
+def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
+    """Write, in a script's own transaction, that it is committed; its schema changes may go on.
+
+    When it was sent stays as it was recorded before: its jobs carry the time at which the transaction
+    began, not that of their statements.
+    """
+    return _fenced(tables, lease, _STILL_SENT, _values(progress))
 
 
 def save_window(

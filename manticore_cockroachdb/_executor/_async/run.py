@@ -14,6 +14,7 @@ from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
+from ..._planner.evidence import Trace
 from ..._planner.lock_limits import (
     local_settings,
     lock_limits,
@@ -76,6 +77,19 @@ class UnderWay:
 
 
 @dataclass(frozen=True, slots=True)
+class TracesAhead:
+    """What the catalogs showed of what a statement is about to change.
+
+    Attributes:
+        statement: The statement.
+        traces: The objects.
+    """
+
+    statement: Statement
+    traces: list[Trace]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How long statements wait for locks.
 
@@ -118,6 +132,8 @@ class AsyncRun:
         locks: Waits for locks.
         session_touched: Whether a script may have left the session other than it was: another role,
             settings. Our own writes are then made as ourselves.
+        traces_ahead: What the catalogs showed for the statement that comes next, where that was read
+            together with the last write.
     """
 
     def __init__(
@@ -140,6 +156,7 @@ class AsyncRun:
         self.under_way: UnderWay | None = None
         self.sending = False
         self.session_touched = False
+        self.traces_ahead: TracesAhead | None = None
         self._settings = settings
         self._watch = AsyncHeartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
         self.locks = AsyncLocks(self._watch, emit, options.lock_retries, self.renew_lease)
@@ -163,6 +180,26 @@ class AsyncRun:
             step = self.under_way.step if self.under_way else None
             raise await self.why_refused(error, step, committed=True) from error
         self._watch.touch()
+
+    async def write_and_ask(self, write: Command, questions: Sequence[Command]) -> list[Result]:
+        """Send a fenced statement, and questions that are asked once it is committed.
+
+        Args:
+            write: The statement; it extends the lease.
+            questions: The questions.
+
+        Raises:
+            LeaseLost: Nothing was written.
+        """
+        try:
+            answers = await self.store.write_and_ask(
+                write, questions, as_ourselves=self.session_touched
+            )
+        except DatabaseError as error:
+            step = self.under_way.step if self.under_way else None
+            raise await self.why_refused(error, step, committed=True) from error
+        self._watch.touch()
+        return answers
 
     async def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool

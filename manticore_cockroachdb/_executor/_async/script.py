@@ -397,10 +397,7 @@ class AsyncScript:
         """Send a statement by itself, with its intent recorded before and its end after."""
         await self._record.intend(segment)
         await self._send_by_itself(segment, sent_before)
-        if last:
-            await self._run.write(await self._record.complete())
-        else:
-            await self._run.write(await self._record.mark(segment, following))
+        await self._record.end(segment, following, last=last)
 
     # A statement sent by itself.
 

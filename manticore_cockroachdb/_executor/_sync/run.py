@@ -17,6 +17,7 @@ from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
+from ..._planner.evidence import Trace
 from ..._planner.lock_limits import (
     local_settings,
     lock_limits,
@@ -79,6 +80,19 @@ class UnderWay:
 
 
 @dataclass(frozen=True, slots=True)
+class TracesAhead:
+    """What the catalogs showed of what a statement is about to change.
+
+    Attributes:
+        statement: The statement.
+        traces: The objects.
+    """
+
+    statement: Statement
+    traces: list[Trace]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How long statements wait for locks.
 
@@ -121,6 +135,8 @@ class Run:
         locks: Waits for locks.
         session_touched: Whether a script may have left the session other than it was: another role,
             settings. Our own writes are then made as ourselves.
+        traces_ahead: What the catalogs showed for the statement that comes next, where that was read
+            together with the last write.
     """
 
     def __init__(
@@ -143,6 +159,7 @@ class Run:
         self.under_way: UnderWay | None = None
         self.sending = False
         self.session_touched = False
+        self.traces_ahead: TracesAhead | None = None
         self._settings = settings
         self._watch = Heartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
         self.locks = Locks(self._watch, emit, options.lock_retries, self.renew_lease)
@@ -166,6 +183,26 @@ class Run:
             step = self.under_way.step if self.under_way else None
             raise self.why_refused(error, step, committed=True) from error
         self._watch.touch()
+
+    def write_and_ask(self, write: Command, questions: Sequence[Command]) -> list[Result]:
+        """Send a fenced statement, and questions that are asked once it is committed.
+
+        Args:
+            write: The statement; it extends the lease.
+            questions: The questions.
+
+        Raises:
+            LeaseLost: Nothing was written.
+        """
+        try:
+            answers = self.store.write_and_ask(
+                write, questions, as_ourselves=self.session_touched
+            )
+        except DatabaseError as error:
+            step = self.under_way.step if self.under_way else None
+            raise self.why_refused(error, step, committed=True) from error
+        self._watch.touch()
+        return answers
 
     def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool

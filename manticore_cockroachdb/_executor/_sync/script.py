@@ -400,10 +400,7 @@ class Script:
         """Send a statement by itself, with its intent recorded before and its end after."""
         self._record.intend(segment)
         self._send_by_itself(segment, sent_before)
-        if last:
-            self._run.write(self._record.complete())
-        else:
-            self._run.write(self._record.mark(segment, following))
+        self._record.end(segment, following, last=last)
 
     # A statement sent by itself.
 

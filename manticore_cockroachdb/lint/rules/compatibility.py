@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import AlterTable, Rename, RenameColumn, RenameEnumValue, SetSchema
+from ..._model.actions import RenameColumn
+from ..._model.commands import AlterTable, Rename, RenameEnumValue, SetSchema
 from ..._model.schema import Space
 from ..._model.values import Name, Table, View, quoted
+from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
-from ..sql import scripts
+from ..sql import filled, scripts
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT);"
 _RENAME = "https://www.postgresql.org/docs/current/sql-altertable.html"
@@ -34,6 +36,8 @@ def rename_table(step: Step) -> Iterator[Remark]:
         return
     table = step.table(command.name)
     if step.is_new(command.name) or (table is None and step.before.relation(command.name)):
+        return
+    if table_returns(step, command.name):
         return
     new = command.new if isinstance(command, Rename) else f"{command.schema}.{command.name.name}"
     views = _views(step, command.name) if step.target.kind is CRDB else []
@@ -78,6 +82,8 @@ def rename_column(step: Step) -> Iterator[Remark]:
     for action in command.actions:
         if not isinstance(action, RenameColumn) or _is_unused(step, table, action.old):
             continue
+        if column_returns(step, command.name, action.old):
+            continue
         old, new = quoted(action.old), quoted(action.new)
         column = table.column(action.old) if table is not None else None
         kind = column.type if column is not None and column.type is not None else "…"
@@ -87,8 +93,8 @@ def rename_column(step: Step) -> Iterator[Remark]:
             f"Programs that use {command.name}.{old} fail from now on.{refused}",
             scripts(
                 f"ALTER TABLE {command.name} ADD COLUMN {new} {kind};",
-                f"-- every release writes both from here on; then fill the old rows in portions:\n"
-                f"-- UPDATE {command.name} SET {new} = {old} WHERE {new} IS NULL AND …",
+                f"-- every release writes both from here on; then:\n"
+                f"{filled(command.name, new, old)}",
                 f"-- when nothing uses {old} any more:\n-- ALTER TABLE {command.name} DROP COLUMN "
                 f"{old};",
             ),
@@ -122,7 +128,7 @@ def rename_enum_value(step: Step) -> Iterator[Remark]:
             f"Programs that write '{command.old}' fail from now on.",
             scripts(
                 f"ALTER TYPE {command.name} ADD VALUE '{command.new}';",
-                f"-- when no release writes '{command.old}' any more, change the rows in portions",
+                f"-- when no release writes '{command.old}' any more, change the rows in batches",
             ),
         )
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ..._model.commands import AddColumn, AlterTable, OtherAction, Rebuild, SetType
+from ..._model.actions import AddColumn, OtherAction, SetType
+from ..._model.commands import AlterTable, Rebuild
 from ..._model.values import Column, Expression, Name, Type, TypeKind, UserType, quoted
 from ..finding import Severity
 from ..rule import ON_PG, Example, Remark, Step, rule
-from ..sql import scripts
+from ..sql import filled, scripts
 
 _RIDES = (
     "CREATE TABLE rides (id BIGINT PRIMARY KEY, city VARCHAR(20), price NUMERIC(10, 2), seats INT);"
@@ -57,8 +58,9 @@ def change_column_type(step: Step) -> Iterator[Remark]:
     exclusive lock.
 
     It does not where the stored form stays: a longer VARCHAR, VARCHAR to TEXT, a NUMERIC with
-    more digits and the same scale, a TIMESTAMP with more precision. Otherwise add a column,
-    keep both filled, and switch.
+    more digits and the same scale, a TIMESTAMP with more precision, and a TIMESTAMP that gets or
+    loses its time zone while the session's TimeZone is UTC. Otherwise add a column, keep both
+    filled, and switch.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
@@ -69,16 +71,44 @@ def change_column_type(step: Step) -> Iterator[Remark]:
             continue
         column = table.column(action.column) if table is not None else None
         old = column.type if column is not None else None
-        if old is not None and action.using is None and keeps_storage(old, action.type):
+        plain = _is_plain(action)
+        if old is not None and plain and keeps_storage(old, action.type):
             continue
-        if old is None and action.using is None and action.type == Type("text"):
+        if old is None and plain and action.type == Type("text"):
             continue  # nearly always from a VARCHAR
+        gets_zone = old is not None and plain and changes_zone(old, action.type)
+        if gets_zone and _is_in_utc(step):
+            continue
         shown = f" from {old}" if old is not None else ""
+        unless = "unless the session's TimeZone is UTC, " if gets_zone else ""
         yield Remark(
             f"The type of {command.name}.{quoted(action.column)} changes{shown} to {action.type}: "
-            "the whole table is written again, and nobody can read or write it meanwhile.",
-            switch_column(command.name, action),
+            f"{unless}the whole table is written again, and nobody can read or write it meanwhile.",
+            f"-- where the values are in UTC:\nSET timezone = 'UTC';\n{step.text};"
+            if gets_zone
+            else switch_column(command.name, action),
         )
+
+
+def _is_plain(action: SetType) -> bool:
+    """Whether the value is the column's own; USING may name it and do nothing else."""
+    return action.using is None or action.using.text in (action.column, quoted(action.column))
+
+
+def changes_zone(old: Type, new: Type) -> bool:
+    """Whether a timestamp gets or loses its time zone, with no less precision."""
+    names = {"timestamp with time zone", "timestamp without time zone"}
+    return not (old.array or new.array) and {old.name, new.name} == names and _longer(old, new)
+
+
+def _is_in_utc(step: Step) -> bool:
+    """Whether the script has set the session's time zone to UTC."""
+    values = step.script.variables.get("timezone", ())
+    return len(values) == 1 and values[0].strip("'").lower() in _UTC
+
+
+#: Zones without an offset: PostgreSQL 12 and later keep a timestamp as it is stored.
+_UTC: Final = frozenset(("utc", "gmt", "etc/utc", "etc/gmt", "zulu", "universal", "0"))
 
 
 def keeps_storage(old: Type, new: Type) -> bool:
@@ -122,8 +152,7 @@ def switch_column(name: Name, action: SetType) -> str:
     value = action.using.text if action.using is not None else old
     return scripts(
         f"ALTER TABLE {name} ADD COLUMN {new} {action.type};",
-        f"-- every release writes both columns from here on; then fill the old rows in portions:\n"
-        f"-- UPDATE {name} SET {new} = {value} WHERE {new} IS NULL AND …",
+        f"-- every release writes both columns from here on; then:\n{filled(name, new, value)}",
         f"-- when nothing uses {old} any more:\n"
         f"-- ALTER TABLE {name} DROP COLUMN {old};\n"
         f"-- ALTER TABLE {name} RENAME COLUMN {new} TO {old};",
@@ -143,7 +172,7 @@ def volatile_default(step: Step) -> Iterator[Remark]:
 
     A constant default, and a stable one such as now(), is stored once for all rows that are
     there. Add the column without the default, set the default for new rows, and fill the old
-    rows in portions.
+    rows in batches.
     """
     for table, column, volatile in _new_columns(step):
         if column.default is not None and volatile:
@@ -154,8 +183,7 @@ def volatile_default(step: Step) -> Iterator[Remark]:
                 scripts(
                     f"ALTER TABLE {table} ADD COLUMN {name} {column.type};\n"
                     f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {column.default.text};",
-                    f"-- in portions: UPDATE {table} SET {name} = {column.default.text} WHERE "
-                    f"{name} IS NULL AND …",
+                    filled(table, name, column.default.text),
                 ),
             )
 
@@ -202,8 +230,7 @@ def add_numbered_column(step: Step) -> Iterator[Remark]:
                     f"ALTER TABLE {table} ADD COLUMN {name} {column.type};\n"
                     f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT nextval('{sequence}');\n"
                     f"ALTER SEQUENCE {sequence} OWNED BY {table}.{name};",
-                    f"-- in portions: UPDATE {table} SET {name} = nextval('{sequence}') WHERE "
-                    f"{name} IS NULL AND …",
+                    filled(table, name, f"nextval('{sequence}')"),
                 ),
             )
 
@@ -236,7 +263,7 @@ def add_stored_column(step: Step) -> Iterator[Remark]:
                 f"{plain} GENERATED ALWAYS AS ({formula}) VIRTUAL;"
                 if step.target.version >= (18,)
                 else f"{plain};\n"
-                f"-- then a trigger that sets {name} = {formula}, and the old rows in portions",
+                f"-- then a trigger that sets {name} = {formula}, and the old rows in batches",
             )
 
 
