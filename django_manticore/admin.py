@@ -82,6 +82,11 @@ class ShownScript:
         return messages.REMARKS.get(self.status.state, "")
 
     @property
+    def batch(self) -> str:
+        """How far its statement in batches has come, where one has begun."""
+        return "" if self.status.batch is None else messages.batch_line(self.status.batch)
+
+    @property
     def took(self) -> str:
         """How long it took, where recorded."""
         milliseconds = self.status.execution_ms

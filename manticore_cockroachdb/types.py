@@ -8,7 +8,7 @@ from ._backend.jobs import Job, JobState
 from ._backend.settings import ConnectionSettings
 from ._executor.known import Known
 from ._executor.options import Options
-from ._planner.batch_progress import BatchStatus
+from ._planner.batch_progress import BatchStatus, batch_status
 from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
 from ._scripts.direction import Direction
@@ -40,4 +40,5 @@ __all__ = [
     "State",
     "Statement",
     "Step",
+    "batch_status",
 ]

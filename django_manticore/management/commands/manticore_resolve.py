@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from django_manticore import messages
 from django_manticore.management.base import ManticoreCommand, version
 from django_manticore.migrators import get_migration
+from manticore_cockroachdb.types import batch_status
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
@@ -43,6 +44,13 @@ class Command(ManticoreCommand):
             metavar="V",
             help="Accept the change in the file of this applied version.",
         )
+        which.add_argument(
+            "--restart-batch",
+            type=version,
+            metavar="V",
+            help="Start the statement in batches of this version again from its first row, as the file has "
+            "it now.",
+        )
         self.add_database(parser)
         self.add_noinput(parser)
 
@@ -75,6 +83,11 @@ def _question(alias: str, options: dict[str, Any]) -> str | None:
         what = f"Record version {options['not_applied']} as not applied on {alias!r}?"
     elif options["accept_checksum"] is not None:
         what = f"Accept the changed file of version {options['accept_checksum']} on {alias!r}?"
+    elif options["restart_batch"] is not None:
+        return (
+            f"Start the batch of version {options['restart_batch']} on {alias!r} again from its first row? "
+            "Rows of the windows that are done are then changed a second time."
+        )
     else:
         return None
     return f"{what} Manticore cannot verify this."
@@ -92,6 +105,9 @@ def _record(migration: Migration, options: dict[str, Any], known: Known) -> str:
     if options["not_applied"] is not None:
         resolve.not_applied(options["not_applied"], known=known)
         return f"Recorded version {options['not_applied']} as not applied."
+    if options["restart_batch"] is not None:
+        resolve.restart_batch(options["restart_batch"], known=known)
+        return f"The next run starts the batch of version {options['restart_batch']} again."
     resolve.accept_checksum(options["accept_checksum"], known=known)
     return f"Recorded the new checksum of version {options['accept_checksum']}."
 
@@ -124,5 +140,7 @@ def _unfinished(known: Known, progress: Progress) -> Iterator[str]:
     if known.statement is not None:
         state = "Sent, and never answered" if progress.in_flight else "Next"
         yield f"  {state}: {messages.statement_line(known.statement)}"
+    if progress.batch is not None:
+        yield f"  {messages.batch_line(batch_status(progress.batch, known.statement))}"
     for job in known.jobs:
         yield f"  {job}"
