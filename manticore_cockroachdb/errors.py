@@ -152,7 +152,7 @@ class HalfDone(PlanRefused):
     """A script is half done, and the verb that was called is not the one that finishes it.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         direction: "up" or "down": what is half done.
     """
 
@@ -192,7 +192,7 @@ class MigrationFailed(ManticoreError):
     """A statement of a script failed. The server's own error is the `__cause__`.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         path: The script's file.
         line: The line of the statement in that file.
         sqlstate: The server's error code, if it gave one.
@@ -246,7 +246,7 @@ class OutcomeUnknown(ManticoreError):
     """Whether a statement took effect cannot be known, and sending it again could do it twice.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         path: The script's file.
         line: The line of the statement in that file.
     """

@@ -113,13 +113,13 @@ def _makes_temporary(statement: Statement) -> bool:
 #: https://www.cockroachlabs.com/docs/stable/cluster-settings
 _LARGEST = 16 * 1024 * 1024
 _TOO_LARGE = (
-    "It is larger than CockroachDB takes by default (16 MiB). Version {version} is not recorded as "
+    "It is larger than CockroachDB takes by default (16 MiB). {script} is not recorded as "
     "finished. Split the statement, or raise the cluster setting "
     "sql.conn.max_read_buffer_message_size, and {again} again."
 )
 _ENDS_SESSIONS = (
     "It is not sent a third time: a statement can end its own session, or the server by using up its "
-    "memory. Version {version} is not recorded as finished. See the server's log, fix the statement or the "
+    "memory. {script} is not recorded as finished. See the server's log, fix the statement or the "
     "server, and {again} again."
 )
 
@@ -128,7 +128,6 @@ def connection_lost_twice(
     step: Step, statement: Statement | None, error: ManticoreError, server: Server
 ) -> MigrationFailed:
     """The error for a script that lost its connection twice at the same statement."""
-    version = step.version
     reason = _ENDS_SESSIONS
     if (
         server.has_jobs
@@ -142,8 +141,8 @@ def connection_lost_twice(
     again = "migrate" if step.direction is Direction.UP else "roll back"
     return MigrationFailed(
         f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
-        f"  {reason.format(version=version, again=again)}",
-        version=version,
+        f"  {reason.format(script=capitalized(step.called), again=again)}",
+        version=step.version,
         path=step.path,
         line=statement.line if statement else None,
         sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
@@ -152,19 +151,23 @@ def connection_lost_twice(
 
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
-    version = step.version
     lost = what_may_be_lost(dropped_columns(step.statements()))
     told = f"\n  {lost}" if lost else ""
     return MigrationFailed(
         f"{step.path.name}: the server committed its transaction and then gave up a schema change "
-        f"in it: {reason}{told}\n  Part of version {version} is there and part is not, and it is not in "
+        f"in it: {reason}{told}\n  Part of {step.called} is there and part is not, and it is not in "
         "the ledger. Compare the schema with the file, mend one of them by hand, then say what is true "
-        f"with resolve (--applied {version} or --not-applied {version}). Without mode=atomic in the file, "
-        "each schema statement is recorded by itself and this cannot happen.",
-        version=version,
+        f"with resolve (--applied {step.key} or --not-applied {step.key}). Without mode=atomic in the "
+        "file, each schema statement is recorded by itself and this cannot happen.",
+        version=step.version,
         path=step.path,
         sqlstate=sqlstate,
     )
+
+
+def capitalized(words: str) -> str:
+    """The same words at the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
@@ -172,23 +175,22 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
     verb = "applied" if step.direction is Direction.UP else "reverted"
     if not done and partly:
         return (
-            f"Version {step.version} is not recorded as {verb}. Repair the file (or the rows) and "
+            f"{capitalized(step.called)} is not recorded as {verb}. Repair the file (or the rows) and "
             f"{again} again."
         )
     if not done:
         return (
-            f"Nothing of version {step.version} was {verb}. Repair the file (or the rows) and "
-            f"{again} again."
+            f"Nothing of {step.called} was {verb}. Repair the file (or the rows) and {again} again."
         )
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
     if 0 < number <= done:
         return (
-            f"{which} done and recorded; version {step.version} is half {verb}. This one is a setting, "
+            f"{which} done and recorded; {step.called} is half {verb}. This one is a setting, "
             "which is sent again whenever a run goes on behind it: see that the server takes it, and "
             f"{again} again."
         )
     return (
-        f"{which} done and recorded; version {step.version} is half {verb}. Repair statement "
+        f"{which} done and recorded; {step.called} is half {verb}. Repair statement "
         f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "
         "the statements before it as they are."
     )

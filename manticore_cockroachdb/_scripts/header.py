@@ -1,12 +1,14 @@
 """The options in a script's header: `-- manticore: mode=stepwise, isolation=repeatable read`.
 
+A repeatable script's header may also say which ones it runs after: `-- manticore: after=R__other.sql`.
+
 Reads comments that the lexer found; touches no disk and no server.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,19 +16,23 @@ from typing import Final
 
 from .._sql.lexer import Comment
 from ..errors import Problem
-from .script import IRREVERSIBLE, Isolation, Mode
+from .filenames import read_name
+from .script import IRREVERSIBLE, After, Isolation, Mode
 from .statements import STATEMENT_OPTION
 
 OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
 HEADER_COMMENT = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
-# The value of every option is one of an enum's; a value of two words has one space between them.
+# The value of these options is one of an enum's; a value of two words has one space between them.
 _OPTION_VALUES: Final[dict[str, type[Enum]]] = {"mode": Mode, "isolation": Isolation}
 _KNOWN_OPTIONS: Final = "known: " + ", ".join(
     f"{name}={'|'.join(each.value for each in values)}" for name, values in _OPTION_VALUES.items()
 )
 _OPTION: Final = re.compile(
-    r"isolation=(?:read[ \t]+committed|repeatable[ \t]+read)(?![^\s,])|[^\s,]+", re.IGNORECASE
+    r"isolation=(?:read[ \t]+committed|repeatable[ \t]+read)(?![^\s,])"
+    r"|after=[^,\n]*?\.sql(?![^\s,])|[^\s,]+",
+    re.IGNORECASE,
 )
+_AFTER: Final = re.compile(r"after=(?P<file>.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +42,31 @@ class Header:
     Attributes:
         mode: How the script runs; None where the header does not say.
         isolation: The isolation level of its transactions; None where the header does not say.
+        after: The repeatable scripts that it runs after.
     """
 
     mode: Mode | None = None
     isolation: Isolation | None = None
+    after: tuple[After, ...] = ()
 
 
-def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem]) -> Header:
+def read_options(
+    path: Path,
+    comments: Iterable[Comment],
+    problems: list[Problem],
+    *,
+    repeatable: bool = False,
+) -> Header:
     """Read the header's options.
 
     Args:
         path: The script's file, for the problems.
         comments: The comments of the file that may hold options.
         problems: Whatever is wrong with them is appended here.
+        repeatable: Whether the script is a repeatable one.
     """
     found: dict[str, Enum] = {}
+    after: list[After] = []
     line = 1
     for comment in comments:
         if HEADER_COMMENT.match(comment.text) is None or STATEMENT_OPTION.match(comment.text):
@@ -80,15 +96,19 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
             continue
         line = comment.line
         for option in _OPTION.findall(match[1]) or [""]:
+            if _AFTER.fullmatch(option):
+                after += _read_after(path, line, option, problems, repeatable=repeatable)
+                continue
             name, value = _read_option(option)
             if value is None:
                 said = f"unknown option {option!r}" if option else "no option is given"
-                problems.append(Problem(said, path, line, hint=_KNOWN_OPTIONS))
+                known = f"{_KNOWN_OPTIONS}, after=R__name.sql" if repeatable else _KNOWN_OPTIONS
+                problems.append(Problem(said, path, line, hint=known))
             elif found.setdefault(name, value) is not value:
                 plural = f"{name}s" if name == "mode" else f"values of {name}"
                 message = f"two different {plural}"
                 problems.append(Problem(message, path, line, hint="remove one of them"))
-    header = Header(**found)  # type: ignore[arg-type]
+    header = Header(**found, after=tuple(after))  # type: ignore[arg-type]
     if header.mode is Mode.AUTOCOMMIT and header.isolation is not None:
         message = (
             "isolation= sets the level of Manticore's transactions, and mode=autocommit has none"
@@ -96,6 +116,22 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
         hint = "remove one of the two, or write SET default_transaction_isolation as the first statement"
         problems.append(Problem(message, path, line, hint=hint))
     return header
+
+
+def _read_after(
+    path: Path, line: int, option: str, problems: list[Problem], *, repeatable: bool
+) -> Iterator[After]:
+    """The script that an option `after=` names; what is wrong with it is a problem."""
+    file = option.partition("=")[2]
+    name = read_name(file)
+    if not repeatable:
+        message = f"{option} is for repeatable scripts (R__….sql): versions run in their own order"
+        problems.append(Problem(message, path, line, hint="remove it"))
+    elif name is None or not name.is_repeatable:
+        message = f"after= names the file of a repeatable script, and {file!r} is none"
+        problems.append(Problem(message, path, line, hint="write it as in after=R__other.sql"))
+    else:
+        yield After(file, line)
 
 
 def _read_option(option: str) -> tuple[str, Enum | None]:

@@ -13,8 +13,9 @@ from typing import Any
 
 from .._backend.protocol import Command, Result
 from .._scripts.direction import Direction
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .ledger import LedgerRow, Tables
+from .repeatables import RepeatableRow
 
 #: The SQLSTATE (division by zero) that a fenced statement answers once the lease is lost.
 LOST = "22012"
@@ -45,12 +46,19 @@ class Unfinished:
     """A script that an earlier run left half done.
 
     Attributes:
-        version: Its version.
+        version: Its version; 0 for a repeatable script.
         direction: What was being done.
+        script: A repeatable script's name; None for a version.
     """
 
     version: int
     direction: Direction
+    script: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called."""
+        return self.script or self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Progress:
     """How far a script has come.
 
     Attributes:
-        version: Its version.
+        version: Its version; 0 for a repeatable script.
         direction: Up or down.
         done: How many of its statements are done.
         in_flight: Whether the segment behind those was sent and its end was not recorded.
@@ -72,6 +80,7 @@ class Progress:
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
+        script: A repeatable script's name; None for a version.
     """
 
     version: int
@@ -87,11 +96,17 @@ class Progress:
     batch_position: str | None = None
     batch_rows: int = 0
     batch_windows: int = 0
+    script: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called."""
+        return self.script or self.version
 
     @property
     def unfinished(self) -> Unfinished:
         """The same for the plan."""
-        return Unfinished(self.version, self.direction)
+        return Unfinished(self.version, self.direction, self.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,7 @@ class RunState:
         progress: What is half done, or None.
         error: What went wrong last, in words, even when nothing is half done.
         session_id: The owner's session, by the server's own id, where that was recorded.
+        has_repeatables: Whether the table of repeatable scripts was made.
     """
 
     owner: str | None
@@ -113,6 +129,7 @@ class RunState:
     progress: Progress | None
     error: str | None
     session_id: str | None = None
+    has_repeatables: bool = False
 
     def held_from(self, owner: str) -> bool:
         """Whether somebody other than `owner` holds the lease and it has not run out."""
@@ -125,15 +142,16 @@ class RunState:
             return "running scripts"
         at = self.progress
         verb = "applying" if at.direction is Direction.UP else "reverting"
-        return f"{verb} version {at.version}, statement {at.done + 1}"
+        return f"{verb} {called(at.key)}, statement {at.done + 1}"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Both tables as one look found them.
+    """The tables as one look found them.
 
     Attributes:
         rows: The ledger, by version.
+        repeatables: The repeatable scripts that were applied, by name.
         record: The run record.
         has_ledger: Whether the ledger's table is there.
         has_state: Whether the run record's table is there.
@@ -147,11 +165,24 @@ class Snapshot:
     has_state: bool = True
     missing: tuple[str, ...] = ()
     missing_state: tuple[str, ...] = ()
+    repeatables: tuple[RepeatableRow, ...] = ()
 
     @property
     def unfinished(self) -> Unfinished | None:
         """What an earlier run left half done."""
         return self.record.progress.unfinished if self.record.progress else None
+
+    def applied(self, script: MigrationScript) -> bool:
+        """Whether a script is applied: a repeatable one as it is now, a version in any form."""
+        if script.is_repeatable:
+            return any(row.name == script.repeatable and row.holds(script) for row in self.repeatables)
+        return any(row.version == script.version for row in self.rows)
+
+    def known(self, key: ScriptKey) -> bool:
+        """Whether a table has a row of that version or of that repeatable script."""
+        if isinstance(key, str):
+            return any(row.name == key for row in self.repeatables)
+        return any(row.version == key for row in self.rows)
 
 
 #: Columns that came later: an older table gets them in place.
@@ -163,6 +194,8 @@ _ADDED = {
     "batch_position": "TEXT",
     "batch_rows": "INT8",
     "batch_windows": "INT8",
+    "script": "TEXT",
+    "repeatables": "BOOL",
 }
 
 
@@ -212,9 +245,10 @@ def read(result: Result) -> RunState:
 
 def _read_row(row: dict[str, Any]) -> RunState:
     progress = None
-    if row["version"] is not None:
+    script = row.get("script")
+    if row["version"] is not None or script is not None:
         progress = Progress(
-            version=row["version"],
+            version=row["version"] or 0,
             direction=Direction(row["direction"]),
             done=row["segment"] or 0,
             in_flight=row["in_flight"],
@@ -227,6 +261,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
             batch_position=row.get("batch_position"),
             batch_rows=row.get("batch_rows") or 0,
             batch_windows=row.get("batch_windows") or 0,
+            script=script,
         )
     return RunState(
         row["owner"],
@@ -235,6 +270,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
         progress,
         row["error"],
         row.get("session_id"),
+        bool(row.get("repeatables")),
     )
 
 
@@ -287,7 +323,7 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
 
 _KEPT = "in_flight = in_flight"
 _CLEARED = (
-    "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
+    "version = NULL, script = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
     "batch_position = NULL, batch_rows = NULL, batch_windows = NULL"
 )
@@ -295,7 +331,7 @@ _PROGRESS = (
     "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
     "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
     "traces = $10, error = $11, sent_session = $12, "
-    "batch_position = $13, batch_rows = 0, batch_windows = 0"
+    "batch_position = $13, batch_rows = 0, batch_windows = 0, script = $14"
 )
 
 
@@ -307,6 +343,11 @@ def renew_lease(tables: Tables, lease: Lease) -> Command:
     return _fenced(tables, lease, _KEPT)
 
 
+def note_repeatables(tables: Tables, lease: Lease) -> Command:
+    """Write that the table of repeatable scripts was made, for runners who looked before."""
+    return _fenced(tables, lease, "repeatables = true")
+
+
 def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
     """Write that the runner goes on over another connection."""
     return _fenced(tables, lease, "session_id = $4", (session_id,))
@@ -315,10 +356,12 @@ def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
 def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """Write how far a script has come.
 
-    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record.
+    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record. A
+    repeatable script's row loses its checksum then.
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
-    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
+    also = _begun(tables, progress)
+    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving, also=also)
 
 
 def save_window(tables: Tables, lease: Lease, position: str) -> Command:
@@ -389,7 +432,13 @@ def complete_held(
         direction: Up inserts the ledger's row, down deletes it.
     """
     if direction is Direction.DOWN:
-        return Command(f"DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+        again = f"WITH stale AS ({_run_again(tables)}) " if tables.has_repeatables else ""
+        return Command(f"{again}DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+    if script.is_repeatable:
+        return Command(
+            _apply_again(tables, f"$1, $2, now(), {_SINCE_BEGIN}, $3"),
+            (str(script.key), script.checksum, lease.owner),
+        )
     return Command(
         f"INSERT INTO {tables.ledger} (version, description, applied_at, checksum, execution_ms, "
         f"applied_by) VALUES ($1::INT8, $2, now(), $3, {_SINCE_BEGIN}, $4)",
@@ -417,35 +466,47 @@ def complete(
         direction: Up inserts the ledger's row, down deletes it.
         milliseconds: How long it took.
         in_transaction: Add the time since the start of the transaction that this is part of.
-        following: The next script's first intent, written in the same statement.
+        following: The next script's first intent, written in the same statement; not of one repeatable
+            script after another: CockroachDB changes a table once in a statement.
         keep: What is half done is another script, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
     params: tuple[str | None, ...] = ()
     leaving: tuple[int, ...] = ()
+    also = ""
     if following is not None:
         changes, params = _PROGRESS, _values(following)
         leaving = (following.version,) if following.direction is Direction.DOWN else ()
+        also = _begun(tables, following)
     if direction is Direction.DOWN:
-        return _fenced(tables, lease, changes, params, leaving=(script.version, *leaving))
+        return _fenced(
+            tables, lease, changes, params, leaving=(script.version, *leaving), also=also
+        )
     took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
     n = len(params) + 3
+    if script.is_repeatable:
+        row = _apply_again(tables, f"${n + 1}, ${n + 2}, now(), {took}, ${n + 3}")
+        params = (*params, str(script.key), script.checksum, lease.owner)
+        return _fenced(tables, lease, changes, params, also=f", again AS ({row} RETURNING 1)")
     entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
     values = (str(script.version), script.description, script.checksum, lease.owner)
     return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
 
 
-def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
-    """Take a version out of the ledger, whatever became of its file; nothing of it is half done.
+def remove(tables: Tables, lease: Lease, key: ScriptKey, *, keep: bool = False) -> Command:
+    """Take a script out of its table, whatever became of its file; nothing of it is half done.
 
     Args:
         tables: The tables.
         lease: Our lease.
-        version: The version.
+        key: The version, or a repeatable script's name.
         keep: What is half done is another script, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
-    return _fenced(tables, lease, changes, leaving=(version,))
+    if isinstance(key, str):
+        gone = f", gone AS (DELETE FROM {tables.repeatable} WHERE name = $4 RETURNING 1)"
+        return _fenced(tables, lease, changes, (key,), also=gone)
+    return _fenced(tables, lease, changes, leaving=(key,))
 
 
 def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Command:
@@ -483,6 +544,8 @@ def _fenced(
         parts.append(
             f", leaving AS (DELETE FROM {tables.ledger} WHERE version IN ({versions}) RETURNING 1)"
         )
+        if tables.has_repeatables:
+            parts.append(f", stale AS ({_run_again(tables)} RETURNING 1)")
     if entry is not None:
         conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
         parts.append(
@@ -494,9 +557,33 @@ def _fenced(
     return Command("".join(parts), (*owned, *params))
 
 
+def _begun(tables: Tables, progress: Progress) -> str:
+    """What stops being true when a repeatable script begins: the database has no text of it as a whole."""
+    if progress.script is None:
+        return ""
+    return (
+        f", begun AS (UPDATE {tables.repeatable} SET checksum = NULL WHERE name = $14 RETURNING 1)"
+    )
+
+
+def _run_again(tables: Tables) -> str:
+    """Have every repeatable script run again: a version goes, and with it what they may have made of it."""
+    return f"UPDATE {tables.repeatable} SET checksum = NULL WHERE checksum IS NOT NULL"
+
+
+def _apply_again(tables: Tables, values: str) -> str:
+    """Write that a repeatable script is applied, whether or not it was before."""
+    columns = ("checksum", "applied_at", "execution_ms", "applied_by")
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return (
+        f"INSERT INTO {tables.repeatable} (name, {', '.join(columns)}) VALUES ({values}) "
+        f"ON CONFLICT (name) DO UPDATE SET {changes}"
+    )
+
+
 def _values(progress: Progress) -> tuple[str | None, ...]:
     return (
-        str(progress.version),
+        None if progress.script is not None else str(progress.version),
         progress.direction.value,
         str(progress.done),
         "true" if progress.in_flight else "false",
@@ -506,4 +593,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.error,
         progress.sent_session,
         progress.batch_position,
+        progress.script,
     )

@@ -79,9 +79,9 @@ def _failed(
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = "applied" if step.direction is Direction.UP else "reverted"
     state = (
-        f"What version {step.version} did before is done, but not recorded as {verb}."
+        f"What {step.called} did before is done, but not recorded as {verb}."
         if committed
-        else f"Nothing of version {step.version} was {verb}."
+        else f"Nothing of {step.called} was {verb}."
     )
     return MigrationFailed(
         f"{where}: {message}\n  {state}",

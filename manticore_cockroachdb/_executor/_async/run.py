@@ -16,6 +16,7 @@ from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Att
 from ..._backend.settings import ConnectionSettings
 from ..._planner.losses import loss
 from ..._planner.plan import Step
+from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
 from ..._sql.statement import Statement
@@ -56,9 +57,9 @@ class UnderWay:
     by_itself: bool = False
 
     @property
-    def place(self) -> tuple[int, str, int]:
+    def place(self) -> tuple[ScriptKey, str, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done)
+        return (self.step.key, self.step.direction.value, self.done)
 
 
 class AsyncRun:

@@ -136,7 +136,7 @@ class BatchedStatement:
             f"{reason.rstrip('.')}. Nothing of this statement was run.",
             path=self._step.path,
             line=self._statement.line,
-            version=self._step.version,
+            version=self._step.version or None,
         )
         raise PlanRefused("A batch was not started", [problem])
 
