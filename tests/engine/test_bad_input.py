@@ -37,7 +37,8 @@ OWN_TRANSACTIONS = (
 )
 FORM = (
     "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, two "
-    "underscores), a down part of its own the same with U; rename it or move it away"
+    "underscores), a down part of its own the same with U, a repeatable script "
+    "R__<description>.sql; rename it or move it away"
 )
 
 FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
@@ -546,8 +547,8 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
             ),
         ),
         (
-            {"table": "x" * 58},
-            f"The table name '{'x' * 58}' is too long: with '_state' behind it, it must fit 63 bytes.",
+            {"table": "x" * 53},
+            f"The table name '{'x' * 53}' is too long: with '_repeatable' behind it, it must fit 63 bytes.",
         ),
         (
             {"mode": "fast"},
