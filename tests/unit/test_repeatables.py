@@ -297,8 +297,9 @@ def test_a_plan_has_the_repeatable_scripts_whose_text_the_database_has_not(
             [version(1)],
             None,
             (
-                "Refused: R__a is half done (up) and its file is not in the folder. Restore the file and "
-                "run again, or say by hand what is true with resolve (--applied R__a or --not-applied R__a)."
+                "Refused: R__a is half done (up) and its file is not in the folder. Restore the file "
+                "and run again, or say by hand what is true with resolve (--applied R__a or "
+                "--not-applied R__a)."
             ),
         ),
     ],
