@@ -12,7 +12,7 @@ it was made of stand beside it as attributes. Passwords are never part of either
     ├── FilesRefused              the folder or its files break a rule: all problems at once
     ├── GitFailed                 git cannot say which scripts are new
     ├── PlanRefused               files, ledger and target do not fit together: all problems at once
-    │   └── HalfDone              a script is half done and this verb is not the one that finishes it
+    │   └── PartiallyApplied              a script is partially applied and this verb does not finish it
     ├── LedgerRefused             the ledger's table is someone else's
     ├── LeaseError
     │   ├── LeaseTimeout          another runner held the lease for as long as we were ready to wait
@@ -148,12 +148,12 @@ class PlanRefused(_Problems):
     """
 
 
-class HalfDone(PlanRefused):
-    """A script is half done, and the verb that was called is not the one that finishes it.
+class PartiallyApplied(PlanRefused):
+    """A script is partially applied or reverted, and the verb that was called does not finish it.
 
     Attributes:
         version: The script's version; 0 for a repeatable script.
-        direction: "up" or "down": what is half done.
+        direction: "up": it is partially applied; "down": partially reverted.
     """
 
     def __init__(self, problem: Problem, *, version: int, direction: str) -> None:

@@ -172,7 +172,7 @@ def capitalized(words: str) -> str:
 
 def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
     again = "migrate" if step.direction is Direction.UP else "roll back"
-    verb = "applied" if step.direction is Direction.UP else "reverted"
+    verb = step.direction.participle
     if not done and partly:
         return (
             f"{capitalized(step.called)} is not recorded as {verb}. Repair the file (or the rows) and "
@@ -185,12 +185,12 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
     if 0 < number <= done:
         return (
-            f"{which} done and recorded; {step.called} is half {verb}. This one is a setting, "
-            "which is sent again whenever a run goes on behind it: see that the server takes it, and "
+            f"{which} done and recorded; {step.called} is partially {verb}. This one is a "
+            "setting, which every run that continues after it sends again: make the server accept it, and "
             f"{again} again."
         )
     return (
-        f"{which} done and recorded; {step.called} is half {verb}. Repair statement "
+        f"{which} done and recorded; {step.called} is partially {verb}. Repair statement "
         f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "
         "the statements before it as they are."
     )

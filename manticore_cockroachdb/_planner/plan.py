@@ -17,7 +17,7 @@ from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
 from .._store.repeatables import RepeatableRow
 from .._store.run_state import Unfinished
-from ..errors import HalfDone, PlanRefused, Problem
+from ..errors import PartiallyApplied, PlanRefused, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +167,14 @@ def plan_migrate(
         rows: The ledger.
         target: The version to end at: lower ones are applied, higher ones reverted. 0 reverts all,
             None applies all and reverts none.
-        unfinished: What an earlier run left half done.
+        unfinished: What an earlier run left unfinished.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         revert: Revert what is applied above the target; False leaves it applied.
         repeatables: The repeatable scripts that were applied.
 
     Raises:
         PlanRefused: Something does not fit; every problem is named.
-        HalfDone: A script was left half done that this plan would not finish.
+        PartiallyApplied: A script is partially applied or reverted, and this plan would not finish it.
     """
     versions = [script for script in scripts if not script.is_repeatable]
     known = {script.version: script for script in versions}
@@ -223,7 +223,7 @@ def to_run_again(
     Args:
         scripts: Every script.
         repeatables: The repeatable scripts that were applied.
-        unfinished: What an earlier run left half done.
+        unfinished: What an earlier run left unfinished.
     """
     rows = {row.name: row for row in repeatables}
     half = unfinished.key if unfinished else None
@@ -285,7 +285,7 @@ class Rollback:
 
         Raises:
             PlanRefused: One of them has no file or no down part, or there is no such version.
-            HalfDone: A script was left half applied: migrating finishes it, not this.
+            PartiallyApplied: A script is partially applied: migrating finishes it, not this.
         """
         applied = _applied(rows, unfinished)
         top = max(applied, default=0)
@@ -319,15 +319,15 @@ def statuses(
     """
     applied = {row.version: row for row in rows}
     known = {script.version: script for script in scripts if not script.is_repeatable}
-    half = unfinished.version if unfinished and unfinished.script is None else None
+    partial = unfinished.version if unfinished and unfinished.script is None else None
     found = [
         _status(
             version,
             known.get(version),
             applied.get(version),
-            unfinished.direction if unfinished and version == half else None,
+            unfinished.direction if unfinished and version == partial else None,
         )
-        for version in sorted({*applied, *known, *([half] if half else [])})
+        for version in sorted({*applied, *known, *([partial] if partial else [])})
     ]
     return found + _repeatable_statuses(scripts, repeatables, unfinished)
 
@@ -403,11 +403,11 @@ def _status(
 
 
 def _applied(rows: Sequence[LedgerRow], unfinished: Unfinished | None) -> dict[int, LedgerRow]:
-    """The ledger by version, with the migration that is half reverted: its row is gone already."""
+    """The ledger by version, with the migration that is partially reverted: its row is gone already."""
     applied = {row.version: row for row in rows}
     if unfinished is not None and unfinished.direction is Direction.DOWN:
-        half = unfinished.version
-        applied.setdefault(half, LedgerRow(half, "half reverted", None))
+        version = unfinished.version
+        applied.setdefault(version, LedgerRow(version, "partially reverted", None))
     return applied
 
 
@@ -487,7 +487,7 @@ def _finishing(
     unfinished: Unfinished | None,
     known: Mapping[ScriptKey, MigrationScript],
 ) -> tuple[Step, ...]:
-    """`steps`, the half-done one first; refuses if they do not have it."""
+    """`steps`, the unfinished one first; refuses if they do not have it."""
     if unfinished is None:
         return steps
     for step in steps:
@@ -510,9 +510,9 @@ def _finishing(
     else:
         why = "this would not finish it"
         hint = "Roll it back first."
-    raise HalfDone(
+    raise PartiallyApplied(
         Problem(
-            f"{called(key)} is half done ({direction.value}) and {why}.",
+            f"{called(key)} is partially {direction.participle} and {why}.",
             path=script.path if script else None,
             version=unfinished.version or None,
             hint=hint,

@@ -159,7 +159,9 @@ def test_verbosity_3_adds_the_statements_in_full(two: Site) -> None:
 STEPWISE = "-- manticore: mode=stepwise\n"
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql(
+    "scripts are transactions on PostgreSQL only, or hold what only it takes"
+)
 def test_verbosity_2_and_3_show_every_statement_of_a_stepwise_script(two: Site) -> None:
     two.call("manticore_migrate", verbosity=0)
     up = (
@@ -335,7 +337,9 @@ def test_check_names_the_command_that_finishes_what_is_partially_done(
 ) -> None:
     manage("manticore_migrate")
     two.query("DELETE FROM _migrations WHERE version = 2")
-    two.query(f"UPDATE _migrations_state SET version = 2, direction = '{direction}', segment = 0")
+    two.query(
+        f"UPDATE _migrations_state SET version = 2, direction = '{direction}', statements_done = 0"
+    )
     assert manage("manticore_migrate", "--check") == Ran(
         1,
         "",

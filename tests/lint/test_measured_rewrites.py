@@ -19,7 +19,7 @@ from manticore_cockroachdb.types import ServerKind
 from tests.lint.scripts import judge
 from tests.model.test_folding import folded
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
 GIVEN = """
     CREATE TABLE rides (id BIGINT PRIMARY KEY, city VARCHAR(20), price NUMERIC(10, 2), seats INT);

@@ -78,7 +78,7 @@ class AsyncResolve:
             await session.close()
 
     async def applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
-        """Say that a script is wholly applied: it goes into its table and is no longer half done.
+        """Say that a script is applied: it goes into its table and is no longer unfinished.
 
         Args:
             script: The version, or a repeatable script's name: it is applied as its file is now.
@@ -100,7 +100,7 @@ class AsyncResolve:
         await self._settle(change, known, repeatable=found.is_repeatable)
 
     async def not_applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
-        """Say that a script is not applied at all: it leaves its table and is no longer half done.
+        """Say that a script is not applied: it leaves its table and is no longer unfinished.
 
         A repeatable script then runs again; one without a file is forgotten.
 
@@ -249,13 +249,13 @@ class AsyncResolve:
 
 
 def _another(book: Snapshot, key: ScriptKey) -> bool:
-    """Whether what is half done is another script."""
+    """Whether the unfinished script is another one."""
     progress = book.record.progress
     return progress is not None and progress.key != key
 
 
 def _forget(book: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
-    """Nothing of that script is half done; another one's record is left alone."""
+    """Nothing of that script is unfinished; another one's record is left alone."""
     progress = book.record.progress
     if progress is not None and progress.key == key:
         return [run_state.clear_progress(tables, lease)]

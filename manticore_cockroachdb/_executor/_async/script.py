@@ -148,7 +148,7 @@ class AsyncScript:
             "Nothing was run",
             [
                 Problem(
-                    f"{step.called} is half done ({step.direction.value}), and {what}.",
+                    f"{step.called} is partially {step.direction.participle}, and {what}.",
                     path=step.path,
                     version=step.version or None,
                     hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
@@ -286,7 +286,7 @@ class AsyncScript:
         if outcome_unknown(error.sqlstate):
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
         if error.sqlstate == PARTIALLY_COMMITTED:
-            await self._record.half_committed(segment, error)
+            await self._record.partially_committed(segment, error)
             return partially_committed(self._step, str(error), error.sqlstate)
         if at < len(commands) and not commands[at].ours and before[at] < len(segment.statements):
             number = segment.start + before[at] + 1

@@ -222,7 +222,7 @@ class AsyncScriptRecord:
             left=left,
         )
 
-    async def half_committed(self, segment: Segment, error: DatabaseError) -> None:
+    async def partially_committed(self, segment: Segment, error: DatabaseError) -> None:
         """Record that a whole script was committed and a schema change in it then failed."""
         await self._save(await self.progress(segment.end, segment, str(error)))
 

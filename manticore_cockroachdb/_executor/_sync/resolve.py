@@ -81,7 +81,7 @@ class Resolve:
             session.close()
 
     def applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
-        """Say that a script is wholly applied: it goes into its table and is no longer half done.
+        """Say that a script is applied: it goes into its table and is no longer unfinished.
 
         Args:
             script: The version, or a repeatable script's name: it is applied as its file is now.
@@ -103,7 +103,7 @@ class Resolve:
         self._settle(change, known, repeatable=found.is_repeatable)
 
     def not_applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
-        """Say that a script is not applied at all: it leaves its table and is no longer half done.
+        """Say that a script is not applied: it leaves its table and is no longer unfinished.
 
         A repeatable script then runs again; one without a file is forgotten.
 
@@ -252,13 +252,13 @@ class Resolve:
 
 
 def _another(book: Snapshot, key: ScriptKey) -> bool:
-    """Whether what is half done is another script."""
+    """Whether the unfinished script is another one."""
     progress = book.record.progress
     return progress is not None and progress.key != key
 
 
 def _forget(book: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
-    """Nothing of that script is half done; another one's record is left alone."""
+    """Nothing of that script is unfinished; another one's record is left alone."""
     progress = book.record.progress
     if progress is not None and progress.key == key:
         return [run_state.clear_progress(tables, lease)]

@@ -225,7 +225,7 @@ class ScriptRecord:
             left=left,
         )
 
-    def half_committed(self, segment: Segment, error: DatabaseError) -> None:
+    def partially_committed(self, segment: Segment, error: DatabaseError) -> None:
         """Record that a whole script was committed and a schema change in it then failed."""
         self._save(self.progress(segment.end, segment, str(error)))
 
