@@ -10,7 +10,7 @@ from ._executor.options import Options
 from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
 from ._scripts.direction import Direction
-from ._scripts.script import MigrationScript, Mode
+from ._scripts.script import MigrationScript, Mode, ScriptKey, called
 from ._sql.server_kind import ServerKind
 from ._sql.statement import Kind, Statement
 from ._store.run_state import Progress, RunState
@@ -29,10 +29,12 @@ __all__ = [
     "PlannedStep",
     "Progress",
     "RunState",
+    "ScriptKey",
     "ScriptStatus",
     "Server",
     "ServerKind",
     "State",
     "Statement",
     "Step",
+    "called",
 ]

@@ -112,6 +112,11 @@ class ScriptStatus:
         """What the commands call it: its version, or a repeatable script's name."""
         return self.repeatable or self.version
 
+    @property
+    def called(self) -> str:
+        """The script in messages: "version 7", or "R__active_users"."""
+        return called(self.key)
+
 
 def replaced(script: MigrationScript, row: LedgerRow) -> bool:
     """Whether the ledger's row is of another script: neither its text nor its name is this one's."""
