@@ -7,7 +7,8 @@ Times are ISO 8601 with their zone; whatever is not known is null.
 `manticore_showmigrations --json`, each database:
     `database` (the alias), `scripts`: a list by version, repeatable scripts last, of
     `version` (null for a repeatable script), `name`, `description`, `state`
-    ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted"), `applied_at`, `applied_by`, `execution_ms`, `path`.
+    ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted"), `applied_at`,
+    `applied_by`, `execution_ms`, `path`.
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:
     `database`, `server` (its name and version), `steps`: a list in the order of the run of

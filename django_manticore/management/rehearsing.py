@@ -3,8 +3,8 @@
 `manticore_rehearse --json`, besides `ok` (true if every script could be rehearsed and none is to be
 repaired): `database`, `server`, `planned` (how many scripts were to be rehearsed), and `scripts`: a list of
 `version` (null for a repeatable script), `name`, `path`, `ok`, `outcome`, `after_down`,
-`after_up_again` (lists of `change`, `kind`, `name`, `place`, `details`), `lost_rows`, `failed_assertions`, `crashes` (a list of `direction`, `line`,
-`statement`, `cut`, `recovery`, `message`), `error`, `seconds`.
+`after_up_again` (lists of `change`, `kind`, `name`, `place`, `details`), `lost_rows`, `failed_assertions`,
+`crashes` (a list of `direction`, `line`, `statement`, `cut`, `recovery`, `message`), `error`, `seconds`.
 """
 
 from __future__ import annotations

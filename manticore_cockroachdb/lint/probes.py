@@ -9,7 +9,6 @@ is asked for, the answer today would say nothing, and it is not asked.
 from __future__ import annotations
 
 import math
-
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

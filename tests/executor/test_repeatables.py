@@ -226,12 +226,12 @@ async def test_a_row_deleted_by_hand_has_the_script_run_again(ready: Harness) ->
 async def test_a_runner_that_waited_knows_what_another_has_made_meanwhile(ready: Harness) -> None:
     """Their table was not there when this runner connected."""
     await ready.engine().migrate(1)
-    ready.make_gate()
+    ready.make_lockable_table()
     ready.write("R__wait", f"SELECT * FROM {ready.gate};")
 
-    async with anyio.create_task_group() as tasks, ready.shut_gate():
+    async with anyio.create_task_group() as tasks, ready.locked_table():
         tasks.start_soon(ready.engine(mode="stepwise").migrate)
-        await eventually(ready.waits_at_gate)
+        await eventually(ready.waits_for_lock)
         tasks.start_soon(ready.engine(mode="stepwise").rollback)
         await eventually(lambda: ready.told(LeaseAwaited))
     assert rows(ready) == [("R__ids", True), ("R__wait", True)]
@@ -252,8 +252,8 @@ async def test_one_that_failed_is_finished_by_the_next_run(ready: Harness) -> No
         assert in_progress(ready) == ("R__ids", None, "up", False)
         assert str(error).splitlines()[-1] == (
             "  Its first statement is done and recorded; R__ids is partially applied. Repair statement 3 "
-            "in the file (or the rows) and migrate again: the run goes on there. Leave the statements before "
-            "it as they are."
+            "in the file (or the rows) and migrate again: the run goes on there. Leave the statements "
+            "before it as they are."
         )
         assert await states(ready) == {1: State.APPLIED, "R__ids": State.PARTIALLY_APPLIED}
         with pytest.raises(PartiallyApplied):
