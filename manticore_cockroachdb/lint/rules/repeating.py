@@ -27,7 +27,8 @@ from ..._model.commands import (
 from ..._model.faults import Fault, FaultKind
 from ..._model.folding import begin_script, fold
 from ..._model.values import Name
-from ..._sql.tokens import head, tokens, upper
+from ..._sql.lexer import tokens
+from ..._sql.tokens import head, upper
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Read, Remark, Script, Step, rule
 
