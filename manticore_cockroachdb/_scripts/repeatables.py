@@ -1,5 +1,7 @@
 """The order of repeatable scripts: by name, and after those that their headers name. Pure.
 
+Names are compared as Flyway compares them: as words, an underscore being a space.
+
 The order says nothing else: a script that runs after another is not run again because that one was.
 """
 
@@ -72,16 +74,21 @@ def _sorted(before: dict[str, set[str]]) -> list[str]:
     for file, needs in before.items():
         for need in needs:
             needed_by[need].append(file)
-    ready = sorted(file for file, count in waiting.items() if not count)
+    ready = sorted((by_name(file), file) for file, count in waiting.items() if not count)
     found = []
     while ready:
-        file = heapq.heappop(ready)
+        _, file = heapq.heappop(ready)
         found.append(file)
         for other in needed_by[file]:
             waiting[other] -= 1
             if not waiting[other]:
-                heapq.heappush(ready, other)
+                heapq.heappush(ready, (by_name(other), other))
     return found
+
+
+def by_name(file: str) -> str:
+    """What a file's name is ordered by."""
+    return file.removesuffix(".sql").replace("_", " ")
 
 
 def _circles(

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from .._backend.introspection import homes
 from .._backend.protocol import Command, Result
+from .._scripts.script import ScriptKey
 from ..errors import LedgerRefused, SettingsError
 
 DEFAULT_TABLE = "_migrations"
@@ -50,6 +51,11 @@ class LedgerRow:
     checksum: str | None = None
     execution_ms: int | None = None
     applied_by: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called: its version."""
+        return self.version
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ class RepeatableRow:
     execution_ms: int | None = None
     applied_by: str | None = None
 
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called: its name."""
+        return self.name
+
     def holds(self, script: MigrationScript) -> bool:
         """Whether the script is applied as it is now."""
         return self.checksum == script.checksum

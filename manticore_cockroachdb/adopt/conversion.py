@@ -16,7 +16,7 @@ from typing import Final
 
 from .._scripts.filenames import file_name
 from .._scripts.parser import parse_script
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called, repeatable_name
 from .._scripts.text import trim
 from .._sql.lexer import LexError, split
 from .._sql.statement import Kind, classify
@@ -49,7 +49,7 @@ class Converted:
 
     Attributes:
         theirs: The migration.
-        version: Its version here.
+        version: Its version here; 0 for a repeatable script.
         script: The script as its file will be read.
         text: What is to be written; None where the file is there.
         state: What is to be done about the file.
@@ -68,7 +68,7 @@ class Converted:
     @property
     def renumbered(self) -> bool:
         """Whether its version is another than there."""
-        return self.theirs.number != self.version
+        return not self.script.is_repeatable and self.theirs.number != self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class Conversion:
 
 
 def convert(
-    reading: Reading, target: Path, existing: Mapping[int, MigrationScript] | None = None
+    reading: Reading, target: Path, existing: Mapping[ScriptKey, MigrationScript] | None = None
 ) -> Conversion:
     """Convert what was read from a folder.
 
     Args:
         reading: The other tool's migrations.
         target: The folder for our scripts.
-        existing: The scripts that are there already, by version.
+        existing: The scripts that are there already, by version or name.
     """
     converter = _Converter(target, existing or {})
     for theirs, version in zip(reading.migrations, numbered(reading.migrations), strict=True):
@@ -112,7 +112,7 @@ def convert(
 class _Converter:
     """Converts one migration after the other."""
 
-    def __init__(self, target: Path, existing: Mapping[int, MigrationScript]) -> None:
+    def __init__(self, target: Path, existing: Mapping[ScriptKey, MigrationScript]) -> None:
         self.target = target
         self.existing = existing
         self.scripts: list[Converted] = []
@@ -122,7 +122,8 @@ class _Converter:
 
     def take(self, theirs: TheirMigration, version: int) -> None:
         path = self.target / _name(theirs, version)
-        there = self.existing.get(version)
+        key: ScriptKey = version or repeatable_name(path)
+        there = self.existing.get(key)
         part = self._part(theirs.up) if theirs.up else _Part("", [], theirs.why_not)
         if part.refused:
             self._by_hand(theirs, version, path, part.refused, there)
@@ -148,8 +149,8 @@ class _Converter:
             self._add(theirs, version, there, None, FileState.THERE, part, down)
         else:
             message = (
-                f"is version {version} already and says something else than {theirs.name}. It is not "
-                "overwritten: move it away, or give it another version."
+                f"is {called(key)} already and says something else than {theirs.name}. It is not "
+                f"overwritten: move it away, or give it another {'version' if version else 'name'}."
             )
             self.problems.append(Remark(message, there.path))
 
@@ -258,6 +259,8 @@ def _is_several(statements: Sequence[str], kinds: Sequence[Kind]) -> bool:
 
 
 def _name(theirs: TheirMigration, version: int) -> str:
+    if not version:
+        return theirs.name
     try:
         return file_name(version, theirs.description)
     except SettingsError:

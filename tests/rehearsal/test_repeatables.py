@@ -66,7 +66,7 @@ async def test_one_that_does_something_else_the_second_time_is_told(harness: Har
     result = found.scripts[1]
     assert (result.script.key, result.outcome) == ("R__index", Outcome.NOT_THE_SAME)
     assert [str(each) for each in result.after_up_again][:1] == [
-        "extra index public.users_name_idx1 on public.users"
+        "extra index public.users_name_idx1"
         if not harness.server_is_cockroachdb
         else "changed table public.users"
     ]
