@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
-from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named
+from ._executor.options import (
+    DEFAULT_LEASE,
+    DEFAULT_LOCK_RETRIES,
+    DEFAULT_LOCK_TIMEOUT,
+    Options,
+    mode_named,
+)
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
@@ -23,12 +29,14 @@ from ._store.run_state import Snapshot
 from .async_database import AsyncDatabase
 from .errors import SettingsError
 from .events import Event
-from .rehearsal._async.verbs import AsyncScratchVerbs
-from .rehearsal.drift import Drift
-from .rehearsal.results import Rehearsal
-from .rehearsal.seeds import Seed, load_seeds
-from .rehearsal.snapshot import SchemaSnapshot
-from .rehearsal.surroundings import Surroundings
+
+if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
+    from .rehearsal._async.verbs import AsyncScratchVerbs
+    from .rehearsal.drift import Drift
+    from .rehearsal.results import Rehearsal
+    from .rehearsal.seeds import Seed
+    from .rehearsal.snapshot import SchemaSnapshot
+    from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
 
@@ -47,6 +55,9 @@ class AsyncMigrator:
         lock_timeout: Seconds to wait for another runner at most.
         lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
+            PostgreSQL, before it is taken back and tried again; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is tried again.
         mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
             is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
@@ -66,6 +77,8 @@ class AsyncMigrator:
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         lease: float = DEFAULT_LEASE,
         statement_timeout: float | None = None,
+        ddl_lock_timeout: float | None = None,
+        lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
         placeholders: Mapping[str, str] | None = None,
@@ -77,6 +90,8 @@ class AsyncMigrator:
             lock_timeout=lock_timeout,
             lease=lease,
             statement_timeout=statement_timeout,
+            ddl_lock_timeout=ddl_lock_timeout,
+            lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
             placeholders=placeholders,
@@ -465,6 +480,8 @@ class AsyncMigrator:
         scripts = await self.load_migrations()
         found: Mapping[int, Seed] = {}
         if seeds is not None:
+            from .rehearsal.seeds import load_seeds  # noqa: PLC0415 - see above
+
             folder = Path(seeds)
             found = await concurrency.async_in_thread(lambda: load_seeds(folder, scripts))
         rehearsal = self._rehearsal(scratch, surroundings)
@@ -507,6 +524,8 @@ class AsyncMigrator:
     def _rehearsal(
         self, scratch: AsyncDatabase | None, surroundings: Surroundings | None
     ) -> AsyncScratchVerbs:
+        from .rehearsal._async.verbs import AsyncScratchVerbs  # noqa: PLC0415 - see above
+
         beside = scratch.settings if scratch is not None else None
         return AsyncScratchVerbs(
             self._db.settings, self.options, self._listener, beside, surroundings

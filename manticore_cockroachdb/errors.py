@@ -18,6 +18,7 @@ it was made of stand beside it as attributes. Passwords are never part of either
     │   ├── LeaseTimeout          another runner held the lease for as long as we were ready to wait
     │   └── LeaseLost             the lease went to another runner: this one may write nothing more
     ├── MigrationFailed           a statement of a script failed; script, line and cause stand in it
+    │   ├── LockNotGranted        it did not get a lock, however often it was tried (PostgreSQL)
     │   └── JobFailed             its schema-change job ended badly or stands still (paused)
     ├── RehearsalRefused          a schema cannot be printed, compared or rehearsed
     └── OutcomeUnknown            whether a statement took effect cannot be known: a person must say
@@ -212,6 +213,27 @@ class MigrationFailed(ManticoreError):
         self.path = path
         self.line = line
         self.sqlstate = sqlstate
+
+
+class LockNotGranted(MigrationFailed):
+    """A statement did not get its lock, however often it was tried; nothing of it took effect.
+
+    Attributes:
+        blockers: The sessions that were in front of it when it was last tried, each in words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        version: int,
+        path: Path,
+        line: int | None = None,
+        sqlstate: str | None = None,
+        blockers: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, version=version, path=path, line=line, sqlstate=sqlstate)
+        self.blockers = blockers
 
 
 class JobFailed(MigrationFailed):

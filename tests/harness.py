@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import anyio
 import psycopg
 import psycopg.conninfo
+import pytest
 from psycopg.rows import dict_row
 
+from manticore_cockroachdb.errors import MigrationFailed
 from manticore_cockroachdb.events import Event, Warned
 from tests.fake_cockroach import FakeCockroach
 from tests.flavors import Flavour
@@ -210,3 +212,16 @@ class Cockroach(Harness):
     def sent(self, pattern: str) -> list[str]:
         """The statements sent that contain a text."""
         return [seen.sql for seen in list(self.fake.statements) if pattern in seen.sql]
+
+
+def with_options(harness: Harness, options: str) -> Harness:
+    """The same harness, with libpq options in its URL."""
+    mark = "&" if "?" in harness.url else "?"
+    harness.url = f"{harness.url}{mark}options={quote(options)}"
+    return harness
+
+
+async def fails(harness: Harness, **options: Any) -> str:
+    with pytest.raises(MigrationFailed) as caught:
+        await harness.engine(**options).migrate()
+    return str(caught.value)

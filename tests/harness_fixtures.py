@@ -40,3 +40,11 @@ def any_mode(request: pytest.FixtureRequest, flavour: Flavour) -> Harness:
     """All three, one after the other."""
     found: Harness = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(params=["atomic", "stepwise", "autocommit"])
+def every_mode(
+    request: pytest.FixtureRequest, flavour: Flavour, database_url: str, tmp_path: Path
+) -> Harness:
+    """The server as it is, in each of the modes."""
+    return Harness(flavour, database_url, database_url, tmp_path / "migrations", mode=request.param)

@@ -1,4 +1,4 @@
-"""The options in a script's header: `-- manticore: mode=stepwise, isolation=repeatable read`.
+"""The options in a script's header: `-- manticore: mode=stepwise, lock_timeout=2s`.
 
 A repeatable script's header may also say which ones it runs after: `-- manticore: after=R__other.sql`.
 
@@ -14,18 +14,24 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from .._sql.duration import read_duration
 from .._sql.lexer import Comment
 from ..errors import Problem
 from .filenames import read_name
 from .script import IRREVERSIBLE, After, Isolation, Mode
-from .statements import STATEMENT_OPTION
+from .statements import is_statement_option
 
 OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
 HEADER_COMMENT = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
-# The value of these options is one of an enum's; a value of two words has one space between them.
+# The values of most options are those of an enum; a value of two words has one space between them.
 _OPTION_VALUES: Final[dict[str, type[Enum]]] = {"mode": Mode, "isolation": Isolation}
-_KNOWN_OPTIONS: Final = "known: " + ", ".join(
-    f"{name}={'|'.join(each.value for each in values)}" for name, values in _OPTION_VALUES.items()
+_KNOWN_OPTIONS: Final = (
+    "known: "
+    + ", ".join(
+        f"{name}={'|'.join(each.value for each in values)}"
+        for name, values in _OPTION_VALUES.items()
+    )
+    + ", lock_timeout=2s"
 )
 _OPTION: Final = re.compile(
     r"isolation=(?:read[ \t]+committed|repeatable[ \t]+read)(?![^\s,])"
@@ -43,11 +49,14 @@ class Header:
         mode: How the script runs; None where the header does not say.
         isolation: The isolation level of its transactions; None where the header does not say.
         after: The repeatable scripts that it runs after.
+        lock_timeout: Seconds that its statements wait for a lock at most, 0 for no limit; None where the
+            header does not say.
     """
 
     mode: Mode | None = None
     isolation: Isolation | None = None
     after: tuple[After, ...] = ()
+    lock_timeout: float | None = None
 
 
 def read_options(
@@ -65,11 +74,13 @@ def read_options(
         problems: Whatever is wrong with them is appended here.
         repeatable: Whether the script is a repeatable one.
     """
-    found: dict[str, Enum] = {}
+    found: dict[str, Enum | float] = {}
     after: list[After] = []
     line = 1
     for comment in comments:
-        if HEADER_COMMENT.match(comment.text) is None or STATEMENT_OPTION.match(comment.text):
+        if HEADER_COMMENT.match(comment.text) is None:
+            continue
+        if is_statement_option(comment, after_header=True):
             continue
         if comment.leading and IRREVERSIBLE.fullmatch(comment.text):
             continue
@@ -104,7 +115,7 @@ def read_options(
                 said = f"unknown option {option!r}" if option else "no option is given"
                 known = f"{_KNOWN_OPTIONS}, after=R__name.sql" if repeatable else _KNOWN_OPTIONS
                 problems.append(Problem(said, path, line, hint=known))
-            elif found.setdefault(name, value) is not value:
+            elif found.setdefault(name, value) != value:
                 plural = f"{name}s" if name == "mode" else f"values of {name}"
                 message = f"two different {plural}"
                 problems.append(Problem(message, path, line, hint="remove one of them"))
@@ -134,9 +145,11 @@ def _read_after(
         yield After(file, line)
 
 
-def _read_option(option: str) -> tuple[str, Enum | None]:
+def _read_option(option: str) -> tuple[str, Enum | float | None]:
     """An option's name in lower case, and its value; None where there is no such option or value."""
     name, _, written = option.partition("=")
     value = " ".join(written.lower().split())
+    if name.lower() == "lock_timeout":
+        return "lock_timeout", read_duration(value)
     known = _OPTION_VALUES.get(name.lower(), ())
     return name.lower(), next((each for each in known if each.value == value), None)

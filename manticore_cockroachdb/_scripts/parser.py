@@ -16,7 +16,7 @@ from .header import OPTIONS, read_options
 from .markers import MAYBE_MARKER
 from .rules import check
 from .script import IRREVERSIBLE, MigrationScript, checksum
-from .statements import STATEMENT_OPTION, batch_problems
+from .statements import is_statement_option, option_problems
 from .template import UNFILLED, unfilled
 from .text import trim, universal_newlines
 
@@ -48,7 +48,7 @@ def parse_script(
     header = read_options(path, found.comments, problems, repeatable=name.is_repeatable)
     problems += check(path, found)
     problems += unfilled(path, found)
-    problems += batch_problems(path, (found.up, found.down or ()), found.comments)
+    problems += option_problems(path, found)
     if name.is_repeatable and found.down is not None:
         message = (
             "a '-- DOWN' line, but a repeatable script has no down section: it is never reverted, only "
@@ -84,6 +84,7 @@ def parse_script(
             mode=header.mode,
             isolation=header.isolation,
             after=header.after,
+            lock_timeout=header.lock_timeout,
             up_line=up_line,
             down_line=down_line,
             down_path=down[0] if down else None,
@@ -135,7 +136,7 @@ def _check_down_file(
             f"options stand in {path.name}", down_path, comment.line, hint="move this line there"
         )
         for comment in own.comments
-        if OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
+        if OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)
     ]
-    problems += batch_problems(down_path, (own.up,), own.comments)
+    problems += option_problems(down_path, own, after_header=False)
     return problems + check(down_path, own, whole_section=True)

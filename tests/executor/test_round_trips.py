@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,40 +165,3 @@ def _schema(fake_cockroach: FakeCockroach) -> list[tuple[object, ...]]:
             ),
             *connection.execute("SELECT version, checksum FROM _migrations ORDER BY 1"),
         ]
-
-
-def test_the_benchmarks_count_a_round_trip_for_each_answer_waited_for(database_url: str) -> None:
-    from benchmarks.proxy import Proxy
-
-    with Proxy(database_url, round_trip=0.05) as proxy:
-        with psycopg.connect(proxy.through(database_url), autocommit=True) as connection:
-            startup = proxy.count()
-            for _ in range(5):
-                connection.execute("SELECT 1")
-            single = proxy.count()
-            with connection.pipeline():
-                for _ in range(100):
-                    connection.execute("SELECT 1")
-            together = proxy.count()
-        assert (startup.connections, startup.trips) == (1, startup.startup)
-        assert single.trips == startup.trips + 5
-        # A machine that stalls may hear the first answer before it has sent the last statement.
-        assert single.trips < together.trips <= single.trips + 3
-        assert together.startup == startup.startup
-        proxy.reset()
-        assert proxy.count().connections == 0
-
-
-def test_the_benchmarks_link_passes_large_data_whole(database_url: str) -> None:
-    from benchmarks.proxy import Proxy
-
-    async def ask(url: str) -> tuple[object, ...] | None:
-        async with await psycopg.AsyncConnection.connect(url) as connection:
-            text = "é" * 10_000_000
-            cursor = await connection.execute("SELECT md5(%s), md5(%s)", [text, text])
-            return await cursor.fetchone()
-
-    with Proxy(database_url, round_trip=0.002) as proxy:
-        answer = asyncio.run(ask(proxy.through(database_url)))
-    assert answer is not None
-    assert answer[0] == answer[1]

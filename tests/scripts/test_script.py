@@ -109,7 +109,8 @@ def test_header_comments_set_the_mode(header: str, mode: Mode | None) -> None:
 
 
 KNOWN = (
-    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable"
+    "known: mode=atomic|stepwise|autocommit, isolation=read committed|repeatable read|serializable, "
+    "lock_timeout=2s"
 )
 OWN_TRANSACTIONS = (
     "each script runs in transactions of Manticore's own; remove it "

@@ -220,6 +220,7 @@ class AsyncScriptRecord:
             total=len(self._prepared.statements),
             jobs=self._run.jobs_seen,
             left=left,
+            lock_wait=self._run.locks.failure(error, statement),
         )
 
     async def partially_committed(self, segment: Segment, error: DatabaseError) -> None:

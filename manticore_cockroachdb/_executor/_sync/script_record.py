@@ -223,6 +223,7 @@ class ScriptRecord:
             total=len(self._prepared.statements),
             jobs=self._run.jobs_seen,
             left=left,
+            lock_wait=self._run.locks.failure(error, statement),
         )
 
     def partially_committed(self, segment: Segment, error: DatabaseError) -> None:

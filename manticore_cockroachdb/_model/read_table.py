@@ -1,4 +1,4 @@
-"""Reads the body of CREATE TABLE and the actions of ALTER TABLE.
+"""Reads the body of CREATE TABLE: columns, constraints, indexes.
 
 One function for each production of the grammar; each leaves the cursor after what it read. What
 does not have the expected form raises `NotUnderstoodError`; `reading` turns that into `Unknown`.
@@ -6,52 +6,35 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 https://www.cockroachlabs.com/docs/stable/create-table
 """
 
-# ruff: noqa: ARG001 - the functions of a table are all called alike
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from .._sql.server_kind import ServerKind
 from .._sql.tokens import word_set
-from .commands import (
-    Action,
-    AddColumn,
-    AddConstraint,
-    AlterPrimaryKey,
-    AttachPartition,
+from .actions import (
     ColumnDefinition,
-    DetachPartition,
-    DropColumn,
-    DropConstraint,
-    DropNotNull,
-    OtherAction,
-    RenameColumn,
-    RenameConstraint,
-    SetDefault,
-    SetGenerated,
-    SetLocality,
-    SetNotNull,
-    SetOptions,
-    SetType,
-    ValidateConstraint,
 )
 from .cursor import Cursor, NotUnderstoodError
 from .types import read_type
 from .values import Column, Constraint, ConstraintKind, Expression, Index, IndexKey
 
 #: What begins a constraint of the whole table.
-_TABLE_CONSTRAINT: Final = frozenset(
+TABLE_CONSTRAINT: Final = frozenset(
     ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "EXCLUDE")
 )
+
+
 #: What may follow a column's type or default.
 _COLUMN_WORDS: Final = word_set(
     "AS CHECK COLLATE COMPRESSION CONSTRAINT CREATE DEFAULT DEFERRABLE FAMILY GENERATED IF "
     "INITIALLY INVISIBLE NOT NULL ON OPTIONS PRIMARY REFERENCES STORAGE STORED UNIQUE USING "
     "VIRTUAL VISIBLE"
 )
+
+
 _ORDER: Final = frozenset(("ASC", "DESC"))
 
 
@@ -90,7 +73,7 @@ def _is_constraint(part: Cursor) -> bool:
     word, after = part.peek(), part.peek(1)
     if word == "EXCLUDE":
         return after in ("USING", "(")
-    return word in _TABLE_CONSTRAINT or (word == "NOT" and after == "NULL")
+    return word in TABLE_CONSTRAINT or (word == "NOT" and after == "NULL")
 
 
 def _is_family(part: Cursor) -> bool:
@@ -143,9 +126,6 @@ def _index_key(part: Cursor) -> IndexKey:
     return IndexKey(part.identifier(), None, part.has("DESC"))
 
 
-# -- columns -------------------------------------------------------------------------------------
-
-
 def read_column(part: Cursor, server: ServerKind) -> ColumnDefinition:
     """Read a column with everything that is written beside it."""
     name = part.identifier()
@@ -182,14 +162,14 @@ def _column_part(
             stored = column.stored or word == "STORED"
             return replace(column, stored=stored), None
         case "DEFAULT":
-            return replace(column, default=_default(part.until(_COLUMN_WORDS, least=1))), None
+            return replace(column, default=read_default(part.until(_COLUMN_WORDS, least=1))), None
         case "ON" if part.take("UPDATE"):
             part.until(_COLUMN_WORDS, least=1)
             return column, None
         case "PRIMARY":
             part.expect("KEY")
             _order_and_options(part)
-            sharded = _hash_clause(part)
+            sharded = read_hash_clause(part)
             key = Constraint(ConstraintKind.PRIMARY_KEY, label, (column.name,), sharded=sharded)
             return replace(column, not_null=True), key
         case "UNIQUE":
@@ -197,7 +177,7 @@ def _column_part(
             part.take("WITHOUT", "INDEX")
             _order_and_options(part)
             return column, Constraint(
-                ConstraintKind.UNIQUE, label, (column.name,), sharded=_hash_clause(part)
+                ConstraintKind.UNIQUE, label, (column.name,), sharded=read_hash_clause(part)
             )
         case "CHECK":
             condition = part.group().expression()
@@ -220,7 +200,7 @@ def _column_part(
             raise NotUnderstoodError
 
 
-def _default(part: Cursor) -> Expression | None:
+def read_default(part: Cursor) -> Expression | None:
     """A default; NULL is none at all."""
     return None if part.peek() == "NULL" and part.peek(1) in ("", ":") else part.expression()
 
@@ -233,7 +213,7 @@ def _order_and_options(part: Cursor) -> None:
         part.identifier()
 
 
-def _hash_clause(part: Cursor) -> bool:
+def read_hash_clause(part: Cursor) -> bool:
     if not part.take("USING", "HASH"):
         return False
     if part.take("WITH") and part.peek() != "(":
@@ -263,9 +243,6 @@ def _generated(part: Cursor, column: Column, word: str) -> Column:
             return replace(column, identity=True, not_null=True)
     expression = part.group().expression()
     return replace(column, generated=expression, stored=part.take("STORED"))
-
-
-# -- constraints ---------------------------------------------------------------------------------
 
 
 def read_constraint(part: Cursor) -> Constraint:
@@ -370,142 +347,6 @@ def _references(part: Cursor, label: str | None, columns: tuple[str, ...]) -> Co
         validated=validated,
         deferrable=deferrable,
     )
-
-
-# -- ALTER TABLE ---------------------------------------------------------------------------------
-
-
-def read_actions(cursor: Cursor, server: ServerKind) -> tuple[Action, ...]:
-    """Read everything an ALTER TABLE does, from its first action on."""
-    return tuple(_action(part, server) for part in cursor.split())
-
-
-def _action(part: Cursor, server: ServerKind) -> Action:
-    words = tuple(part.words())
-    verb = part.word()
-    read = _ACTIONS.get(verb)
-    found = read(part, server) if read is not None else None
-    if found is not None:
-        return found
-    if verb in _UNMODELLED:
-        return OtherAction(words)
-    raise NotUnderstoodError
-
-
-#: Actions that change nothing modelled.
-_UNMODELLED: Final = word_set(
-    "CLUSTER CONFIGURE DISABLE ENABLE EXPERIMENTAL_AUDIT EXPERIMENTAL_RELOCATE FORCE INHERIT "
-    "NO NOT OF OWNER PARTITION REPLICA RESET SCATTER SET SPLIT UNSPLIT"
-)
-
-
-def _add(part: Cursor, server: ServerKind) -> Action | None:
-    if part.peek() in _TABLE_CONSTRAINT or (part.peek() == "NOT" and part.peek(1) == "NULL"):
-        exists = part.peek() == "CONSTRAINT" and part.peek(1) == "IF"
-        return AddConstraint(read_constraint(part), exists)
-    part.take("COLUMN")
-    condition = part.condition()
-    return AddColumn(replace(read_column(part, server), if_not_exists=condition))
-
-
-def _drop(part: Cursor, server: ServerKind) -> Action | None:
-    constraint = part.take("CONSTRAINT")
-    if not constraint:
-        part.take("COLUMN")
-    condition = part.condition()
-    name = part.identifier()
-    cascade = part.take("CASCADE")
-    if constraint:
-        return DropConstraint(name, condition, cascade)
-    return DropColumn(name, condition, cascade)
-
-
-def _alter(part: Cursor, server: ServerKind) -> Action | None:
-    if part.take("PRIMARY", "KEY"):
-        part.expect("USING", "COLUMNS")
-        columns = part.group().names()
-        return AlterPrimaryKey(columns, _hash_clause(part))
-    if part.take("CONSTRAINT"):
-        return OtherAction(("ALTER", "CONSTRAINT"))
-    part.take("COLUMN")
-    column = part.identifier()
-    if part.take("TYPE") or part.take("SET", "DATA", "TYPE"):
-        kind, _ = read_type(part, server)
-        if part.take("COLLATE"):
-            part.name()
-        using = part.expression() if part.take("USING") else None
-        return SetType(column, kind, using)
-    if part.take("SET", "NOT", "NULL"):
-        return SetNotNull(column)
-    if part.take("DROP", "NOT", "NULL"):
-        return DropNotNull(column)
-    if part.take("SET", "DEFAULT"):
-        return SetDefault(column, _default(part))
-    if part.take("DROP", "DEFAULT"):
-        return SetDefault(column, None)
-    if part.take("ADD", "GENERATED"):
-        return SetGenerated(column, identity=True)
-    if part.take("DROP", "IDENTITY"):
-        return SetGenerated(column, identity=False)
-    if part.take("DROP", "EXPRESSION") or part.take("DROP", "STORED"):
-        return SetGenerated(column)
-    if part.take("SET", "EXPRESSION", "AS"):
-        return SetGenerated(column, generated=part.group().expression())
-    if part.peek() in ("SET", "RESET", "RESTART"):
-        return OtherAction(("ALTER", "COLUMN", column, *part.words()))
-    return None
-
-
-def _rename(part: Cursor, server: ServerKind) -> Action | None:
-    if part.take("CONSTRAINT"):
-        old = part.identifier()
-        part.expect("TO")
-        return RenameConstraint(old, part.identifier())
-    part.take("COLUMN")
-    old = part.identifier()
-    part.expect("TO")
-    return RenameColumn(old, part.identifier())
-
-
-def _validate(part: Cursor, server: ServerKind) -> Action | None:
-    part.expect("CONSTRAINT")
-    return ValidateConstraint(part.identifier())
-
-
-def _attach(part: Cursor, server: ServerKind) -> Action | None:
-    part.expect("PARTITION")
-    return AttachPartition(part.name())
-
-
-def _detach(part: Cursor, server: ServerKind) -> Action | None:
-    part.expect("PARTITION")
-    return DetachPartition(part.name(), part.take("CONCURRENTLY"))
-
-
-def _set(part: Cursor, server: ServerKind) -> Action | None:
-    if part.peek() == "(":
-        return SetOptions(read_options(part.group()))
-    if part.take("LOCALITY"):
-        return SetLocality(part.text)
-    return None
-
-
-def _reset(part: Cursor, server: ServerKind) -> Action | None:
-    return SetOptions(read_options(part.group()), reset=True) if part.peek() == "(" else None
-
-
-_Reader = Callable[[Cursor, ServerKind], Action | None]
-_ACTIONS: Final[dict[str, _Reader]] = {
-    "ADD": _add,
-    "ALTER": _alter,
-    "ATTACH": _attach,
-    "DETACH": _detach,
-    "DROP": _drop,
-    "RENAME": _rename,
-    "RESET": _reset,
-    "SET": _set,
-    "VALIDATE": _validate,
-}
 
 
 def read_options(group: Cursor) -> tuple[str, ...]:
