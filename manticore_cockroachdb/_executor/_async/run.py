@@ -23,6 +23,7 @@ from ..._planner.lock_limits import (
 )
 from ..._planner.losses import loss
 from ..._planner.plan import Step
+from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
 from ..._sql.statement import Statement, rows_changed
@@ -78,9 +79,9 @@ class UnderWay:
         return (self.statement,) if self.by_itself and self.statement else self.committed
 
     @property
-    def place(self) -> tuple[int, str, int, int]:
+    def place(self) -> tuple[ScriptKey, str, int, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done, self.windows)
+        return (self.step.key, self.step.direction.value, self.done, self.windows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ class Script:
             raise partially_committed(self._step, "one of its schema-change jobs failed", None)
 
     def _changed(self, count: int) -> PlanRefused:
-        version = self._step.version
+        step = self._step
         if count == 1:
             what, restore = (
                 "its first statement, which is done or under way, was changed",
@@ -162,11 +162,11 @@ class Script:
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is partially {self._step.direction.participle}, and {what}.",
-                    path=self._step.path,
-                    version=version,
+                    f"{step.called} is partially {step.direction.participle}, and {what}.",
+                    path=step.path,
+                    version=step.version or None,
                     hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {version} or --not-applied {version}).",
+                    f"(--applied {step.key} or --not-applied {step.key}).",
                 )
             ],
         )
