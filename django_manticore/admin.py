@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -60,7 +61,7 @@ class ShownJob:
 
 @dataclass(frozen=True, slots=True)
 class ShownScript:
-    """One version, as the page shows it.
+    """One script, as the page shows it.
 
     Attributes:
         status: Its state.
@@ -79,6 +80,11 @@ class ShownScript:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What it is called: `V7`, or a repeatable script's name."""
+        return messages.short_name(self.status.key)
+
+    @property
     def state(self) -> str:
         """Its state, in words."""
         return messages.label(self.status.state)
@@ -86,7 +92,12 @@ class ShownScript:
     @property
     def remark(self) -> str:
         """What its state means or asks for, where its name does not say so."""
-        return messages.REMARKS.get(self.status.state, "")
+        return messages.remark(self.status)
+
+    @property
+    def batch(self) -> str:
+        """How far its statement in batches has come, where one has begun."""
+        return "" if self.status.batch is None else messages.batch_line(self.status.batch)
 
     @property
     def took(self) -> str:
@@ -144,9 +155,9 @@ class MigrationRecordAdmin(_Base):
             rows, _ = _ledger(alias)
         except ManticoreError as error:
             return self._unreadable(request, alias, aliases, error)
-        row = next((row for row in rows if str(row.status.version) == object_id), None)
+        row = next((row for row in rows if str(row.status.key) == object_id), None)
         if row is None or row.status.script is None:
-            raise Http404(f"There is no script of version {object_id}.")
+            raise Http404(f"There is no script {object_id}.")
         script = row.status.script
         ledger_url = _url("changelist", alias)
         context = {
@@ -241,12 +252,15 @@ def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
 
 
 def _shown(
-    alias: str, status: ScriptStatus, known: Known | None, findings: Mapping[int, list[Finding]]
+    alias: str,
+    status: ScriptStatus,
+    known: Known | None,
+    findings: Mapping[Path, list[Finding]],
 ) -> ShownScript:
     shown = ShownScript(
         status,
-        _url("change", alias, status.version),
-        findings=tuple(findings.get(status.version, ())),
+        _url("change", alias, status.key),
+        findings=tuple(findings.get(status.script.path, ())) if status.script else (),
     )
     if known is None or status.state not in messages.FINISHED_BY:
         return shown
@@ -258,16 +272,16 @@ def _shown(
     )
 
 
-def _findings(alias: str, statuses: Iterable[ScriptStatus]) -> dict[int, list[Finding]]:
-    """What the linter reports of the pending scripts, by version."""
-    pending = frozenset(each.version for each in statuses if each.state is State.PENDING)
-    found: dict[int, list[Finding]] = {}
+def _findings(alias: str, statuses: Iterable[ScriptStatus]) -> dict[Path, list[Finding]]:
+    """What the linter reports of the pending scripts, by file."""
+    pending = frozenset(each.key for each in statuses if each.state is State.PENDING)
+    found: dict[Path, list[Finding]] = {}
     if pending:
         # The rules are loaded only where there is something to judge.
         from .linting import lint_versions  # noqa: PLC0415 - see above
 
         for finding in lint_versions(conf.entry(alias), pending).findings:
-            found.setdefault(finding.version, []).append(finding)
+            found.setdefault(finding.path, []).append(finding)
     return found
 
 

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ._backend.blockers import Blocker
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
+from ._executor._async.lock_holders import async_lock_holders
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
@@ -165,6 +167,29 @@ class AsyncMigrator:
             )
         )
 
+    async def create_repeatable(
+        self, description: str, sql: str, *, folder: str | Path | None = None
+    ) -> Path:
+        """Write a new repeatable script: `R__{description}.sql`. It runs again whenever it has changed.
+
+        Args:
+            description: What it makes, in a few words.
+            sql: Its statements, such as CREATE OR REPLACE VIEW.
+            folder: The folder to write to, one of the migrations folders; None means the first.
+
+        Returns:
+            The file's path. An existing file is never overwritten.
+
+        Raises:
+            SettingsError: The description is not usable as a file name, or the folder is not one of the
+                migrations folders.
+            FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
+        """
+        chosen = self.folder(folder)
+        return await concurrency.async_in_thread(
+            lambda: writer.create_repeatable(chosen, description, sql, others=self.folders)
+        )
+
     def folder(self, folder: str | Path | None = None) -> Path:
         """One of the migrations folders.
 
@@ -216,7 +241,7 @@ class AsyncMigrator:
         )
 
     async def load_migrations(self) -> list[MigrationScript]:
-        """Read every script, by version.
+        """Read every script: versions in their order, then repeatable scripts in theirs.
 
         Raises:
             FilesRefused: With every problem of every file.
@@ -238,6 +263,8 @@ class AsyncMigrator:
         confirmed: Plan | None = None,
     ) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
+
+        Repeatable scripts whose text has changed run after the versions, and only without a target.
 
         Args:
             target_version: The version to migrate to. None applies everything, 0 reverts everything.
@@ -267,7 +294,7 @@ class AsyncMigrator:
         applies at the same time.
 
         Args:
-            to_version: The last version to apply; None means the highest.
+            to_version: The last version to apply; None means the highest, and then the repeatable scripts.
             fake: Only change the ledger; run none of the scripts' statements.
 
         Returns:
@@ -362,7 +389,9 @@ class AsyncMigrator:
         return await self._planned(lambda book: goal.steps(book.rows, book.unfinished))
 
     async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Return every version of the folder and the ledger, with its state. Changes nothing.
+        """Return every script of the folder and the tables, with its state. Changes nothing.
+
+        Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
             patience: Seconds to wait while a runner's open transaction locks the tables, as on CockroachDB.
@@ -373,7 +402,27 @@ class AsyncMigrator:
         """
         scripts = await self.load_migrations()
         book = await self._book(patience)
-        return statuses(scripts, book.rows, book.record.progress)
+        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
+
+    async def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
+        """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
+
+        Args:
+            target_version: As for `migrate`.
+
+        Returns:
+            The sessions, those in front of a waiting runner first. None on CockroachDB, whose schema
+            changes do not wait for such locks.
+
+        Raises:
+            PlanRefused: `migrate` would refuse to run.
+        """
+        scripts = await self.load_migrations()
+
+        async def look(store: AsyncStore, book: Snapshot) -> tuple[Blocker, ...]:
+            return await async_lock_holders(store, book, self._up(scripts, book, target_version))
+
+        return await self._with_book(look)
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None
@@ -483,6 +532,7 @@ class AsyncMigrator:
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            repeatables=book.repeatables,
         )
 
     async def _planned(

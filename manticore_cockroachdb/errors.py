@@ -154,7 +154,7 @@ class PartiallyApplied(PlanRefused):
     """A script is partially applied or reverted, and the method that was called cannot finish it.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         direction: "up": it is partially applied; "down": partially reverted.
     """
 
@@ -194,7 +194,7 @@ class MigrationFailed(ManticoreError):
     """A statement of a script failed. The server's own error is the `__cause__`.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         path: The script's file.
         line: The line of the statement in that file.
         sqlstate: The server's error code, if it gave one.
@@ -269,7 +269,7 @@ class OutcomeUnknown(ManticoreError):
     """Whether a statement took effect cannot be known, and it could take effect twice.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         path: The script's file.
         line: The line of the statement in that file.
     """

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ._backend.blockers import Blocker
 from ._executor import concurrency
 from ._executor._sync.executor import Executor
+from ._executor._sync.lock_holders import lock_holders
 from ._executor._sync.look import PATIENCE, with_snapshot
 from ._executor._sync.resolve import Resolve
 from ._executor._sync.store import Store, takes_no_writes
@@ -168,6 +170,29 @@ class Migration:
             )
         )
 
+    def create_repeatable(
+        self, description: str, sql: str, *, folder: str | Path | None = None
+    ) -> Path:
+        """Write a new repeatable script: `R__{description}.sql`. It runs again whenever it has changed.
+
+        Args:
+            description: What it makes, in a few words.
+            sql: Its statements, such as CREATE OR REPLACE VIEW.
+            folder: The folder to write to, one of the migrations folders; None means the first.
+
+        Returns:
+            The file's path. An existing file is never overwritten.
+
+        Raises:
+            SettingsError: The description is not usable as a file name, or the folder is not one of the
+                migrations folders.
+            FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
+        """
+        chosen = self.folder(folder)
+        return concurrency.in_thread(
+            lambda: writer.create_repeatable(chosen, description, sql, others=self.folders)
+        )
+
     def folder(self, folder: str | Path | None = None) -> Path:
         """One of the migrations folders.
 
@@ -219,7 +244,7 @@ class Migration:
         )
 
     def load_migrations(self) -> list[MigrationScript]:
-        """Read every script, by version.
+        """Read every script: versions in their order, then repeatable scripts in theirs.
 
         Raises:
             FilesRefused: With every problem of every file.
@@ -241,6 +266,8 @@ class Migration:
         confirmed: Plan | None = None,
     ) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
+
+        Repeatable scripts whose text has changed run after the versions, and only without a target.
 
         Args:
             target_version: The version to migrate to. None applies everything, 0 reverts everything.
@@ -270,7 +297,7 @@ class Migration:
         applies at the same time.
 
         Args:
-            to_version: The last version to apply; None means the highest.
+            to_version: The last version to apply; None means the highest, and then the repeatable scripts.
             fake: Only change the ledger; run none of the scripts' statements.
 
         Returns:
@@ -365,7 +392,9 @@ class Migration:
         return self._planned(lambda book: goal.steps(book.rows, book.unfinished))
 
     def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Return every version of the folder and the ledger, with its state. Changes nothing.
+        """Return every script of the folder and the tables, with its state. Changes nothing.
+
+        Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
             patience: Seconds to wait while a runner's open transaction locks the tables, as on CockroachDB.
@@ -376,7 +405,27 @@ class Migration:
         """
         scripts = self.load_migrations()
         book = self._book(patience)
-        return statuses(scripts, book.rows, book.record.progress)
+        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
+
+    def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
+        """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
+
+        Args:
+            target_version: As for `migrate`.
+
+        Returns:
+            The sessions, those in front of a waiting runner first. None on CockroachDB, whose schema
+            changes do not wait for such locks.
+
+        Raises:
+            PlanRefused: `migrate` would refuse to run.
+        """
+        scripts = self.load_migrations()
+
+        def look(store: Store, book: Snapshot) -> tuple[Blocker, ...]:
+            return lock_holders(store, book, self._up(scripts, book, target_version))
+
+        return self._with_book(look)
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None
@@ -486,6 +535,7 @@ class Migration:
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            repeatables=book.repeatables,
         )
 
     def _planned(

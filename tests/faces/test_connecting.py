@@ -218,10 +218,10 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
             ),
         ),
         (
-            {"table": "x" * 58},
+            {"table": "x" * 53},
             (
-                f"The table name '{'x' * 58}' is too long: with '_state' added, it must not be "
-                "longer than 63 bytes."
+                f"The table name '{'x' * 53}' is too long: with '_repeatable' added, it must not "
+                "be longer than 63 bytes."
             ),
         ),
         (
