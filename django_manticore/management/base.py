@@ -197,6 +197,7 @@ class ManticoreCommand(BaseCommand):
         try:
             answer = input(f"{question}\n\n    Type 'yes' to continue, or 'no' to cancel: ")
         except EOFError:
+            self.stdout.write("")  # the line of the question ends here
             raise CommandError(
                 "Nobody answered, so nothing was done. Use --noinput to run without confirmation.",
                 returncode=exit_codes.USAGE,

@@ -16,7 +16,7 @@ from .parser import parse_script
 from .repeatables import in_order, repeated_names
 from .script import MigrationScript
 
-_REFUSED: Final = "Migration files refused"
+_REFUSED: Final = "Nothing was run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,8 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
         names = sorted(entry.name for entry in scan(folder))
     except FileNotFoundError:
         hint = (
-            f"make it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, which "
-            "makes it too"
+            f"create it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, "
+            "which creates it too"
         )
         problems.append(Problem(f"The migrations folder {folder} does not exist", hint=hint))
         return []

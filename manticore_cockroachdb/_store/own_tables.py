@@ -34,7 +34,7 @@ def refuse_own_tables(scripts: Sequence[MigrationScript], table: str) -> None:
     schemas = frozenset({schema} if schema else {"", "public"})
     problems = [problem for script in scripts for problem in _problems(script, schemas, own)]
     if problems:
-        raise FilesRefused("Migration files refused", problems)
+        raise FilesRefused("Nothing was run", problems)
 
 
 def _problems(

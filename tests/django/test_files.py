@@ -30,7 +30,7 @@ def test_a_new_script_is_a_template_that_is_refused_until_it_is_filled_in(
     ran = manage("manticore_migrate")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "CommandError: 2 problems. Migration files refused:\n"
+        "CommandError: 2 problems. Nothing was run:\n"
         "  - V1__Create_users_table.sql:2: the up section is still the template; write the SQL that "
         "applies this migration, or delete this comment if there is nothing to do\n"
         "  - V1__Create_users_table.sql:5: the down section is still the template; write the SQL that "
@@ -87,7 +87,7 @@ def test_of_two_scripts_with_one_version_one_is_renumbered_by_its_name(
     assert manage("manticore_migrate").err == (
         "CommandError: V1__theirs.sql: is version 1, and so is V1__mine.sql; "
         "remove one of them, or give the one that is not applied anywhere another number: "
-        "manticore_makemigration --renumber FILE. Migration files refused.\n"
+        "manticore_makemigration --renumber FILE. Nothing was run.\n"
     )
     ran = manage("manticore_makemigration", "--renumber", "V1__mine.sql")
     assert ran.out == f"V1__mine.sql for 'default' is now:\n  {site.folder / 'V2__mine.sql'}\n"
@@ -95,7 +95,7 @@ def test_of_two_scripts_with_one_version_one_is_renumbered_by_its_name(
     assert site.versions() == [1, 2]
     assert manage("manticore_makemigration", "--renumber", "V9__x.sql").err == (
         "CommandError: There is no script V9__x.sql in "
-        f"{site.folder}; check the name. Migration files refused.\n"
+        f"{site.folder}; check the name. Nothing was run.\n"
     )
 
 

@@ -113,7 +113,7 @@ async def test_a_bad_file_is_refused_before_anything_is_connected_to(
     ):
         with pytest.raises(FilesRefused) as caught:
             await verb()
-        assert str(caught.value) == f"{message}. Migration files refused."
+        assert str(caught.value) == f"{message}. Nothing was run."
     assert harness.events == []
 
 
@@ -126,7 +126,7 @@ async def test_all_problems_of_all_files_come_at_once_and_nothing_is_run(harness
         await harness.engine().migrate()
     assert str(caught.value) == "\n  - ".join(
         [
-            "5 problems. Migration files refused:",
+            "5 problems. Nothing was run:",
             f"V3_nameless.sql: {FORM}",
             f"V2__bad.sql:1: unknown option 'speed=9'; {KNOWN}",
             f"V2__bad.sql:2: BEGIN: {OWN_TRANSACTIONS}",
@@ -150,8 +150,8 @@ async def test_a_missing_folder_is_refused_with_the_command_that_makes_it(
     with pytest.raises(FilesRefused) as caught:
         await engine.migrate()
     assert str(caught.value) == (
-        f"The migrations folder {folder} does not exist; make it with "
-        f"`mkdir -p '{folder}'`, or create the first script, which makes it too. Migration files refused."
+        f"The migrations folder {folder} does not exist; create it "
+        f"with `mkdir -p '{folder}'`, or create the first script, which creates it too. Nothing was run."
     )
 
 

@@ -72,7 +72,7 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
     write(folder, R__c="-- manticore: after=V1__x.sql, after=R__c\nSELECT 1")
     write(folder, R__d="-- manticore: mood=good\nSELECT 1")
     assert refused(folder) == (
-        "9 problems. Migration files refused:\n"
+        "9 problems. Nothing was run:\n"
         "  - R1__x.sql: is not a valid script name: expected V<number>__<description>.sql (a "
         "capital V, a whole "
         "number, two underscores), for a down section alone the same with U, a repeatable script "
@@ -102,7 +102,7 @@ def test_scripts_that_wait_for_each_other_are_refused_once_for_each_circle(folde
     write(folder, R__d="-- manticore: after=R__a.sql\nSELECT 1")
     write(folder, R__e="-- manticore: after=R__e.sql\nSELECT 1")
     assert refused(folder) == (
-        "2 problems. Migration files refused:\n"
+        "2 problems. Nothing was run:\n"
         "  - R__a.sql:1: runs after itself: R__a.sql after R__c.sql after R__b.sql after R__a.sql; remove "
         "one of these after= options\n"
         "  - R__e.sql:1: runs after itself: R__e.sql after R__e.sql; remove one of these after= options"
@@ -115,7 +115,7 @@ def test_a_name_is_taken_once_over_all_folders(tmp_path: Path) -> None:
     write(two, R__a="SELECT 2")
     assert refused(one, two) == (
         f"R__a.sql: has the name of {one / 'R__a.sql'}, and its name is all that "
-        "a repeatable script is known by; rename one of them. Migration files refused."
+        "a repeatable script is known by; rename one of them. Nothing was run."
     )
 
 
@@ -221,7 +221,7 @@ def test_a_template_that_was_not_filled_in_is_refused(folder: Path) -> None:
     assert refused(folder) == (
         "R__a.sql:2: the script is still the template; write the SQL that runs "
         "again whenever this file changes, such as CREATE OR REPLACE VIEW, or delete this comment if there "
-        "is nothing to do. Migration files refused."
+        "is nothing to do. Nothing was run."
     )
 
 

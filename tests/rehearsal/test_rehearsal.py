@@ -120,7 +120,7 @@ async def test_a_script_that_is_marked_irreversible_must_have_no_down_section(
 
     assert str(refused.value) == (
         "V2__both.sql:1: is marked irreversible, but has a down section; remove "
-        "one of the two. Migration files refused."
+        "one of the two. Nothing was run."
     )
 
 

@@ -83,7 +83,7 @@ def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) ->
         load([tmp_path])
     assert str(caught.value) == "\n  - ".join(
         [
-            "10 problems. Migration files refused:",
+            "10 problems. Nothing was run:",
             f"V6_one.sql: {FORM}",
             f"notes.SQL: {FORM}",
             f"v5__small.sql: {FORM}",
@@ -129,8 +129,8 @@ def test_a_missing_folder_is_refused_with_the_command_that_makes_it(tmp_path: Pa
     folder = tmp_path / "my migrations"
     assert refused(lambda: load([folder])) == [
         (
-            f"The migrations folder {folder} does not exist; make it with `mkdir -p '{folder}'`, "
-            "or create the first script, which makes it too"
+            f"The migrations folder {folder} does not exist; create it with `mkdir -p '{folder}'`, "
+            "or create the first script, which creates it too"
         )
     ]
 
