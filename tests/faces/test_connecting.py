@@ -60,7 +60,7 @@ async def test_no_server(flavour: Flavour, tmp_path: Path, way: str) -> None:
     assert str(error).startswith("Could not connect to 127.0.0.1:1/nothing: ")
     assert "Connection refused" in str(error)
     assert str(error).endswith(
-        ". Check that the server is up, and host, port, user, password and database."
+        "? Check that the server is up, and host, port, user, password and database."
     )
     assert "\n" not in str(error)
 

@@ -91,8 +91,8 @@ def connect(
 
 
 def _in_sentences(text: str) -> str:
-    """libpq's lines in one: each a sentence, with a mark at its end."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The lines of an error of libpq in one, each a sentence with a mark at its end."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return " ".join(line if line.endswith((".", "?", "!")) else f"{line}." for line in lines)
 
 
