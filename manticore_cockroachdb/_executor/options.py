@@ -64,7 +64,7 @@ class Options:
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Refuse what is invalid.
 
         Raises:
             SettingsError: A value is out of its range.

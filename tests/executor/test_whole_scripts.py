@@ -97,8 +97,8 @@ async def test_a_committed_script_whose_jobs_are_no_longer_listed_is_left_to_a_p
     with pytest.raises(OutcomeUnknown) as unknown:
         await committed.engine().migrate()
     assert str(unknown.value) == (
-        "V2__whole.sql: its transaction was committed by a run that did not live to see the end of its "
-        "schema changes, and the server no longer lists their jobs. It was not sent again, "
+        "V2__whole.sql: its transaction was committed by a run that ended before its "
+        "schema changes did, and the server no longer lists their jobs. It was not sent again, "
         "because it could "
         "take effect twice. Look at the database; if the statement took effect, finish the rest "
         "of the script by hand and record that version 2 is applied, or revert it by hand and record "

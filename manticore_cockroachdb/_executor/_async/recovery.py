@@ -227,7 +227,7 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
 
 _NO_ANSWER = "has an unknown outcome: the previous run ended before the server answered"
 _NOT_LISTED = (
-    "was committed by a run that did not live to see the end of its schema changes, and the server no "
+    "was committed by a run that ended before its schema changes did, and the server no "
     "longer lists their jobs"
 )
 _HARM = {
