@@ -17,7 +17,7 @@ from typing import Final
 
 from .._scripts.filenames import file_name
 from .._scripts.parser import parse_script
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called, repeatable_name
 from .._scripts.text import trim
 from .._sql.lexer import LexError, RawStatement, split
 from .._sql.statement import Kind, classify
@@ -51,7 +51,7 @@ class Converted:
 
     Attributes:
         theirs: The migration.
-        version: Its version here.
+        version: Its version here; 0 for a repeatable script.
         script: The script as its file will be read.
         text: What is to be written; None where the file is there.
         state: What is to be done about the file.
@@ -70,7 +70,7 @@ class Converted:
     @property
     def renumbered(self) -> bool:
         """Whether its version is another than there."""
-        return self.theirs.number != self.version
+        return not self.script.is_repeatable and self.theirs.number != self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Conversion:
 def convert(
     reading: Reading,
     target: Path,
-    existing: Mapping[int, MigrationScript] | None = None,
+    existing: Mapping[ScriptKey, MigrationScript] | None = None,
     own: Collection[str] = (),
 ) -> Conversion:
     """Convert what was read from a folder.
@@ -101,7 +101,7 @@ def convert(
     Args:
         reading: The other tool's migrations.
         target: The folder for our scripts.
-        existing: The scripts that are there already, by version.
+        existing: The scripts that are there already, by version or name.
         own: The names of the tool's own tables: statements about them are left out.
     """
     converter = _Converter(target, existing or {}, own)
@@ -119,7 +119,7 @@ class _Converter:
     """Converts one migration after the other."""
 
     def __init__(
-        self, target: Path, existing: Mapping[int, MigrationScript], own: Collection[str]
+        self, target: Path, existing: Mapping[ScriptKey, MigrationScript], own: Collection[str]
     ) -> None:
         self.target = target
         self.existing = existing
@@ -131,7 +131,8 @@ class _Converter:
 
     def take(self, theirs: TheirMigration, version: int) -> None:
         path = self.target / _name(theirs, version)
-        there = self.existing.get(version)
+        key: ScriptKey = version or repeatable_name(path)
+        there = self.existing.get(key)
         part = self._part(theirs.up) if theirs.up else _Part("", [], theirs.why_not)
         if part.refused:
             self._by_hand(theirs, version, path, part.refused, there)
@@ -157,8 +158,8 @@ class _Converter:
             self._add(theirs, version, there, None, FileState.THERE, part, down)
         else:
             message = (
-                f"is version {version} already and says something else than {theirs.name}. It is not "
-                "overwritten: move it away, or give it another version."
+                f"is {called(key)} already and says something else than {theirs.name}. It is not "
+                f"overwritten: move it away, or give it another {'version' if version else 'name'}."
             )
             self.problems.append(Remark(message, there.path))
 
@@ -284,6 +285,8 @@ def _is_several(statements: Sequence[str], kinds: Sequence[Kind]) -> bool:
 
 
 def _name(theirs: TheirMigration, version: int) -> str:
+    if not version:
+        return theirs.name
     try:
         return file_name(version, theirs.description)
     except SettingsError:

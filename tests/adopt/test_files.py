@@ -197,7 +197,7 @@ NO_TRANSACTION = "-- manticore: mode=stepwise\n"
             {
                 "V1__y.sql": f"{NO_TRANSACTION}SELECT 1;\n\n-- DOWN\nSELECT -1;\n",
                 "V2__x.sql": "SELECT 12;\n",
-                "V3__view.sql": "SELECT 0;\n",
+                "R__view.sql": "SELECT 0;\n",
             },
         ),
         (

@@ -189,12 +189,6 @@ class _Reader:
         self.left += [
             Remark("is an undo file without its V file.", sql.path) for sql in self.downs.values()
         ]
-        for migration in self.repeatables:
-            message = (
-                "is repeatable: it becomes one script after the others. A later change of it is a new "
-                "script."
-            )
-            self.notes.append(Remark(message, migration.up.path if migration.up else None))
         return Reading(
             (*ordered, *sorted(self.repeatables, key=lambda found: found.description)),
             tuple(self.problems),
