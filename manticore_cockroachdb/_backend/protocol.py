@@ -94,14 +94,18 @@ class Refusal:
     error: DatabaseError
 
 
-def simple(pgconn: PGconn, text: str) -> Waiting[None]:
+def simple(pgconn: PGconn, text: str) -> Waiting[str]:
     """Send one statement by the simple protocol and wait for its end; its rows are dropped.
+
+    Returns:
+        The command tag, such as `UPDATE 3`.
 
     Raises:
         DatabaseError: The server refused it.
         ConnectionLost: No answer came; it may have taken effect.
     """
     error: DatabaseError | None = None
+    tag = ""
     try:
         pgconn.send_query(text.encode())
         pgconn.set_single_row_mode()
@@ -112,10 +116,13 @@ def simple(pgconn: PGconn, text: str) -> Waiting[None]:
             elif result.status in _COPY:
                 pgconn.finish()
                 raise _no_copy()
+            else:
+                tag = (result.command_status or b"").decode(errors="replace")
     except OperationalError as lost:
         raise _ended(pgconn, error, str(lost)) from None
     if error is not None:
         raise _ended(pgconn, error, "") if pgconn.status == ConnStatus.BAD else error
+    return tag
 
 
 def _ended(pgconn: PGconn, error: DatabaseError | None, reason: str) -> ConnectionLost:

@@ -120,7 +120,8 @@ class AsyncBatchedStatement:
                 break
             await self._pause(self._batch.pause)
         seconds = time.monotonic() - self._started
-        run.emit(StatementFinished(self._step, self._statement, number, self._total, seconds))
+        rows = self._state.rows
+        run.emit(StatementFinished(self._step, self._statement, number, self._total, seconds, rows))
 
     async def _key(self) -> BatchKey:
         """Find the key to follow.
@@ -168,7 +169,7 @@ class AsyncBatchedStatement:
             f"{reason.rstrip('.')}. {state}",
             path=self._step.path,
             line=self._statement.line,
-            version=self._step.version,
+            version=self._step.version or None,
         )
         verb = "continued" if windows else "started"
         return PlanRefused(f"A batch was not {verb}", [problem])

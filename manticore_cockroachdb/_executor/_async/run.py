@@ -23,13 +23,14 @@ from ..._planner.lock_limits import (
 )
 from ..._planner.losses import loss
 from ..._planner.plan import Step
+from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
-from ..._sql.statement import Statement
+from ..._sql.statement import Statement, rows_changed
 from ..._store import run_state
 from ..._store.run_state import Lease
 from ...errors import DatabaseError, JobFailed, ManticoreError
-from ...events import Event, Retrying, StillRunning, Warned
+from ...events import Event, Noticed, Retrying, StillRunning, Warned
 from .. import concurrency
 from ..options import Options
 from .heartbeat import AsyncHeartbeat
@@ -78,9 +79,9 @@ class UnderWay:
         return (self.statement,) if self.by_itself and self.statement else self.committed
 
     @property
-    def place(self) -> tuple[int, str, int, int]:
+    def place(self) -> tuple[ScriptKey, str, int, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done, self.windows)
+        return (self.step.key, self.step.direction.value, self.done, self.windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,14 +241,32 @@ class AsyncRun:
             limits: Seconds that the statements wait for a lock at most: who holds it is seen before that.
         """
         monitor = _ProgressMonitor(self, under_way, renew, locate)
+
+        async def heard(report: Callable[[T | Noticed], None]) -> R:
+            def notice(severity: str, message: str) -> None:
+                now = under_way()
+                report(Noticed(now.step, now.statement, severity, message))
+
+            self.session.on_notice = notice
+            try:
+                return await work(report)
+            finally:
+                self.session.on_notice = None
+
+        def item(reported: T | Noticed) -> None:
+            if isinstance(reported, Noticed):
+                self.emit(reported)
+            else:
+                on_item(reported)
+
         shortest = min((limit for limit in limits if limit), default=self.interval * _LOOKS)
         self.jobs_seen = ()
         self.session.noticed_jobs.clear()
         self.under_way, self.sending = under_way(), True
         try:
             outcome = await concurrency.async_supervise(
-                work,
-                on_item=on_item,
+                heard,
+                on_item=item,
                 on_tick=monitor.tick,
                 interval=max(_QUICKEST_TICK, min(self.interval, shortest / _LOOKS)),
                 abandon=self.session.abandon,
@@ -307,25 +326,30 @@ class AsyncRun:
         )
         return Limits(limits, local_settings(statements, start, limits))
 
-    async def run_statement(self, step: Step, statements: Sequence[Statement], done: int) -> None:
+    async def run_statement(
+        self, step: Step, statements: Sequence[Statement], done: int
+    ) -> int | None:
         """Send one statement by itself, supervised.
 
         Args:
             step: Its script.
             statements: The script's statements.
             done: How many of them are done: the next one is sent.
+
+        Returns:
+            How many rows it changed; None for what changes none.
         """
         statement = statements[done]
         (limit,) = self.lock_limits(step, statements, done, done + 1).seconds
 
-        async def work(_report: Callable[[None], None]) -> None:
-            await self.session.run(session_wide(statement))
+        async def work(_report: Callable[[None], None]) -> str:
+            return await self.session.run(session_wide(statement))
 
         if limit is not None:
             await self.session.run(session_setting(limit))
         under_way = UnderWay(step, done, statement, by_itself=True)
         try:
-            await self.supervise(
+            tag = await self.supervise(
                 work,
                 under_way=lambda: under_way,
                 on_item=_ignore,
@@ -335,6 +359,7 @@ class AsyncRun:
         finally:
             if limit is not None and self.session.usable:
                 await self.session.run(session_restored(statements[:done]))
+        return rows_changed(statement, tag)
 
     async def run_transaction(
         self,

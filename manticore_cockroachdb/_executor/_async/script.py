@@ -14,7 +14,7 @@ from ..._backend import leftovers
 from ..._backend.dialect import PARTIALLY_COMMITTED
 from ..._backend.job_match import undoes
 from ..._backend.jobs import JobState, described
-from ..._backend.protocol import COMMIT, Command, Refusal
+from ..._backend.protocol import COMMIT, Command, Refusal, Result
 from ..._planner.batch_progress import statement_fingerprint
 from ..._planner.cursor import RunCursor
 from ..._planner.decisions import alone_unknown, outcome_unknown, proves_done
@@ -23,7 +23,14 @@ from ..._planner.segments import Prepared, Segment, Sending, replay, segments
 from ..._scripts.script import Mode
 from ..._sql.schema_change import Repeat
 from ..._sql.session_effects import defers_constraints, leaves, session_wide, sets_inside_block
-from ..._sql.statement import Kind, Statement, has_if_exists, makes_no_job, repeatable
+from ..._sql.statement import (
+    Kind,
+    Statement,
+    has_if_exists,
+    makes_no_job,
+    repeatable,
+    rows_changed,
+)
 from ..._store import run_state
 from ..._store.run_state import BatchState, Progress
 from ..._store.transactions import Placed, begin, lock_state, with_write
@@ -137,7 +144,7 @@ class AsyncScript:
             raise partially_committed(self._step, "one of its schema-change jobs failed", None)
 
     def _changed(self, count: int) -> PlanRefused:
-        version = self._step.version
+        step = self._step
         if count == 1:
             what, restore = (
                 "its first statement, which is done or under way, was changed",
@@ -152,11 +159,11 @@ class AsyncScript:
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is partially {self._step.direction.participle}, and {what}.",
-                    path=self._step.path,
-                    version=version,
+                    f"{step.called} is partially {step.direction.participle}, and {what}.",
+                    path=step.path,
+                    version=step.version or None,
                     hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {version} or --not-applied {version}).",
+                    f"(--applied {step.key} or --not-applied {step.key}).",
                 )
             ],
         )
@@ -262,9 +269,9 @@ class AsyncScript:
         number, total = segment.start + 1, len(self._statements)
         run.emit(TransactionStarted(self._step, segment.statements, number, total))
         began = time.monotonic()
-        await self._send_commands(segment, commands, limits.seconds)
+        rows = await self._send_commands(segment, commands, limits.seconds)
         seconds = time.monotonic() - began
-        run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds))
+        run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds, rows))
         if any(each.kind is Kind.SESSION for each in segment.statements):
             await run.read_name_context()
 
@@ -295,7 +302,7 @@ class AsyncScript:
         limits: Sequence[float | None] = (),
         *,
         renews: bool = False,
-    ) -> None:
+    ) -> tuple[int | None, ...]:
         """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
 
         Args:
@@ -303,6 +310,9 @@ class AsyncScript:
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
             renews: Whether the lease is renewed while COMMIT is under way.
+
+        Returns:
+            How many rows each statement changed; None for one that changes none.
         """
         run = self._run
         # Of each command: how many of the segment's statements come before it.
@@ -321,16 +331,24 @@ class AsyncScript:
             each = (UnderWay(self._step, segment.start, s) for s in segment.statements)
             return located(text, each)
 
+        rows: list[int | None] = []
+
+        def answered(number: int, result: Result) -> None:
+            if not commands[number].ours and before[number] < len(segment.statements):
+                rows.append(rows_changed(segment.statements[before[number]], result.tag))
+
         while True:
+            rows.clear()
             refusal = await run.run_transaction(
                 [each.command for each in commands],
                 under_way,
+                answered,
                 renew=lambda answered: renews and answered == len(commands) - 1,
                 locate=locate,
                 limits=limits,
             )
             if refusal is None:
-                return
+                return tuple(rows)
             what = f"{self._step.path.name}, a transaction"
             if await self._tries_again(refusal.error, segment.start, what):
                 continue
@@ -400,13 +418,14 @@ class AsyncScript:
         run.emit(StatementStarted(self._step, statement, number, total))
         run.session_touched |= self._touches(segment)
         began = time.monotonic()
+        rows: int | None = None
         where = self._where(statement)
         left = AsyncLeftovers(run, statement, where, sent_before is not None)
         while True:
             try:
                 if await left.settle():
                     break
-                await run.run_statement(self._step, self._statements, segment.start)
+                rows = await run.run_statement(self._step, self._statements, segment.start)
             except ConnectionLost:
                 raise
             except DatabaseError as error:
@@ -430,7 +449,7 @@ class AsyncScript:
             if not await self._was_cut_short(statement) and await left.await_valid():
                 break
         seconds = time.monotonic() - began
-        run.emit(StatementFinished(self._step, statement, number, total, seconds))
+        run.emit(StatementFinished(self._step, statement, number, total, seconds, rows))
 
     async def _failed(
         self, segment: Segment, error: DatabaseError, left: Sequence[leftovers.Leftover]
