@@ -87,6 +87,11 @@ class ShownScript:
         return messages.remark(self.status)
 
     @property
+    def batch(self) -> str:
+        """How far its statement in batches has come, where one has begun."""
+        return "" if self.status.batch is None else messages.batch_line(self.status.batch)
+
+    @property
     def took(self) -> str:
         """How long it took, where recorded."""
         milliseconds = self.status.execution_ms

@@ -12,11 +12,14 @@ from manticore_cockroachdb.events import (
     Interrupted,
     JobsAwaited,
     LeaseAwaited,
+    LockAwaited,
     SessionAwaited,
     StillRunning,
 )
 from manticore_cockroachdb.sql import summary
 from manticore_cockroachdb.types import (
+    BatchStatus,
+    Blocker,
     Direction,
     Job,
     JobState,
@@ -146,11 +149,14 @@ def waiting(event: Event) -> str | None:
                 where += f", line {statement.line} ({summary(statement, _SHORT)})"
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return f"Still running {where}, {duration(elapsed)} so far{left}{_jobs(jobs)}"
+        case LockAwaited():
+            return _lock(event)
         case BatchProgress(step, statement, windows, rows, size, elapsed, remaining):
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return (
                 f"Still running {step.name}, line {statement.line} ({summary(statement, _SHORT)}): "
-                f"{rows:,} rows in {windows:,} windows, next {size:,}, {duration(elapsed)} so far{left}"
+                f"{_rows(rows)} in {windows:,} windows{_pace(event.rate)}, next {size:,}, "
+                f"{duration(elapsed)} so far{left}"
             )
         case BatchPaused(step, statement, waited):
             return f"{step.name}, line {statement.line}: stop_if is true, waiting {duration(waited)} so far"
@@ -163,6 +169,50 @@ def waiting(event: Event) -> str | None:
             )
         case _:
             return None
+
+
+def _lock(event: LockAwaited) -> str:
+    where = event.step.name
+    if event.statement is not None:
+        where += f", line {event.statement.line} ({summary(event.statement, _SHORT)})"
+    attempt = f"attempt {event.attempt} of {event.attempts}"
+    if event.pause is None:
+        what = f"waits for a lock, {duration(event.waited)} so far, {attempt}"
+    else:
+        what = f"did not get its lock; {attempt} in {duration(event.pause)}"
+    return f"{where} {what}{blockers_listed(event.blockers)}"
+
+
+def blockers_listed(blockers: Sequence[Blocker]) -> str:
+    """`; in front of it: pid 123 (app, web, idle in transaction for 65 s): SELECT …`"""
+    return f"; in front of it: {'; '.join(map(str, blockers))}" if blockers else ""
+
+
+def blocker_line(blocker: Blocker) -> str:
+    """A session in the list of those that hold locks."""
+    return f"{blocker.lock or 'in front of a runner that waits'}: {blocker}"
+
+
+def rows_changed(number: int | None) -> str:
+    """`, 1 row`, `, 250 rows`; "" for a statement that changes none."""
+    return "" if number is None else f", {_rows(number)}"
+
+
+def _pace(rate: float | None) -> str:
+    return f", {rate:,.0f} rows/s" if rate is not None else ""
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
+
+
+def batch_line(batch: BatchStatus) -> str:
+    """How far a statement in batches has come: `line 2 in batches: 1,200 rows in 12 windows, …`."""
+    where = "its statement" if batch.line is None else f"line {batch.line}"
+    windows = "1 window" if batch.windows == 1 else f"{batch.windows:,} windows"
+    at = f", up to {', '.join(batch.position)}" if batch.position else ""
+    left = f", about {duration(batch.remaining)} left" if batch.remaining is not None else ""
+    return f"{where} in batches: {_rows(batch.rows)} in {windows}{at}{_pace(batch.rate)}{left}"
 
 
 def _jobs(jobs: Sequence[Job]) -> str:

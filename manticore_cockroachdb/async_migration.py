@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ._backend.blockers import Blocker
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
+from ._executor._async.lock_holders import async_lock_holders
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
@@ -398,7 +400,27 @@ class AsyncMigrator:
         """
         scripts = await self.load_migrations()
         book = await self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished, book.repeatables)
+        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
+
+    async def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
+        """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
+
+        Args:
+            target_version: As for `migrate`.
+
+        Returns:
+            The sessions, those in front of a waiting runner first. None on CockroachDB, whose schema
+            changes do not wait for such locks.
+
+        Raises:
+            PlanRefused: `migrate` would refuse to run.
+        """
+        scripts = await self.load_migrations()
+
+        async def look(store: AsyncStore, book: Snapshot) -> tuple[Blocker, ...]:
+            return await async_lock_holders(store, book, self._up(scripts, book, target_version))
+
+        return await self._with_book(look)
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None

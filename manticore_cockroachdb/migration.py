@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ._backend.blockers import Blocker
 from ._executor import concurrency
 from ._executor._sync.executor import Executor
+from ._executor._sync.lock_holders import lock_holders
 from ._executor._sync.look import PATIENCE, with_snapshot
 from ._executor._sync.resolve import Resolve
 from ._executor._sync.store import Store, takes_no_writes
@@ -401,7 +403,27 @@ class Migration:
         """
         scripts = self.load_migrations()
         book = self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished, book.repeatables)
+        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
+
+    def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
+        """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
+
+        Args:
+            target_version: As for `migrate`.
+
+        Returns:
+            The sessions, those in front of a waiting runner first. None on CockroachDB, whose schema
+            changes do not wait for such locks.
+
+        Raises:
+            PlanRefused: `migrate` would refuse to run.
+        """
+        scripts = self.load_migrations()
+
+        def look(store: Store, book: Snapshot) -> tuple[Blocker, ...]:
+            return lock_holders(store, book, self._up(scripts, book, target_version))
+
+        return self._with_book(look)
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None

@@ -8,7 +8,9 @@ Times are ISO 8601 with their zone; whatever is not known is null.
     `database` (the alias), `scripts`: a list by version, repeatable scripts last, of
     `version` (null for a repeatable script), `name`, `description`, `state`
     ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted"), `applied_at`,
-    `applied_by`, `execution_ms`, `path`.
+    `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement in batches that has begun:
+    `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
+    `remaining`).
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:
     `database`, `server` (its name and version), `steps`: a list in the order of the run of
@@ -16,6 +18,9 @@ Times are ISO 8601 with their zone; whatever is not known is null.
     "down"), `mode` ("atomic", "stepwise"), `path`,
     `statements_done` (how many an earlier run has finished), `statements`: those that are left, a list of
     `line`, `kind` ("schema", "data", "session"), `sql`.
+
+`manticore_migrate --show-blockers --json`, each database:
+    `database`, `blockers`: a list of `pid`, `user`, `application`, `state`, `since`, `statement`, `lock`.
 
 `manticore_migrate --check --json`, besides `ok` (true if nothing was found), each database that could be
 checked:
@@ -34,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 from django_manticore import messages
 
 if TYPE_CHECKING:
-    from manticore_cockroachdb.types import Plan, ScriptStatus
+    from manticore_cockroachdb.types import BatchStatus, Plan, ScriptStatus
 
     from .checking import Findings
 
@@ -106,9 +111,24 @@ def listed(alias: str, statuses: Iterable[ScriptStatus]) -> dict[str, Any]:
                 "applied_by": status.applied_by,
                 "execution_ms": status.execution_ms,
                 "path": str(status.script.path) if status.script else None,
+                "batch": None if status.batch is None else _batch(status.batch),
             }
             for status in statuses
         ],
+    }
+
+
+def _batch(batch: BatchStatus) -> dict[str, Any]:
+    return {
+        "line": batch.line,
+        "position": list(batch.position),
+        "windows": batch.windows,
+        "rows": batch.rows,
+        "scanned": batch.scanned,
+        "total": batch.total,
+        "seconds": batch.seconds,
+        "rate": batch.rate,
+        "remaining": batch.remaining,
     }
 
 

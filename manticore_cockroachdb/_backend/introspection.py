@@ -70,7 +70,8 @@ def session_questions(kind: ServerKind) -> tuple[Command, ...]:
     """What else a new session is asked for: its settings; whether it knows RESET ALL comes last."""
     names = ", ".join(f"'{name}'" for name in ASKED)
     settings = Command(
-        f"SELECT name::TEXT, setting::TEXT FROM pg_catalog.pg_settings WHERE name IN ({names})"
+        "SELECT lower(name)::TEXT, setting::TEXT FROM pg_catalog.pg_settings "
+        f"WHERE lower(name) IN ({names})"
     )
     if kind is ServerKind.COCKROACHDB:
         return (settings, Command("RESET ALL"))
@@ -108,6 +109,8 @@ def row_security(schema: str, table: str) -> Command:
         (schema, table),
     )
 
+
+_ROWS = re.compile(r"\brows=(\d+)|estimated row count: ([\d,]+)")
 
 #: The server's clock, in seconds since 1970.
 NOW = Command("SELECT extract(epoch FROM clock_timestamp())::FLOAT8")
@@ -231,6 +234,11 @@ def traces(server: Server, statement: Statement) -> tuple[Command, ...]:
     return tuple(dict.fromkeys(question for question in asked if question is not None))
 
 
+def found_traces(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """What the questions of `traces` were answered: objects' names and definitions."""
+    return [(name, definition) for result in results for name, definition in result.rows]
+
+
 def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
     place = effect.on or effect.name
     if place is None or (len(place) > 2 and place[-3] != server.database):
@@ -251,10 +259,33 @@ def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
             return None
 
 
-def unique_indexes(table: str) -> tuple[Command, Command]:
-    """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
+def row_estimate(table: str) -> Command:
+    """How many rows a table has, as the server's planner estimates it; `read_row_estimate` reads it.
 
     Args:
+        table: The table, as a script writes it.
+    """
+    return Command(f"EXPLAIN SELECT 1 FROM {table}")
+
+
+def read_row_estimate(result: Result) -> int | None:
+    """What `row_estimate` answered; None where the planner does not know.
+
+    PostgreSQL writes `rows=1000 width=4`, CockroachDB `estimated row count: 1,000 (…)`.
+    """
+    text = "\n".join(str(row[0]) for row in result.rows)
+    found = _ROWS.search(text)
+    return int((found[1] or found[2]).replace(",", "")) if found else None
+
+
+def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
+    """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
+
+    On CockroachDB a text with a collation is a type of its own, which is compared with no other.
+    https://www.cockroachlabs.com/docs/stable/collate
+
+    Args:
+        kind: The server.
         table: The table, as a script writes it.
     """
     indexes = Command(
@@ -265,9 +296,16 @@ def unique_indexes(table: str) -> tuple[Command, Command]:
         "WHERE c.oid = $1::TEXT::REGCLASS",
         (table,),
     )
+    written = "format_type(atttypid, atttypmod)::TEXT"
+    if kind is ServerKind.COCKROACHDB:
+        written += (
+            " || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
+            "ELSE ' COLLATE \"' || n.collname || '\"' END"
+        )
     columns = Command(
-        "SELECT attnum, attname::TEXT, format_type(atttypid, atttypmod)::TEXT, attnotnull "
-        "FROM pg_catalog.pg_attribute WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
+        f"SELECT attnum, attname::TEXT, {written}, attnotnull FROM pg_catalog.pg_attribute a "
+        "LEFT JOIN pg_catalog.pg_collation n ON n.oid = a.attcollation "
+        "WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
         (table,),
     )
     return indexes, columns

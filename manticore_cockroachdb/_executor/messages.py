@@ -13,7 +13,14 @@ from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement, summary
 from .._sql.tokens import head
-from ..errors import DatabaseError, LockNotGranted, ManticoreError, MigrationFailed
+from ..errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DatabaseError,
+    LockNotGranted,
+    ManticoreError,
+    MigrationFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,55 @@ def connection_lost_twice(
     )
 
 
+_CHECK_CONNECTION = (
+    "Check the server's log, the network, and any connection pooler in between, and {again}: the run "
+    "continues at the first statement that is not recorded."
+)
+
+
+def connection_lost_for_good(
+    step: Step, statement: Statement | None, error: ManticoreError, times: int
+) -> MigrationFailed:
+    """The error for a script around which the connection was lost too often.
+
+    Args:
+        step: The script.
+        statement: The statement that was sent last; None where it was a transaction of several.
+        error: What was said of the last loss.
+        times: How often the connection was lost in a row.
+    """
+    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
+    what = "its transaction" if statement is None else summary(statement)
+    again = "migrate" if step.direction is Direction.UP else "roll back"
+    return MigrationFailed(
+        f"{where}: the connection was lost {times} times in a row around {what}: {error}\n"
+        f"  {_CHECK_CONNECTION.format(again=again + ' again')}",
+        version=step.version,
+        path=step.path,
+        line=statement.line if statement else None,
+        sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
+    )
+
+
+def connection_lost_before_any(
+    error: DatabaseError | ConnectionFailed, times: int
+) -> ConnectionLost | ConnectionFailed:
+    """The error for a run that lost its connection too often before a statement of a script was sent.
+
+    Args:
+        error: What was said of the last loss.
+        times: How often the connection was lost in a row.
+    """
+    message = (
+        f"The connection was lost {times} times in a row before any statement of a script was sent: "
+        f"{error}\n"
+        f"  {_CHECK_CONNECTION.format(again='run the same command again')}"
+    )
+    if isinstance(error, ConnectionFailed):
+        return ConnectionFailed(message)
+    return ConnectionLost(message, sqlstate=error.sqlstate)
+
+
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
     lost = what_may_be_lost(dropped_columns(step.statements()))
@@ -192,6 +248,18 @@ def partially_committed(step: Step, reason: str, sqlstate: str | None) -> Migrat
         path=step.path,
         sqlstate=sqlstate,
     )
+
+
+def windows_done(windows: int) -> str:
+    """`3 windows are done`"""
+    return "1 window is done" if windows == 1 else f"{windows} windows are done"
+
+
+def windows_stay(windows: int) -> str:
+    """`3 windows of it are done and stay done.`"""
+    if windows == 1:
+        return "1 window of it is done and stays done."
+    return f"{windows} windows of it are done and stay done."
 
 
 def capitalized(words: str) -> str:

@@ -16,8 +16,9 @@ from .._scripts.script import MigrationScript, ScriptKey, called
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
 from .._store.repeatables import RepeatableRow
-from .._store.run_state import Unfinished
+from .._store.run_state import Progress, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
+from .batch_progress import BatchStatus, batch_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class ScriptStatus:
         applied_by: By whom, where recorded.
         execution_ms: How long it took, in milliseconds, where recorded.
         script: Its script, unless the file is missing.
+        batch: How far its statement in batches has come, where one has begun and is not done.
         repeatable: A repeatable script's name, such as `R__active_users`; None for a version. Pending with
             a time in `applied_at`, it was applied and is to run again.
     """
@@ -105,6 +107,7 @@ class ScriptStatus:
     applied_by: str | None = None
     execution_ms: int | None = None
     script: MigrationScript | None = None
+    batch: BatchStatus | None = None
     repeatable: str | None = None
 
     @property
@@ -315,13 +318,20 @@ class Rollback:
 def statuses(
     scripts: Sequence[MigrationScript],
     rows: Sequence[LedgerRow],
-    unfinished: Unfinished | None = None,
+    progress: Progress | None = None,
     repeatables: Sequence[RepeatableRow] = (),
 ) -> list[ScriptStatus]:
     """Every script that the folder or a table knows, and where it stands.
 
     Versions come in their order, then repeatable scripts in theirs, those without a file last.
+
+    Args:
+        scripts: The folder.
+        rows: The ledger.
+        progress: What is unfinished.
+        repeatables: The rows of repeatable scripts.
     """
+    unfinished = progress.unfinished if progress else None
     applied = {row.version: row for row in rows}
     known = {script.version: script for script in scripts if not script.is_repeatable}
     partial = unfinished.version if unfinished and unfinished.script is None else None
@@ -330,7 +340,7 @@ def statuses(
             version,
             known.get(version),
             applied.get(version),
-            unfinished.direction if unfinished and version == partial else None,
+            progress if version == partial else None,
         )
         for version in sorted({*applied, *known, *([partial] if partial else [])})
     ]
@@ -385,10 +395,10 @@ def _status(
     version: int,
     script: MigrationScript | None,
     row: LedgerRow | None,
-    unfinished: Direction | None,
+    progress: Progress | None,
 ) -> ScriptStatus:
-    if unfinished is not None:
-        state = _UNFINISHED[unfinished]
+    if progress is not None:
+        state = _UNFINISHED[progress.direction]
     elif row is None:
         state = State.PENDING
     elif script is None:
@@ -404,6 +414,16 @@ def _status(
         applied_by=row.applied_by if row else None,
         execution_ms=row.execution_ms if row else None,
         script=script,
+        batch=_batch(script, progress),
+    )
+
+
+def _batch(script: MigrationScript | None, progress: Progress | None) -> BatchStatus | None:
+    if progress is None or progress.batch is None:
+        return None
+    statements = Step(script, progress.direction).statements() if script else ()
+    return batch_status(
+        progress.batch, statements[progress.done] if progress.done < len(statements) else None
     )
 
 

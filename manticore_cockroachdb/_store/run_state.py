@@ -62,6 +62,29 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchState:
+    """How far a statement that runs in batches has come.
+
+    Attributes:
+        position: The last row of the last window, as it was written; see `_planner.window`.
+        fingerprint: What the statement and its key are, in characters: neither may change from now on.
+        windows: How many windows are done.
+        rows: How many rows they changed.
+        scanned: How many rows of the table they covered.
+        total: How many rows the table had when the batch began, about; None where nothing tells.
+        seconds: How long runs worked on it, pauses included.
+    """
+
+    position: str
+    fingerprint: str
+    windows: int = 0
+    rows: int = 0
+    scanned: int = 0
+    total: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a script has come.
 
@@ -73,10 +96,8 @@ class Progress:
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
         sent_session: The same session by the server's own id, which no script can change.
-        batch_position: How far the statement after those that are done has come in batches: the last row
-            of the last window, as text; None where it runs as a whole or has not begun.
-        batch_rows: How many rows its windows have changed.
-        batch_windows: How many windows of it are done.
+        batch: How far the statement after those that are done has come in batches; None where it runs as a
+            whole or has not begun.
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
@@ -93,9 +114,7 @@ class Progress:
     error: str | None = None
     sent_at: float | None = None
     sent_session: str | None = None
-    batch_position: str | None = None
-    batch_rows: int = 0
-    batch_windows: int = 0
+    batch: BatchState | None = None
     script: str | None = None
 
     @property
@@ -197,6 +216,10 @@ _ADDED = {
     "batch_position": "TEXT",
     "batch_rows": "INT8",
     "batch_windows": "INT8",
+    "batch_hash": "TEXT",
+    "batch_scanned": "INT8",
+    "batch_total": "INT8",
+    "batch_ms": "INT8",
     "script": "TEXT",
     "repeatables": "BOOL",
 }
@@ -261,9 +284,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
             error=row["error"],
             sent_at=row["_sent_at"],
             sent_session=row.get("sent_session"),
-            batch_position=row.get("batch_position"),
-            batch_rows=row.get("batch_rows") or 0,
-            batch_windows=row.get("batch_windows") or 0,
+            batch=_read_batch(row),
             script=script,
         )
     return RunState(
@@ -274,6 +295,20 @@ def _read_row(row: dict[str, Any]) -> RunState:
         row["error"],
         row.get("session_id"),
         bool(row.get("repeatables")),
+    )
+
+
+def _read_batch(row: dict[str, Any]) -> BatchState | None:
+    if row.get("batch_position") is None:
+        return None
+    return BatchState(
+        position=row["batch_position"],
+        fingerprint=row.get("batch_hash") or "",
+        windows=row["batch_windows"] or 0,
+        rows=row["batch_rows"] or 0,
+        scanned=row.get("batch_scanned") or 0,
+        total=row.get("batch_total"),
+        seconds=(row.get("batch_ms") or 0) / 1000,
     )
 
 
@@ -331,18 +366,23 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
 
 
 _KEPT = "in_flight = in_flight"
+_NO_BATCH = (
+    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL, batch_hash = NULL, "
+    "batch_scanned = NULL, batch_total = NULL, batch_ms = NULL"
+)
 _CLEARED = (
     "version = NULL, script = NULL, direction = NULL, statements_done = NULL, in_flight = false, "
     "sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
-    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL"
+    f"{_NO_BATCH}"
 )
-_PROGRESS = (
+_STILL_SENT = (
     "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
-    "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
-    "traces = $10, error = $11, sent_session = $12, "
-    "batch_position = $13, batch_rows = 0, batch_windows = 0, script = $14"
+    "done_hash = $8, sent_by = $9, traces = $10, error = $11, sent_session = $12, "
+    "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, script = $16, "
+    "batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
 )
+_PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
 
 
 _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
@@ -374,10 +414,37 @@ def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving, also=also)
 
 
-def save_window(tables: Tables, lease: Lease, position: str) -> Command:
-    """Write that one more window of a batch is done, and how far it has come."""
-    changes = "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, error = NULL"
-    return _fenced(tables, lease, changes, (position,))
+def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
+    """Write, in a script's own transaction, that it is committed; its schema changes may go on.
+
+    When it was sent stays as it was recorded before: its jobs carry the time at which the transaction
+    began, not that of their statements.
+    """
+    return _fenced(tables, lease, _STILL_SENT, _values(progress))
+
+
+def save_window(
+    tables: Tables, lease: Lease, position: str, *, scanned: int, seconds: float
+) -> Command:
+    """Write that one more window of a batch is done, and how far it has come.
+
+    Args:
+        tables: The tables.
+        lease: Our lease.
+        position: The last row of the window.
+        scanned: How many rows of the table the window covers.
+        seconds: How long runs have worked on the batch.
+    """
+    changes = (
+        "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, "
+        "batch_scanned = coalesce(batch_scanned, 0) + $5::INT8, batch_ms = $6::INT8, error = NULL"
+    )
+    return _fenced(tables, lease, changes, (position, str(scanned), str(int(seconds * 1000))))
+
+
+def forget_batch(tables: Tables, lease: Lease) -> Command:
+    """Write that the statement which runs in batches has not begun; the statements before it stay done."""
+    return _fenced(tables, lease, f"{_NO_BATCH}, error = NULL")
 
 
 def count_rows(tables: Tables, statement: Command) -> Command:
@@ -500,7 +567,8 @@ def complete(
         return _fenced(tables, lease, changes, params, also=f", again AS ({row} RETURNING 1)")
     entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
     values = (str(script.version), script.description, script.checksum, lease.owner)
-    return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
+    params = (*params, *values)
+    return _fenced(tables, lease, changes, params, leaving=leaving, entry=entry, also=also)
 
 
 def remove(tables: Tables, lease: Lease, key: ScriptKey, *, keep: bool = False) -> Command:
@@ -572,7 +640,7 @@ def _begun(tables: Tables, progress: Progress) -> str:
     if progress.script is None:
         return ""
     return (
-        f", begun AS (UPDATE {tables.repeatable} SET checksum = NULL WHERE name = $14 RETURNING 1)"
+        f", begun AS (UPDATE {tables.repeatable} SET checksum = NULL WHERE name = $16 RETURNING 1)"
     )
 
 
@@ -602,6 +670,8 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.evidence,
         progress.error,
         progress.sent_session,
-        progress.batch_position,
+        progress.batch.position if progress.batch else None,
+        progress.batch.fingerprint if progress.batch else None,
+        str(progress.batch.total) if progress.batch and progress.batch.total is not None else None,
         progress.script,
     )

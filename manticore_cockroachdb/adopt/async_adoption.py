@@ -28,7 +28,14 @@ from .._store.repeatables import RepeatableRow
 from .._store.run_state import Lease, Snapshot
 from .._store.transactions import begin
 from ..async_database import AsyncDatabase
-from ..errors import DatabaseError, LedgerRefused, PlanRefused, Problem, SettingsError
+from ..errors import (
+    DatabaseError,
+    LedgerRefused,
+    MigrationFailed,
+    PlanRefused,
+    Problem,
+    SettingsError,
+)
 from ..events import Event
 from . import takeover
 from .async_proving import async_compare_schemas, async_read_schema
@@ -37,7 +44,7 @@ from .disk import read_folder, read_scripts, write_scripts
 from .plan import AdoptionPlan, OurRow, Sides, is_adopted
 from .plan import plan as plan_adoption
 from .printed import baseline_text
-from .proof import Proof, own_objects
+from .proof import Proof, not_proved, own_objects
 from .table import TOOLS, chosen, read, tool_named
 from .takeover import Table
 from .tool import Tool
@@ -180,9 +187,9 @@ class AsyncAdoption:
 
         Raises:
             FilesRefused: Something is wrong with the files.
-            PlanRefused: Something is wrong between files and ledger.
+            PlanRefused: Something is wrong between files and ledger, or a script failed on the scratch
+                database.
             RehearsalRefused: No scratch database can be made.
-            MigrationFailed: A script failed on the scratch database.
         """
         folder = await self._folder()
         session = await AsyncSession.open(self._db.settings, f"{new_owner()}/adopt")
@@ -197,13 +204,16 @@ class AsyncAdoption:
             applied = list(filled(applied, self._placeholders))
         labels = [table.label for table in seen.tables.values()]
         own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)))
-        return await async_compare_schemas(
-            self._db.settings,
-            Options(table=self._table, lock_timeout=self._lock_timeout, lease=self._lease),
-            self._emit,
-            applied,
-            (*own, *seen.tool.ignore, *self._ignore),
-        )
+        try:
+            return await async_compare_schemas(
+                self._db.settings,
+                Options(table=self._table, lock_timeout=self._lock_timeout, lease=self._lease),
+                self._emit,
+                applied,
+                (*own, *seen.tool.ignore, *self._ignore),
+            )
+        except MigrationFailed as error:
+            raise not_proved(error) from error
 
     async def apply(self, *, prove: bool = False) -> AdoptionPlan:
         """Write the files, fill our ledger and stop the other tool. A second call finds it done.
@@ -327,7 +337,8 @@ class AsyncAdoption:
 
         def work() -> AdoptionPlan:
             reading = reader()
-            conversion = convert(reading, self.target, read_scripts(self.target))
+            own = {table.name for table in tool.tables}
+            conversion = convert(reading, self.target, read_scripts(self.target), own)
             return plan_adoption(
                 tool,
                 recognition,

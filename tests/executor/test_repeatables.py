@@ -290,11 +290,14 @@ async def test_what_is_done_of_one_must_stay_as_it_is(ready: Harness) -> None:
     assert await engine.migrate() == 1
 
 
+@pytest.mark.parametrize("right_after_a_version", [False, True])
 async def test_one_that_was_applied_and_fails_in_the_middle_is_no_longer_applied(
-    ready: Harness,
+    ready: Harness, right_after_a_version: bool
 ) -> None:
     await ready.engine().migrate()
     first = (ready.folder / "R__ids.sql").read_text()
+    if right_after_a_version:
+        ready.write("V2__more", "CREATE TABLE more (i INT8);")
     ready.write("R__ids", f"{VIEW};\nCREATE TABLE t (i INT8);")
     with pytest.raises(MigrationFailed):
         await ready.engine().migrate()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from manticore_cockroachdb._scripts.header import read_options
+from manticore_cockroachdb._scripts.parser import WANTED_COMMENTS
+from manticore_cockroachdb._sql.lexer import split
 from manticore_cockroachdb.lint import Finding, Report, lint
 from manticore_cockroachdb.lint.rule import NEXT, Example
 from manticore_cockroachdb.types import MigrationScript, Mode
@@ -14,14 +17,17 @@ def script(
 ) -> MigrationScript:
     """A script as if it had been loaded; its up section begins on line 1. Version 0 is repeatable."""
     lines = up.count("\n") + 2
+    path = Path(f"V{version}__test.sql" if version else "R__test.sql")
+    header = read_options(path, split(up, 1, WANTED_COMMENTS).comments, [])
     return MigrationScript(
         version=version,
         description="test",
         up_sql=up,
         down_sql=down,
-        path=Path(f"V{version}__test.sql" if version else "R__test.sql"),
+        path=path,
         checksum="",
         mode=mode,
+        lock_timeout=header.lock_timeout,
         down_line=lines,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
 from manticore_cockroachdb import Migration
-from manticore_cockroachdb.errors import ConnectionFailed
+from manticore_cockroachdb.errors import ConnectionFailed, SettingsError
 from manticore_cockroachdb.lint import Report, Severity
+from manticore_cockroachdb.lint.configuration import configure
 from manticore_cockroachdb.lint.engine import lint_configured
 from manticore_cockroachdb.lint.git import changed_files
 from manticore_cockroachdb.lint.probes import weighed
@@ -45,6 +47,7 @@ class Command(ManticoreCommand):
         parser.add_argument(
             "--server",
             metavar="SERVER",
+            type=_servers,
             help="Judge for this server, such as cockroachdb:25.4 or postgresql:17, or for several with "
             "commas between them. Defaults to the setting's LINT, then to the database's own.",
         )
@@ -118,3 +121,16 @@ class Command(ManticoreCommand):
             printed = text(report, base, lambda severity, words: str(colors[severity](words)))
         if printed:
             self.stdout.write(printed)
+
+
+def _servers(text: str) -> str:
+    """The value of --server, as it was written.
+
+    Raises:
+        ArgumentTypeError: A server is not known.
+    """
+    try:
+        configure(text)
+    except SettingsError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return text

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django_manticore import messages
 from django_manticore.management.base import ManticoreCommand, script_key, version
 from django_manticore.migrators import get_migration
-from manticore_cockroachdb.types import called
+from manticore_cockroachdb.types import batch_status, called
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
@@ -51,6 +51,13 @@ class Command(ManticoreCommand):
             metavar="V",
             help="Accept the change in the file of this applied version.",
         )
+        which.add_argument(
+            "--restart-batch",
+            type=version,
+            metavar="V",
+            help="Start the statement in batches of this version again from its first row, as the file has "
+            "it now.",
+        )
         self.add_database(parser)
         self.add_noinput(parser)
 
@@ -83,6 +90,11 @@ def _question(alias: str, options: dict[str, Any]) -> str | None:
         what = f"Record {called(options['not_applied'])} as not applied on {alias!r}?"
     elif options["accept_checksum"] is not None:
         what = f"Accept the changed file of version {options['accept_checksum']} on {alias!r}?"
+    elif options["restart_batch"] is not None:
+        return (
+            f"Start the batch of version {options['restart_batch']} on {alias!r} again from its first row? "
+            "Rows of the windows that are done are then changed a second time."
+        )
     else:
         return None
     return f"{what} Manticore cannot verify this."
@@ -100,6 +112,9 @@ def _record(migration: Migration, options: dict[str, Any], known: Known) -> str:
     if options["not_applied"] is not None:
         resolve.not_applied(options["not_applied"], known=known)
         return f"Recorded {called(options['not_applied'])} as not applied."
+    if options["restart_batch"] is not None:
+        resolve.restart_batch(options["restart_batch"], known=known)
+        return f"The next run starts the batch of version {options['restart_batch']} again."
     resolve.accept_checksum(options["accept_checksum"], known=known)
     return f"Recorded the new checksum of version {options['accept_checksum']}."
 
@@ -132,5 +147,7 @@ def _unfinished(known: Known, progress: Progress) -> Iterator[str]:
     if known.statement is not None:
         state = "Sent, and never answered" if progress.in_flight else "Next"
         yield f"  {state}: {messages.statement_line(known.statement)}"
+    if progress.batch is not None:
+        yield f"  {messages.batch_line(batch_status(progress.batch, known.statement))}"
     for job in known.jobs:
         yield f"  {job}"

@@ -57,6 +57,8 @@ class Command(ManticoreCommand):
                 line += f" ({remark})"
             calm = status.state in (State.APPLIED, State.PENDING)
             self.stdout.write(line if calm else self.style.WARNING(line))
+            if status.batch is not None:
+                self.stdout.write(f"       {messages.batch_line(status.batch)}")
 
 
 def _history(status: ScriptStatus) -> str:

@@ -14,13 +14,13 @@ from ..._backend import introspection
 from ..._backend.job_match import match_jobs, unfinished_on
 from ..._backend.jobs import Job, JobState, described
 from ..._planner import evidence
-from ..._planner.decisions import Action, Decision, Sent, decide
+from ..._planner.decisions import JOBS_KEPT, Action, Decision, Sent, decide
 from ..._planner.evidence import Trace
 from ..._planner.plan import Step
 from ..._scripts.direction import Direction
 from ..._scripts.script import called
 from ..._sql.schema_change import Repeat
-from ..._sql.statement import Statement, repeatable, summary
+from ..._sql.statement import Statement, makes_no_job, repeatable, summary
 from ..._store.run_state import Progress, clear_progress, save_progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
@@ -144,10 +144,12 @@ async def async_await_own(
 
     Raises:
         JobFailed: One stands still.
-        OutcomeUnknown: One that may be somebody else's did not succeed.
+        OutcomeUnknown: One that may be somebody else's did not succeed, or the server no longer lists them.
     """
     started = time.monotonic()
     await run.read_name_context()
+    if not all(makes_no_job(each) for each in statements) and await _now(run) - since > JOBS_KEPT:
+        raise outcome_unknown(step, None, _NOT_LISTED)
     while True:
         found = await async_list_jobs(run.session, since)
         jobs = match_jobs(found, statements, run.name_context, since=since)
@@ -178,15 +180,17 @@ async def async_read_traces(run: AsyncRun, statement: Statement) -> list[Trace] 
     questions = introspection.traces(run.server, statement)
     if not questions:
         return None
-    return [
-        (name, definition)
-        for result in await run.session.send(*questions)
-        for name, definition in result.rows
-    ]
+    return introspection.found_traces(await run.session.send(*questions))
+
+
+async def _now(run: AsyncRun) -> float:
+    """The server's clock, in seconds since 1970."""
+    now: float = (await run.session.send(introspection.NOW))[0].rows[0][0]
+    return now
 
 
 async def _decide(run: AsyncRun, statement: Statement, sent: Progress) -> Decision:
-    now: float = (await run.session.send(introspection.NOW))[0].rows[0][0]
+    now = await _now(run)
     at = sent.sent_at if sent.sent_at is not None else now
     found = await async_list_jobs(run.session, at)
     traces = await async_read_traces(run, statement)
@@ -222,6 +226,10 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
 
 
 _NO_ANSWER = "was sent by a run that did not live to see the answer"
+_NOT_LISTED = (
+    "was committed by a run that did not live to see the end of its schema changes, and the server no "
+    "longer lists their jobs"
+)
 _HARM = {
     Repeat.DESTRUCTIVE: "sending it again could take away what was made since",
 }

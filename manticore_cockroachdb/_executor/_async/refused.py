@@ -50,7 +50,7 @@ async def async_why_refused(
     elif error.sqlstate == _INSUFFICIENT_PRIVILEGE:
         message = refused(store.tables, server, error)
     else:
-        message = gone(store.tables, error, taker)
+        message = gone(store.tables, error, taker, await _moved_to(store))
     if step is None:
         return DatabaseError(message, sqlstate=error.sqlstate)
     return _failed(step, taker, message, error, committed=committed)
@@ -70,6 +70,20 @@ async def _look(store: AsyncStore) -> tuple[RunState | None, bool]:
     hidden = bool(found and found[0].rows and found[0].rows[0][0])
     record = run_state.read(found[1]) if len(found) > 1 and found[1].rows else None
     return record, hidden
+
+
+async def _moved_to(store: AsyncStore) -> str | None:
+    """The one other schema that holds both tables now, if there is one."""
+    tables = store.tables
+    asked = introspection.homes((tables.name, tables.state_name))
+    answers, _refusal = await store.session.ask(asked)
+    found: dict[str, set[str]] = {}
+    for schema, table, _on_path in answers[0].rows if answers else ():
+        found.setdefault(schema, set()).add(table)
+    if tables.schema in found:
+        return None
+    whole = [schema for schema, names in found.items() if len(names) == 2]
+    return whole[0] if len(whole) == 1 else None
 
 
 def _failed(

@@ -50,7 +50,11 @@ from ...events import (
     Warned,
 )
 from .. import concurrency
-from ..messages import connection_lost_twice
+from ..messages import (
+    connection_lost_before_any,
+    connection_lost_for_good,
+    connection_lost_twice,
+)
 from ..options import Options, new_owner
 from .atomic import Atomic
 from .bootstrap import Bootstrap
@@ -147,7 +151,10 @@ class Executor:
         """Pause before the next connection, unless that has been tried often enough.
 
         Raises:
-            MigrationFailed: A statement has lost its connection twice.
+            MigrationFailed: A statement has lost its connection twice, or the connection was lost around
+                it too often.
+            ConnectionLost: It was lost too often before any statement was sent.
+            ConnectionFailed: It could not be made again.
         """
         run = self._run
         if run is not None and run.under_way is not None:
@@ -159,7 +166,11 @@ class Executor:
         place = (len(self._done), self._reached.place if self._reached else None)
         pause = self._reconnects.failed(RECONNECT, place)
         if pause is None:
-            raise error
+            times = self._reconnects.count(RECONNECT)
+            if self._reached is None:
+                raise connection_lost_before_any(error, times) from error
+            at = self._reached
+            raise connection_lost_for_good(at.step, at.statement, error, times) from error
         self._lost = True
         self._emit(Reconnecting(str(error), self._reconnects.count(RECONNECT), pause))
         self._close_connections()
@@ -365,9 +376,10 @@ class Executor:
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._done:
             return Interrupted(done, None, None, ())
-        if not (run.sending and under_way.by_itself):
+        if not (run.sending and under_way.changes):
             return Interrupted(done, under_way.step, None, (), under_way.done)
-        return Interrupted(done, under_way.step, under_way.statement, run.jobs_seen, under_way.done)
+        statement = under_way.statement if under_way.by_itself else None
+        return Interrupted(done, under_way.step, statement, run.jobs_seen, under_way.done)
 
     def _release(self) -> None:
         run, tables = self._run, self._tables

@@ -129,6 +129,34 @@ class Resolve:
 
         self._settle(change, known)
 
+    def restart_batch(self, version: int, *, known: Known | None = None) -> None:
+        """Say that a statement in batches is to start again from its first row, as the file has it now.
+
+        Rows of the windows that are done are changed again by the next run.
+
+        Args:
+            version: The version.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
+        Raises:
+            PlanRefused: No batch of that version is under way, or a runner has run since `known`.
+            LeaseTimeout: A runner is alive.
+        """
+
+        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            progress = book.record.progress
+            if progress is None or progress.version != version or progress.batch is None:
+                problem = Problem(
+                    f"no statement of version {version} has begun in batches",
+                    version=version,
+                    hint="see status (manticore_showmigrations).",
+                )
+                raise PlanRefused("Nothing was changed", [problem])
+            return [run_state.forget_batch(tables, lease)]
+
+        self._settle(change, known)
+
     def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
         """Say that a change in an applied script's file is harmless: its new checksum is recorded.
 

@@ -189,6 +189,28 @@ class Store:
             commands = self.session.state.as_ourselves(commands)
         self.session.send(*commands, retried=self._retried)
 
+    def write_and_ask(
+        self, write: Command, questions: Sequence[Command], *, as_ourselves: bool = False
+    ) -> list[Result]:
+        """Send a fenced statement and, in the same round trip, questions asked once it is committed.
+
+        Args:
+            write: The statement.
+            questions: The questions, asked as the session is.
+            as_ourselves: As for `write`.
+
+        Raises:
+            DatabaseError: The server refused the statement, and wrote nothing; or refused a question.
+        """
+        # A transaction of its own: so a refused question says nothing about the write.
+        own = self.session.state.alone(write, as_ourselves=as_ourselves)
+        results, refusal = self.session.ask(*own, *questions)
+        if refusal is None:
+            return results[len(own) :]
+        if refusal.index < len(own):
+            self.write(write, as_ourselves=as_ourselves)
+        return self.session.send(*questions)
+
     def release(self, owner: str) -> None:
         """Give the lease back, if it is this runner's. Where there is no table, there is no lease."""
         release = run_state.release(self.tables, owner)
