@@ -14,10 +14,6 @@ from .harness import Harness
 from .histories import _FLYWAY_INSERT, HISTORIES
 
 
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 NAMES = "CREATE OR REPLACE VIEW names AS SELECT name FROM users;\n"
 COUNT = "CREATE OR REPLACE VIEW riders AS SELECT count(*) AS n FROM rides;\n"
 OVER = "CREATE OR REPLACE VIEW a AS SELECT name FROM names;\n"
