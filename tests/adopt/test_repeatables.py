@@ -13,7 +13,6 @@ from tests.flavors import Threaded
 from .harness import Harness
 from .histories import _FLYWAY_INSERT, HISTORIES
 
-
 NAMES = "CREATE OR REPLACE VIEW names AS SELECT name FROM users;\n"
 COUNT = "CREATE OR REPLACE VIEW riders AS SELECT count(*) AS n FROM rides;\n"
 OVER = "CREATE OR REPLACE VIEW a AS SELECT name FROM names;\n"
