@@ -90,7 +90,7 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'R__c' is none; write it as in "
         "after=R__other.sql\n"
         "  - R__d.sql:1: unknown option 'mood=good'; known: mode=atomic|stepwise|autocommit, "
-        "isolation=read committed|repeatable read|serializable, after=R__name.sql"
+        "isolation=read committed|repeatable read|serializable, lock_timeout=2s, after=R__name.sql"
     )
 
 
