@@ -344,22 +344,23 @@ def statuses(
         )
         for version in sorted({*applied, *known, *([partial] if partial else [])})
     ]
-    return found + _repeatable_statuses(scripts, repeatables, unfinished)
+    again = progress if progress is not None and progress.script is not None else None
+    return found + _repeatable_statuses(scripts, repeatables, again)
 
 
 def _repeatable_statuses(
     scripts: Iterable[MigrationScript],
     repeatables: Iterable[RepeatableRow],
-    unfinished: Unfinished | None,
+    progress: Progress | None,
 ) -> list[ScriptStatus]:
     rows = {row.name: row for row in repeatables}
     known = {str(script.key): script for script in scripts if script.is_repeatable}
-    half = unfinished.script if unfinished else None
-    names = dict.fromkeys([*known, *rows, *([half] if half else [])])
+    partial = progress.script if progress else None
+    names = dict.fromkeys([*known, *rows, *([partial] if partial else [])])
     found = []
     for name in names:
         script, row = known.get(name), rows.get(name)
-        if name == half:
+        if name == partial:
             state = State.PARTIALLY_APPLIED
         elif script is None:
             state = State.MISSING
@@ -374,6 +375,7 @@ def _repeatable_statuses(
                 applied_by=row.applied_by if row else None,
                 execution_ms=row.execution_ms if row else None,
                 script=script,
+                batch=_batch(script, progress if name == partial else None),
                 repeatable=name,
             )
         )

@@ -161,6 +161,9 @@ class AsyncStore:
             *self._read_repeatables(),
         )
         if error is not None:
+            if len(results) > _BOTH and error.sqlstate in NO_TABLE:
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
