@@ -23,6 +23,7 @@ from manticore_cockroachdb.types import (
     Direction,
     Job,
     JobState,
+    ScriptKey,
     ScriptStatus,
     State,
     Statement,
@@ -65,14 +66,23 @@ def label(state: State) -> str:
     return state.value.replace("_", " ")
 
 
-def list_remark(state: State) -> str:
-    """What follows a version in a list whose marks do not tell everything."""
-    remark = REMARKS.get(state, "")
-    return f"{label(state)}: {remark}" if state in FINISHED_BY else remark
+def remark(status: ScriptStatus) -> str:
+    """What a script's state means or asks for, where its name does not say so."""
+    if status.state is State.PENDING and status.applied_at is not None:
+        return "applied before, and runs again"
+    return REMARKS.get(status.state, "")
+
+
+def list_remark(status: ScriptStatus) -> str:
+    """What follows a script in a list whose marks do not tell everything."""
+    words = remark(status)
+    return f"{label(status.state)}: {words}" if status.state in FINISHED_BY else words
 
 
 def name_of(status: ScriptStatus) -> str:
-    """A version's name, as its file has it; made up from the ledger where the file is missing."""
+    """A script's name, as its file has it; made up from the ledger where the file is missing."""
+    if status.repeatable is not None:
+        return status.repeatable
     if status.script is not None:
         return status.script.path.stem
     return f"V{status.version}__{'_'.join(status.description.split())}"
@@ -97,9 +107,14 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def versions(numbers: Sequence[int]) -> str:
-    """`V1, V2`."""
-    return ", ".join(f"V{number}" for number in numbers)
+def short_name(key: ScriptKey) -> str:
+    """`V7`, or `R__active_users`."""
+    return f"V{key}" if isinstance(key, int) else key
+
+
+def versions(keys: Sequence[ScriptKey]) -> str:
+    """`V1, V2, R__active_users`."""
+    return ", ".join(map(short_name, keys))
 
 
 def duration(seconds: float) -> str:

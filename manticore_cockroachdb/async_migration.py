@@ -165,6 +165,28 @@ class AsyncMigrator:
             )
         )
 
+    async def create_repeatable(
+        self, description: str, sql: str, *, folder: str | Path | None = None
+    ) -> Path:
+        """Write a new repeatable script: `R__{description}.sql`. It runs again whenever it has changed.
+
+        Args:
+            description: What it makes, in a few words.
+            sql: Its statements, such as CREATE OR REPLACE VIEW.
+            folder: Which of the folders it goes to; None: the first.
+
+        Returns:
+            The file's path. Nothing is ever overwritten.
+
+        Raises:
+            SettingsError: The description makes no file name, or the folder is none of the folders.
+            FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
+        """
+        chosen = self.folder(folder)
+        return await concurrency.async_in_thread(
+            lambda: writer.create_repeatable(chosen, description, sql, others=self.folders)
+        )
+
     def folder(self, folder: str | Path | None = None) -> Path:
         """One of the migrations folders.
 
@@ -216,7 +238,7 @@ class AsyncMigrator:
         )
 
     async def load_migrations(self) -> list[MigrationScript]:
-        """Read every script, by version.
+        """Read every script: versions in their order, then repeatable scripts in theirs.
 
         Raises:
             FilesRefused: With every problem of every file.
@@ -238,6 +260,8 @@ class AsyncMigrator:
         confirmed: Plan | None = None,
     ) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
+
+        Repeatable scripts whose text has changed run after the versions, and only without a target.
 
         Args:
             target_version: Where to end; None: apply everything, 0: revert everything.
@@ -267,7 +291,7 @@ class AsyncMigrator:
         runner applies at the same time.
 
         Args:
-            to_version: The last version to apply; None: the highest.
+            to_version: The last version to apply; None: the highest, and then the repeatable scripts.
             fake: Move the ledger only; run nothing.
 
         Returns:
@@ -362,7 +386,9 @@ class AsyncMigrator:
         return await self._planned(lambda book: goal.steps(book.rows, book.unfinished))
 
     async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
+        """Every script that the folder or a table knows, and where it stands. Changes nothing.
+
+        Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
             patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
@@ -374,7 +400,7 @@ class AsyncMigrator:
         """
         scripts = await self.load_migrations()
         book = await self._book(patience)
-        return statuses(scripts, book.rows, book.record.progress)
+        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
 
     async def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
         """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
@@ -503,6 +529,7 @@ class AsyncMigrator:
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            repeatables=book.repeatables,
         )
 
     async def _planned(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ._backend.blockers import Blocker
 from ._executor import concurrency
-from ._executor._sync.lock_holders import lock_holders
 from ._executor._sync.executor import Executor
+from ._executor._sync.lock_holders import lock_holders
 from ._executor._sync.look import PATIENCE, with_snapshot
 from ._executor._sync.resolve import Resolve
 from ._executor._sync.store import Store, takes_no_writes
@@ -168,6 +168,28 @@ class Migration:
             )
         )
 
+    def create_repeatable(
+        self, description: str, sql: str, *, folder: str | Path | None = None
+    ) -> Path:
+        """Write a new repeatable script: `R__{description}.sql`. It runs again whenever it has changed.
+
+        Args:
+            description: What it makes, in a few words.
+            sql: Its statements, such as CREATE OR REPLACE VIEW.
+            folder: Which of the folders it goes to; None: the first.
+
+        Returns:
+            The file's path. Nothing is ever overwritten.
+
+        Raises:
+            SettingsError: The description makes no file name, or the folder is none of the folders.
+            FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
+        """
+        chosen = self.folder(folder)
+        return concurrency.in_thread(
+            lambda: writer.create_repeatable(chosen, description, sql, others=self.folders)
+        )
+
     def folder(self, folder: str | Path | None = None) -> Path:
         """One of the migrations folders.
 
@@ -219,7 +241,7 @@ class Migration:
         )
 
     def load_migrations(self) -> list[MigrationScript]:
-        """Read every script, by version.
+        """Read every script: versions in their order, then repeatable scripts in theirs.
 
         Raises:
             FilesRefused: With every problem of every file.
@@ -241,6 +263,8 @@ class Migration:
         confirmed: Plan | None = None,
     ) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
+
+        Repeatable scripts whose text has changed run after the versions, and only without a target.
 
         Args:
             target_version: Where to end; None: apply everything, 0: revert everything.
@@ -270,7 +294,7 @@ class Migration:
         runner applies at the same time.
 
         Args:
-            to_version: The last version to apply; None: the highest.
+            to_version: The last version to apply; None: the highest, and then the repeatable scripts.
             fake: Move the ledger only; run nothing.
 
         Returns:
@@ -365,7 +389,9 @@ class Migration:
         return self._planned(lambda book: goal.steps(book.rows, book.unfinished))
 
     def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
+        """Every script that the folder or a table knows, and where it stands. Changes nothing.
+
+        Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
             patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
@@ -377,7 +403,7 @@ class Migration:
         """
         scripts = self.load_migrations()
         book = self._book(patience)
-        return statuses(scripts, book.rows, book.record.progress)
+        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
 
     def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
         """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
@@ -506,6 +532,7 @@ class Migration:
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            repeatables=book.repeatables,
         )
 
     def _planned(

@@ -12,7 +12,7 @@ from ._planner.batch_progress import BatchStatus, batch_status
 from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
 from ._scripts.direction import Direction
-from ._scripts.script import MigrationScript, Mode
+from ._scripts.script import MigrationScript, Mode, ScriptKey, called
 from ._sql.server_kind import ServerKind
 from ._sql.statement import Kind, Statement
 from ._store.run_state import BatchState, Progress, RunState
@@ -34,6 +34,7 @@ __all__ = [
     "PlannedStep",
     "Progress",
     "RunState",
+    "ScriptKey",
     "ScriptStatus",
     "Server",
     "ServerKind",
@@ -41,4 +42,5 @@ __all__ = [
     "Statement",
     "Step",
     "batch_status",
+    "called",
 ]

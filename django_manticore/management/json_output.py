@@ -5,15 +5,17 @@ come at any time) and `databases`, a list with one object per database, in the o
 Times are ISO 8601 with their zone; whatever is not known is null.
 
 `manticore_showmigrations --json`, each database:
-    `database` (the alias), `scripts`: a list by version of
-    `version`, `name`, `description`, `state` ("applied", "pending", "drifted", "missing",
-    "partially_applied", "partially_reverted"), `applied_at`, `applied_by`, `execution_ms`, `path`,
-    `batch` (null, or of the statement in batches that has begun: `line`, `position` (a list of texts),
-    `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`, `remaining`).
+    `database` (the alias), `scripts`: a list by version, repeatable scripts last, of
+    `version` (null for a repeatable script), `name`, `description`, `state`
+    ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted"), `applied_at`,
+    `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement in batches that has begun:
+    `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
+    `remaining`).
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:
     `database`, `server` (its name and version), `steps`: a list in the order of the run of
-    `version`, `name`, `description`, `direction` ("up", "down"), `mode` ("atomic", "stepwise"), `path`,
+    `version` (null for a repeatable script), `name`, `description`, `direction` ("up",
+    "down"), `mode` ("atomic", "stepwise"), `path`,
     `statements_done` (how many an earlier run has finished), `statements`: those that are left, a list of
     `line`, `kind` ("schema", "data", "session"), `sql`.
 
@@ -25,6 +27,7 @@ checked:
     `database`, `ok`, and lists of versions: `pending`, `out_of_order` (those of them that
     manticore_migrate refuses), `to_revert`, `drifted`, `partially_applied`, `partially_reverted`,
     `missing`. A missing file alone is no finding: the code may be older than the database on purpose.
+    `repeatable` has lists of names: `pending`, `partially_applied`, `missing`.
 """
 
 from __future__ import annotations
@@ -59,6 +62,11 @@ def checked(found: Iterable[Findings], *, ok: bool) -> dict[str, Any]:
                 "partially_applied": list(each.partially_applied),
                 "partially_reverted": list(each.partially_reverted),
                 "missing": list(each.missing),
+                "repeatable": {
+                    "pending": list(each.repeatable_pending),
+                    "partially_applied": list(each.repeatable_unfinished),
+                    "missing": list(each.repeatable_missing),
+                },
             }
             for each in found
         ],
@@ -72,7 +80,7 @@ def planned(alias: str, plan: Plan) -> dict[str, Any]:
         "server": plan.server.name,
         "steps": [
             {
-                "version": planned.step.version,
+                "version": planned.step.version or None,
                 "name": planned.step.name,
                 "description": planned.step.script.description,
                 "direction": planned.step.direction.value,
@@ -95,7 +103,7 @@ def listed(alias: str, statuses: Iterable[ScriptStatus]) -> dict[str, Any]:
         "database": alias,
         "scripts": [
             {
-                "version": status.version,
+                "version": status.version or None,
                 "name": messages.name_of(status),
                 "description": status.description,
                 "state": status.state.value,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .._sql.likeness import NameContext
@@ -89,13 +89,14 @@ def read_identity(result: Result) -> Identity:
     return Identity(database, schema, user, session_id, reason, pid, tuple(json.loads(path)))
 
 
-def homes(name: str, state_name: str) -> Command:
+def homes(names: Sequence[str]) -> Command:
     """The schemas that hold a table of one of these names: schema, table, and whether it is on the path."""
+    wanted = ", ".join(f"${number}::TEXT" for number in range(1, len(names) + 1))
     return Command(
         "SELECT n.nspname::TEXT, c.relname::TEXT, n.nspname = ANY (current_schemas(false)) "
         "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relname IN ($1::TEXT, $2::TEXT) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
-        (name, state_name),
+        f"WHERE c.relname IN ({wanted}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+        tuple(names),
     )
 
 
@@ -152,16 +153,17 @@ NAME_CONTEXT = Command(
 )
 
 
-def objects_besides(ledger: str, state: str) -> Command:
-    """Schema and name of a few tables, views and sequences other than these two."""
+def objects_besides(names: Sequence[str]) -> Command:
+    """Schema and name of a few tables, views and sequences other than these."""
+    ours = ", ".join(f"${number}::TEXT" for number in range(1, len(names) + 1))
     return Command(
         "SELECT n.nspname::TEXT, c.relname::TEXT FROM pg_catalog.pg_class c "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
         "AND n.nspname NOT IN ('information_schema', 'crdb_internal') "
-        "AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ($1::TEXT, $2::TEXT) "
+        f"AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ({ours}) "
         "ORDER BY 1, 2 LIMIT 3",
-        (ledger, state),
+        tuple(names),
     )
 
 

@@ -49,11 +49,13 @@ class Command:
         sql: The statement.
         params: Its parameters; the statement casts them to their types.
         discards: Whether its rows are dropped unread, as those of a script are.
+        flushes: Whether the server is asked for the answers up to this one before it goes on.
     """
 
     sql: str
     params: tuple[str | None, ...] = ()
     discards: bool = False
+    flushes: bool = False
 
 
 COMMIT = Command("COMMIT")
@@ -222,7 +224,8 @@ def _fill(pgconn: PGconn, source: Iterator[Command], window: _Window) -> bool:
         if command is None:
             pgconn.pipeline_sync()
             return True
-        if window.full_after(_send(pgconn, command), discards=command.discards):
+        is_full = window.full_after(_send(pgconn, command), discards=command.discards)
+        if is_full or command.flushes:
             pgconn.send_flush_request()
         _drop_rows(pgconn, window)
     return False

@@ -149,13 +149,13 @@ def _makes_temporary(statement: Statement) -> bool:
 #: https://www.cockroachlabs.com/docs/stable/cluster-settings
 _LARGEST = 16 * 1024 * 1024
 _TOO_LARGE = (
-    "It is larger than CockroachDB takes by default (16 MiB). Version {version} is not recorded as "
+    "It is larger than CockroachDB takes by default (16 MiB). {script} is not recorded as "
     "finished. Split the statement, or raise the cluster setting "
     "sql.conn.max_read_buffer_message_size, and {again} again."
 )
 _ENDS_SESSIONS = (
     "It is not sent a third time: a statement can end its own session, or the server by using up its "
-    "memory. Version {version} is not recorded as finished. See the server's log, fix the statement or the "
+    "memory. {script} is not recorded as finished. See the server's log, fix the statement or the "
     "server, and {again} again."
 )
 
@@ -164,7 +164,6 @@ def connection_lost_twice(
     step: Step, statement: Statement | None, error: ManticoreError, server: Server
 ) -> MigrationFailed:
     """The error for a script that lost its connection twice at the same statement."""
-    version = step.version
     reason = _ENDS_SESSIONS
     if (
         server.has_jobs
@@ -178,8 +177,8 @@ def connection_lost_twice(
     again = "migrate" if step.direction is Direction.UP else "roll back"
     return MigrationFailed(
         f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
-        f"  {reason.format(version=version, again=again)}",
-        version=version,
+        f"  {reason.format(script=capitalized(step.called), again=again)}",
+        version=step.version,
         path=step.path,
         line=statement.line if statement else None,
         sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
@@ -237,16 +236,15 @@ def connection_lost_before_any(
 
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
-    version = step.version
     lost = what_may_be_lost(dropped_columns(step.statements()))
     told = f"\n  {lost}" if lost else ""
     return MigrationFailed(
         f"{step.path.name}: the server committed its transaction and then gave up a schema change "
-        f"in it: {reason}{told}\n  Part of version {version} is there and part is not, and it is not in "
+        f"in it: {reason}{told}\n  Part of {step.called} is there and part is not, and it is not in "
         "the ledger. Compare the schema with the file, mend one of them by hand, then say what is true "
-        f"with resolve (--applied {version} or --not-applied {version}). Without mode=atomic in the file, "
-        "each schema statement is recorded by itself and this cannot happen.",
-        version=version,
+        f"with resolve (--applied {step.key} or --not-applied {step.key}). Without mode=atomic in the "
+        "file, each schema statement is recorded by itself and this cannot happen.",
+        version=step.version,
         path=step.path,
         sqlstate=sqlstate,
     )
@@ -262,6 +260,11 @@ def windows_stay(windows: int) -> str:
     if windows == 1:
         return "1 window of it is done and stays done."
     return f"{windows} windows of it are done and stay done."
+
+
+def capitalized(words: str) -> str:
+    """The same words at the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 _LOCK_WAY_ON = (
@@ -286,9 +289,9 @@ def _again(step: Step) -> str:
 def _state(step: Step, done: int, total: int) -> str:
     verb = step.direction.participle
     if not done:
-        return f"Nothing of version {step.version} was {verb}."
+        return f"Nothing of {step.called} was {verb}."
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
-    return f"{which} done and recorded; version {step.version} is partially {verb}."
+    return f"{which} done and recorded; {step.called} is partially {verb}."
 
 
 def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
@@ -296,23 +299,22 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
     verb = step.direction.participle
     if not done and partly:
         return (
-            f"Version {step.version} is not recorded as {verb}. Repair the file (or the rows) and "
+            f"{capitalized(step.called)} is not recorded as {verb}. Repair the file (or the rows) and "
             f"{again} again."
         )
     if not done:
         return (
-            f"Nothing of version {step.version} was {verb}. Repair the file (or the rows) and "
-            f"{again} again."
+            f"Nothing of {step.called} was {verb}. Repair the file (or the rows) and {again} again."
         )
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
     if 0 < number <= done:
         return (
-            f"{which} done and recorded; version {step.version} is partially {verb}. This one is a "
+            f"{which} done and recorded; {step.called} is partially {verb}. This one is a "
             "setting, which every run that continues after it sends again: make the server accept it, and "
             f"{again} again."
         )
     return (
-        f"{which} done and recorded; version {step.version} is partially {verb}. Repair statement "
+        f"{which} done and recorded; {step.called} is partially {verb}. Repair statement "
         f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "
         "the statements before it as they are."
     )

@@ -72,9 +72,9 @@ def hidden(tables: Tables, error: DatabaseError) -> str:
 
 def refused(tables: Tables, server: Server, error: DatabaseError) -> str:
     """The role may not read or write the tables."""
-    grant = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {}, {} TO {}").format(
-        sql.Identifier(tables.schema, tables.name),
-        sql.Identifier(tables.schema, tables.state_name),
+    names = tables.names if tables.has_repeatables else tables.names[:2]
+    grant = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(
+        sql.SQL(", ").join(sql.Identifier(tables.schema, name) for name in names),
         sql.Identifier(server.user),
     )
     return (

@@ -5,16 +5,17 @@ Every reason against a run is found here, all of them at once, before the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
 from .._scripts.direction import Direction
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
+from .._store.repeatables import RepeatableRow
 from .._store.run_state import Progress, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
 from .batch_progress import BatchStatus, batch_status
@@ -34,8 +35,18 @@ class Step:
 
     @property
     def version(self) -> int:
-        """The script's version."""
+        """The script's version; 0 for a repeatable script."""
         return self.script.version
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the tables and the commands call the script: its version, or a repeatable one's name."""
+        return self.script.key
+
+    @property
+    def called(self) -> str:
+        """The script in messages: "version 7", or "R__active_users"."""
+        return called(self.script.key)
 
     @property
     def name(self) -> str:
@@ -57,10 +68,11 @@ class Step:
 
 
 class State(Enum):
-    """What the ledger and the folder together say of one version."""
+    """What the tables and the folder together say of one script."""
 
     APPLIED = "applied"
     PENDING = "pending"
+    """Not applied; or repeatable, and to be run again."""
     DRIFTED = "drifted"
     """Applied, but the file's up part is no longer what was applied."""
     MISSING = "missing"
@@ -73,10 +85,10 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScriptStatus:
-    """One version, as `status()` reports it.
+    """One script, as `status()` reports it.
 
     Attributes:
-        version: The version.
+        version: The version; 0 for a repeatable script.
         description: From the file, or from the ledger where the file is missing.
         state: Where it stands.
         applied_at: When it was applied, if it is.
@@ -84,6 +96,8 @@ class ScriptStatus:
         execution_ms: How long it took, in milliseconds, where recorded.
         script: Its script, unless the file is missing.
         batch: How far its statement in batches has come, where one has begun and is not done.
+        repeatable: A repeatable script's name, such as `R__active_users`; None for a version. Pending with
+            a time in `applied_at`, it was applied and is to run again.
     """
 
     version: int
@@ -94,6 +108,17 @@ class ScriptStatus:
     execution_ms: int | None = None
     script: MigrationScript | None = None
     batch: BatchStatus | None = None
+    repeatable: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the commands call it: its version, or a repeatable script's name."""
+        return self.repeatable or self.version
+
+    @property
+    def called(self) -> str:
+        """The script in messages: "version 7", or "R__active_users"."""
+        return called(self.key)
 
 
 def replaced(script: MigrationScript, row: LedgerRow) -> bool:
@@ -109,7 +134,8 @@ def renumberable(
     Raises:
         PlanRefused: There is none, or it is applied: under another number it would be applied twice.
     """
-    script = next((script for script in scripts if script.version == version), None)
+    versions = (script for script in scripts if not script.is_repeatable)
+    script = next((script for script in versions if script.version == version), None)
     row = next((row for row in rows if row.version == version), None)
     if script is None:
         problem = Problem(f"there is no version {version} in the folder.", version=version)
@@ -137,30 +163,36 @@ def plan_migrate(
     unfinished: Unfinished | None = None,
     allow_out_of_order: bool = False,
     revert: bool = True,
+    repeatables: Sequence[RepeatableRow] = (),
 ) -> tuple[Step, ...]:
     """The steps that bring the database to a version.
 
+    Repeatable scripts run after the versions, and only without a target: at an earlier version the tables
+    that they are written for may not be there.
+
     Args:
-        scripts: Every script, by version.
+        scripts: Every script: versions in their order, then repeatable scripts in theirs.
         rows: The ledger.
         target: The version to end at: lower ones are applied, higher ones reverted. 0 reverts all,
             None applies all and reverts none.
         unfinished: What an earlier run left unfinished.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         revert: Revert what is applied above the target; False leaves it applied.
+        repeatables: The repeatable scripts that were applied.
 
     Raises:
         PlanRefused: Something does not fit; every problem is named.
         PartiallyApplied: A script is partially applied or reverted, and this plan would not finish it.
     """
-    known = {script.version: script for script in scripts}
+    versions = [script for script in scripts if not script.is_repeatable]
+    known = {script.version: script for script in versions}
     applied = _applied(rows, unfinished)
     problems = list(_drift(known, applied))
     if target is not None and target != 0 and target not in known and target not in applied:
         problems.append(_unknown_target(target, known))
         raise PlanRefused("Nothing was run", problems)
     highest = max(applied, default=0)
-    wanted = [s for s in scripts if target is None or s.version <= target]
+    wanted = [s for s in versions if target is None or s.version <= target]
     pending = [script for script in wanted if script.version not in applied]
     resuming = unfinished.version if unfinished and unfinished.direction is Direction.UP else None
     if not allow_out_of_order:
@@ -182,8 +214,37 @@ def plan_migrate(
     problems += missing
     if problems:
         raise PlanRefused("Nothing was run", problems)
-    steps = (*down, *(Step(script, Direction.UP) for script in pending))
-    return _finishing(steps, unfinished, known)
+    steps = [*down, *(Step(script, Direction.UP) for script in pending)]
+    if target is None:
+        again = to_run_again(scripts, repeatables, unfinished)
+        steps += (Step(script, Direction.UP) for script in again)
+    return _finishing(tuple(steps), unfinished, {script.key: script for script in scripts})
+
+
+def to_run_again(
+    scripts: Iterable[MigrationScript],
+    repeatables: Iterable[RepeatableRow],
+    unfinished: Unfinished | None = None,
+) -> list[MigrationScript]:
+    """The repeatable scripts whose text is not what the database has, in their order.
+
+    Args:
+        scripts: Every script.
+        repeatables: The repeatable scripts that were applied.
+        unfinished: What an earlier run left unfinished.
+    """
+    rows = {row.name: row for row in repeatables}
+    half = unfinished.key if unfinished else None
+    return [
+        script
+        for script in scripts
+        if script.is_repeatable
+        and (
+            script.key == half
+            or (row := rows.get(str(script.key))) is None
+            or not row.holds(script)
+        )
+    ]
 
 
 class Rollback:
@@ -218,7 +279,8 @@ class Rollback:
                     )
                 ],
             )
-        self._known = {script.version: script for script in scripts}
+        self._scripts = {script.key: script for script in scripts}
+        self._known = {script.version: script for script in scripts if not script.is_repeatable}
         self._count = count
         self._to_version = to_version
         self._chosen: tuple[int, ...] = ()
@@ -241,7 +303,7 @@ class Rollback:
         steps, problems = _reverting(left, self._known, applied)
         if problems:
             raise PlanRefused("Nothing was run", problems)
-        return _finishing(tuple(steps), unfinished, self._known)
+        return _finishing(tuple(steps), unfinished, self._scripts)
 
     def _choose(self, applied: dict[int, LedgerRow]) -> tuple[int, ...]:
         downwards = sorted(applied, reverse=True)
@@ -257,19 +319,23 @@ def statuses(
     scripts: Sequence[MigrationScript],
     rows: Sequence[LedgerRow],
     progress: Progress | None = None,
+    repeatables: Sequence[RepeatableRow] = (),
 ) -> list[ScriptStatus]:
-    """Every version that the folder or the ledger knows, in order, and where it stands.
+    """Every script that the folder or a table knows, and where it stands.
+
+    Versions come in their order, then repeatable scripts in theirs, those without a file last.
 
     Args:
         scripts: The folder.
         rows: The ledger.
         progress: What is unfinished.
+        repeatables: The rows of repeatable scripts.
     """
     unfinished = progress.unfinished if progress else None
     applied = {row.version: row for row in rows}
-    known = {script.version: script for script in scripts}
-    partial = unfinished.version if unfinished else None
-    return [
+    known = {script.version: script for script in scripts if not script.is_repeatable}
+    partial = unfinished.version if unfinished and unfinished.script is None else None
+    found = [
         _status(
             version,
             known.get(version),
@@ -278,6 +344,45 @@ def statuses(
         )
         for version in sorted({*applied, *known, *([partial] if partial else [])})
     ]
+    return found + _repeatable_statuses(scripts, repeatables, unfinished)
+
+
+def _repeatable_statuses(
+    scripts: Iterable[MigrationScript],
+    repeatables: Iterable[RepeatableRow],
+    unfinished: Unfinished | None,
+) -> list[ScriptStatus]:
+    rows = {row.name: row for row in repeatables}
+    known = {str(script.key): script for script in scripts if script.is_repeatable}
+    half = unfinished.script if unfinished else None
+    names = dict.fromkeys([*known, *rows, *([half] if half else [])])
+    found = []
+    for name in names:
+        script, row = known.get(name), rows.get(name)
+        if name == half:
+            state = State.PARTIALLY_APPLIED
+        elif script is None:
+            state = State.MISSING
+        else:
+            state = State.APPLIED if row is not None and row.holds(script) else State.PENDING
+        found.append(
+            ScriptStatus(
+                version=0,
+                description=script.description if script else _description(name),
+                state=state,
+                applied_at=row.applied_at if row else None,
+                applied_by=row.applied_by if row else None,
+                execution_ms=row.execution_ms if row else None,
+                script=script,
+                repeatable=name,
+            )
+        )
+    return found
+
+
+def _description(name: str) -> str:
+    """What a repeatable script's name says, where its file is missing."""
+    return " ".join(name.removeprefix("R__").replace("_", " ").split())
 
 
 _UNFINISHED = {
@@ -403,35 +508,40 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
 
 
 def _finishing(
-    steps: tuple[Step, ...], unfinished: Unfinished | None, known: dict[int, MigrationScript]
+    steps: tuple[Step, ...],
+    unfinished: Unfinished | None,
+    known: Mapping[ScriptKey, MigrationScript],
 ) -> tuple[Step, ...]:
     """`steps`, the unfinished one first; refuses if they do not have it."""
     if unfinished is None:
         return steps
     for step in steps:
-        if (step.version, step.direction) == (unfinished.version, unfinished.direction):
+        if (step.key, step.direction) == (unfinished.key, unfinished.direction):
             return (step, *(other for other in steps if other is not step))
-    version, direction = unfinished.version, unfinished.direction
-    script = known.get(version)
+    key, direction = unfinished.key, unfinished.direction
+    script = known.get(key)
     if script is None:
         why = "its file is not in the folder"
         hint = (
             "Restore the file and run again, or say by hand what is true with resolve "
-            f"(--applied {version} or --not-applied {version})."
+            f"(--applied {key} or --not-applied {key})."
         )
+    elif isinstance(key, str):
+        why = "this would not finish it"
+        hint = "Migrate without a target first."
     elif direction is Direction.UP:
         why = "this would not finish it"
-        hint = f"Migrate to version {version} or higher first."
+        hint = f"Migrate to version {key} or higher first."
     else:
         why = "this would not finish it"
         hint = "Roll it back first."
     raise PartiallyApplied(
         Problem(
-            f"version {version} is partially {direction.participle} and {why}.",
+            f"{called(key)} is partially {direction.participle} and {why}.",
             path=script.path if script else None,
-            version=version,
+            version=unfinished.version or None,
             hint=hint,
         ),
-        version=version,
+        version=unfinished.version,
         direction=direction.value,
     )

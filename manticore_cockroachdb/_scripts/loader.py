@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import FilesRefused, Problem
-from .filenames import FORM, HIGHEST_VERSION, ScriptName, read_name
+from .filenames import FORM, HIGHEST_VERSION, REPEATABLE_FORM, ScriptName, read_name
 from .folder import scan
 from .parser import parse_script
+from .repeatables import in_order, repeated_names
 from .script import MigrationScript
 
 _REFUSED: Final = "Migration files refused"
@@ -25,7 +26,7 @@ class _Entry:
 
 
 def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
-    """Read every script of these folders, by version.
+    """Read every script of these folders: versions in their order, then repeatable scripts in theirs.
 
     Subfolders, hidden files and files that do not end in .sql are left alone.
 
@@ -36,6 +37,9 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
     entries: list[_Entry] = []
     for folder in _distinct(folders):
         entries += _entries(folder, problems)
+    repeatable = [entry.path for entry in entries if entry.name.is_repeatable]
+    problems += repeated_names(repeatable)
+    entries = [entry for entry in entries if not entry.name.is_repeatable]
     ups = _by_version([entry for entry in entries if not entry.name.is_down], problems)
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
@@ -53,6 +57,8 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
         script = _read(ups[version].path, downs.get(version), problems)
         if script is not None:
             scripts.append(script)
+    again = [_read(path, None, problems) for path in repeatable]
+    scripts += in_order([each for each in again if each is not None], repeatable, problems)
     if problems:
         raise FilesRefused(_REFUSED, _in_file_order(problems))
     return tuple(scripts)
@@ -77,6 +83,12 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
             continue
         entry = next(iter(_entry(path, problems)), None)
         if entry is None or entry.name.is_down:
+            break
+        if entry.name.is_repeatable:
+            message = "is a repeatable script, which has no number"
+            problems.append(
+                Problem(message, path, hint="rename its file, if it needs another name")
+            )
             break
         own = path.with_name(f"U{path.name[1:]}")
         down = _Entry(own, replace(entry.name, is_down=True)) if own.is_file() else None
@@ -129,10 +141,10 @@ def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
     elif name is None:
         message = (
             f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-            "underscores), a down part of its own the same with U"
+            f"underscores), a down part of its own the same with U, a repeatable script {REPEATABLE_FORM}"
         )
         problems.append(Problem(message, path, hint="rename it or move it away"))
-    elif not 0 < name.version <= HIGHEST_VERSION:
+    elif not name.is_repeatable and not 0 < name.version <= HIGHEST_VERSION:
         message = (
             "version 0 stands for the empty database: versions begin at 1"
             if name.version == 0
@@ -184,12 +196,14 @@ def _bytes(path: Path, problems: list[Problem]) -> bytes | None:
 
 
 def _in_file_order(problems: list[Problem]) -> list[Problem]:
-    """By version, then name and line; what is about a folder comes first."""
+    """By version, then name and line; what is about a folder comes first, repeatable scripts last."""
 
     def place(problem: Problem) -> tuple[int, int, str, int]:
         if problem.path is None:
             return (0, 0, "", 0)
         name = read_name(problem.path.name)
+        if name is not None and name.is_repeatable:
+            return (2, 0, problem.path.name, problem.line or 0)
         return (1, name.version if name else -1, problem.path.name, problem.line or 0)
 
     return sorted(problems, key=place)

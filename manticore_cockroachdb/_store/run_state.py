@@ -13,8 +13,9 @@ from typing import Any
 
 from .._backend.protocol import Command, Result
 from .._scripts.direction import Direction
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .ledger import LedgerRow, Tables
+from .repeatables import RepeatableRow
 
 #: The SQLSTATE (division by zero) that a fenced statement answers once the lease is lost.
 LOST = "22012"
@@ -45,12 +46,19 @@ class Unfinished:
     """A script that an earlier run left unfinished.
 
     Attributes:
-        version: Its version.
+        version: Its version; 0 for a repeatable script.
         direction: What was being done.
+        script: A repeatable script's name; None for a version.
     """
 
     version: int
     direction: Direction
+    script: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called."""
+        return self.script or self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Progress:
     """How far a script has come.
 
     Attributes:
-        version: Its version.
+        version: Its version; 0 for a repeatable script.
         direction: Up or down.
         done: How many of its statements are done.
         in_flight: Whether the segment behind those was sent and its end was not recorded.
@@ -93,6 +101,7 @@ class Progress:
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
+        script: A repeatable script's name; None for a version.
     """
 
     version: int
@@ -106,11 +115,17 @@ class Progress:
     sent_at: float | None = None
     sent_session: str | None = None
     batch: BatchState | None = None
+    script: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called."""
+        return self.script or self.version
 
     @property
     def unfinished(self) -> Unfinished:
         """The same for the plan."""
-        return Unfinished(self.version, self.direction)
+        return Unfinished(self.version, self.direction, self.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +139,7 @@ class RunState:
         progress: What is unfinished, or None.
         error: What went wrong last, in words, even when nothing is unfinished.
         session_id: The owner's session, by the server's own id, where that was recorded.
+        has_repeatables: Whether the table of repeatable scripts was made.
     """
 
     owner: str | None
@@ -132,6 +148,7 @@ class RunState:
     progress: Progress | None
     error: str | None
     session_id: str | None = None
+    has_repeatables: bool = False
 
     def held_from(self, owner: str) -> bool:
         """Whether somebody other than `owner` holds the lease and it has not run out."""
@@ -144,15 +161,16 @@ class RunState:
             return "running scripts"
         at = self.progress
         verb = "applying" if at.direction is Direction.UP else "reverting"
-        return f"{verb} version {at.version}, statement {at.done + 1}"
+        return f"{verb} {called(at.key)}, statement {at.done + 1}"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Both tables as one look found them.
+    """The tables as one look found them.
 
     Attributes:
         rows: The ledger, by version.
+        repeatables: The repeatable scripts that were applied, by name.
         record: The run record.
         has_ledger: Whether the ledger's table is there.
         has_state: Whether the run record's table is there.
@@ -166,11 +184,26 @@ class Snapshot:
     has_state: bool = True
     missing: tuple[str, ...] = ()
     missing_state: tuple[str, ...] = ()
+    repeatables: tuple[RepeatableRow, ...] = ()
 
     @property
     def unfinished(self) -> Unfinished | None:
         """What an earlier run left unfinished."""
         return self.record.progress.unfinished if self.record.progress else None
+
+    def applied(self, script: MigrationScript) -> bool:
+        """Whether a script is applied: a repeatable one as it is now, a version in any form."""
+        if script.is_repeatable:
+            return any(
+                row.name == script.repeatable and row.holds(script) for row in self.repeatables
+            )
+        return any(row.version == script.version for row in self.rows)
+
+    def known(self, key: ScriptKey) -> bool:
+        """Whether a table has a row of that version or of that repeatable script."""
+        if isinstance(key, str):
+            return any(row.name == key for row in self.repeatables)
+        return any(row.version == key for row in self.rows)
 
 
 #: Columns that came later: an older table gets them in place.
@@ -187,6 +220,8 @@ _ADDED = {
     "batch_scanned": "INT8",
     "batch_total": "INT8",
     "batch_ms": "INT8",
+    "script": "TEXT",
+    "repeatables": "BOOL",
 }
 
 
@@ -236,9 +271,10 @@ def read(result: Result) -> RunState:
 
 def _read_row(row: dict[str, Any]) -> RunState:
     progress = None
-    if row["version"] is not None:
+    script = row.get("script")
+    if row["version"] is not None or script is not None:
         progress = Progress(
-            version=row["version"],
+            version=row["version"] or 0,
             direction=Direction(row["direction"]),
             done=_statements_done(row),
             in_flight=row["in_flight"],
@@ -249,6 +285,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
             sent_at=row["_sent_at"],
             sent_session=row.get("sent_session"),
             batch=_read_batch(row),
+            script=script,
         )
     return RunState(
         row["owner"],
@@ -257,6 +294,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
         progress,
         row["error"],
         row.get("session_id"),
+        bool(row.get("repeatables")),
     )
 
 
@@ -333,14 +371,15 @@ _NO_BATCH = (
     "batch_scanned = NULL, batch_total = NULL, batch_ms = NULL"
 )
 _CLEARED = (
-    "version = NULL, direction = NULL, statements_done = NULL, in_flight = false, sent_at = NULL, "
+    "version = NULL, script = NULL, direction = NULL, statements_done = NULL, in_flight = false, "
+    "sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
     f"{_NO_BATCH}"
 )
 _STILL_SENT = (
     "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
     "done_hash = $8, sent_by = $9, traces = $10, error = $11, sent_session = $12, "
-    "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, "
+    "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, script = $16, "
     "batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
 )
 _PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
@@ -354,6 +393,11 @@ def renew_lease(tables: Tables, lease: Lease) -> Command:
     return _fenced(tables, lease, _KEPT)
 
 
+def note_repeatables(tables: Tables, lease: Lease) -> Command:
+    """Write that the table of repeatable scripts was made, for runners who looked before."""
+    return _fenced(tables, lease, "repeatables = true")
+
+
 def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
     """Write that the runner goes on over another connection."""
     return _fenced(tables, lease, "session_id = $4", (session_id,))
@@ -362,10 +406,12 @@ def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
 def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """Write how far a script has come.
 
-    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record.
+    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record. A
+    repeatable script's row loses its checksum then.
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
-    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
+    also = _begun(tables, progress)
+    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving, also=also)
 
 
 def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
@@ -463,7 +509,13 @@ def complete_held(
         direction: Up inserts the ledger's row, down deletes it.
     """
     if direction is Direction.DOWN:
-        return Command(f"DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+        again = f"WITH stale AS ({_run_again(tables)}) " if tables.has_repeatables else ""
+        return Command(f"{again}DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+    if script.is_repeatable:
+        return Command(
+            _apply_again(tables, f"$1, $2, now(), {_SINCE_BEGIN}, $3"),
+            (str(script.key), script.checksum, lease.owner),
+        )
     return Command(
         f"INSERT INTO {tables.ledger} (version, description, applied_at, checksum, execution_ms, "
         f"applied_by) VALUES ($1::INT8, $2, now(), $3, {_SINCE_BEGIN}, $4)",
@@ -491,35 +543,48 @@ def complete(
         direction: Up inserts the ledger's row, down deletes it.
         milliseconds: How long it took.
         in_transaction: Add the time since the start of the transaction that this is part of.
-        following: The next script's first intent, written in the same statement.
+        following: The next script's first intent, written in the same statement; not of one repeatable
+            script after another: CockroachDB changes a table once in a statement.
         keep: The unfinished script is another one, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
     params: tuple[str | None, ...] = ()
     leaving: tuple[int, ...] = ()
+    also = ""
     if following is not None:
         changes, params = _PROGRESS, _values(following)
         leaving = (following.version,) if following.direction is Direction.DOWN else ()
+        also = _begun(tables, following)
     if direction is Direction.DOWN:
-        return _fenced(tables, lease, changes, params, leaving=(script.version, *leaving))
+        return _fenced(
+            tables, lease, changes, params, leaving=(script.version, *leaving), also=also
+        )
     took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
     n = len(params) + 3
+    if script.is_repeatable:
+        row = _apply_again(tables, f"${n + 1}, ${n + 2}, now(), {took}, ${n + 3}")
+        params = (*params, str(script.key), script.checksum, lease.owner)
+        return _fenced(tables, lease, changes, params, also=f", again AS ({row} RETURNING 1)")
     entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
     values = (str(script.version), script.description, script.checksum, lease.owner)
-    return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
+    params = (*params, *values)
+    return _fenced(tables, lease, changes, params, leaving=leaving, entry=entry, also=also)
 
 
-def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
-    """Take a version out of the ledger, whatever became of its file; nothing of it is unfinished.
+def remove(tables: Tables, lease: Lease, key: ScriptKey, *, keep: bool = False) -> Command:
+    """Take a script out of its table, whatever became of its file; nothing of it is unfinished.
 
     Args:
         tables: The tables.
         lease: Our lease.
-        version: The version.
+        key: The version, or a repeatable script's name.
         keep: The unfinished script is another one, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
-    return _fenced(tables, lease, changes, leaving=(version,))
+    if isinstance(key, str):
+        gone = f", gone AS (DELETE FROM {tables.repeatable} WHERE name = $4 RETURNING 1)"
+        return _fenced(tables, lease, changes, (key,), also=gone)
+    return _fenced(tables, lease, changes, leaving=(key,))
 
 
 def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Command:
@@ -557,6 +622,8 @@ def _fenced(
         parts.append(
             f", leaving AS (DELETE FROM {tables.ledger} WHERE version IN ({versions}) RETURNING 1)"
         )
+        if tables.has_repeatables:
+            parts.append(f", stale AS ({_run_again(tables)} RETURNING 1)")
     if entry is not None:
         conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
         parts.append(
@@ -568,9 +635,33 @@ def _fenced(
     return Command("".join(parts), (*owned, *params))
 
 
+def _begun(tables: Tables, progress: Progress) -> str:
+    """What stops being true when a repeatable script begins: the database has no text of it as a whole."""
+    if progress.script is None:
+        return ""
+    return (
+        f", begun AS (UPDATE {tables.repeatable} SET checksum = NULL WHERE name = $16 RETURNING 1)"
+    )
+
+
+def _run_again(tables: Tables) -> str:
+    """Have every repeatable script run again: a version goes, and with it what they may have made of it."""
+    return f"UPDATE {tables.repeatable} SET checksum = NULL WHERE checksum IS NOT NULL"
+
+
+def _apply_again(tables: Tables, values: str) -> str:
+    """Write that a repeatable script is applied, whether or not it was before."""
+    columns = ("checksum", "applied_at", "execution_ms", "applied_by")
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return (
+        f"INSERT INTO {tables.repeatable} (name, {', '.join(columns)}) VALUES ({values}) "
+        f"ON CONFLICT (name) DO UPDATE SET {changes}"
+    )
+
+
 def _values(progress: Progress) -> tuple[str | None, ...]:
     return (
-        str(progress.version),
+        None if progress.script is not None else str(progress.version),
         progress.direction.value,
         str(progress.done),
         "true" if progress.in_flight else "false",
@@ -582,4 +673,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.batch.position if progress.batch else None,
         progress.batch.fingerprint if progress.batch else None,
         str(progress.batch.total) if progress.batch and progress.batch.total is not None else None,
+        progress.script,
     )

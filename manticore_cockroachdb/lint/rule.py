@@ -198,6 +198,7 @@ class Example:
         mode: The mode of its header.
         server: The server it is judged for; "" takes the rule's first.
         fixed: A script that does not break the rule, where the finding itself brings none.
+        repeatable: Whether it is a repeatable script.
     """
 
     bad: str
@@ -206,6 +207,7 @@ class Example:
     mode: Mode | None = None
     server: str = ""
     fixed: str | None = None
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .._planner.plan import drifted
+from .._planner.plan import drifted, to_run_again
 from .._printing.compare import Difference
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .._store.ledger import LedgerRow
 from .._store.run_state import Snapshot
 from ..errors import PlanRefused, Problem
@@ -36,34 +36,53 @@ class Drift:
 
 
 def applied_scripts(
-    scripts: Sequence[MigrationScript], book: Snapshot
+    scripts: Sequence[MigrationScript], book: Snapshot, *, to_compare: bool = False
 ) -> tuple[MigrationScript, ...]:
-    """The scripts of the versions in the ledger.
+    """The scripts that the tables say are applied.
+
+    Args:
+        scripts: Every script.
+        book: The tables.
+        to_compare: Whether the database must be just what they make: then no repeatable script that was
+            applied may be waiting to run again.
 
     Raises:
         PlanRefused: A file is missing or was changed, or a script is partially applied: what the database
             should look like is then unknown.
     """
-    problems = list(_problems({script.version: script for script in scripts}, book))
+    problems = list(_problems({script.key: script for script in scripts}, book))
+    if to_compare:
+        problems += _waiting(scripts, book)
     if problems:
         raise PlanRefused("The database cannot be compared with its scripts", problems)
-    applied = {row.version for row in book.rows}
-    return tuple(script for script in scripts if script.version in applied)
+    return tuple(script for script in scripts if book.applied(script))
 
 
-def _problems(known: dict[int, MigrationScript], book: Snapshot) -> Iterator[Problem]:
+def _waiting(scripts: Sequence[MigrationScript], book: Snapshot) -> Iterator[Problem]:
+    """Repeatable scripts of which the database has another text, which no file tells."""
+    half = book.unfinished.key if book.unfinished else None
+    for script in to_run_again(scripts, book.repeatables):
+        if book.known(script.key) and script.key != half:
+            yield Problem(
+                f"{script.key} was applied and is to run again: its text was changed, or a version was "
+                "reverted. Run manticore_migrate, then compare.",
+                path=script.path,
+            )
+
+
+def _problems(known: Mapping[ScriptKey, MigrationScript], book: Snapshot) -> Iterator[Problem]:
     unfinished = book.unfinished
     if book.record.held_from(""):
         yield Problem(
             f"a runner ({book.record.owner}) is {book.record.doing}. Wait for it to end, then compare."
         )
     elif unfinished is not None:
-        script = known.get(unfinished.version)
+        script = known.get(unfinished.key)
         yield Problem(
-            f"version {unfinished.version} is partially run. Finish it with manticore_migrate or "
+            f"{called(unfinished.key)} is partially run. Finish it with manticore_migrate or "
             "manticore_rollback, then compare.",
             path=script.path if script else None,
-            version=unfinished.version,
+            version=unfinished.version or None,
         )
     for row in book.rows:
         script = known.get(row.version)
@@ -75,6 +94,13 @@ def _problems(known: dict[int, MigrationScript], book: Snapshot) -> Iterator[Pro
             )
         elif drifted(script, row):
             yield _changed_file(script, row)
+    for again in book.repeatables:
+        if again.name not in known:
+            yield Problem(
+                f"{again.name} was applied, but its file is not in the folder. Restore the file; or have a "
+                "version drop what it made, and forget it: manticore_resolve --not-applied "
+                f"{again.name}."
+            )
 
 
 def _changed_file(script: MigrationScript, row: LedgerRow) -> Problem:

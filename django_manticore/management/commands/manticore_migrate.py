@@ -98,9 +98,7 @@ def _probe(alias: str, goal: int | None) -> None:
     from django_manticore import conf, linting  # noqa: PLC0415 - the rules are loaded where needed
 
     migration = get_migration(alias)
-    coming = frozenset(
-        step.version for step in migration.plan(goal) if step.direction is Direction.UP
-    )
+    coming = frozenset(step.key for step in migration.plan(goal) if step.direction is Direction.UP)
     answers = linting.ask(migration, linting.scripts_of(conf.entry(alias)), coming)
     in_the_way = [one for one in answers if one.in_the_way]
     if in_the_way:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandParser
 
 from django_manticore import messages
-from django_manticore.management.base import ManticoreCommand, version
+from django_manticore.management.base import ManticoreCommand, script_key, version
 from django_manticore.migrators import get_migration
-from manticore_cockroachdb.types import batch_status
+from manticore_cockroachdb.types import batch_status, called
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
@@ -30,10 +30,17 @@ class Command(ManticoreCommand):
         """The options; see `--help`."""
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
-            "--applied", type=version, metavar="V", help="Record this version as fully applied."
+            "--applied",
+            type=script_key,
+            metavar="V",
+            help="Record this version, or repeatable script (R__name), as fully applied.",
         )
         which.add_argument(
-            "--not-applied", type=version, metavar="V", help="Record this version as not applied."
+            "--not-applied",
+            type=script_key,
+            metavar="V",
+            help="Record this version as not applied; a repeatable script (R__name) then runs again, or "
+            "is forgotten if its file is gone.",
         )
         which.add_argument(
             "--unlock", action="store_true", help="Break the lease of a runner that is gone."
@@ -78,9 +85,9 @@ def _question(alias: str, options: dict[str, Any]) -> str | None:
     if options["unlock"]:
         what = f"Break the lease on {alias!r}?"
     elif options["applied"] is not None:
-        what = f"Record version {options['applied']} as applied on {alias!r}?"
+        what = f"Record {called(options['applied'])} as applied on {alias!r}?"
     elif options["not_applied"] is not None:
-        what = f"Record version {options['not_applied']} as not applied on {alias!r}?"
+        what = f"Record {called(options['not_applied'])} as not applied on {alias!r}?"
     elif options["accept_checksum"] is not None:
         what = f"Accept the changed file of version {options['accept_checksum']} on {alias!r}?"
     elif options["restart_batch"] is not None:
@@ -101,10 +108,10 @@ def _record(migration: Migration, options: dict[str, Any], known: Known) -> str:
         return f"Broke the lease of {owner}." if owner else "Nobody holds the lease."
     if options["applied"] is not None:
         resolve.applied(options["applied"], known=known)
-        return f"Recorded version {options['applied']} as applied."
+        return f"Recorded {called(options['applied'])} as applied."
     if options["not_applied"] is not None:
         resolve.not_applied(options["not_applied"], known=known)
-        return f"Recorded version {options['not_applied']} as not applied."
+        return f"Recorded {called(options['not_applied'])} as not applied."
     if options["restart_batch"] is not None:
         resolve.restart_batch(options["restart_batch"], known=known)
         return f"The next run starts the batch of version {options['restart_batch']} again."
@@ -133,7 +140,7 @@ def known_lines(known: Known) -> Iterator[str]:
 
 
 def _unfinished(known: Known, progress: Progress) -> Iterator[str]:
-    name = known.script.path.name if known.script else f"version {progress.version}"
+    name = known.script.path.name if known.script else called(progress.key)
     yield (
         f"Unfinished: {name} ({progress.direction.value}), {messages.statements(progress.done)} done."
     )

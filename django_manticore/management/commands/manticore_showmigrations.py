@@ -1,4 +1,4 @@
-"""`manage.py manticore_showmigrations`: every version, and where it stands."""
+"""`manage.py manticore_showmigrations`: every script, and where it stands."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Command(ManticoreCommand):
         if not statuses:
             self.stdout.write(self.style.ERROR(" (no scripts)"))
         for status in statuses:
-            remark = messages.list_remark(status.state)
+            remark = messages.list_remark(status)
             line = f" {messages.MARKS[status.state]} {messages.name_of(status)}"
             if verbosity >= 2:
                 line += _history(status)

@@ -75,7 +75,7 @@ async def _look(store: AsyncStore) -> tuple[RunState | None, bool]:
 async def _moved_to(store: AsyncStore) -> str | None:
     """The one other schema that holds both tables now, if there is one."""
     tables = store.tables
-    asked = introspection.homes(tables.name, tables.state_name)
+    asked = introspection.homes((tables.name, tables.state_name))
     answers, _refusal = await store.session.ask(asked)
     found: dict[str, set[str]] = {}
     for schema, table, _on_path in answers[0].rows if answers else ():
@@ -92,9 +92,9 @@ def _failed(
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
-        f"What version {step.version} did before is done, but not recorded as {verb}."
+        f"What {step.called} did before is done, but not recorded as {verb}."
         if committed
-        else f"Nothing of version {step.version} was {verb}."
+        else f"Nothing of {step.called} was {verb}."
     )
     return MigrationFailed(
         f"{where}: {message}\n  {state}",

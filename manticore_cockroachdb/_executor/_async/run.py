@@ -23,6 +23,7 @@ from ..._planner.lock_limits import (
 )
 from ..._planner.losses import loss
 from ..._planner.plan import Step
+from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
 from ..._sql.statement import Statement, rows_changed
@@ -62,6 +63,7 @@ class UnderWay:
         statement: The statement; None where it is not known which one of a transaction it is.
         by_itself: Whether the statement was sent by itself, not as a part of a transaction.
         windows: How many windows of the statement are done, where it runs in batches.
+        committed: The statements of a whole script whose COMMIT waits for their schema changes.
     """
 
     step: Step
@@ -69,11 +71,17 @@ class UnderWay:
     statement: Statement | None = None
     by_itself: bool = False
     windows: int = 0
+    committed: tuple[Statement, ...] = ()
 
     @property
-    def place(self) -> tuple[int, str, int, int]:
+    def changes(self) -> tuple[Statement, ...]:
+        """The statements whose jobs are waited for."""
+        return (self.statement,) if self.by_itself and self.statement else self.committed
+
+    @property
+    def place(self) -> tuple[ScriptKey, str, int, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done, self.windows)
+        return (self.step.key, self.step.direction.value, self.done, self.windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,11 @@ def located(text: str, candidates: Iterable[UnderWay]) -> UnderWay | None:
 def _not_located(_text: str) -> UnderWay | None:
     """What the server shows as running is not looked for."""
     return None
+
+
+def _keeps_others_out(_answered: int) -> bool:
+    """An open transaction that has written the run state's row needs no renewing of the lease."""
+    return False
 
 
 class AsyncRun:
@@ -354,6 +367,7 @@ class AsyncRun:
         under_way: Callable[[int], UnderWay],
         on_answer: Callable[[int, Result], None] | None = None,
         *,
+        renew: Callable[[int], bool] = _keeps_others_out,
         locate: Callable[[str], UnderWay | None] = _not_located,
         limits: Iterable[float | None] = (),
     ) -> Refusal | None:
@@ -363,6 +377,7 @@ class AsyncRun:
             commands: The whole transaction.
             under_way: What it is working on when so many of the commands have been answered.
             on_answer: Called with the number of each command, from 0, and its answer.
+            renew: Whether the lease needs renewing when so many of the commands have been answered.
             locate: As for `supervise`.
             limits: As for `supervise`.
         """
@@ -381,7 +396,7 @@ class AsyncRun:
             work,
             under_way=lambda: under_way(answered),
             on_item=_ignore,
-            renew=lambda: False,
+            renew=lambda: renew(answered),
             locate=locate,
             limits=limits,
         )
@@ -445,13 +460,13 @@ class AsyncRun:
         return sent_at, jobs
 
     def own_jobs(
-        self, statement: Statement | None, found: tuple[Job, ...], sent_at: float | None
+        self, statements: Sequence[Statement], found: tuple[Job, ...], sent_at: float | None
     ) -> tuple[Job, ...]:
-        """Those of the jobs there are that carry out the statement that was sent last."""
+        """Those of the jobs there are that carry out the statements that were sent last."""
         told = set(self.session.noticed_jobs)
         own = [job for job in found if job.job_id in told]
-        if statement is not None and sent_at is not None:
-            matching = match_jobs(found, (statement,), self.name_context, since=sent_at).own
+        if statements and sent_at is not None:
+            matching = match_jobs(found, statements, self.name_context, since=sent_at).own
             own += (job for job in matching if job not in own)
         return tuple(own)
 
@@ -459,7 +474,7 @@ class AsyncRun:
         """The jobs of a statement that was just refused, as they are now."""
         if self.server.has_jobs:
             sent_at, found = await self.look()
-            self.jobs_seen = self.own_jobs(statement, found, sent_at) or self.jobs_seen
+            self.jobs_seen = self.own_jobs((statement,), found, sent_at) or self.jobs_seen
         return self.jobs_seen
 
     async def close(self) -> None:
@@ -506,7 +521,7 @@ class _ProgressMonitor:
         sent_at, found = await self._run.look(renew=self._renew())
         now = self._under_way()
         statement = now.statement if now.by_itself else None
-        jobs = self._run.own_jobs(statement, found, sent_at)
+        jobs = self._run.own_jobs(now.changes, found, sent_at)
         if jobs:
             self._run.jobs_seen = jobs
         self._run.emit(StillRunning(now.step, statement, elapsed, jobs, self._remaining(jobs)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..._backend import leftovers
 from ..._backend.dialect import PARTIALLY_COMMITTED
@@ -143,7 +144,7 @@ class AsyncScript:
             raise partially_committed(self._step, "one of its schema-change jobs failed", None)
 
     def _changed(self, count: int) -> PlanRefused:
-        version = self._step.version
+        step = self._step
         if count == 1:
             what, restore = (
                 "its first statement, which is done or under way, was changed",
@@ -158,11 +159,11 @@ class AsyncScript:
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is partially {self._step.direction.participle}, and {what}.",
-                    path=self._step.path,
-                    version=version,
+                    f"{step.called} is partially {step.direction.participle}, and {what}.",
+                    path=step.path,
+                    version=step.version or None,
                     hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {version} or --not-applied {version}).",
+                    f"(--applied {step.key} or --not-applied {step.key}).",
                 )
             ],
         )
@@ -286,8 +287,11 @@ class AsyncScript:
             for each in with_write(segment.statements, mark)
             for command in (run.session.state.inside(mark) if each.ours else (each.command,))
         ]
+        # COMMIT waits for the schema changes, and others are no longer kept out then: the answers before it
+        # say when that begins.
+        placed[-1] = replace(placed[-1], command=replace(placed[-1].command, flushes=True))
         await self._send_commands(
-            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)]
+            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)], renews=True
         )
         await run.write(await self._record.complete())
 
@@ -296,6 +300,8 @@ class AsyncScript:
         segment: Segment,
         commands: Sequence[Placed],
         limits: Sequence[float | None] = (),
+        *,
+        renews: bool = False,
     ) -> tuple[int | None, ...]:
         """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
 
@@ -303,6 +309,7 @@ class AsyncScript:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
+            renews: Whether the lease is renewed while COMMIT is under way.
 
         Returns:
             How many rows each statement changed; None for one that changes none.
@@ -313,6 +320,8 @@ class AsyncScript:
 
         def under_way(answered: int) -> UnderWay:
             at = min(answered, len(commands) - 1)
+            if renews and answered == len(commands) - 1:
+                return UnderWay(self._step, segment.start, committed=segment.statements)
             statement = None
             if not commands[at].ours and before[at] < len(segment.statements):
                 statement = segment.statements[before[at]]
@@ -334,6 +343,7 @@ class AsyncScript:
                 [each.command for each in commands],
                 under_way,
                 answered,
+                renew=lambda answered: renews and answered == len(commands) - 1,
                 locate=locate,
                 limits=limits,
             )

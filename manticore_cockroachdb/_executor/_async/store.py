@@ -7,6 +7,7 @@ pure modules `ledger` and `run_state`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from ..._backend import introspection
@@ -28,6 +29,12 @@ from ..._store.ledger import (
     tables_elsewhere,
     take_over,
 )
+from ..._store.repeatables import (
+    RepeatableRow,
+    create_repeatables,
+    read_repeatables,
+    repeatable_rows,
+)
 from ..._store.run_state import Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
@@ -37,6 +44,8 @@ from .session import AsyncSession
 #: A look at rows that another runner's open transaction holds is given up after this time, and tried
 #: again: CockroachDB lets readers wait for writers.
 _LOOK_SECONDS = 2
+#: How many results a look has before that of the repeatable scripts.
+_BOTH = 2
 #: Timed out, by our limit or the user's lock_timeout; or told to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
@@ -46,7 +55,7 @@ _READ_ONLY = "25006"
 
 
 class AsyncStore:
-    """The ledger and the run record, seen through one session.
+    """The ledger, the run record and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
@@ -61,14 +70,17 @@ class AsyncStore:
         self._emit = emit
 
     async def look(self) -> Snapshot | None:
-        """Both tables as they are now, or None while somebody's transaction keeps them from us.
+        """The tables as they are now, or None while somebody's transaction keeps them from us.
 
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
-        results, error = await self._bounded(ledger, state)
+        results, error = await self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
+            return await self._with_repeatables(self._snapshot(*results))
+        if len(results) == _BOTH and error.sqlstate in NO_TABLE:
+            self.tables = replace(self.tables, has_repeatables=False)  # dropped by hand since
             return self._snapshot(*results)
         if error.sqlstate in _BUSY:
             return None
@@ -92,10 +104,41 @@ class AsyncStore:
         lacking = run_state.missing_columns(results[-1]) if has_state else ()
         return Snapshot(rows, record, has_ledger, has_state, missing, lacking)
 
-    def _snapshot(self, ledger: Result, state: Result) -> Snapshot:
+    def _snapshot(
+        self, ledger: Result, state: Result, repeatables: Result | None = None
+    ) -> Snapshot:
         rows, missing = ledger_rows(self.tables, ledger)
-        lacking = run_state.missing_columns(state)
-        return Snapshot(rows, run_state.read(state), missing=missing, missing_state=lacking)
+        return Snapshot(
+            rows,
+            run_state.read(state),
+            missing=missing,
+            missing_state=run_state.missing_columns(state),
+            repeatables=repeatable_rows(self.tables, repeatables) if repeatables else (),
+        )
+
+    def _read_repeatables(self) -> tuple[Command, ...]:
+        return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
+
+    async def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+        """The same with the rows of a table that was made since the session began."""
+        if self.tables.has_repeatables or not book.record.has_repeatables:
+            return book
+        results, error = await self._bounded(read_repeatables(self.tables))
+        if error is not None:
+            if error.sqlstate in _BUSY:
+                return None
+            if error.sqlstate in NO_TABLE:
+                return book
+            raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
+        self.tables = replace(self.tables, has_repeatables=True)
+        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+
+    async def make_repeatables(self) -> tuple[RepeatableRow, ...]:
+        """Create the table of repeatable scripts; the rows, where it was there already."""
+        await self._create(create_repeatables(self.tables))
+        self.tables = replace(self.tables, has_repeatables=True)
+        results = await self.session.send(read_repeatables(self.tables))
+        return repeatable_rows(self.tables, results[0])
 
     async def prepare(self, book: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
@@ -115,6 +158,7 @@ class AsyncStore:
             run_state.acquire(self.tables, owner, seconds, self.session.session_id),
             read_ledger(self.tables),
             run_state.read_state(self.tables),
+            *self._read_repeatables(),
         )
         if error is not None:
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
@@ -125,7 +169,8 @@ class AsyncStore:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        return lease, self._snapshot(*results[1:])
+        book = await self._with_repeatables(self._snapshot(*results[1:]))
+        return None if book is None else (lease, book)
 
     async def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.

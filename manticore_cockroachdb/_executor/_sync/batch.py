@@ -172,7 +172,7 @@ class BatchedStatement:
             f"{reason.rstrip('.')}. {state}",
             path=self._step.path,
             line=self._statement.line,
-            version=self._step.version,
+            version=self._step.version or None,
         )
         verb = "continued" if windows else "started"
         return PlanRefused(f"A batch was not {verb}", [problem])

@@ -21,6 +21,7 @@ from ..._planner.decisions import JOBS_KEPT, Action, Decision, Sent, decide
 from ..._planner.evidence import Trace
 from ..._planner.plan import Step
 from ..._scripts.direction import Direction
+from ..._scripts.script import called
 from ..._sql.schema_change import Repeat
 from ..._sql.statement import Statement, makes_no_job, repeatable, summary
 from ..._store.run_state import Progress, clear_progress, save_progress
@@ -90,8 +91,8 @@ def await_session(run: Run, sent: Progress) -> None:
             end = introspection.how_to_end(run.server, session_id)
             raise LeaseTimeout(
                 f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
-                f"there after {waited:.0f} s; the server may still be working on version "
-                f"{sent.version}. Let it end, or end it with {end}, and run again.",
+                f"there after {waited:.0f} s; the server may still be working on "
+                f"{called(sent.key)}. Let it end, or end it with {end}, and run again.",
                 owner=sent.sent_by,
                 waited=waited,
             )
@@ -218,6 +219,7 @@ def _record_undone(run: Run, sent: Progress, decision: Decision) -> None:
         return
     undone = Progress(
         version=sent.version,
+        script=sent.script,
         direction=sent.direction,
         done=sent.done,
         in_flight=False,
@@ -244,7 +246,6 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
         statement: The statement; None: the whole script, sent as one transaction.
         happened: What happened to it, and why that leaves the outcome open.
     """
-    version = step.version
     verb = step.direction.participle
     line = statement.line if statement else None
     where = f"{step.path.name}:{line}" if line else step.path.name
@@ -253,10 +254,10 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
     harm = _HARM.get(kind, "sending it again could do it twice")
     return OutcomeUnknown(
         f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
-        "statement took effect, finish the rest of the script by hand and say that version "
-        f"{version} is {verb}, or undo it by hand and say the opposite, with resolve (--applied {version} "
-        f"or --not-applied {version}).",
-        version=version,
+        "statement took effect, finish the rest of the script by hand and say that "
+        f"{step.called} is {verb}, or undo it by hand and say the opposite, with resolve "
+        f"(--applied {step.key} or --not-applied {step.key}).",
+        version=step.version,
         path=step.path,
         line=line,
     )

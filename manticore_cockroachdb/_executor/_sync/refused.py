@@ -78,7 +78,7 @@ def _look(store: Store) -> tuple[RunState | None, bool]:
 def _moved_to(store: Store) -> str | None:
     """The one other schema that holds both tables now, if there is one."""
     tables = store.tables
-    asked = introspection.homes(tables.name, tables.state_name)
+    asked = introspection.homes((tables.name, tables.state_name))
     answers, _refusal = store.session.ask(asked)
     found: dict[str, set[str]] = {}
     for schema, table, _on_path in answers[0].rows if answers else ():
@@ -95,9 +95,9 @@ def _failed(
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
-        f"What version {step.version} did before is done, but not recorded as {verb}."
+        f"What {step.called} did before is done, but not recorded as {verb}."
         if committed
-        else f"Nothing of version {step.version} was {verb}."
+        else f"Nothing of {step.called} was {verb}."
     )
     return MigrationFailed(
         f"{where}: {message}\n  {state}",

@@ -18,7 +18,7 @@ from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
-from ..._scripts.script import MigrationScript
+from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
 from ..._store import run_state
@@ -60,12 +60,12 @@ class Resolve:
 
     def known(self) -> Known:
         """What the tables, the jobs and the sessions tell. Changes nothing."""
-        scripts = {script.version: script for script in self._load()}
+        scripts = {script.key: script for script in self._load()}
         session, store = self._open()
         try:
             book = self._look(store)
             progress = book.record.progress
-            script = scripts.get(progress.version) if progress else None
+            script = scripts.get(progress.key) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
@@ -80,11 +80,11 @@ class Resolve:
         finally:
             session.close()
 
-    def applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is applied: it goes into the ledger and is no longer unfinished.
+    def applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
+        """Say that a script is applied: it goes into its table and is no longer unfinished.
 
         Args:
-            version: The version.
+            script: The version, or a repeatable script's name: it is applied as its file is now.
             known: What `known()` returned when a person decided this; refused if a runner has had the
                 lease since.
 
@@ -92,39 +92,40 @@ class Resolve:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        script = self._script(version)
+        found = self._script(script)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            if any(row.version == version for row in book.rows):
-                return _forget(book, version, tables, lease)
-            keep = _another(book, version)
-            return [run_state.complete(tables, lease, script, Direction.UP, keep=keep)]
+            if book.applied(found):
+                return _forget(book, script, tables, lease)
+            keep = _another(book, script)
+            return [run_state.complete(tables, lease, found, Direction.UP, keep=keep)]
 
-        self._settle(change, known)
+        self._settle(change, known, repeatable=found.is_repeatable)
 
-    def not_applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is not applied: it leaves the ledger and is no longer unfinished.
+    def not_applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
+        """Say that a script is not applied: it leaves its table and is no longer unfinished.
+
+        A repeatable script then runs again; one without a file is forgotten.
 
         Args:
-            version: The version.
+            script: The version, or a repeatable script's name.
             known: What `known()` returned when a person decided this; refused if a runner has had the
                 lease since.
 
         Raises:
-            PlanRefused: Neither the folder nor the tables know that version, or a runner has run since
+            PlanRefused: Neither the folder nor the tables know that script, or a runner has run since
                 `known`.
             LeaseTimeout: A runner is alive.
         """
-        versions = {script.version for script in self._load()}
+        on_disk = {each.key for each in self._load()}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            in_ledger = any(row.version == version for row in book.rows)
-            half = book.record.progress is not None and book.record.progress.version == version
-            if not (in_ledger or half or version in versions):
-                raise _no_version(version)
-            if not in_ledger:
-                return _forget(book, version, tables, lease)
-            return [run_state.remove(tables, lease, version, keep=_another(book, version))]
+            half = book.record.progress is not None and book.record.progress.key == script
+            if not (book.known(script) or half or script in on_disk):
+                raise _unknown(script)
+            if not book.known(script):
+                return _forget(book, script, tables, lease)
+            return [run_state.remove(tables, lease, script, keep=_another(book, script))]
 
         self._settle(change, known)
 
@@ -232,7 +233,11 @@ class Resolve:
             session.close()
 
     def _settle(
-        self, change: Callable[[Snapshot, Tables, Lease], list[Command]], known: Known | None
+        self,
+        change: Callable[[Snapshot, Tables, Lease], list[Command]],
+        known: Known | None,
+        *,
+        repeatable: bool = False,
     ) -> None:
         def unless_stale(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             # Each lease has the next number: one in between was a runner's, who changed what was known.
@@ -241,13 +246,14 @@ class Resolve:
             return change(book, tables, lease)
 
         at_once = replace(self._options, lock_timeout=0.0)
-        Executor(self._settings, at_once, self._emit).settle(unless_stale)
+        executor = Executor(self._settings, at_once, self._emit)
+        executor.settle(unless_stale, repeatable=repeatable)
 
-    def _script(self, version: int) -> MigrationScript:
+    def _script(self, key: ScriptKey) -> MigrationScript:
         for script in self._load():
-            if script.version == version:
+            if script.key == key:
                 return script
-        raise _no_version(version)
+        raise _unknown(key)
 
     def _open(self) -> tuple[Session, Store]:
         store = open_store(
@@ -273,16 +279,16 @@ class Resolve:
         return tuple(row[0] for row in session.send(alive)[0].rows)
 
 
-def _another(book: Snapshot, version: int) -> bool:
-    """Whether the unfinished script is another version."""
+def _another(book: Snapshot, key: ScriptKey) -> bool:
+    """Whether the unfinished script is another one."""
     progress = book.record.progress
-    return progress is not None and progress.version != version
+    return progress is not None and progress.key != key
 
 
-def _forget(book: Snapshot, version: int, tables: Tables, lease: Lease) -> list[Command]:
-    """Nothing of that version is unfinished; another version's record is left alone."""
+def _forget(book: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
+    """Nothing of that script is unfinished; another one's record is left alone."""
     progress = book.record.progress
-    if progress is not None and progress.version == version:
+    if progress is not None and progress.key == key:
         return [run_state.clear_progress(tables, lease)]
     return []
 
@@ -309,10 +315,10 @@ def _stale() -> PlanRefused:
     return PlanRefused("Nothing was changed", [problem])
 
 
-def _no_version(version: int) -> PlanRefused:
+def _unknown(key: ScriptKey) -> PlanRefused:
     problem = Problem(
-        f"there is no version {version} in the folder or the tables",
-        version=version,
+        f"there is no {called(key)} in the folder or the tables",
+        version=key if isinstance(key, int) else None,
         hint="see status (manticore_showmigrations).",
     )
     return PlanRefused("Nothing was changed", [problem])

@@ -212,6 +212,7 @@ class ScriptRecord:
             traces = None if found is None else evidence.fingerprints(found)
         return Progress(
             version=self._step.version,
+            script=self._step.script.repeatable,
             direction=self._step.direction,
             done=done,
             in_flight=in_flight,

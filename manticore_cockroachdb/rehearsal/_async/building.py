@@ -12,7 +12,7 @@ from ..._executor.options import Options, new_owner
 from ..._planner.plan import plan_migrate
 from ..._printing.objects import Printing
 from ..._scripts.script import MigrationScript
-from ..._store.ledger import split_table
+from ..._store.ledger import own_names, split_table
 from ...events import Event, SchemaRead
 from .printing import async_read_schema
 
@@ -40,7 +40,11 @@ async def async_apply(
     executor = AsyncExecutor(settings, scratch_options(options), emit)
     return await executor.run(
         lambda book: plan_migrate(
-            scripts, book.rows, unfinished=book.unfinished, allow_out_of_order=True
+            scripts,
+            book.rows,
+            unfinished=book.unfinished,
+            allow_out_of_order=True,
+            repeatables=book.repeatables,
         )
     )
 
@@ -59,7 +63,7 @@ async def async_read(
     try:
         schema, name = split_table(table)
         ledger = (schema or session.server.schema, name)
-        own = [ledger, (ledger[0], f"{name}_state")]
+        own = [(ledger[0], each) for each in own_names(name)]
         printing = await async_read_schema(session, ledger=ledger, own=own)
     finally:
         await session.close()

@@ -85,7 +85,7 @@ class AsyncScratchVerbs:
             return book
 
         book = await async_with_snapshot(self._target, self._options, self._emit, just_look)
-        applied = applied_scripts(scripts, book)
+        applied = applied_scripts(scripts, book, to_compare=True)
         found = await async_read(self._target, self._options.table, self._emit)
         expected = await self._expected(applied, found)
         schema, _ = split_table(self._options.table)
@@ -131,8 +131,8 @@ class AsyncScratchVerbs:
 
             book = await async_with_snapshot(self._target, self._options, self._emit, just_look)
             base = applied_scripts(scripts, book)
-        done = {script.version for script in base}
-        pending = [script for script in scripts if script.version not in done]
+        done = {script.key for script in base}
+        pending = [script for script in scripts if script.key not in done]
         async with AsyncScratches(self._beside, self._emit) as scratches:
             stairs = AsyncStaircase(
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash

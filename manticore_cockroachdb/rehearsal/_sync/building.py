@@ -15,7 +15,7 @@ from ..._executor.options import Options, new_owner
 from ..._planner.plan import plan_migrate
 from ..._printing.objects import Printing
 from ..._scripts.script import MigrationScript
-from ..._store.ledger import split_table
+from ..._store.ledger import own_names, split_table
 from ...events import Event, SchemaRead
 from .printing import read_schema
 
@@ -43,7 +43,11 @@ def apply(
     executor = Executor(settings, scratch_options(options), emit)
     return executor.run(
         lambda book: plan_migrate(
-            scripts, book.rows, unfinished=book.unfinished, allow_out_of_order=True
+            scripts,
+            book.rows,
+            unfinished=book.unfinished,
+            allow_out_of_order=True,
+            repeatables=book.repeatables,
         )
     )
 
@@ -62,7 +66,7 @@ def read(
     try:
         schema, name = split_table(table)
         ledger = (schema or session.server.schema, name)
-        own = [ledger, (ledger[0], f"{name}_state")]
+        own = [(ledger[0], each) for each in own_names(name)]
         printing = read_schema(session, ledger=ledger, own=own)
     finally:
         session.close()

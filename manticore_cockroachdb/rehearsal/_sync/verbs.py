@@ -88,7 +88,7 @@ class ScratchVerbs:
             return book
 
         book = with_snapshot(self._target, self._options, self._emit, just_look)
-        applied = applied_scripts(scripts, book)
+        applied = applied_scripts(scripts, book, to_compare=True)
         found = read(self._target, self._options.table, self._emit)
         expected = self._expected(applied, found)
         schema, _ = split_table(self._options.table)
@@ -134,8 +134,8 @@ class ScratchVerbs:
 
             book = with_snapshot(self._target, self._options, self._emit, just_look)
             base = applied_scripts(scripts, book)
-        done = {script.version for script in base}
-        pending = [script for script in scripts if script.version not in done]
+        done = {script.key for script in base}
+        pending = [script for script in scripts if script.key not in done]
         with Scratches(self._beside, self._emit) as scratches:
             stairs = Staircase(
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
