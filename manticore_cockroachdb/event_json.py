@@ -67,7 +67,7 @@ def _plain(value: object) -> Any:
 
 
 def _script(script: MigrationScript) -> dict[str, Any]:
-    return {"version": script.version, "name": script.path.stem, "path": str(script.path)}
+    return {"version": script.version or None, "name": script.path.stem, "path": str(script.path)}
 
 
 def _step(step: Step) -> dict[str, Any]:

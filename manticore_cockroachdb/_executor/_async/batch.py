@@ -158,7 +158,7 @@ class AsyncBatchedStatement:
             raise self._not_continued(
                 f"the key that its windows follow, now ({columns}), was changed since it began. "
                 "Restore it, or start the batch again from its first row with manticore_resolve "
-                f"--restart-batch {self._step.version}: rows of the windows that are done are then "
+                f"--restart-batch {self._step.key}: rows of the windows that are done are then "
                 "changed again"
             )
 
