@@ -272,3 +272,14 @@ def test_a_probe_that_finds_nothing_lets_the_run_go_on(with_rows: Site, manage: 
 def test_a_probe_without_a_server_is_an_error(applied: Site, nowhere: None) -> None:
     with pytest.raises(CommandError, match="Could not connect"):
         applied.call("manticore_migrate", probe=True)
+
+
+def test_a_limit_in_the_settings_holds_for_every_statement_that_waits_for_a_lock(
+    site: Site,
+) -> None:
+    site.script("V1__users", "CREATE TABLE users (id INT PRIMARY KEY);", "DROP TABLE users;")
+    site.script("V2__name", "ALTER TABLE users ADD COLUMN name TEXT;", "")
+    options = {"server": "postgresql", "all": True}
+    assert "lock-timeout" in site.call("manticore_lint", **options)
+    site.entry(DDL_LOCK_TIMEOUT=2)
+    assert "lock-timeout" not in site.call("manticore_lint", **options)
