@@ -68,6 +68,16 @@ def test_all_scripts_are_judged_without_a_server(
     assert json.loads(ran.out)["servers"] == ["postgresql:17"]
 
 
+def test_the_settings_limit_on_waiting_for_a_lock_counts(applied: Site, manage: Manage) -> None:
+    def found() -> list[str]:
+        ran = manage("manticore_lint", "--server", "postgresql:17", "--format", "json")
+        return [one["rule"] for one in json.loads(ran.out)["findings"]]
+
+    assert "lock-timeout" in found()
+    applied.entry(DDL_LOCK_TIMEOUT=2)
+    assert "lock-timeout" not in found()
+
+
 @pytest.fixture
 def nowhere(site: Site) -> None:
     """The database is out of reach."""
@@ -272,14 +282,3 @@ def test_a_probe_that_finds_nothing_lets_the_run_go_on(with_rows: Site, manage: 
 def test_a_probe_without_a_server_is_an_error(applied: Site, nowhere: None) -> None:
     with pytest.raises(CommandError, match="Could not connect"):
         applied.call("manticore_migrate", probe=True)
-
-
-def test_a_limit_in_the_settings_holds_for_every_statement_that_waits_for_a_lock(
-    site: Site,
-) -> None:
-    site.script("V1__users", "CREATE TABLE users (id INT PRIMARY KEY);", "DROP TABLE users;")
-    site.script("V2__name", "ALTER TABLE users ADD COLUMN name TEXT;", "")
-    options = {"server": "postgresql", "all": True}
-    assert "lock-timeout" in site.call("manticore_lint", **options)
-    site.entry(DDL_LOCK_TIMEOUT=2)
-    assert "lock-timeout" not in site.call("manticore_lint", **options)
