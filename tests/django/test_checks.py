@@ -16,7 +16,8 @@ from django.core.management import get_commands, load_command_class
 from tests.django.conftest import Ran, Site
 
 KEYS = (
-    "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, MODE, "
+    "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, "
+    "DDL_LOCK_TIMEOUT, LOCK_RETRIES, MODE, "
     "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, DRIFT_IGNORE, LINT, URL"
 )
 MODES = "'atomic', 'stepwise' or 'autocommit'"

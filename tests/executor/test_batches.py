@@ -452,3 +452,12 @@ async def test_progress_has_position_pace_and_time_left(any_mode: Harness) -> No
         assert first.remaining is not None
         assert first.remaining > 0
     assert (last.rows, last.remaining) == (250, 0.0)
+
+
+async def test_rows_are_counted_after_a_script_has_touched_its_session(any_mode: Harness) -> None:
+    add_one(any_mode, f"SET application_name = 'mine';\n{ADD_ONE}")
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(2)).migrate()
+    assert any_mode.record()["batch_rows"] >= 100
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]

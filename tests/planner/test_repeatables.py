@@ -90,7 +90,8 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'R__c' is none; write it as in "
         "after=R__other.sql\n"
         "  - R__d.sql:1: unknown option 'mood=good'; known: mode=atomic|stepwise|autocommit, "
-        "isolation=read committed|repeatable read|serializable, lock_timeout=2s, after=R__name.sql"
+        "isolation=read committed|repeatable read|serializable, lock_timeout=2s, "
+        "after=R__name.sql"
     )
 
 
@@ -353,7 +354,7 @@ def test_where_each_repeatable_script_stands(
     repeatables: list[RepeatableRow], unfinished: Unfinished | None, states: dict[str, State]
 ) -> None:
     progress = unfinished and Progress(
-        0, Direction.UP, 1, in_flight=False, script=unfinished.script
+        unfinished.version, unfinished.direction, 0, in_flight=False, script=unfinished.script
     )
     found = statuses(SCRIPTS, [applied(1), applied(2)], progress, repeatables)
     assert [each.key for each in found[:2]] == [1, 2]

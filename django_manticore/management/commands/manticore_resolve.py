@@ -55,8 +55,8 @@ class Command(ManticoreCommand):
             "--restart-batch",
             type=script_key,
             metavar="V",
-            help="Start the statement in batches of this version, or repeatable script, again from its "
-            "first row, as the file has it now.",
+            help="Start the statement in batches of this version, or repeatable script (R__name), again "
+            "from its first row, as the file has it now.",
         )
         self.add_database(parser)
         self.add_noinput(parser)

@@ -135,7 +135,7 @@ class Resolve:
         Rows of the windows that are done are changed again by the next run.
 
         Args:
-            script: The version, or a repeatable script's name.
+            script: Its version, or a repeatable script's name.
             known: What `known()` returned when a person decided this; refused if a runner has had the
                 lease since.
 
