@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mod
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
+from ._scripts.loader import Loaded
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
 from ._store.ledger import DEFAULT_TABLE, highest
@@ -184,7 +186,7 @@ class AsyncMigrator:
             ConnectionFailed: The ledger could not be read.
         """
         if isinstance(script, int):
-            version, scripts = script, await self._load_unfilled()
+            version, scripts = script, (await self._load_unfilled()).scripts
         else:
             named = await concurrency.async_in_thread(
                 lambda: loader.load_file(self.folders, str(script))
@@ -204,13 +206,24 @@ class AsyncMigrator:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = await self._load_unfilled()
-        if self.options.placeholders is not None:
-            scripts = filled(scripts, self.options.placeholders)
-        refuse_own_tables(scripts, self.options.table)
-        return list(scripts)
+        return list((await self._load()).scripts)
 
-    async def _load_unfilled(self) -> tuple[MigrationScript, ...]:
+    async def load_checkpoints(self) -> list[MigrationScript]:
+        """Read every checkpoint (`B40__schema.sql`), by version.
+
+        Raises:
+            FilesRefused: With every problem of every file.
+        """
+        return list((await self._load()).checkpoints)
+
+    async def _load(self) -> Loaded:
+        found = await self._load_unfilled()
+        if self.options.placeholders is not None:
+            found = replace(found, scripts=filled(found.scripts, self.options.placeholders))
+        refuse_own_tables(found.scripts, self.options.table)
+        return found
+
+    async def _load_unfilled(self) -> Loaded:
         return await concurrency.async_in_thread(lambda: loader.load(self.folders))
 
     async def migrate(
@@ -238,9 +251,9 @@ class AsyncMigrator:
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
-        scripts = await self.load_migrations()
-        return await self._engine().run(
-            _held(lambda book: self._up(scripts, book, target_version), confirmed), fake=fake
+        found = await self._load()
+        return await self._engine(found).run(
+            _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
         )
 
     async def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
@@ -263,9 +276,9 @@ class AsyncMigrator:
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
-        scripts = await self.load_migrations()
-        return await self._engine().run(
-            lambda book: self._up(scripts, book, to_version, revert=False), fake=fake
+        found = await self._load()
+        return await self._engine(found).run(
+            lambda book: self._up(found, book, to_version, revert=False), fake=fake
         )
 
     async def bootstrap(self) -> int:
@@ -281,8 +294,10 @@ class AsyncMigrator:
             PlanRefused: The database is not empty. Nothing was run.
             MigrationFailed: A statement failed.
         """
-        scripts = await self.load_migrations()
-        return await self._engine().run(lambda book: self._up(scripts, book, None), bootstrap=True)
+        found = await self._load()
+        return await self._engine(found).run(
+            lambda book: self._up(found, book, None), bootstrap=True
+        )
 
     async def rollback(
         self,
@@ -310,8 +325,9 @@ class AsyncMigrator:
             MigrationFailed: A statement failed; the message says what is done and how to go on.
             LeaseError: Another runner had the lease for too long, or took it over.
         """
-        goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
-        return await self._engine().run(
+        found = await self._load()
+        goal = _rollback(found, count, to_version)
+        return await self._engine(found).run(
             _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
 
@@ -326,9 +342,9 @@ class AsyncMigrator:
             PlanRefused: `migrate` would refuse to run.
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = await self.load_migrations()
+        found = await self._load()
         return await self._planned(
-            lambda book: self._up(scripts, book, target_version), patience=patience
+            lambda book: self._up(found, book, target_version), found, patience=patience
         )
 
     async def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
@@ -341,8 +357,9 @@ class AsyncMigrator:
         Raises:
             PlanRefused: `rollback` would refuse to run.
         """
-        goal = Rollback(await self.load_migrations(), count=count, to_version=to_version)
-        return await self._planned(lambda book: goal.steps(book.rows, book.unfinished))
+        found = await self._load()
+        goal = _rollback(found, count, to_version)
+        return await self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
 
     async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
         """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
@@ -355,9 +372,15 @@ class AsyncMigrator:
         Raises:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = await self.load_migrations()
-        book = await self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished)
+        found = await self._load()
+        book = await self._book(patience, surveys=bool(found.checkpoints))
+        return statuses(
+            found.scripts,
+            book.rows,
+            book.unfinished,
+            checkpoints=found.checkpoints,
+            blank=book.blank,
+        )
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None
@@ -447,35 +470,43 @@ class AsyncMigrator:
     @property
     def resolve(self) -> AsyncResolve:
         """The way out by hand, for when only a person can know what is true."""
-        return AsyncResolve(self._db.settings, self.options, self._listener, self.load_migrations)
+        return AsyncResolve(self._db.settings, self.options, self._listener, self._load)
 
     def _up(
         self,
-        scripts: Sequence[MigrationScript],
+        found: Loaded,
         book: Snapshot,
         target: int | None,
         *,
         revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
-            scripts,
+            found.scripts,
             book.rows,
             target=target,
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            checkpoints=found.checkpoints,
+            blank=book.blank,
         )
 
     async def _planned(
-        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = PATIENCE
+        self,
+        goal: Callable[[Snapshot], tuple[Step, ...]],
+        found: Loaded,
+        *,
+        patience: float = PATIENCE,
     ) -> Plan:
         async def planned(store: AsyncStore, book: Snapshot) -> Plan:
             return plan_for(store.session.server, goal(book), book, self.options.mode)
 
-        return await self._with_book(planned, patience)
+        return await self._with_book(planned, patience, surveys=bool(found.checkpoints))
 
-    def _engine(self) -> AsyncExecutor:
-        return AsyncExecutor(self._db.settings, self.options, self._listener)
+    def _engine(self, found: Loaded) -> AsyncExecutor:
+        return AsyncExecutor(
+            self._db.settings, self.options, self._listener, surveys=bool(found.checkpoints)
+        )
 
     def _rehearsal(
         self, scratch: AsyncDatabase | None, surroundings: Surroundings | None
@@ -485,18 +516,28 @@ class AsyncMigrator:
             self._db.settings, self.options, self._listener, beside, surroundings
         )
 
-    async def _book(self, patience: float = PATIENCE) -> Snapshot:
+    async def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
         async def just_look(_journal: AsyncStore, book: Snapshot) -> Snapshot:
             return book
 
-        return await self._with_book(just_look, patience)
+        return await self._with_book(just_look, patience, surveys=surveys)
 
     async def _with_book(
-        self, use: Callable[[AsyncStore, Snapshot], Awaitable[R]], patience: float = PATIENCE
+        self,
+        use: Callable[[AsyncStore, Snapshot], Awaitable[R]],
+        patience: float = PATIENCE,
+        *,
+        surveys: bool = False,
     ) -> R:
         return await async_with_snapshot(
-            self._db.settings, self.options, self._listener, use, patience
+            self._db.settings, self.options, self._listener, use, patience, surveys=surveys
         )
+
+
+def _rollback(found: Loaded, count: int, to_version: int | None) -> Rollback:
+    return Rollback(
+        found.scripts, count=count, to_version=to_version, checkpoints=found.checkpoints
+    )
 
 
 def _held(

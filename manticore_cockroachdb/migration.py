@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mod
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
+from ._scripts.loader import Loaded
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
 from ._store.ledger import DEFAULT_TABLE, highest
@@ -187,7 +189,7 @@ class Migration:
             ConnectionFailed: The ledger could not be read.
         """
         if isinstance(script, int):
-            version, scripts = script, self._load_unfilled()
+            version, scripts = script, self._load_unfilled().scripts
         else:
             named = concurrency.in_thread(
                 lambda: loader.load_file(self.folders, str(script))
@@ -207,13 +209,24 @@ class Migration:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = self._load_unfilled()
-        if self.options.placeholders is not None:
-            scripts = filled(scripts, self.options.placeholders)
-        refuse_own_tables(scripts, self.options.table)
-        return list(scripts)
+        return list(self._load().scripts)
 
-    def _load_unfilled(self) -> tuple[MigrationScript, ...]:
+    def load_checkpoints(self) -> list[MigrationScript]:
+        """Read every checkpoint (`B40__schema.sql`), by version.
+
+        Raises:
+            FilesRefused: With every problem of every file.
+        """
+        return list(self._load().checkpoints)
+
+    def _load(self) -> Loaded:
+        found = self._load_unfilled()
+        if self.options.placeholders is not None:
+            found = replace(found, scripts=filled(found.scripts, self.options.placeholders))
+        refuse_own_tables(found.scripts, self.options.table)
+        return found
+
+    def _load_unfilled(self) -> Loaded:
         return concurrency.in_thread(lambda: loader.load(self.folders))
 
     def migrate(
@@ -241,9 +254,9 @@ class Migration:
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(
-            _held(lambda book: self._up(scripts, book, target_version), confirmed), fake=fake
+        found = self._load()
+        return self._engine(found).run(
+            _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
         )
 
     def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
@@ -266,9 +279,9 @@ class Migration:
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(
-            lambda book: self._up(scripts, book, to_version, revert=False), fake=fake
+        found = self._load()
+        return self._engine(found).run(
+            lambda book: self._up(found, book, to_version, revert=False), fake=fake
         )
 
     def bootstrap(self) -> int:
@@ -284,8 +297,10 @@ class Migration:
             PlanRefused: The database is not empty. Nothing was run.
             MigrationFailed: A statement failed.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(lambda book: self._up(scripts, book, None), bootstrap=True)
+        found = self._load()
+        return self._engine(found).run(
+            lambda book: self._up(found, book, None), bootstrap=True
+        )
 
     def rollback(
         self,
@@ -313,8 +328,9 @@ class Migration:
             MigrationFailed: A statement failed; the message says what is done and how to go on.
             LeaseError: Another runner had the lease for too long, or took it over.
         """
-        goal = Rollback(self.load_migrations(), count=count, to_version=to_version)
-        return self._engine().run(
+        found = self._load()
+        goal = _rollback(found, count, to_version)
+        return self._engine(found).run(
             _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
 
@@ -329,9 +345,9 @@ class Migration:
             PlanRefused: `migrate` would refuse to run.
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = self.load_migrations()
+        found = self._load()
         return self._planned(
-            lambda book: self._up(scripts, book, target_version), patience=patience
+            lambda book: self._up(found, book, target_version), found, patience=patience
         )
 
     def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
@@ -344,8 +360,9 @@ class Migration:
         Raises:
             PlanRefused: `rollback` would refuse to run.
         """
-        goal = Rollback(self.load_migrations(), count=count, to_version=to_version)
-        return self._planned(lambda book: goal.steps(book.rows, book.unfinished))
+        found = self._load()
+        goal = _rollback(found, count, to_version)
+        return self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
 
     def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
         """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
@@ -358,9 +375,15 @@ class Migration:
         Raises:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = self.load_migrations()
-        book = self._book(patience)
-        return statuses(scripts, book.rows, book.unfinished)
+        found = self._load()
+        book = self._book(patience, surveys=bool(found.checkpoints))
+        return statuses(
+            found.scripts,
+            book.rows,
+            book.unfinished,
+            checkpoints=found.checkpoints,
+            blank=book.blank,
+        )
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None
@@ -450,35 +473,43 @@ class Migration:
     @property
     def resolve(self) -> Resolve:
         """The way out by hand, for when only a person can know what is true."""
-        return Resolve(self._db.settings, self.options, self._listener, self.load_migrations)
+        return Resolve(self._db.settings, self.options, self._listener, self._load)
 
     def _up(
         self,
-        scripts: Sequence[MigrationScript],
+        found: Loaded,
         book: Snapshot,
         target: int | None,
         *,
         revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
-            scripts,
+            found.scripts,
             book.rows,
             target=target,
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            checkpoints=found.checkpoints,
+            blank=book.blank,
         )
 
     def _planned(
-        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = PATIENCE
+        self,
+        goal: Callable[[Snapshot], tuple[Step, ...]],
+        found: Loaded,
+        *,
+        patience: float = PATIENCE,
     ) -> Plan:
         def planned(store: Store, book: Snapshot) -> Plan:
             return plan_for(store.session.server, goal(book), book, self.options.mode)
 
-        return self._with_book(planned, patience)
+        return self._with_book(planned, patience, surveys=bool(found.checkpoints))
 
-    def _engine(self) -> Executor:
-        return Executor(self._db.settings, self.options, self._listener)
+    def _engine(self, found: Loaded) -> Executor:
+        return Executor(
+            self._db.settings, self.options, self._listener, surveys=bool(found.checkpoints)
+        )
 
     def _rehearsal(
         self, scratch: Database | None, surroundings: Surroundings | None
@@ -488,18 +519,28 @@ class Migration:
             self._db.settings, self.options, self._listener, beside, surroundings
         )
 
-    def _book(self, patience: float = PATIENCE) -> Snapshot:
+    def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
         def just_look(_journal: Store, book: Snapshot) -> Snapshot:
             return book
 
-        return self._with_book(just_look, patience)
+        return self._with_book(just_look, patience, surveys=surveys)
 
     def _with_book(
-        self, use: Callable[[Store, Snapshot], R], patience: float = PATIENCE
+        self,
+        use: Callable[[Store, Snapshot], R],
+        patience: float = PATIENCE,
+        *,
+        surveys: bool = False,
     ) -> R:
         return with_snapshot(
-            self._db.settings, self.options, self._listener, use, patience
+            self._db.settings, self.options, self._listener, use, patience, surveys=surveys
         )
+
+
+def _rollback(found: Loaded, count: int, to_version: int | None) -> Rollback:
+    return Rollback(
+        found.scripts, count=count, to_version=to_version, checkpoints=found.checkpoints
+    )
 
 
 def _held(

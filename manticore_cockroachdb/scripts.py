@@ -18,7 +18,7 @@ from ._scripts.template import template
 from ._store.ledger import DEFAULT_TABLE
 from ._store.own_tables import refuse_own_tables
 
-__all__ = ["create_script", "load_scripts", "template"]
+__all__ = ["create_script", "load_checkpoints", "load_scripts", "template"]
 
 
 def load_scripts(
@@ -37,11 +37,23 @@ def load_scripts(
     Raises:
         FilesRefused: With every problem of every file.
     """
-    scripts = loader.load(_folders(migrations_dir))
+    scripts = loader.load(_folders(migrations_dir)).scripts
     if placeholders is not None:
         scripts = filled(scripts, placeholders)
     refuse_own_tables(scripts, table)
     return list(scripts)
+
+
+def load_checkpoints(migrations_dir: str | Path | Sequence[str | Path]) -> list[MigrationScript]:
+    """Read every checkpoint (`B40__schema.sql`) of a folder, by version.
+
+    Args:
+        migrations_dir: The folder; or several.
+
+    Raises:
+        FilesRefused: With every problem of every file.
+    """
+    return list(loader.load(_folders(migrations_dir)).checkpoints)
 
 
 def create_script(

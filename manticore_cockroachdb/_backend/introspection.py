@@ -149,17 +149,22 @@ NAME_CONTEXT = Command(
 )
 
 
-def objects_besides(ledger: str, state: str) -> Command:
-    """Schema and name of a few tables, views and sequences other than these two."""
+def relations_besides(ledger: str, state: str) -> Command:
+    """Schema and name of the tables, views and sequences other than these two."""
     return Command(
         "SELECT n.nspname::TEXT, c.relname::TEXT FROM pg_catalog.pg_class c "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
         "AND n.nspname NOT IN ('information_schema', 'crdb_internal') "
-        "AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ($1::TEXT, $2::TEXT) "
-        "ORDER BY 1, 2 LIMIT 3",
+        "AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ($1::TEXT, $2::TEXT)",
         (ledger, state),
     )
+
+
+def objects_besides(ledger: str, state: str) -> Command:
+    """Schema and name of a few tables, views and sequences other than these two."""
+    every = relations_besides(ledger, state)
+    return Command(f"{every.sql} ORDER BY 1, 2 LIMIT 3", every.params)
 
 
 def sessions_alive(server: Server, session_ids: Iterable[str], name: str | None = None) -> Command:

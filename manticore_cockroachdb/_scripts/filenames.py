@@ -17,6 +17,7 @@ FORM: Final = "V<number>__<description>.sql"
 """What the name of a script looks like."""
 
 _FILE_NAME = re.compile(r"([VU])([0-9]+)__(.+)\.sql", re.DOTALL)
+_CHECKPOINT_NAME = re.compile(r"B([0-9]+)__(.+)\.sql", re.DOTALL)
 _SLUG_BYTES: Final = 200
 
 
@@ -63,7 +64,14 @@ def read_name(name: str) -> ScriptName | None:
     return ScriptName(int(match[2]), description, match[1] == "U")
 
 
-def file_name(version: int, description: str) -> str:
+def read_checkpoint_name(name: str) -> ScriptName | None:
+    """Read the file name of a checkpoint, `B40__schema.sql`; None where it is another's."""
+    match = _CHECKPOINT_NAME.fullmatch(name)
+    description = " ".join(match[2].replace("_", " ").split()) if match else ""
+    return ScriptName(int(match[1]), description, is_down=False) if match and description else None
+
+
+def file_name(version: int, description: str, letter: str = "V") -> str:
     """The name of the file for a description: "create users table" → `V1__create_users_table.sql`.
 
     Letters and digits of every language stay, all else becomes one underscore; a long description
@@ -83,7 +91,7 @@ def file_name(version: int, description: str) -> str:
             f"the description {description!r} leaves nothing for a file name; "
             'say in a few words what the script does, for example "create users table"'
         )
-    return f"V{version}__{slug}.sql"
+    return f"{letter}{version}__{slug}.sql"
 
 
 def _stays(char: str) -> bool:

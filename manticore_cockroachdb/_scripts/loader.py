@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import FilesRefused, Problem
-from .filenames import FORM, HIGHEST_VERSION, ScriptName, read_name
+from .checkpoint_file import missing_files, parse_checkpoint
+from .filenames import FORM, HIGHEST_VERSION, ScriptName, read_checkpoint_name, read_name
 from .folder import scan
 from .parser import parse_script
 from .script import MigrationScript
@@ -24,8 +25,21 @@ class _Entry:
     name: ScriptName
 
 
-def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
-    """Read every script of these folders, by version.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What folders hold.
+
+    Attributes:
+        scripts: The scripts, by version.
+        checkpoints: The checkpoints, by version.
+    """
+
+    scripts: tuple[MigrationScript, ...]
+    checkpoints: tuple[MigrationScript, ...] = ()
+
+
+def load(folders: Sequence[Path]) -> Loaded:
+    """Read every script and checkpoint of these folders, by version.
 
     Subfolders, hidden files and files that do not end in .sql are left alone.
 
@@ -33,9 +47,10 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
         FilesRefused: With every problem of every file, in the order of the files.
     """
     problems: list[Problem] = []
-    entries: list[_Entry] = []
+    found: list[_Entry] = []
     for folder in _distinct(folders):
-        entries += _entries(folder, problems)
+        found += _entries(folder, problems)
+    entries = [each for each in found if not _is_checkpoint(each)]
     ups = _by_version([entry for entry in entries if not entry.name.is_down], problems)
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
@@ -53,9 +68,26 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
         script = _read(ups[version].path, downs.get(version), problems)
         if script is not None:
             scripts.append(script)
+    checkpoints = _checkpoints([each for each in found if _is_checkpoint(each)], problems)
+    problems += missing_files(checkpoints, ups)
     if problems:
         raise FilesRefused(_REFUSED, _in_file_order(problems))
-    return tuple(scripts)
+    return Loaded(tuple(scripts), checkpoints)
+
+
+def _is_checkpoint(entry: _Entry) -> bool:
+    return entry.path.name.startswith("B")
+
+
+def _checkpoints(entries: list[_Entry], problems: list[Problem]) -> tuple[MigrationScript, ...]:
+    checkpoints = []
+    for _, entry in sorted(_by_version(entries, problems).items()):
+        raw = _bytes(entry.path, problems)
+        if raw is not None:
+            script, wrong = parse_checkpoint(entry.path, entry.name, raw)
+            problems += wrong
+            checkpoints += [script] if script else []
+    return tuple(checkpoints)
 
 
 def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
@@ -76,7 +108,7 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
         if not path.is_file():
             continue
         entry = next(iter(_entry(path, problems)), None)
-        if entry is None or entry.name.is_down:
+        if entry is None or entry.name.is_down or _is_checkpoint(entry):
             break
         own = path.with_name(f"U{path.name[1:]}")
         down = _Entry(own, replace(entry.name, is_down=True)) if own.is_file() else None
@@ -122,14 +154,14 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
 def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
     """The script a file's name says it is, or the problem with that name."""
     shown = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    name = read_name(path.name)
+    name = read_name(path.name) or read_checkpoint_name(path.name)
     if shown != path.name:
         message = "its name is not UTF-8, so it cannot be recorded; rename it"
         problems.append(Problem(message, path.with_name(shown)))
     elif name is None:
         message = (
             f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-            "underscores), a down part of its own the same with U"
+            "underscores), a down part of its own the same with U, a checkpoint with B"
         )
         problems.append(Problem(message, path, hint="rename it or move it away"))
     elif not 0 < name.version <= HIGHEST_VERSION:
@@ -153,11 +185,13 @@ def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _En
             if first.path.parent != entry.path.parent:
                 other = str(first.path)
             what = "the down part of version" if entry.name.is_down else "version"
-            message = f"is {what} {version}, and so is {other}"
             hint = (
                 "remove one of them, or give the one that is not applied anywhere another number: "
                 "manticore_makemigration --renumber FILE"
             )
+            if _is_checkpoint(entry):
+                what, hint = "a checkpoint of version", "remove one of them"
+            message = f"is {what} {version}, and so is {other}"
             problems.append(Problem(message, entry.path, version=version, hint=hint))
     return found
 
@@ -189,7 +223,7 @@ def _in_file_order(problems: list[Problem]) -> list[Problem]:
     def place(problem: Problem) -> tuple[int, int, str, int]:
         if problem.path is None:
             return (0, 0, "", 0)
-        name = read_name(problem.path.name)
+        name = read_name(problem.path.name) or read_checkpoint_name(problem.path.name)
         return (1, name.version if name else -1, problem.path.name, problem.line or 0)
 
     return sorted(problems, key=place)

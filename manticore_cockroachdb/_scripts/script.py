@@ -11,6 +11,7 @@ from typing import Final
 
 from .._sql.lexer import BLANKS
 from .._sql.statement import Statement
+from .checkpoint import Checkpoint, Replaced
 from .statements import read_statements
 from .text import trim, universal_newlines
 
@@ -52,6 +53,7 @@ class MigrationScript:
         checksum: SHA-256 of the up part, see `checksum`.
         mode: What its header asks for; None leaves it to the server's default.
         isolation: The isolation level its header asks for; None means the server's own default.
+        checkpoint: For a file `B40__….sql`: the versions that it stands for; None for every other script.
         up_line: The line of the file on which `up_sql` begins.
         down_line: The line of its file on which `down_sql` begins.
         down_path: The file of the down part, where it has one of its own.
@@ -68,6 +70,12 @@ class MigrationScript:
     down_line: int = 1
     down_path: Path | None = None
     isolation: Isolation | None = None
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def stands_for(self) -> tuple[Replaced, ...]:
+        """The versions that a checkpoint stands for; none for every other script."""
+        return self.checkpoint.versions if self.checkpoint is not None else ()
 
     @property
     def is_irreversible(self) -> bool:

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import FilesRefused, Problem
-from .filenames import HIGHEST_VERSION, file_name, is_timestamp, read_name, timestamp_version
+from .filenames import (
+    HIGHEST_VERSION,
+    file_name,
+    is_timestamp,
+    read_checkpoint_name,
+    read_name,
+    timestamp_version,
+)
 from .folder import scan
 from .renderer import render
 from .script import MigrationScript
@@ -153,7 +160,7 @@ def _highest(folders: Sequence[Path]) -> int:
     for folder in folders:
         with contextlib.suppress(FileNotFoundError):
             for entry in scan(folder):
-                name = read_name(entry.name)
+                name = read_name(entry.name) or read_checkpoint_name(entry.name)
                 if name is not None:
                     highest = max(highest, name.version)
     return highest

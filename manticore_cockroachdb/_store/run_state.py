@@ -7,6 +7,7 @@ owner and epoch are still ours, and where it finds none a division by zero turns
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -47,10 +48,12 @@ class Unfinished:
     Attributes:
         version: Its version.
         direction: What was being done.
+        checkpoint: Whether it is the checkpoint of that version, and not the script.
     """
 
     version: int
     direction: Direction
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Progress:
             of the last window, as text; None where it runs as a whole or has not begun.
         batch_rows: How many rows its windows have changed.
         batch_windows: How many windows of it are done.
+        checkpoint: Whether it is the checkpoint of that version, and not the script.
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
@@ -87,11 +91,12 @@ class Progress:
     batch_position: str | None = None
     batch_rows: int = 0
     batch_windows: int = 0
+    checkpoint: bool = False
 
     @property
     def unfinished(self) -> Unfinished:
         """The same for the plan."""
-        return Unfinished(self.version, self.direction)
+        return Unfinished(self.version, self.direction, self.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,21 @@ class RunState:
             return "running scripts"
         at = self.progress
         verb = "applying" if at.direction is Direction.UP else "reverting"
-        return f"{verb} version {at.version}, statement {at.done + 1}"
+        what = "the checkpoint of version" if at.checkpoint else "version"
+        return f"{verb} {what} {at.version}, statement {at.done + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A database whose ledger has no rows and in which nothing is partially run.
+
+    Attributes:
+        server_kind: The kind of its server.
+        relations: Schema and name of the tables, views and sequences in it, other than the ledger's.
+    """
+
+    server_kind: str
+    relations: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,8 @@ class Snapshot:
         has_state: Whether the run record's table is there.
         missing: Columns that an older ledger lacks.
         missing_state: Columns that an older run state's table lacks.
+        blank: What else is there, where the tables say that nothing has run; read only when it was asked
+            for.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -147,6 +168,7 @@ class Snapshot:
     has_state: bool = True
     missing: tuple[str, ...] = ()
     missing_state: tuple[str, ...] = ()
+    blank: Blank | None = None
 
     @property
     def unfinished(self) -> Unfinished | None:
@@ -163,6 +185,7 @@ _ADDED = {
     "batch_position": "TEXT",
     "batch_rows": "INT8",
     "batch_windows": "INT8",
+    "checkpoint": "BOOL",
 }
 
 
@@ -227,6 +250,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
             batch_position=row.get("batch_position"),
             batch_rows=row.get("batch_rows") or 0,
             batch_windows=row.get("batch_windows") or 0,
+            checkpoint=row.get("checkpoint") or False,
         )
     return RunState(
         row["owner"],
@@ -289,13 +313,13 @@ _KEPT = "in_flight = in_flight"
 _CLEARED = (
     "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
-    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL"
+    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL, checkpoint = NULL"
 )
 _PROGRESS = (
     "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
     "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
     "traces = $10, error = $11, sent_session = $12, "
-    "batch_position = $13, batch_rows = 0, batch_windows = 0"
+    "batch_position = $13, batch_rows = 0, batch_windows = 0, checkpoint = $14::BOOL"
 )
 
 
@@ -364,7 +388,7 @@ def clear_progress(
         None if still.execution_ms is None else str(still.execution_ms),
         still.applied_by,
     )
-    entry = "$5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10"
+    entry = "VALUES ($5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10)"
     return _fenced(tables, lease, changes, (error, *values), entry=entry, unless_there=True)
 
 
@@ -390,10 +414,11 @@ def complete_held(
     """
     if direction is Direction.DOWN:
         return Command(f"DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+    entry, values = _entry(script, lease, _SINCE_BEGIN, first=1)
     return Command(
         f"INSERT INTO {tables.ledger} (version, description, applied_at, checksum, execution_ms, "
-        f"applied_by) VALUES ($1::INT8, $2, now(), $3, {_SINCE_BEGIN}, $4)",
-        (str(script.version), script.description, script.checksum, lease.owner),
+        f"applied_by) {entry}",
+        values,
     )
 
 
@@ -429,10 +454,36 @@ def complete(
     if direction is Direction.DOWN:
         return _fenced(tables, lease, changes, params, leaving=(script.version, *leaving))
     took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
-    n = len(params) + 3
-    entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
-    values = (str(script.version), script.description, script.checksum, lease.owner)
+    entry, values = _entry(script, lease, took, first=len(params) + 4)
     return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
+
+
+def _entry(
+    script: MigrationScript, lease: Lease, took: str, *, first: int
+) -> tuple[str, tuple[str, ...]]:
+    """The ledger's row for a script, or the rows of all versions that a checkpoint stands for.
+
+    Args:
+        script: The script.
+        lease: Our lease: its owner applied the script.
+        took: How long that took, in milliseconds; an expression. Of a checkpoint's rows only the last
+            one has it.
+        first: The number of the first parameter.
+    """
+    n = first
+    if script.checkpoint is None:
+        values = (str(script.version), script.description, script.checksum, lease.owner)
+        return f"VALUES (${n}::INT8, ${n + 1}, now(), ${n + 2}, {took}, ${n + 3})", values
+    listed = [
+        {"version": str(each.version), "description": each.description, "checksum": each.checksum}
+        for each in script.stands_for
+    ]
+    rows = (
+        "SELECT (one->>'version')::INT8, one->>'description', now(), one->>'checksum', "
+        f"CASE WHEN (one->>'version')::INT8 = {script.version:d} THEN {took} END, ${n + 1} "
+        f"FROM jsonb_array_elements(${n}::JSONB) AS listed (one)"
+    )
+    return rows, (json.dumps(listed), f"{lease.owner} (checkpoint {script.version})")
 
 
 def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
@@ -487,7 +538,7 @@ def _fenced(
         conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
         parts.append(
             f", entry AS (INSERT INTO {tables.ledger} (version, description, applied_at, checksum, "
-            f"execution_ms, applied_by) VALUES ({entry}){conflict} RETURNING 1)"
+            f"execution_ms, applied_by) {entry}{conflict} RETURNING 1)"
         )
     parts.append(f"{also} SELECT 1 / count(*) FROM fence")
     owned = (lease.owner, str(lease.epoch), f"{lease.seconds} seconds")
@@ -506,4 +557,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.error,
         progress.sent_session,
         progress.batch_position,
+        "true" if progress.checkpoint else None,
     )

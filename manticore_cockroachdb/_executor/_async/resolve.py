@@ -5,7 +5,7 @@ Runs none of a script's statements. Refuses while another runner is alive.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from ..._backend import introspection
@@ -13,8 +13,10 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
+from ..._planner.checkpoints import replaced_versions, standing_for
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
+from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
@@ -30,7 +32,7 @@ from .job_list import async_list_jobs
 from .session import AsyncSession
 from .store import AsyncStore, async_open_store, takes_no_writes
 
-Load = Callable[[], Awaitable[list[MigrationScript]]]
+Load = Callable[[], Awaitable[Loaded]]
 
 
 class AsyncResolve:
@@ -40,7 +42,7 @@ class AsyncResolve:
         settings: Where.
         options: How.
         emit: Told what happens.
-        load: Reads the scripts.
+        load: Reads the scripts and checkpoints.
     """
 
     def __init__(
@@ -57,12 +59,12 @@ class AsyncResolve:
 
     async def known(self) -> Known:
         """What the tables, the jobs and the sessions tell. Changes nothing."""
-        scripts = {script.version: script for script in await self._load()}
+        found = await self._load()
         session, store = await self._open()
         try:
             book = await self._look(store)
             progress = book.record.progress
-            script = scripts.get(progress.version) if progress else None
+            script = _begun(found, progress) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
@@ -89,13 +91,16 @@ class AsyncResolve:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        script = await self._script(version)
+        found = await self._load()
+        script = _of_version(found, version)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             if any(row.version == version for row in book.rows):
                 return _forget(book, version, tables, lease)
             keep = _another(book, version)
-            return [run_state.complete(tables, lease, script, Direction.UP, keep=keep)]
+            progress = book.record.progress
+            begun = _begun(found, progress) if progress is not None and not keep else None
+            return [run_state.complete(tables, lease, begun or script, Direction.UP, keep=keep)]
 
         await self._settle(change, known)
 
@@ -112,7 +117,8 @@ class AsyncResolve:
                 `known`.
             LeaseTimeout: A runner is alive.
         """
-        versions = {script.version for script in await self._load()}
+        found = await self._load()
+        versions = {*(script.version for script in found.scripts), *standing_for(found.checkpoints)}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             in_ledger = any(row.version == version for row in book.rows)
@@ -137,7 +143,10 @@ class AsyncResolve:
             PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        script = await self._script(version)
+        found = await self._load()
+        script = _with_version(found.scripts, version)
+        if script is None:
+            raise _no_version(version)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             row = next((row for row in book.rows if row.version == version), None)
@@ -212,12 +221,6 @@ class AsyncResolve:
         at_once = replace(self._options, lock_timeout=0.0)
         await AsyncExecutor(self._settings, at_once, self._emit).settle(unless_stale)
 
-    async def _script(self, version: int) -> MigrationScript:
-        for script in await self._load():
-            if script.version == version:
-                return script
-        raise _no_version(version)
-
     async def _open(self) -> tuple[AsyncSession, AsyncStore]:
         store = await async_open_store(
             self._settings, f"{new_owner()}/resolve", self._options.table, self._emit
@@ -240,6 +243,40 @@ class AsyncResolve:
         ids = [record.session_id] if record.session_id else []
         alive = introspection.sessions_alive(session.server, ids, f"{record.owner}/")
         return tuple(row[0] for row in (await session.send(alive))[0].rows)
+
+
+def _with_version(scripts: Sequence[MigrationScript], version: int) -> MigrationScript | None:
+    return next((script for script in scripts if script.version == version), None)
+
+
+def _begun(found: Loaded, progress: Progress) -> MigrationScript | None:
+    """The script, or the checkpoint, that is half done."""
+    return _with_version(
+        found.checkpoints if progress.checkpoint else found.scripts, progress.version
+    )
+
+
+def _of_version(found: Loaded, version: int) -> MigrationScript:
+    """What goes into the ledger for a version, also where only a checkpoint has it.
+
+    Raises:
+        PlanRefused: Neither a script nor a checkpoint has it.
+    """
+    script = _with_version(found.scripts, version)
+    if script is not None:
+        return script
+    checkpoint = standing_for(found.checkpoints).get(version)
+    if checkpoint is None:
+        raise _no_version(version)
+    each = replaced_versions(found.checkpoints)[version]
+    return MigrationScript(
+        version=version,
+        description=each.description,
+        up_sql="",
+        down_sql=None,
+        path=checkpoint.path,
+        checksum=each.checksum,
+    )
 
 
 def _another(book: Snapshot, version: int) -> bool:
