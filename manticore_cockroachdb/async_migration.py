@@ -16,6 +16,7 @@ from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mod
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
+from ._scripts.filenames import file_name
 from ._scripts.loader import Loaded
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
@@ -30,6 +31,7 @@ from .rehearsal.drift import Drift
 from .rehearsal.results import Rehearsal
 from .rehearsal.seeds import Seed, load_seeds
 from .rehearsal.snapshot import SchemaSnapshot
+from .rehearsal.squash import MOST_ROWS, Squash, nothing_to_squash, refuse_placeholders
 from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
@@ -400,8 +402,8 @@ class AsyncMigrator:
             RehearsalRefused: The user may not create databases, or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
         """
-        scripts = await self.load_migrations()
-        return await self._rehearsal(scratch, surroundings).snapshot(scripts)
+        found = await self._load()
+        return await self._rehearsal(found, scratch, surroundings).snapshot(found.scripts)
 
     async def drift(
         self,
@@ -427,8 +429,8 @@ class AsyncMigrator:
                 or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
         """
-        scripts = await self.load_migrations()
-        return await self._rehearsal(scratch, surroundings).drift(scripts, ignore)
+        found = await self._load()
+        return await self._rehearsal(found, scratch, surroundings).drift(found.scripts, ignore)
 
     async def rehearse(
         self,
@@ -459,13 +461,69 @@ class AsyncMigrator:
                 printed.
             MigrationFailed: A script that is applied already failed on the scratch database.
         """
-        scripts = await self.load_migrations()
-        found: Mapping[int, Seed] = {}
+        found = await self._load()
+        sown: Mapping[int, Seed] = {}
         if seeds is not None:
             folder = Path(seeds)
-            found = await concurrency.async_in_thread(lambda: load_seeds(folder, scripts))
-        rehearsal = self._rehearsal(scratch, surroundings)
-        return await rehearsal.rehearse(scripts, found, all_scripts=all_scripts, crash=crash)
+            sown = await concurrency.async_in_thread(lambda: load_seeds(folder, found.scripts))
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        return await rehearsal.rehearse(found.scripts, sown, all_scripts=all_scripts, crash=crash)
+
+    async def squash(
+        self,
+        version: int,
+        *,
+        description: str = "schema",
+        max_rows: int = MOST_ROWS,
+        leave_out_server: bool = False,
+        scratch: AsyncDatabase | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> Squash:
+        """Write a checkpoint `B40__schema.sql`: what the scripts up to a version make, in one file.
+
+        The scripts are applied to a scratch database; its schema and the rows that they inserted become the
+        file. The file is then applied to another scratch database, and is kept only if both are equal. Both
+        databases are dropped afterwards. Empty databases start from the checkpoint; others never use it.
+
+        Args:
+            version: The version to squash to; its script must be in the folder.
+            description: What its file is called. A checkpoint of that version that is there keeps its name.
+            max_rows: How many rows the file may have.
+            leave_out_server: Leave out statements that change the server and not the database, such as
+                CREATE ROLE, instead of refusing the scripts that have them.
+            scratch: A database beside which the scratch databases are made; None: beside this one.
+            surroundings: What else the database holds, such as another tool's tables.
+
+        Raises:
+            SettingsError: The description makes no file name, or `max_rows` is below 0.
+            FilesRefused: A file breaks a rule, or the folder cannot be written to.
+            PlanRefused: There is no such version, or the scripts cannot be squashed.
+            RehearsalRefused: The user may not create databases, the schema cannot be printed, there are too
+                many rows, or the checkpoint does not make what the scripts make. No file was written.
+            MigrationFailed: A script, or the checkpoint, failed on a scratch database.
+        """
+        if max_rows < 0:
+            raise SettingsError(f"max_rows must be 0 or more; got {max_rows}.")
+        unfilled = (await self._load_unfilled()).scripts
+        found = await self._load()
+        wanted = [script for script in found.scripts if script.version <= version]
+        if not wanted or wanted[-1].version != version:
+            raise nothing_to_squash(version, found.scripts)
+        refuse_placeholders(
+            [script for script in unfilled if script.version <= version],
+            {script.version: script for script in wanted},
+        )
+        there = next((each.path for each in found.checkpoints if each.version == version), None)
+        path = there or wanted[-1].path.with_name(file_name(version, description, "B"))
+        below = replace(
+            found,
+            checkpoints=tuple(each for each in found.checkpoints if each.version < version),
+        )
+        text, squash = await self._rehearsal(below, scratch, surroundings).squash(
+            wanted, path, most_rows=max_rows, leave_out_server=leave_out_server
+        )
+        is_new = await concurrency.async_in_thread(lambda: writer.write_checkpoint(path, text))
+        return replace(squash, is_new=is_new)
 
     @property
     def resolve(self) -> AsyncResolve:
@@ -509,11 +567,19 @@ class AsyncMigrator:
         )
 
     def _rehearsal(
-        self, scratch: AsyncDatabase | None, surroundings: Surroundings | None
+        self,
+        found: Loaded,
+        scratch: AsyncDatabase | None,
+        surroundings: Surroundings | None,
     ) -> AsyncScratchVerbs:
         beside = scratch.settings if scratch is not None else None
         return AsyncScratchVerbs(
-            self._db.settings, self.options, self._listener, beside, surroundings
+            self._db.settings,
+            self.options,
+            self._listener,
+            beside,
+            surroundings,
+            found.checkpoints,
         )
 
     async def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:

@@ -9,6 +9,7 @@ from .._printing.objects import ObjectName
 from .drift import Drift
 from .results import Crash, Outcome, Recovery, Rehearsal, Rehearsed
 from .snapshot import SchemaSnapshot, staleness
+from .squash import Squash
 from .surroundings import Surroundings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Rehearsal",
     "Rehearsed",
     "SchemaSnapshot",
+    "Squash",
     "Surroundings",
     "staleness",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .._planner.checkpoints import sources
 from .._planner.plan import drifted
 from .._printing.compare import Difference
 from .._scripts.script import MigrationScript
@@ -36,22 +37,35 @@ class Drift:
 
 
 def applied_scripts(
-    scripts: Sequence[MigrationScript], book: Snapshot
+    scripts: Sequence[MigrationScript],
+    checkpoints: Sequence[MigrationScript],
+    book: Snapshot,
+    server_kind: str,
 ) -> tuple[MigrationScript, ...]:
-    """The scripts of the versions in the ledger.
+    """The scripts of the versions in the ledger; a checkpoint in place of those whose files are gone.
+
+    Args:
+        scripts: Every script, by version.
+        checkpoints: Every checkpoint, by version.
+        book: The tables.
+        server_kind: The kind of the server.
 
     Raises:
         PlanRefused: A file is missing or was changed, or a script is partially applied: what the database
             should look like is then unknown.
     """
-    problems = list(_problems({script.version: script for script in scripts}, book))
+    applied = {row.version for row in book.rows}
+    found, missing = sources(scripts, checkpoints, applied, server_kind)
+    known = {script.version: script for script in scripts}
+    problems = list(_problems(known, book, missing))
     if problems:
         raise PlanRefused("The database cannot be compared with its scripts", problems)
-    applied = {row.version for row in book.rows}
-    return tuple(script for script in scripts if script.version in applied)
+    return found
 
 
-def _problems(known: dict[int, MigrationScript], book: Snapshot) -> Iterator[Problem]:
+def _problems(
+    known: dict[int, MigrationScript], book: Snapshot, missing: Sequence[int]
+) -> Iterator[Problem]:
     unfinished = book.unfinished
     if book.record.held_from(""):
         yield Problem(
@@ -67,13 +81,13 @@ def _problems(known: dict[int, MigrationScript], book: Snapshot) -> Iterator[Pro
         )
     for row in book.rows:
         script = known.get(row.version)
-        if script is None:
+        if row.version in missing:
             yield Problem(
                 f"version {row.version} ({row.description}) is applied, but its file is not in the "
                 "folder. Restore the file.",
                 version=row.version,
             )
-        elif drifted(script, row):
+        elif script is not None and drifted(script, row):
             yield _changed_file(script, row)
 
 

@@ -61,6 +61,11 @@ class Scratches:
         """Kind and version of the server they are on."""
         return self._keeper.server.name if self._keeper is not None else ""
 
+    @property
+    def server_kind(self) -> str:
+        """The kind of the server they are on."""
+        return self.server.partition(" ")[0]
+
     def make(self) -> ConnectionSettings:
         """Make an empty scratch database.
 
