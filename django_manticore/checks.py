@@ -31,6 +31,9 @@ id                      what it found
 ``manticore.W009``      The ledger's table is someone else's.
 ``manticore.W010``      Another app's `migrate` command hides this app's.
 ``manticore.W021``      A pending script has an error of `manticore_lint`.
+``manticore.W030``      Files were removed that a database still needs, and `migrate` runs no scripts.
+``manticore.E030``      The same, and `migrate` would run scripts.
+``manticore.I030``      Files may be removed: a checkpoint stands for them.
 ======================  ===========================================================
 """
 
@@ -55,12 +58,19 @@ from manticore_cockroachdb.errors import (
 )
 from manticore_cockroachdb.lint.finding import Severity
 from manticore_cockroachdb.scripts import load_scripts
-from manticore_cockroachdb.types import ConnectionSettings, MigrationScript, ScriptStatus, State
+from manticore_cockroachdb.types import (
+    ConnectionSettings,
+    MigrationScript,
+    ScriptStatus,
+    State,
+    span,
+)
 
 from . import conf, messages
 from .conf import Entry, RunWithMigrate
 from .connections import connection_settings
 from .migrators import get_migration
+from .removal import advice
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -92,13 +102,17 @@ def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_databases(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """E014, E015, W004 to W009, W021, for the databases that are named."""
-    return [
+    """E014, E015, E030, W004 to W009, W021, W030, I030, for the databases that are named."""
+    statuses: dict[str, list[ScriptStatus]] = {}
+    found = [
         message
         for entry in _entries()
         if entry.alias in (databases or ())
-        for message in _ledger(entry)
+        for message in _ledger(entry, statuses)
     ]
+    if statuses:
+        found += (checks.Info(text, id="manticore.I030") for text in advice(statuses))
+    return found
 
 
 def _entries() -> Iterator[Entry]:
@@ -192,10 +206,10 @@ def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
             )
 
 
-def _ledger(entry: Entry) -> list[CheckMessage]:
+def _ledger(entry: Entry, found: dict[str, list[ScriptStatus]]) -> list[CheckMessage]:
     alias = entry.alias
     try:
-        statuses = get_migration(alias).status()
+        statuses = found[alias] = get_migration(alias).status()
     except (FilesRefused, SettingsError):
         return []  # E012, E013, W001
     except LedgerRefused as error:
@@ -241,7 +255,7 @@ def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -
 
 
 def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
-    alias, pending = entry.alias, []
+    alias, pending, unavailable = entry.alias, [], []
     for status in statuses:
         name = status.script.path.name if status.script else f"version {status.version}"
         match status.state:
@@ -269,8 +283,19 @@ def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMes
                     hint="Restore the file, or update the code: the database is newer.",
                     id="manticore.W006",
                 )
+            case State.UNAVAILABLE:
+                unavailable.append(status.version)
             case State.APPLIED:
                 pass
+    if unavailable:
+        yield _wrong(
+            entry,
+            f"{alias}: {messages.scripts(len(unavailable))} must be applied, but the files of versions "
+            f"{span(unavailable)} were removed.",
+            "Restore them from version control: only an empty database starts from a checkpoint.",
+            error="E030",
+            warning="W030",
+        )
     # With RUN_WITH_MIGRATE, `migrate` is about to apply them, and this check runs before it.
     if pending and entry.run_with_migrate is RunWithMigrate.NEVER:
         number = messages.scripts(len(pending))

@@ -9,6 +9,7 @@ from ._executor.known import Known
 from ._executor.options import Options
 from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
+from ._scripts.checkpoint import Checkpoint, Replaced, span
 from ._scripts.direction import Direction
 from ._scripts.script import MigrationScript, Mode
 from ._sql.server_kind import ServerKind
@@ -16,6 +17,7 @@ from ._sql.statement import Kind, Statement
 from ._store.run_state import Progress, RunState
 
 __all__ = [
+    "Checkpoint",
     "ConnectionSettings",
     "Direction",
     "Job",
@@ -28,6 +30,7 @@ __all__ = [
     "Plan",
     "PlannedStep",
     "Progress",
+    "Replaced",
     "RunState",
     "ScriptStatus",
     "Server",
@@ -35,4 +38,5 @@ __all__ = [
     "State",
     "Statement",
     "Step",
+    "span",
 ]

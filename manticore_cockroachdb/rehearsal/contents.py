@@ -153,7 +153,7 @@ _POSTGRESQL_COLUMNS = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), quote_ident(a.attname),
     format_type(a.atttypid, NULL), a.attidentity = 'a'
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1, a.attnum
 """
@@ -166,8 +166,9 @@ ORDER BY 1
 """
 _COCKROACHDB_COLUMNS = (
     "SELECT table_schema::TEXT, table_name::TEXT, column_name::TEXT, data_type::TEXT, "
-    "is_identity = 'YES' AND identity_generation = 'ALWAYS' FROM information_schema.columns "
-    "WHERE table_catalog = current_database() AND is_hidden = 'NO' AND is_generated = 'NEVER' "
+    "coalesce(identity_generation, '') ILIKE '%always%' FROM information_schema.columns "
+    "WHERE table_catalog = current_database() AND is_hidden = 'NO' "
+    "AND coalesce(generation_expression, '') = '' "
     "AND table_schema NOT IN ('crdb_internal', 'information_schema', 'pg_catalog', 'pg_extension') "
     "ORDER BY table_schema, table_name, ordinal_position"
 )
@@ -186,6 +187,24 @@ def settings(kind: ServerKind) -> tuple[Command, ...]:
 def columns_question(kind: ServerKind) -> Command:
     """The columns of every table; see `columns_of`."""
     return Command(_POSTGRESQL_COLUMNS if kind is ServerKind.POSTGRESQL else _COCKROACHDB_COLUMNS)
+
+
+def unreadable(
+    kind: ServerKind, counts: Mapping[str, int], columns: Mapping[str, Sequence[Column]]
+) -> str | None:
+    """Why rows could not be inserted again, in words; None if they can."""
+    for name, count in counts.items():
+        if count and name not in columns:
+            return f"table {name} has {count} rows and no column that could be read"
+        # CockroachDB has no OVERRIDING SYSTEM VALUE.
+        if count and kind is ServerKind.COCKROACHDB:
+            for column in columns[name]:
+                if column.is_always:
+                    return (
+                        f"table {name} has rows, and CockroachDB takes no values for its column "
+                        f"{column.name}, which is GENERATED ALWAYS AS IDENTITY"
+                    )
+    return None
 
 
 def columns_of(

@@ -225,12 +225,13 @@ async def test_what_is_wrong_with_checkpoints_is_said_at_once(bench: Bench) -> N
     with pytest.raises(FilesRefused) as refused:
         await bench.engine().status()
 
+    again = "restore it, or write it again: manticore_squash 1"
+    restore = "restore that file, or remove every file up to it"
+    gone = "whose file is not in the folder, although that of version 1 is"
     assert str(refused.value).split("\n") == [
         "Migration files refused (4 problems):",
-        "  - B1__by_hand.sql:1: has no head that says which versions it stands for; restore it, or write "
-        "it again: manticore_squash 1",
-        "  - B2__again.sql: stands for version 2 (sales), whose file is not in the folder, although that of "
-        "version 1 is; restore that file, or remove every file up to it",
+        f"  - B1__by_hand.sql:1: has no head that says which versions it stands for; {again}",
+        f"  - B2__again.sql: stands for version 2 (sales), {gone}; {restore}",
         "  - B2__schema.sql: is a checkpoint of version 2, and so is B2__again.sql; remove one of them",
         "  - B7__renamed.sql:1: stands for versions up to 2, and its name says 7; rename it",
     ]

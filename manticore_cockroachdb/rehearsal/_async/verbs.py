@@ -240,7 +240,7 @@ class AsyncScratchVerbs:
     async def _contents(
         self,
         settings: ConnectionSettings,
-        tables: Iterable[str],
+        tables: Sequence[str],
         around: Printing,
         most_rows: int | None,
     ) -> Contents:

@@ -55,9 +55,7 @@ def apply(
         applied = {row.version for row in book.rows}
         begin = tuple(Step(each, Direction.UP) for each in first if each.version not in applied)
         unfinished = None if begin else book.unfinished
-        return begin + plan_migrate(
-            rest, book.rows, unfinished=unfinished, allow_out_of_order=True
-        )
+        return begin + plan_migrate(rest, book.rows, unfinished=unfinished, allow_out_of_order=True)
 
     return Executor(settings, scratch_options(options), emit).run(goal)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
@@ -19,7 +19,7 @@ from ..contents import Contents, TableRows
 
 def read_contents(
     settings: ConnectionSettings,
-    tables: Iterable[str],
+    tables: Sequence[str],
     own: Iterable[str],
     *,
     most_rows: int | None,
@@ -50,7 +50,7 @@ def read_contents(
             for name, at in contents.sequences_of(kind, listed.rows).items()
             if name not in left_out
         }
-        found = _rows(session, kind, columns, most_rows)
+        found = _rows(session, kind, tables, columns, most_rows)
         positions = [contents.position_question(name) for name in sequences]
         answers = session.send(*positions) if positions else []
         standing = (
@@ -67,17 +67,23 @@ def read_contents(
 def _rows(
     session: Session,
     kind: ServerKind,
+    tables: Sequence[str],
     columns: dict[str, list[contents.Column]],
     most_rows: int | None,
 ) -> list[TableRows]:
-    if not columns:
+    if not tables:
         return []
-    counted = session.send(*(contents.count_question(kind, name) for name in columns))
+    counted = session.send(*(contents.count_question(kind, name) for name in tables))
     counts = {
         name: answer.rows[0][0]
-        for name, answer in zip(columns, counted, strict=True)
+        for name, answer in zip(tables, counted, strict=True)
         if answer.rows[0][0]
     }
+    problem = contents.unreadable(kind, counts, columns)
+    if problem is not None:
+        raise RehearsalRefused(
+            f"A checkpoint cannot hold every row: {problem}. No file was written."
+        )
     total = sum(counts.values())
     if most_rows is not None and total > most_rows:
         raise RehearsalRefused(

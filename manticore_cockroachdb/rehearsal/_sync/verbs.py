@@ -11,8 +11,8 @@ from pathlib import Path
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._sync.look import with_snapshot
-from ..._executor._sync.store import Store
 from ..._executor._sync.session import Session
+from ..._executor._sync.store import Store
 from ..._executor.options import Options, new_owner
 from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
@@ -243,7 +243,7 @@ class ScratchVerbs:
     def _contents(
         self,
         settings: ConnectionSettings,
-        tables: Iterable[str],
+        tables: Sequence[str],
         around: Printing,
         most_rows: int | None,
     ) -> Contents:
@@ -267,8 +267,10 @@ class ScratchVerbs:
 
     def _refuse_other_server(self, server: str) -> None:
         session = Session.open(self._target, f"{new_owner()}/look")
-        name = session.server.name
-        session.close()
+        try:
+            name = session.server.name
+        finally:
+            session.close()
         if name != server:
             raise RehearsalRefused(
                 f"The target runs on {name} and the scratch database would be on {server}: a checkpoint "
@@ -353,9 +355,7 @@ def _read_back(path: Path, text: str) -> MigrationScript:
         FilesRefused: It breaks a rule of scripts.
     """
     name = read_checkpoint_name(path.name)
-    script, problems = (
-        (None, []) if name is None else parse_checkpoint(path, name, text.encode())
-    )
+    script, problems = (None, []) if name is None else parse_checkpoint(path, name, text.encode())
     if script is None:
         raise FilesRefused("No checkpoint was written", problems)
     return script
