@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from manticore_cockroachdb.testing import RunningServer
+from manticore_cockroachdb.testing.proxy import Proxy
 
-from .proxy import Count, Proxy
 from .scripts import WRITERS, make
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,8 +123,8 @@ def _runs(
     for _ in range(tool.repeats):
         database = server.new_database()
         try:
-            with Proxy(server.url, link) as proxy:
-                url = proxy.through(database)
+            with Proxy(database, latency=link / 2) as proxy:
+                url = proxy.url
                 found: dict[str, dict[str, float]] = {}
                 for verb in ("migrate", "nothing", "rollback"):
                     if verb == "rollback" and (
@@ -138,18 +138,40 @@ def _runs(
             server.drop_database(database)
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a tool's run cost over all its connections.
+
+    Attributes:
+        connections: How many it made.
+        trips: Round trips it waited for, start-up included.
+        startup: Round trips until its sessions were ready.
+    """
+
+    connections: int
+    trips: int
+    startup: int
+
+    @classmethod
+    def of(cls, proxy: Proxy) -> Count:
+        """What passed since the proxy's last reset."""
+        startup = sum(each.handshakes for each in proxy.traffic.values())
+        waits = sum(each.waits for each in proxy.traffic.values())
+        return cls(proxy.connections, startup + waits, startup)
+
+
 def _run(proxy: Proxy, tool: Tool, verb: str, folder: Path, url: str) -> tuple[float, Count]:
     proxy.reset()
     if tool.key is not None:
         what = "rollback" if verb == "rollback" else "migrate"
         said = python("-m", "benchmarks.worker", tool.key, what, str(folder), url)
-        return json.loads(said)["seconds"], proxy.count()
+        return json.loads(said)["seconds"], Count.of(proxy)
     program = [_program(tool.name) or tool.name, "--url", url, "--migrations-dir", str(folder)]
     started = time.perf_counter()
     subprocess.run(
         [*program, "--no-dump-schema", "migrate"], check=True, capture_output=True, timeout=_LONGEST
     )
-    return time.perf_counter() - started, proxy.count()
+    return time.perf_counter() - started, Count.of(proxy)
 
 
 def python(*arguments: str, **environment: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from manticore_cockroachdb.testing import RunningServer
+from manticore_cockroachdb.testing.proxy import Proxy
 
-from .contest import ROOT, python
-from .proxy import Proxy
+from .contest import ROOT, Count, python
 from .scripts import make, write_django
 
 _COMMANDS = ("manticore_migrate", "migrate")
@@ -45,14 +45,13 @@ def commands(
     took: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     trips: dict[str, int] = {}
     databases = {name: server.new_database() for name in _COMMANDS}
-    with Proxy(server.url, link) as proxy:
-        for number in range(repeats + 1):
-            for name, database in databases.items():
-                proxy.reset()
-                seconds = _timed(manage, name, proxy.through(database))
+    for number in range(repeats + 1):
+        for name, database in databases.items():
+            with Proxy(database, latency=link / 2) as proxy:
+                seconds = _timed(manage, name, proxy.url)
                 if number:  # the first one applies everything
                     took[name].append(seconds)
-                    trips[name] = proxy.count().trips
+                    trips[name] = Count.of(proxy).trips
     for database in databases.values():
         server.drop_database(database)
     return {

@@ -178,7 +178,7 @@ def stopped(event: Interrupted | None) -> str:
     lines = [f"Stopped after {done}. The lease was released."]
     if event.step is not None:
         at = f" (line {event.statement.line})" if event.statement else ""
-        recorded = "applied" if event.step.direction is Direction.UP else "reverted"
+        recorded = event.step.direction.participle
         lines.append(f"{event.step.name}{at} was running; it is not recorded as {recorded}.")
     running = [job for job in event.jobs if job.state is JobState.RUNNING]
     lines += [f"The server continues: {job}." for job in running]

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
-from ._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, mode_named
+from ._executor.options import (
+    DEFAULT_LEASE,
+    DEFAULT_LOCK_RETRIES,
+    DEFAULT_LOCK_TIMEOUT,
+    Options,
+    mode_named,
+)
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
@@ -26,13 +32,15 @@ from ._store.run_state import Snapshot
 from .async_database import AsyncDatabase
 from .errors import SettingsError
 from .events import Event
-from .rehearsal._async.verbs import AsyncScratchVerbs
-from .rehearsal.drift import Drift
-from .rehearsal.results import Rehearsal
-from .rehearsal.seeds import Seed, load_seeds
-from .rehearsal.snapshot import SchemaSnapshot
-from .rehearsal.squash import MOST_ROWS, Squash, nothing_to_squash, refuse_placeholders
-from .rehearsal.surroundings import Surroundings
+
+if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
+    from .rehearsal._async.verbs import AsyncScratchVerbs
+    from .rehearsal.drift import Drift
+    from .rehearsal.results import Rehearsal
+    from .rehearsal.seeds import Seed
+    from .rehearsal.snapshot import SchemaSnapshot
+    from .rehearsal.squash import Squash
+    from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
 
@@ -51,6 +59,9 @@ class AsyncMigrator:
         lock_timeout: Seconds to wait for another runner at most.
         lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
+            PostgreSQL, before it is taken back and tried again; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is tried again.
         mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
             is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
@@ -70,6 +81,8 @@ class AsyncMigrator:
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         lease: float = DEFAULT_LEASE,
         statement_timeout: float | None = None,
+        ddl_lock_timeout: float | None = None,
+        lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
         placeholders: Mapping[str, str] | None = None,
@@ -81,6 +94,8 @@ class AsyncMigrator:
             lock_timeout=lock_timeout,
             lease=lease,
             statement_timeout=statement_timeout,
+            ddl_lock_timeout=ddl_lock_timeout,
+            lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
             placeholders=placeholders,
@@ -464,6 +479,8 @@ class AsyncMigrator:
         found = await self._load()
         sown: Mapping[int, Seed] = {}
         if seeds is not None:
+            from .rehearsal.seeds import load_seeds  # noqa: PLC0415 - see above
+
             folder = Path(seeds)
             sown = await concurrency.async_in_thread(lambda: load_seeds(folder, found.scripts))
         rehearsal = self._rehearsal(found, scratch, surroundings)
@@ -474,7 +491,7 @@ class AsyncMigrator:
         version: int,
         *,
         description: str = "schema",
-        max_rows: int = MOST_ROWS,
+        max_rows: int = 10_000,
         leave_out_server: bool = False,
         scratch: AsyncDatabase | None = None,
         surroundings: Surroundings | None = None,
@@ -502,6 +519,8 @@ class AsyncMigrator:
                 many rows, or the checkpoint does not make what the scripts make. No file was written.
             MigrationFailed: A script, or the checkpoint, failed on a scratch database.
         """
+        from .rehearsal.squash import nothing_to_squash, refuse_placeholders  # noqa: PLC0415 - see above
+
         if max_rows < 0:
             raise SettingsError(f"max_rows must be 0 or more; got {max_rows}.")
         unfilled = (await self._load_unfilled()).scripts
@@ -572,6 +591,8 @@ class AsyncMigrator:
         scratch: AsyncDatabase | None,
         surroundings: Surroundings | None,
     ) -> AsyncScratchVerbs:
+        from .rehearsal._async.verbs import AsyncScratchVerbs  # noqa: PLC0415 - see above
+
         beside = scratch.settings if scratch is not None else None
         return AsyncScratchVerbs(
             self._db.settings,

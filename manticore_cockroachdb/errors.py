@@ -12,12 +12,13 @@ it was made of stand beside it as attributes. Passwords are never part of either
     ├── FilesRefused              the folder or its files break a rule: all problems at once
     ├── GitFailed                 git cannot say which scripts are new
     ├── PlanRefused               files, ledger and target do not fit together: all problems at once
-    │   └── HalfDone              a script is half done and this verb is not the one that finishes it
+    │   └── PartiallyApplied              a script is partially applied and this verb does not finish it
     ├── LedgerRefused             the ledger's table is someone else's
     ├── LeaseError
     │   ├── LeaseTimeout          another runner held the lease for as long as we were ready to wait
     │   └── LeaseLost             the lease went to another runner: this one may write nothing more
     ├── MigrationFailed           a statement of a script failed; script, line and cause stand in it
+    │   ├── LockNotGranted        it did not get a lock, however often it was tried (PostgreSQL)
     │   └── JobFailed             its schema-change job ended badly or stands still (paused)
     ├── RehearsalRefused          a schema cannot be printed, compared or rehearsed
     └── OutcomeUnknown            whether a statement took effect cannot be known: a person must say
@@ -148,12 +149,12 @@ class PlanRefused(_Problems):
     """
 
 
-class HalfDone(PlanRefused):
-    """A script is half done, and the verb that was called is not the one that finishes it.
+class PartiallyApplied(PlanRefused):
+    """A script is partially applied or reverted, and the verb that was called does not finish it.
 
     Attributes:
         version: The script's version.
-        direction: "up" or "down": what is half done.
+        direction: "up": it is partially applied; "down": partially reverted.
     """
 
     def __init__(self, problem: Problem, *, version: int, direction: str) -> None:
@@ -212,6 +213,27 @@ class MigrationFailed(ManticoreError):
         self.path = path
         self.line = line
         self.sqlstate = sqlstate
+
+
+class LockNotGranted(MigrationFailed):
+    """A statement did not get its lock, however often it was tried; nothing of it took effect.
+
+    Attributes:
+        blockers: The sessions that were in front of it when it was last tried, each in words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        version: int,
+        path: Path,
+        line: int | None = None,
+        sqlstate: str | None = None,
+        blockers: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, version=version, path=path, line=line, sqlstate=sqlstate)
+        self.blockers = blockers
 
 
 class JobFailed(MigrationFailed):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._backend.blockers import Blocker
     from ._backend.dialect import Server
     from ._backend.jobs import Job
     from ._planner.plan import Step
@@ -251,6 +252,29 @@ class SessionAwaited(Event):
     application_name: str
     session_id: str
     elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockAwaited(Event):
+    """A statement waits for a lock, or for its next attempt to get it (PostgreSQL).
+
+    Attributes:
+        step: The script.
+        statement: The statement, as far as it is known which one of a transaction waits.
+        blockers: The sessions in front of it, as last seen.
+        attempt: Which attempt this is, from 1; during a pause the one that comes next.
+        attempts: How many there are at most.
+        waited: Seconds since the first attempt began to wait.
+        pause: Seconds until the next attempt; None while the statement waits in the server's queue.
+    """
+
+    step: Step
+    statement: Statement | None
+    blockers: tuple[Blocker, ...]
+    attempt: int
+    attempts: int
+    waited: float
+    pause: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._backend.blockers import Blocker
 from ._backend.dialect import Server
 from ._backend.jobs import Job, JobState
 from ._backend.settings import ConnectionSettings
@@ -17,6 +18,7 @@ from ._sql.statement import Kind, Statement
 from ._store.run_state import Progress, RunState
 
 __all__ = [
+    "Blocker",
     "Checkpoint",
     "ConnectionSettings",
     "Direction",

@@ -15,9 +15,10 @@ import pytest
 from manticore_cockroachdb.testing import RunningServer, choose
 from manticore_cockroachdb.testing import server as testing_server
 from tests import memory
-from tests.flavours import flavour
+from tests.flavors import flavour
+from tests.harness_fixtures import any_mode, cockroach, every_mode, harness, stepwise
 
-__all__ = ["flavour"]
+__all__ = ["any_mode", "cockroach", "every_mode", "flavour", "harness", "stepwise"]
 
 URL_VARIABLE = "MANTICORE_TEST_URL"
 SHARED_URL = pytest.StashKey[str]()

@@ -7,7 +7,7 @@ of object, database, schema, name, and every word. It is somebody else's if one 
 differs. Everything between is unclear: such a job is no evidence, neither that the statement took effect
 nor that it did not.
 
-Descriptions of two versions are in `tests/unit/job_descriptions.txt`.
+Descriptions of two versions are in `tests/backend/job_descriptions.txt`.
 https://www.cockroachlabs.com/docs/stable/show-jobs
 """
 

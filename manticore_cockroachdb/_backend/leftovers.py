@@ -263,6 +263,11 @@ def described(left: Sequence[Leftover]) -> str:
             )
 
 
+def runs_code(statement: Statement) -> bool:
+    """Whether a statement outside a transaction may commit a part that is not to be repeated."""
+    return head(statement.text, 1) in (("CALL",), ("DO",))
+
+
 def may_commit_parts(statement: Statement) -> bool:
     """Whether a statement outside a transaction may commit a part of its work and then fail."""
     return head(statement.text, 1) in (

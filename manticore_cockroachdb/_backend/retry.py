@@ -30,6 +30,11 @@ IN_TRANSITION = "55000"
 CREATED_MEANWHILE = frozenset({"23505", "42P07", "42701", "42710", "XX000"})
 
 
+#: A statement did not get its lock within `lock_timeout`, or asked with NOWAIT; nothing of it took effect.
+#: https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_NOT_AVAILABLE = "55P03"
+
+
 #: Pauses have reached any ceiling by then, and larger powers would overflow.
 _MOST_GROWTHS = 100
 
@@ -69,6 +74,16 @@ RECONNECT = Backoff(tries=24, first=0.1, longest=8.0)
 #: Sendings of one statement that each lost their connection. A statement may end its own session, or the
 #: server (out of memory): it is not sent a third time.
 LOST_CONNECTIONS = Backoff(tries=2, first=0.1, longest=0.1)
+
+
+def lock_waits(retries: int) -> Backoff:
+    """Statements that did not get their lock.
+
+    Args:
+        retries: How often to try again.
+    """
+    return Backoff(tries=retries + 1, first=0.5, longest=30.0)
+
 
 #: Looks at a lease that somebody else holds; endless, bounded by the caller's own time limit.
 POLL = Backoff(tries=10**9, first=0.15, longest=1.0)

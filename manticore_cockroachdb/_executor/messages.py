@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._backend.blockers import Blocker
 from .._backend.dialect import Server
 from .._backend.jobs import Job
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
@@ -12,7 +13,22 @@ from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement, summary
 from .._sql.tokens import head
-from ..errors import DatabaseError, ManticoreError, MigrationFailed
+from ..errors import DatabaseError, LockNotGranted, ManticoreError, MigrationFailed
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """How a statement waited for a lock, in vain.
+
+    Attributes:
+        blockers: The sessions in front of it, as last seen.
+        attempts: How often it was tried.
+        waited: Seconds from its first attempt to its end.
+    """
+
+    blockers: tuple[Blocker, ...]
+    attempts: int
+    waited: float
 
 
 def migration_failed(
@@ -25,6 +41,7 @@ def migration_failed(
     total: int = 0,
     jobs: tuple[Job, ...] = (),
     left: str | None = None,
+    lock_wait: LockWait | None = None,
 ) -> MigrationFailed:
     """Say which statement of which file failed, why, what is done of the script, and the way on.
 
@@ -37,6 +54,7 @@ def migration_failed(
         total: How many it has.
         jobs: The schema-change jobs that carried it out.
         left: What of the statement took effect all the same, in a sentence.
+        lock_wait: How it waited for a lock that it did not get.
     """
     path = step.path
     if statement is None:
@@ -56,6 +74,17 @@ def migration_failed(
         lines.append(f"  {lost}")
     if left:
         lines.append(f"  {left}")
+    if lock_wait is not None:
+        lines += _blocked(lock_wait)
+        lines.append(f"  {_state(step, done, total)} {_LOCK_WAY_ON.format(again=_again(step))}")
+        return LockNotGranted(
+            "\n".join(lines),
+            version=step.version,
+            path=path,
+            line=statement.line if statement else None,
+            sqlstate=error.sqlstate,
+            blockers=tuple(str(each) for each in lock_wait.blockers),
+        )
     lines.append("  " + _way_on(step, number, done, total, partly=bool(left or lost)))
     advice = _ADVICE.get(error.sqlstate or "")
     if advice and (done == 0 or advice.mode is Mode.AUTOCOMMIT):
@@ -167,9 +196,36 @@ def partially_committed(step: Step, reason: str, sqlstate: str | None) -> Migrat
     )
 
 
+_LOCK_WAY_ON = (
+    "See who holds the lock now with manticore_migrate --show-blockers, wait for that session or end it, "
+    "and {again} again; or allow more attempts (LOCK_RETRIES)."
+)
+
+
+def _blocked(wait: LockWait) -> list[str]:
+    times = "once" if wait.attempts == 1 else f"{wait.attempts} times in {wait.waited:.0f} s"
+    lines = [f"  It was tried {times}, and nothing of it took effect."]
+    if wait.blockers:
+        lines.append("  In front of it were:")
+        lines += (f"    {each}" for each in wait.blockers)
+    return lines
+
+
+def _again(step: Step) -> str:
+    return "migrate" if step.direction is Direction.UP else "roll back"
+
+
+def _state(step: Step, done: int, total: int) -> str:
+    verb = step.direction.participle
+    if not done:
+        return f"Nothing of version {step.version} was {verb}."
+    which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
+    return f"{which} done and recorded; version {step.version} is partially {verb}."
+
+
 def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
-    again = "migrate" if step.direction is Direction.UP else "roll back"
-    verb = "applied" if step.direction is Direction.UP else "reverted"
+    again = _again(step)
+    verb = step.direction.participle
     if not done and partly:
         return (
             f"Version {step.version} is not recorded as {verb}. Repair the file (or the rows) and "
@@ -183,12 +239,12 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
     if 0 < number <= done:
         return (
-            f"{which} done and recorded; version {step.version} is half {verb}. This one is a setting, "
-            "which is sent again whenever a run goes on behind it: see that the server takes it, and "
+            f"{which} done and recorded; version {step.version} is partially {verb}. This one is a "
+            "setting, which every run that continues after it sends again: make the server accept it, and "
             f"{again} again."
         )
     return (
-        f"{which} done and recorded; version {step.version} is half {verb}. Repair statement "
+        f"{which} done and recorded; version {step.version} is partially {verb}. Repair statement "
         f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "
         "the statements before it as they are."
     )

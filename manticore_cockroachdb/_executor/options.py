@@ -16,6 +16,8 @@ from ..errors import SettingsError
 DEFAULT_LEASE = 30.0
 #: Seconds to wait for another runner at most.
 DEFAULT_LOCK_TIMEOUT = 600.0
+#: How often a statement is tried again that did not get its lock; about four minutes of pauses.
+DEFAULT_LOCK_RETRIES = 20
 
 
 def mode_named(mode: str | Mode | None) -> Mode | None:
@@ -42,6 +44,9 @@ class Options:
         lock_timeout: Seconds to wait for another runner at most; 0: not at all.
         lease: Seconds the lease lasts unless it is extended.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
+            PostgreSQL, before it is taken back and tried again; None: as the session has it.
+        lock_retries: How often a statement that did not get its lock is tried again; 0: not at all.
         mode: Mode of scripts whose file names none; None: what is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
@@ -51,6 +56,8 @@ class Options:
     lock_timeout: float = DEFAULT_LOCK_TIMEOUT
     lease: float = DEFAULT_LEASE
     statement_timeout: float | None = None
+    ddl_lock_timeout: float | None = None
+    lock_retries: int = DEFAULT_LOCK_RETRIES
     mode: Mode | None = None
     allow_out_of_order: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
@@ -73,6 +80,13 @@ class Options:
                 f"statement_timeout is {self.statement_timeout}; it must be more than 0 seconds, or "
                 "None for as long as it takes."
             )
+        if self.ddl_lock_timeout is not None and self.ddl_lock_timeout <= 0:
+            raise SettingsError(
+                f"ddl_lock_timeout is {self.ddl_lock_timeout}; it must be more than 0 seconds, or None "
+                "for no limit."
+            )
+        if self.lock_retries < 0:
+            raise SettingsError(f"lock_retries is {self.lock_retries}; it must be 0 or more.")
 
     @property
     def pinned(self) -> dict[str, str]:

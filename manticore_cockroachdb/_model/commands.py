@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .values import Column, Constraint, Expression, Index, Name, Type, TypeKind
+from .actions import Action, ColumnDefinition
+from .values import Constraint, Expression, Index, Name, Type, TypeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,6 @@ class Understood:
     name: Name | None = None
 
 
-# -- tables --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnDefinition:
-    """A column as CREATE TABLE or ADD COLUMN writes it.
-
-    Attributes:
-        column: The column itself.
-        constraints: What is written beside it: keys, checks, references.
-        if_not_exists: Whether ADD COLUMN says so.
-    """
-
-    column: Column
-    constraints: tuple[Constraint, ...] = ()
-    if_not_exists: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class CreateTable:
     """CREATE TABLE.
@@ -100,178 +83,6 @@ class CreateTable:
 
 
 @dataclass(frozen=True, slots=True)
-class AddColumn:
-    """ADD COLUMN."""
-
-    definition: ColumnDefinition
-
-
-@dataclass(frozen=True, slots=True)
-class DropColumn:
-    """DROP COLUMN."""
-
-    column: str
-    if_exists: bool = False
-    cascade: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SetType:
-    """ALTER COLUMN … TYPE."""
-
-    column: str
-    type: Type
-    using: Expression | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SetNotNull:
-    """ALTER COLUMN … SET NOT NULL."""
-
-    column: str
-
-
-@dataclass(frozen=True, slots=True)
-class DropNotNull:
-    """ALTER COLUMN … DROP NOT NULL."""
-
-    column: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetDefault:
-    """ALTER COLUMN … SET DEFAULT, or DROP DEFAULT where there is none."""
-
-    column: str
-    default: Expression | None
-
-
-@dataclass(frozen=True, slots=True)
-class SetGenerated:
-    """ADD GENERATED, DROP IDENTITY, DROP EXPRESSION, DROP STORED, SET EXPRESSION."""
-
-    column: str
-    identity: bool | None = None
-    generated: Expression | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AddConstraint:
-    """ADD CONSTRAINT."""
-
-    constraint: Constraint
-    if_not_exists: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DropConstraint:
-    """DROP CONSTRAINT."""
-
-    name: str
-    if_exists: bool = False
-    cascade: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ValidateConstraint:
-    """VALIDATE CONSTRAINT."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenameColumn:
-    """RENAME COLUMN."""
-
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenameConstraint:
-    """RENAME CONSTRAINT."""
-
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlterPrimaryKey:
-    """ALTER PRIMARY KEY USING COLUMNS (CockroachDB)."""
-
-    columns: tuple[str, ...]
-    sharded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AttachPartition:
-    """ATTACH PARTITION."""
-
-    partition: Name
-
-
-@dataclass(frozen=True, slots=True)
-class DetachPartition:
-    """DETACH PARTITION."""
-
-    partition: Name
-    concurrently: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SetOptions:
-    """SET (…) or RESET (…) of storage parameters.
-
-    Attributes:
-        options: In small letters, without blanks; without values where they are reset.
-        reset: Whether it is RESET.
-    """
-
-    options: tuple[str, ...]
-    reset: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SetLocality:
-    """SET LOCALITY (CockroachDB)."""
-
-    locality: str
-
-
-@dataclass(frozen=True, slots=True)
-class OtherAction:
-    """Another action of ALTER TABLE, known to change nothing that is modelled.
-
-    Attributes:
-        words: Its words.
-    """
-
-    words: tuple[str, ...]
-
-
-Action = (
-    AddColumn
-    | DropColumn
-    | SetType
-    | SetNotNull
-    | DropNotNull
-    | SetDefault
-    | SetGenerated
-    | AddConstraint
-    | DropConstraint
-    | ValidateConstraint
-    | RenameColumn
-    | RenameConstraint
-    | AlterPrimaryKey
-    | AttachPartition
-    | DetachPartition
-    | SetOptions
-    | SetLocality
-    | OtherAction
-)
-
-
-@dataclass(frozen=True, slots=True)
 class AlterTable:
     """ALTER TABLE with everything it does.
 
@@ -286,9 +97,6 @@ class AlterTable:
     actions: tuple[Action, ...]
     if_exists: bool = False
     what: str = "TABLE"
-
-
-# -- indexes -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,9 +134,6 @@ class Reindex:
     name: Name | None
     what: str
     concurrently: bool = False
-
-
-# -- other objects -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,9 +314,6 @@ class SetSchema:
     if_exists: bool = False
 
 
-# -- data ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Write:
     """INSERT, UPSERT, UPDATE, DELETE or MERGE.
@@ -554,9 +356,6 @@ class Rebuild:
 
     verb: str
     table: Name | None
-
-
-# -- session -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from .._sql.lexer import TokenKind, tokens
-from .._sql.tokens import bare
+from .._sql.server_kind import ServerKind
+from .._sql.tokens import bare, upper
+from .naming import LONGEST
 from .values import Expression, Name
 
 _OPENING: Final = {"(": 1, "[": 1, ")": -1, "]": -1}
@@ -271,3 +274,13 @@ class Cursor:
                 parts.append(" ")
             parts.append(self._tokens[at].text)
         return "".join(parts)
+
+
+def cursor_for(text: str, server: ServerKind) -> Cursor:
+    """A cursor at the start; PostgreSQL cuts names that are too long, CockroachDB keeps them."""
+    return Cursor(text, LONGEST) if server is ServerKind.POSTGRESQL else Cursor(text)
+
+
+def first_words(text: str) -> str:
+    """The first three words of a statement, to name it by."""
+    return " ".join(upper(token) for token in islice(tokens(text), 3))

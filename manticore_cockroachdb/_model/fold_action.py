@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from .._sql.server_kind import ServerKind
-from .commands import (
+from .actions import (
     Action,
     AddColumn,
     AddConstraint,
     AlterPrimaryKey,
-    AlterTable,
     AttachPartition,
     DetachPartition,
     DropColumn,
@@ -28,6 +27,7 @@ from .commands import (
     SetType,
     ValidateConstraint,
 )
+from .commands import AlterTable
 from .faults import Fault, FaultKind, exists, gone, missing, remove, table_at
 from .fold_removal import owned_sequences
 from .fold_table import make_sequences, map_column, with_column, with_constraint

@@ -127,18 +127,22 @@ def with_constraint(schema: Schema, key: Key, table: Table, constraint: Constrai
     if constraint.kind is ConstraintKind.NOT_NULL:
         return map_column(table, constraint.columns[0], lambda c: replace(c, not_null=True))
     if constraint.name is None:
-        named = naming.for_constraint(
-            table.name.name,
-            [column.name for column in table.columns],
-            constraint,
-            free_names(schema, key, table),
-        )
-        constraint = replace(constraint, name=named)
+        constraint = replace(constraint, name=_chosen_name(schema, key, table, constraint))
     table = replace(table, constraints=(*table.constraints, constraint), indexes=indexes)
     if constraint.kind is ConstraintKind.PRIMARY_KEY:
         for name in constraint.columns:
             table = map_column(table, name, lambda c: replace(c, not_null=True))
     return table
+
+
+def _chosen_name(schema: Schema, key: Key, table: Table, constraint: Constraint) -> str:
+    """The name that the server gives a constraint without one."""
+    columns = [column.name for column in table.columns]
+    is_free = free_names(schema, key, table)
+    condition = constraint.expression if constraint.kind is ConstraintKind.CHECK else None
+    if schema.server is ServerKind.COCKROACHDB and condition is not None:
+        return naming.for_check_on_cockroachdb(columns, condition, is_free)
+    return naming.for_constraint(table.name.name, columns, constraint, is_free)
 
 
 def with_index(schema: Schema, key: Key, table: Table, index: Index) -> Table:

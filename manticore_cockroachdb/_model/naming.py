@@ -3,15 +3,19 @@
 PostgreSQL's rules: the table, the columns, and a word for the kind, shortened to 63 bytes, with a
 number at the end where that is taken (makeObjectName and ChooseRelationName in its source,
 https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
-CockroachDB's differ by version: a name it would choose is only assumed here.
+CockroachDB calls a CHECK after every column it names, in their order, as often as they occur. What else it
+chooses differs by version and is only assumed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from typing import Final
 
-from .values import Constraint, ConstraintKind, Index, IndexKey
+from .._sql.lexer import TokenKind, tokens
+from .._sql.tokens import bare
+from .values import Constraint, ConstraintKind, Expression, Index, IndexKey
 
 #: The longest name PostgreSQL keeps, in bytes; a longer one is cut.
 LONGEST: Final = 63
@@ -44,6 +48,31 @@ def for_constraint(
         used = [column for column in columns if column in constraint.expression.names]
         addition = used[0] if len(used) == 1 else ""
     return choose(table, addition, _LABELS[constraint.kind], is_free)
+
+
+def for_check_on_cockroachdb(
+    columns: Iterable[str], condition: Expression, is_free: Callable[[str], bool]
+) -> str:
+    """The name of a CHECK that has none, as CockroachDB chooses it: `check_a_b_a`.
+
+    Args:
+        columns: The names of the table's columns.
+        condition: What the CHECK demands.
+        is_free: Whether a name is not taken.
+    """
+    known = frozenset(columns)
+    found = list(tokens(condition.text))
+    used = [
+        bare(token)
+        for token, after in zip_longest(found, found[1:])
+        if token.kind in (TokenKind.WORD, TokenKind.NAME)
+        and (after is None or after.text not in ("(", "."))
+    ]
+    wanted = "_".join(("check", *(name for name in used if name in known)))
+    number = 0
+    while not is_free(name := f"{wanted}{number or ''}"):
+        number += 1
+    return name
 
 
 def for_index(table: str, index: Index, is_free: Callable[[str], bool]) -> str:

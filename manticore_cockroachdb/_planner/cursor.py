@@ -19,7 +19,7 @@ class RunCursor:
 
     Attributes:
         place: Number of the step that comes next, from 0.
-        resume: What an earlier run, or an earlier connection, left half done of that step; None where
+        resume: What an earlier run, or an earlier connection, left unfinished of that step; None where
             nothing of it was sent.
         intended: Whether the intent of that step's first statement is recorded, by this run.
         left: What the step before may have left in the session.

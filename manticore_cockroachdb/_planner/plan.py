@@ -17,7 +17,7 @@ from .._scripts.script import MigrationScript
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
 from .._store.run_state import Blank, Unfinished
-from ..errors import HalfDone, PlanRefused, Problem
+from ..errors import PartiallyApplied, PlanRefused, Problem
 from .checkpoints import (
     changed_since,
     replaced_versions,
@@ -156,7 +156,7 @@ def plan_migrate(
         rows: The ledger.
         target: The version to end at: lower ones are applied, higher ones reverted. 0 reverts all,
             None applies all and reverts none.
-        unfinished: What an earlier run left half done.
+        unfinished: What an earlier run left unfinished.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         revert: Revert what is applied above the target; False leaves it applied.
         checkpoints: Every checkpoint, by version.
@@ -164,7 +164,7 @@ def plan_migrate(
 
     Raises:
         PlanRefused: Something does not fit; every problem is named.
-        HalfDone: A script was left half done that this plan would not finish.
+        PartiallyApplied: A script is partially applied or reverted, and this plan would not finish it.
     """
     known = {script.version: script for script in scripts}
     applied = _applied(rows, unfinished)
@@ -268,7 +268,7 @@ class Rollback:
 
         Raises:
             PlanRefused: One of them has no file or no down part, or there is no such version.
-            HalfDone: A script was left half applied: migrating finishes it, not this.
+            PartiallyApplied: A script is partially applied: migrating finishes it, not this.
         """
         applied = _applied(rows, unfinished)
         top = max(applied, default=0)
@@ -303,14 +303,14 @@ def statuses(
     Args:
         scripts: Every script, by version.
         rows: The ledger.
-        unfinished: What an earlier run left half done.
+        unfinished: What an earlier run left unfinished.
         checkpoints: Every checkpoint, by version.
         blank: What else the database holds, where nothing has run in it.
     """
     applied = {row.version: row for row in rows}
     known = {script.version: script for script in scripts}
     covered = replaced_versions(checkpoints)
-    half = unfinished.version if unfinished else None
+    partial = unfinished.version if unfinished else None
     start = _begun(checkpoints, unfinished, None) or starting_point(checkpoints, blank, None)
     lost = {*unavailable(checkpoints, known, {*applied, *_numbers(start)}, None)}
     if unfinished is not None and unfinished.checkpoint and start is not None:
@@ -320,11 +320,11 @@ def statuses(
             version,
             known.get(version),
             applied.get(version),
-            unfinished.direction if unfinished and version == half else None,
+            unfinished.direction if unfinished and version == partial else None,
             covered.get(version),
             lost=version in lost,
         )
-        for version in sorted({*applied, *known, *covered, *([half] if half else [])})
+        for version in sorted({*applied, *known, *covered, *([partial] if partial else [])})
     ]
 
 
@@ -369,11 +369,11 @@ def _status(
 
 
 def _applied(rows: Sequence[LedgerRow], unfinished: Unfinished | None) -> dict[int, LedgerRow]:
-    """The ledger by version, with the migration that is half reverted: its row is gone already."""
+    """The ledger by version, with the migration that is partially reverted: its row is gone already."""
     applied = {row.version: row for row in rows}
     if unfinished is not None and unfinished.direction is Direction.DOWN:
-        half = unfinished.version
-        applied.setdefault(half, LedgerRow(half, "half reverted", None))
+        version = unfinished.version
+        applied.setdefault(version, LedgerRow(version, "partially reverted", None))
     return applied
 
 
@@ -467,7 +467,7 @@ def _finishing(
     known: dict[int, MigrationScript],
     checkpoints: Sequence[MigrationScript],
 ) -> tuple[Step, ...]:
-    """`steps`, the half-done one first; refuses if they do not have it."""
+    """`steps`, the unfinished one first; refuses if they do not have it."""
     if unfinished is None:
         return steps
     for step in steps:
@@ -489,9 +489,9 @@ def _finishing(
     else:
         why = "this would not finish it"
         hint = "Roll it back first."
-    raise HalfDone(
+    raise PartiallyApplied(
         Problem(
-            f"version {version} is half done ({direction.value}) and {why}.",
+            f"version {version} is partially {direction.participle} and {why}.",
             path=script.path if script else None,
             version=version,
             hint=hint,
@@ -502,7 +502,7 @@ def _finishing(
 
 
 def _is_of(step: Step, unfinished: Unfinished) -> bool:
-    """Whether a step is what was left half done."""
+    """Whether a step is what was left unfinished."""
     return (step.version, step.direction, step.script.checkpoint is not None) == (
         unfinished.version,
         unfinished.direction,

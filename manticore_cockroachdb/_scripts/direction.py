@@ -10,3 +10,8 @@ class Direction(Enum):
 
     UP = "up"
     DOWN = "down"
+
+    @property
+    def participle(self) -> str:
+        """What a migration is once this section has run."""
+        return "applied" if self is Direction.UP else "reverted"

@@ -1,4 +1,4 @@
-"""The options in a script's header: `-- manticore: mode=stepwise, isolation=repeatable read`.
+"""The options in a script's header: `-- manticore: mode=stepwise, lock_timeout=2s`.
 
 Reads comments that the lexer found; touches no disk and no server.
 """
@@ -12,17 +12,23 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from .._sql.duration import read_duration
 from .._sql.lexer import Comment
 from ..errors import Problem
 from .script import IRREVERSIBLE, Isolation, Mode
-from .statements import STATEMENT_OPTION
+from .statements import is_statement_option
 
 OPTIONS = re.compile(r"--[ \t]*manticore[ \t]*:(.*)", re.IGNORECASE | re.DOTALL)
 HEADER_COMMENT = re.compile(r"--[ \t]*manticore\b", re.IGNORECASE)
-# The value of every option is one of an enum's; a value of two words has one space between them.
+# The values of most options are those of an enum; a value of two words has one space between them.
 _OPTION_VALUES: Final[dict[str, type[Enum]]] = {"mode": Mode, "isolation": Isolation}
-_KNOWN_OPTIONS: Final = "known: " + ", ".join(
-    f"{name}={'|'.join(each.value for each in values)}" for name, values in _OPTION_VALUES.items()
+_KNOWN_OPTIONS: Final = (
+    "known: "
+    + ", ".join(
+        f"{name}={'|'.join(each.value for each in values)}"
+        for name, values in _OPTION_VALUES.items()
+    )
+    + ", lock_timeout=2s"
 )
 _OPTION: Final = re.compile(
     r"isolation=(?:read[ \t]+committed|repeatable[ \t]+read)(?![^\s,])|[^\s,]+", re.IGNORECASE
@@ -36,10 +42,13 @@ class Header:
     Attributes:
         mode: How the script runs; None where the header does not say.
         isolation: The isolation level of its transactions; None where the header does not say.
+        lock_timeout: Seconds that its statements wait for a lock at most, 0 for no limit; None where the
+            header does not say.
     """
 
     mode: Mode | None = None
     isolation: Isolation | None = None
+    lock_timeout: float | None = None
 
 
 def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem]) -> Header:
@@ -50,10 +59,12 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
         comments: The comments of the file that may hold options.
         problems: Whatever is wrong with them is appended here.
     """
-    found: dict[str, Enum] = {}
+    found: dict[str, Enum | float] = {}
     line = 1
     for comment in comments:
-        if HEADER_COMMENT.match(comment.text) is None or STATEMENT_OPTION.match(comment.text):
+        if HEADER_COMMENT.match(comment.text) is None:
+            continue
+        if is_statement_option(comment, after_header=True):
             continue
         if comment.leading and IRREVERSIBLE.fullmatch(comment.text):
             continue
@@ -84,7 +95,7 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
             if value is None:
                 said = f"unknown option {option!r}" if option else "no option is given"
                 problems.append(Problem(said, path, line, hint=_KNOWN_OPTIONS))
-            elif found.setdefault(name, value) is not value:
+            elif found.setdefault(name, value) != value:
                 plural = f"{name}s" if name == "mode" else f"values of {name}"
                 message = f"two different {plural}"
                 problems.append(Problem(message, path, line, hint="remove one of them"))
@@ -98,9 +109,11 @@ def read_options(path: Path, comments: Iterable[Comment], problems: list[Problem
     return header
 
 
-def _read_option(option: str) -> tuple[str, Enum | None]:
+def _read_option(option: str) -> tuple[str, Enum | float | None]:
     """An option's name in lower case, and its value; None where there is no such option or value."""
     name, _, written = option.partition("=")
     value = " ".join(written.lower().split())
+    if name.lower() == "lock_timeout":
+        return "lock_timeout", read_duration(value)
     known = _OPTION_VALUES.get(name.lower(), ())
     return name.lower(), next((each for each in known if each.value == value), None)

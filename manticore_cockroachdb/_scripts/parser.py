@@ -16,7 +16,7 @@ from .header import OPTIONS, read_options
 from .markers import MAYBE_MARKER
 from .rules import check
 from .script import IRREVERSIBLE, MigrationScript, checksum
-from .statements import STATEMENT_OPTION, batch_problems
+from .statements import is_statement_option, option_problems
 from .template import UNFILLED, unfilled
 from .text import trim, universal_newlines
 
@@ -47,7 +47,7 @@ def parse_script(
     header = read_options(path, found.comments, problems)
     problems += check(path, found)
     problems += unfilled(path, found)
-    problems += batch_problems(path, (found.up, found.down or ()), found.comments)
+    problems += option_problems(path, found)
     up_end = found.up_end
     down_sql: str | None = None
     down_line = 1
@@ -75,6 +75,7 @@ def parse_script(
             checksum=checksum(up_sql),
             mode=header.mode,
             isolation=header.isolation,
+            lock_timeout=header.lock_timeout,
             up_line=up_line,
             down_line=down_line,
             down_path=down[0] if down else None,
@@ -126,7 +127,7 @@ def _check_down_file(
             f"options stand in {path.name}", down_path, comment.line, hint="move this line there"
         )
         for comment in own.comments
-        if OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
+        if OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)
     ]
-    problems += batch_problems(down_path, (own.up,), own.comments)
+    problems += option_problems(down_path, own, after_header=False)
     return problems + check(down_path, own, whole_section=True)

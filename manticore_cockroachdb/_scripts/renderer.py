@@ -9,7 +9,7 @@ from ..errors import FilesRefused, Problem
 from .header import OPTIONS, read_options
 from .parser import WANTED_COMMENTS
 from .rules import check
-from .statements import STATEMENT_OPTION, batch_problems
+from .statements import is_statement_option, option_problems
 from .text import trim, universal_newlines
 
 
@@ -33,11 +33,11 @@ def render(up: str, down: str | None) -> str:
         if name == "up":
             read_options(Path(), found.comments, mine)
         elif any(
-            OPTIONS.fullmatch(comment.text) and not STATEMENT_OPTION.match(comment.text)
+            OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)
             for comment in found.comments
         ):
             mine.append(Problem("options stand in the up part", None, 0))
-        mine += batch_problems(None, (found.up,), found.comments)
+        mine += option_problems(None, found, after_header=name == "up")
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
             mine.append(Problem("a NUL character, which no server takes in SQL", hint="remove it"))

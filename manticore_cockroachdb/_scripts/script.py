@@ -54,6 +54,8 @@ class MigrationScript:
         mode: What its header asks for; None leaves it to the server's default.
         isolation: The isolation level its header asks for; None means the server's own default.
         checkpoint: For a file `B40__….sql`: the versions that it stands for; None for every other script.
+        lock_timeout: Seconds that each of its statements waits for a lock at most, as its header asks for
+            (PostgreSQL); 0 means no limit, None leaves it to the setting.
         up_line: The line of the file on which `up_sql` begins.
         down_line: The line of its file on which `down_sql` begins.
         down_path: The file of the down part, where it has one of its own.
@@ -70,6 +72,7 @@ class MigrationScript:
     down_line: int = 1
     down_path: Path | None = None
     isolation: Isolation | None = None
+    lock_timeout: float | None = None
     checkpoint: Checkpoint | None = None
 
     @property
@@ -84,7 +87,7 @@ class MigrationScript:
 
     def up_statements(self) -> tuple[Statement, ...]:
         """The statements of the up part, read anew on each call."""
-        return read_statements(self.up_sql, self.up_line)
+        return read_statements(self.up_sql, self.up_line, after_header=True)
 
     def down_statements(self) -> tuple[Statement, ...]:
         """The statements of the down part, read anew on each call; none where there is no part."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
+from .duration import read_duration
+
 #: A window is sized so that its transaction takes about this long, in seconds, unless told otherwise.
 DEFAULT_TARGET: Final = 0.5
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 _KNOWN: Final = (
     "known: batch=ROWS, key=COLUMN[,COLUMN…], pause=50ms, target=500ms, stop_if=SELECT …"
 )
@@ -50,6 +50,8 @@ def read_batch(text: str) -> Batch:
     values: dict[str, str] = {}
     for option in text.split():
         name, separator, value = option.partition("=")
+        if name.lower() == "lock_timeout":
+            raise BadBatch("lock_timeout= stands on a line of its own")
         if not separator or name.lower() not in ("batch", "key", "pause", "target"):
             raise BadBatch(f"unknown option {option!r}; {_KNOWN}")
         if values.setdefault(name.lower(), value) is not value:
@@ -70,7 +72,7 @@ def read_batch(text: str) -> Batch:
 
 
 def _seconds(name: str, value: str) -> float:
-    found = _DURATION.fullmatch(value)
+    found = read_duration(value)
     if found is None:
         raise BadBatch(f"{name}={value}: write a duration, such as 50ms or 2s")
-    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+    return found

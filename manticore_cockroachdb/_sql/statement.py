@@ -13,8 +13,9 @@ from itertools import islice, pairwise
 from typing import Final
 
 from .batch import Batch
+from .change_reading import read_schema_change
 from .lexer import BLANKS, RawStatement, TokenKind, tokens
-from .schema_change import Answer, Change, Effect, Repeat, read_schema_change
+from .schema_change import Answer, Change, Effect, Repeat
 from .server_kind import ServerKind
 from .tokens import bare, head, top_level, upper, word_set
 
@@ -57,12 +58,14 @@ class Statement:
         line: The line of its first token in the file, from 1.
         kind: What it is.
         batch: How it runs in batches; None: as a whole.
+        lock_timeout: Seconds it waits for a lock at most, 0 for no limit; None: it does not say.
     """
 
     text: str
     line: int
     kind: Kind
     batch: Batch | None = None
+    lock_timeout: float | None = None
 
 
 _IF: Final = re.compile(r"\bif\b", re.IGNORECASE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from .._scripts.script import MigrationScript
-from .._sql.schema_change import read_schema_change
+from .._sql.change_reading import read_schema_change
 from .._sql.statement import Kind, Statement
 from .._sql.tokens import head
 from ..errors import FilesRefused, Problem

@@ -1,4 +1,4 @@
-"""The run record: one row that says who may run (the lease) and what is half done. Sends nothing.
+"""The run record: one row that says who may run (the lease) and what is unfinished. Sends nothing.
 
 Every statement here that writes proves the lease in the same breath: its UPDATE finds the row only while
 owner and epoch are still ours, and where it finds none a division by zero turns that into an error
@@ -43,7 +43,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A script that an earlier run left half done.
+    """A script that an earlier run left unfinished.
 
     Attributes:
         version: Its version.
@@ -107,8 +107,8 @@ class RunState:
         owner: Who holds the lease, or None: it is free.
         epoch: The lease's number.
         expires_in: Seconds until it expires by the server's clock; negative: it has expired.
-        progress: What is half done, or None.
-        error: What went wrong last, in words, even when nothing is half done.
+        progress: What is unfinished, or None.
+        error: What went wrong last, in words, even when nothing is unfinished.
         session_id: The owner's session, by the server's own id, where that was recorded.
     """
 
@@ -172,12 +172,13 @@ class Snapshot:
 
     @property
     def unfinished(self) -> Unfinished | None:
-        """What an earlier run left half done."""
+        """What an earlier run left unfinished."""
         return self.record.progress.unfinished if self.record.progress else None
 
 
 #: Columns that came later: an older table gets them in place.
 _ADDED = {
+    "statements_done": "INT8",
     "session_id": "TEXT",
     "sent_session": "TEXT",
     "traces": "TEXT",
@@ -196,7 +197,7 @@ def create_state(tables: Tables) -> Command:
         f"CREATE TABLE IF NOT EXISTS {tables.state} ("
         "id INT8 PRIMARY KEY, owner TEXT, epoch INT8 NOT NULL, "
         "acquired_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, "
-        "version INT8, direction TEXT, segment INT8, in_flight BOOL NOT NULL DEFAULT false, "
+        "version INT8, direction TEXT, in_flight BOOL NOT NULL DEFAULT false, "
         f"sent_at TIMESTAMPTZ, done_hash TEXT, error TEXT, sent_by TEXT, {added})"
     )
 
@@ -239,7 +240,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
         progress = Progress(
             version=row["version"],
             direction=Direction(row["direction"]),
-            done=row["segment"] or 0,
+            done=_statements_done(row),
             in_flight=row["in_flight"],
             done_hash=row["done_hash"],
             sent_by=row["sent_by"],
@@ -260,6 +261,12 @@ def _read_row(row: dict[str, Any]) -> RunState:
         row["error"],
         row.get("session_id"),
     )
+
+
+def _statements_done(row: dict[str, Any]) -> int:
+    """How many statements are done; the first tables called the column `segment`."""
+    done = row.get("statements_done")
+    return (row.get("segment") if done is None else done) or 0
 
 
 def read_home(tables: Tables) -> Command:
@@ -288,7 +295,7 @@ def acquire(tables: Tables, owner: str, seconds: float, session_id: str) -> Comm
 
 
 def release(tables: Tables, owner: str) -> Command:
-    """Give the lease back, if it is this runner's; what is half done stays recorded.
+    """Give the lease back, if it is this runner's; what is unfinished stays recorded.
 
     By the owner alone, which is a runner's own: it may have been taken although the answer was never read.
     """
@@ -311,12 +318,12 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
 
 _KEPT = "in_flight = in_flight"
 _CLEARED = (
-    "version = NULL, direction = NULL, segment = NULL, in_flight = false, sent_at = NULL, "
+    "version = NULL, direction = NULL, statements_done = NULL, in_flight = false, sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
     "batch_position = NULL, batch_rows = NULL, batch_windows = NULL, checkpoint = NULL"
 )
 _PROGRESS = (
-    "version = $4::INT8, direction = $5, segment = $6::INT8, in_flight = $7::BOOL, "
+    "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
     "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
     "traces = $10, error = $11, sent_session = $12, "
     "batch_position = $13, batch_rows = 0, batch_windows = 0, checkpoint = $14::BOOL"
@@ -369,7 +376,7 @@ def save_error(tables: Tables, lease: Lease, error: str) -> Command:
 def clear_progress(
     tables: Tables, lease: Lease, error: str | None = None, *, still: LedgerRow | None = None
 ) -> Command:
-    """Write that nothing is half done.
+    """Write that nothing is unfinished.
 
     Args:
         tables: The tables.
@@ -393,7 +400,7 @@ def clear_progress(
 
 
 def hold_lease(tables: Tables, lease: Lease) -> Command:
-    """Prove and extend the lease, and write that nothing is half done and nothing went wrong.
+    """Prove and extend the lease, and write that nothing is unfinished and nothing went wrong.
 
     The written row keeps other runners out until the transaction ends, so that `complete_held` need not
     prove the lease again.
@@ -433,7 +440,7 @@ def complete(
     following: Progress | None = None,
     keep: bool = False,
 ) -> Command:
-    """Move the ledger: the script is wholly applied (or reverted), and nothing of it is half done.
+    """Move the ledger: the script is applied (or reverted), and nothing of it is unfinished.
 
     Args:
         tables: The tables.
@@ -443,7 +450,7 @@ def complete(
         milliseconds: How long it took.
         in_transaction: Add the time since the start of the transaction that this is part of.
         following: The next script's first intent, written in the same statement.
-        keep: What is half done is another script, and stays so.
+        keep: The unfinished script is another one, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
     params: tuple[str | None, ...] = ()
@@ -487,13 +494,13 @@ def _entry(
 
 
 def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
-    """Take a version out of the ledger, whatever became of its file; nothing of it is half done.
+    """Take a version out of the ledger, whatever became of its file; nothing of it is unfinished.
 
     Args:
         tables: The tables.
         lease: Our lease.
         version: The version.
-        keep: What is half done is another script, and stays so.
+        keep: The unfinished script is another one, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
     return _fenced(tables, lease, changes, leaving=(version,))

@@ -408,7 +408,7 @@ class AsyncAdoption:
             return
         lease, snapshot = taken
         try:
-            _check_nothing_is_half_done(snapshot)
+            _check_nothing_is_unfinished(snapshot)
             await work(store, lease)
         finally:
             if session.usable:
@@ -528,7 +528,7 @@ def _nothing_adopted(message: str) -> PlanRefused:
     return PlanRefused("Nothing was adopted", [Problem(message)])
 
 
-def _check_nothing_is_half_done(snapshot: Snapshot) -> None:
+def _check_nothing_is_unfinished(snapshot: Snapshot) -> None:
     progress = snapshot.record.progress
     if progress is not None:
         raise _nothing_adopted(

@@ -8,10 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .._scripts.statements import ALLOWANCE
 from .._sql.lexer import Comment
-
-__all__ = ["ALLOWANCE", "Allowance", "read_allowances"]
 
 _FORM: Final = re.compile(
     r"--[ \t]*manticore[ \t]*:[ \t]*allow[ \t]*=[ \t]*(\S*)[ \t]*(.*)", re.IGNORECASE | re.DOTALL
@@ -43,7 +40,7 @@ def read_allowances(
     """The allowances of a section.
 
     Args:
-        comments: Its comments that match `ALLOWANCE`.
+        comments: Its comments that may be allowances.
         statements: The first and the last line of each statement, in their order.
     """
     firsts = [first for first, _ in statements]

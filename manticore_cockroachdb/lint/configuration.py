@@ -26,11 +26,13 @@ class Configuration:
         targets: The servers to judge for.
         severities: The severity of each rule that does not have its own; None turns it off.
         least: The mildest severity that is reported.
+        lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
     """
 
     targets: tuple[Target, ...]
     severities: Mapping[str, Severity | None] = field(default_factory=dict)
     least: Severity = Severity.NOTE
+    lock_timeout: float | None = None
 
     def severity(self, rule: Rule) -> Severity | None:
         """How bad the findings of a rule are; None where it is off, or too mild to be reported."""
@@ -42,6 +44,7 @@ def configure(
     server: str | Target | Sequence[str | Target],
     rules: Mapping[str, str] | None = None,
     severity: str = Severity.NOTE.value,
+    lock_timeout: float | None = None,
 ) -> Configuration:
     """Read the choices.
 
@@ -49,6 +52,7 @@ def configure(
         server: `cockroachdb:25.4`, or several, in a list or with commas between them.
         rules: What becomes of each rule: "error", "warning", "note" or "off".
         severity: The mildest severity to report.
+        lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 
     Raises:
         SettingsError: A server, a rule or a severity is not known.
@@ -66,7 +70,7 @@ def configure(
     least = _LEAST.get(severity)
     if least is None:
         raise SettingsError(f"{severity!r} is not a severity; write {', '.join(map(repr, _LEAST))}")
-    return Configuration(targets, chosen, least)
+    return Configuration(targets, chosen, least, lock_timeout)
 
 
 _LEAST: Final = {severity.value: severity for severity in Severity}

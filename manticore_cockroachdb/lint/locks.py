@@ -8,26 +8,28 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .._model.commands import (
+from .._model.actions import (
     Action,
     AddConstraint,
-    AlterTable,
     AttachPartition,
+    DetachPartition,
+    OtherAction,
+    SetOptions,
+    ValidateConstraint,
+)
+from .._model.commands import (
+    AlterTable,
     Command,
     CreateIndex,
     CreateTrigger,
-    DetachPartition,
     Drop,
     DropIndex,
-    OtherAction,
     Rebuild,
     RefreshView,
     Reindex,
     Rename,
-    SetOptions,
     SetSchema,
     Truncate,
-    ValidateConstraint,
 )
 from .._model.schema import Schema
 from .._model.values import ConstraintKind, Name

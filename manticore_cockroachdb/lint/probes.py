@@ -13,21 +13,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from .._model.commands import (
+from .._model.actions import (
     AddColumn,
     AddConstraint,
+    DropColumn,
+    RenameColumn,
+    SetNotNull,
+    SetType,
+    ValidateConstraint,
+)
+from .._model.commands import (
     AlterTable,
     Command,
     CreateIndex,
     Drop,
-    DropColumn,
     Rename,
-    RenameColumn,
-    SetNotNull,
     SetSchema,
-    SetType,
     Truncate,
-    ValidateConstraint,
     Write,
 )
 from .._model.folding import begin_script, fold

@@ -20,11 +20,14 @@ from .._scripts.script import MigrationScript, Mode
 from .._sql.server_kind import ServerKind
 from .finding import Severity
 from .locks import TableLock
+from .options import Options
 from .target import Target
 
 CRDB: Final = ServerKind.COCKROACHDB
 PG: Final = ServerKind.POSTGRESQL
 
+#: What SET says to take a session's own value.
+_DEFAULT: Final = ("DEFAULT",)
 #: Parts the scripts in a safer form.
 NEXT: Final = "-- in the next script:"
 
@@ -77,6 +80,8 @@ class Script:
     variables: The session variables it has set so far, by name.
     down: The statements of its down section.
     targets: All servers that the scripts are judged for.
+    options: What its comments ask for.
+    lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
     """
 
     script: MigrationScript
@@ -92,6 +97,8 @@ class Script:
     variables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     down: tuple[Read, ...] = ()
     targets: tuple[Target, ...] = ()
+    options: Options = field(default_factory=Options)
+    lock_timeout: float | None = None
 
     @property
     def one_transaction(self) -> bool:
@@ -138,6 +145,23 @@ class Step:
     def earlier(self) -> tuple[Command, ...]:
         """The commands of the script before this one."""
         return tuple(read.command for read in self.script.statements[: self.index])
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether it runs in batches, each a transaction of its own."""
+        return self.index in self.script.options.batched
+
+    @property
+    def waits_limited(self) -> bool:
+        """Whether something limits how long it waits for a lock (PostgreSQL)."""
+        own = self.script.options.limits.get(self.index)
+        if own is not None:
+            return own
+        value = self.script.variables.get("lock_timeout", _DEFAULT)
+        if value != _DEFAULT:
+            return value != ("0",)
+        header = self.script.options.limited
+        return header if header is not None else bool(self.script.lock_timeout)
 
     def is_new(self, name: Name) -> bool:
         """Whether this script made the table: nobody else uses it yet, and it is empty or

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.flavours import Flavour
+from tests.flavors import Flavour
 
-from .bench import Bench
+from .harness import Harness
 
 
 @pytest.fixture
-def bench(flavour: Flavour, database_url: str, tmp_path: Path) -> Bench:
+def harness(flavour: Flavour, database_url: str, tmp_path: Path) -> Harness:
     """A database and two folders, for either flavour."""
-    return Bench(flavour, database_url, tmp_path)
+    return Harness(flavour, database_url, tmp_path)
 
 
 @pytest.fixture
-async def tool_bench(anyio_backend: str, database_url: str, tmp_path: Path) -> AsyncIterator[Bench]:
+async def tool_bench(
+    anyio_backend: str, database_url: str, tmp_path: Path
+) -> AsyncIterator[Harness]:
     """The same for the async flavour alone: the other is generated from it."""
     flavour = Flavour("async")
-    yield Bench(flavour, database_url, tmp_path)
+    yield Harness(flavour, database_url, tmp_path)
     await flavour.close()

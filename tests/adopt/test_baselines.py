@@ -6,7 +6,7 @@ import pytest
 
 from manticore_cockroachdb.errors import FilesRefused, PlanRefused, SettingsError
 
-from .bench import Bench
+from .harness import Harness
 
 SCHEMA = (
     "CREATE TABLE riders (id INT8 PRIMARY KEY, name TEXT NOT NULL)",
@@ -32,46 +32,46 @@ DJANGO = (
     [("baseline", (), set()), ("knex", KNEX, set()), ("django", DJANGO, {"auth_user"})],
 )
 async def test_the_schema_as_it_is_becomes_one_script_that_makes_it_again(
-    tool_bench: Bench, tool: str, more: tuple[str, ...], also: set[str]
+    tool_bench: Harness, tool: str, more: tuple[str, ...], also: set[str]
 ) -> None:
-    bench = tool_bench
+    harness = tool_bench
     for statement in (*SCHEMA, *more):
-        bench.ask(statement)
-    adoption = bench.adoption(tool=tool)
+        harness.ask(statement)
+    adoption = harness.adoption(tool=tool)
     adoption.source = None
 
     plan = await adoption.apply(prove=True)
 
     assert [row.version for row in plan.rows] == [1]
-    (text,) = bench.written().values()
-    assert list(bench.written()) == ["V1__baseline.sql"]
+    (text,) = harness.written().values()
+    assert list(harness.written()) == ["V1__baseline.sql"]
     assert "rides_by_rider" in text
     assert "knex_migrations" not in text
     assert "django_migrations" not in text
     assert not any(name in text for name in also)
-    assert await bench.migration().migrate() == 0
+    assert await harness.migration().migrate() == 0
     assert (await adoption.apply()).is_done
 
 
-async def test_knex_is_stopped_by_its_own_lock_until_undone(bench: Bench) -> None:
+async def test_knex_is_stopped_by_its_own_lock_until_undone(harness: Harness) -> None:
     for statement in (*SCHEMA, *KNEX):
-        bench.ask(statement)
-    adoption = bench.adoption(tool="knex")
+        harness.ask(statement)
+    adoption = harness.adoption(tool="knex")
     adoption.source = None
 
     await adoption.apply()
-    locked = bench.one("SELECT is_locked FROM knex_migrations_lock")
+    locked = harness.one("SELECT is_locked FROM knex_migrations_lock")
     await adoption.undo()
 
-    assert (locked, bench.one("SELECT is_locked FROM knex_migrations_lock")) == (1, 0)
-    assert bench.ledger() == []
+    assert (locked, harness.one("SELECT is_locked FROM knex_migrations_lock")) == (1, 0)
+    assert harness.ledger() == []
 
 
-async def test_a_run_of_knex_under_way_stops_the_move(bench: Bench) -> None:
+async def test_a_run_of_knex_under_way_stops_the_move(harness: Harness) -> None:
     for statement in (*SCHEMA, *KNEX):
-        bench.ask(statement)
-    bench.ask("UPDATE knex_migrations_lock SET is_locked = 1")
-    adoption = bench.adoption(tool="knex")
+        harness.ask(statement)
+    harness.ask("UPDATE knex_migrations_lock SET is_locked = 1")
+    adoption = harness.adoption(tool="knex")
     adoption.source = None
 
     with pytest.raises(PlanRefused) as refused:
@@ -83,25 +83,25 @@ async def test_a_run_of_knex_under_way_stops_the_move(bench: Bench) -> None:
     )
 
 
-async def test_what_is_to_be_left_out_is_in_no_script(bench: Bench) -> None:
+async def test_what_is_to_be_left_out_is_in_no_script(harness: Harness) -> None:
     for statement in (*SCHEMA, "CREATE TABLE audit_log (id INT8 PRIMARY KEY)"):
-        bench.ask(statement)
-    adoption = bench.adoption(tool="baseline", ignore=["table public.audit_*"])
+        harness.ask(statement)
+    adoption = harness.adoption(tool="baseline", ignore=["table public.audit_*"])
     adoption.source = None
 
     await adoption.apply(prove=True)
 
-    (text,) = bench.written().values()
+    (text,) = harness.written().values()
     assert "audit_log" not in text
 
 
-async def test_another_schema_than_the_baselines_is_not_recorded_as_it(bench: Bench) -> None:
+async def test_another_schema_than_the_baselines_is_not_recorded_as_it(harness: Harness) -> None:
     for statement in SCHEMA:
-        bench.ask(statement)
-    adoption = bench.adoption(tool="baseline")
+        harness.ask(statement)
+    adoption = harness.adoption(tool="baseline")
     adoption.source = None
     await adoption.write()
-    bench.ask("ALTER TABLE riders ADD COLUMN email TEXT")
+    harness.ask("ALTER TABLE riders ADD COLUMN email TEXT")
 
     with pytest.raises(FilesRefused) as refused:
         await adoption.apply()
@@ -110,13 +110,13 @@ async def test_another_schema_than_the_baselines_is_not_recorded_as_it(bench: Be
         "No file was written: V1__baseline.sql: is version 1 already and says something else than the "
         "schema as it is. It is not overwritten: move it away, or give it another version."
     )
-    assert not bench.has_ledger()
+    assert not harness.has_ledger()
 
 
 async def test_a_printed_schema_needs_the_database_and_a_tool_with_files_its_folder(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
-    printed, filed = bench.adoption(tool="baseline"), bench.adoption(tool="goose")
+    printed, filed = harness.adoption(tool="baseline"), harness.adoption(tool="goose")
     printed.source = filed.source = None
 
     with pytest.raises(SettingsError, match=r"the tool before's schema is printed: that needs"):

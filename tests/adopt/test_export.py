@@ -9,9 +9,9 @@ import pytest
 
 from manticore_cockroachdb.adopt import EXPORTS, AsyncExport, Export, checksums
 from manticore_cockroachdb.errors import FilesRefused, PlanRefused, SettingsError
-from tests.flavours import Threaded
+from tests.flavors import Threaded
 
-from .bench import Bench
+from .harness import Harness
 
 SCRIPTS = {
     "V1__users.sql": "CREATE TABLE users (id INT8 PRIMARY KEY);\n\n-- DOWN\nDROP TABLE users;\n",
@@ -20,47 +20,47 @@ SCRIPTS = {
 }
 
 
-def leaving(bench: Bench, tool: str, **options: Any) -> Any:
-    """An export of the bench's flavour."""
-    database = bench.flavour.database(bench.url)
-    if bench.flavour.name == "async":
-        return AsyncExport(database, tool, bench.theirs, bench.ours, **options)
-    return Threaded(Export(database.wrapped, tool, bench.theirs, bench.ours, **options))
+def leaving(harness: Harness, tool: str, **options: Any) -> Any:
+    """An export of the harness's flavour."""
+    database = harness.flavour.database(harness.url)
+    if harness.flavour.name == "async":
+        return AsyncExport(database, tool, harness.theirs, harness.ours, **options)
+    return Threaded(Export(database.wrapped, tool, harness.theirs, harness.ours, **options))
 
 
-async def ours(bench: Bench, target: int = 2) -> None:
+async def ours(harness: Harness, target: int = 2) -> None:
     """A history of our own: all but the last script is applied."""
-    bench.ours.mkdir()
+    harness.ours.mkdir()
     for name, text in SCRIPTS.items():
-        (bench.ours / name).write_text(text, "utf-8")
-    await bench.migration().migrate(target)
+        (harness.ours / name).write_text(text, "utf-8")
+    await harness.migration().migrate(target)
 
 
 def files(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in sorted(folder.iterdir())}
 
 
-async def test_golang_migrate_gets_pairs_of_files_and_its_one_row(bench: Bench) -> None:
-    await ours(bench)
+async def test_golang_migrate_gets_pairs_of_files_and_its_one_row(harness: Harness) -> None:
+    await ours(harness)
 
-    await leaving(bench, "golang-migrate").apply()
+    await leaving(harness, "golang-migrate").apply()
 
-    assert files(bench.theirs) == {
+    assert files(harness.theirs) == {
         "000001_users.up.sql": "CREATE TABLE users (id INT8 PRIMARY KEY);\n",
         "000001_users.down.sql": "DROP TABLE users;\n",
         "000002_rides.up.sql": "CREATE TABLE rides (id INT8 PRIMARY KEY);\n",
         "20240101000000_notes.up.sql": "SELECT '${x}';\n",
         "20240101000000_notes.down.sql": "",
     }
-    assert bench.ask("SELECT * FROM schema_migrations") == [(2, False)]
+    assert harness.ask("SELECT * FROM schema_migrations") == [(2, False)]
 
 
-async def test_flyway_gets_its_files_options_and_a_row_for_each(bench: Bench) -> None:
-    await ours(bench)
+async def test_flyway_gets_its_files_options_and_a_row_for_each(harness: Harness) -> None:
+    await ours(harness)
 
-    await leaving(bench, "flyway").apply()
+    await leaving(harness, "flyway").apply()
 
-    assert files(bench.theirs) == {
+    assert files(harness.theirs) == {
         "U1__users.sql": "DROP TABLE users;\n",
         "U20240101000000__notes.sql": "",
         "V1__users.sql": "CREATE TABLE users (id INT8 PRIMARY KEY);\n",
@@ -70,7 +70,7 @@ async def test_flyway_gets_its_files_options_and_a_row_for_each(bench: Bench) ->
         "V20240101000000__notes.sql.conf": "placeholderReplacement=false\n",
     }
     crc = checksums.flyway(b"CREATE TABLE users (id INT8 PRIMARY KEY);\n")
-    rows = bench.ask(
+    rows = harness.ask(
         "SELECT installed_rank, version, description, type, script, checksum, success "
         "FROM flyway_schema_history ORDER BY 1"
     )
@@ -79,7 +79,7 @@ async def test_flyway_gets_its_files_options_and_a_row_for_each(bench: Bench) ->
 
 
 @pytest.mark.parametrize("tool", EXPORTS)
-async def test_what_is_exported_can_be_adopted_back(tool_bench: Bench, tool: str) -> None:
+async def test_what_is_exported_can_be_adopted_back(tool_bench: Harness, tool: str) -> None:
     await ours(tool_bench)
     await leaving(tool_bench, tool).apply()
     tool_bench.ours = tool_bench.ours.parent / "back"
@@ -90,12 +90,12 @@ async def test_what_is_exported_can_be_adopted_back(tool_bench: Bench, tool: str
     assert (plan.applied, plan.pending) == ((1, 2), (20240101000000,))
 
 
-async def test_a_ledger_with_rows_is_left_alone(bench: Bench) -> None:
-    await ours(bench)
-    await leaving(bench, "flyway").apply()
+async def test_a_ledger_with_rows_is_left_alone(harness: Harness) -> None:
+    await ours(harness)
+    await leaving(harness, "flyway").apply()
 
     with pytest.raises(PlanRefused) as refused:
-        await leaving(bench, "flyway").apply()
+        await leaving(harness, "flyway").apply()
 
     assert str(refused.value) == (
         "Nothing was exported: Flyway's ledger public.flyway_schema_history has 2 rows already. If "
@@ -104,26 +104,26 @@ async def test_a_ledger_with_rows_is_left_alone(bench: Bench) -> None:
     )
 
 
-async def test_a_file_with_other_contents_is_not_overwritten(bench: Bench) -> None:
-    await ours(bench)
-    bench.write({"V1__users.sql": "SELECT 1;\n"})
+async def test_a_file_with_other_contents_is_not_overwritten(harness: Harness) -> None:
+    await ours(harness)
+    harness.write({"V1__users.sql": "SELECT 1;\n"})
 
     with pytest.raises(FilesRefused) as refused:
-        await leaving(bench, "flyway").write()
+        await leaving(harness, "flyway").write()
 
     assert str(refused.value) == (
         "No file was written: V1__users.sql: is there with other contents and is not overwritten. "
         "Move it "
         "away."
     )
-    assert files(bench.theirs) == {"V1__users.sql": "SELECT 1;\n"}
+    assert files(harness.theirs) == {"V1__users.sql": "SELECT 1;\n"}
 
 
-async def test_a_gap_that_golang_migrate_cannot_tell_is_refused(bench: Bench) -> None:
-    await ours(bench, 20240101000000)
-    bench.ask("DELETE FROM _migrations WHERE version = 2")
+async def test_a_gap_that_golang_migrate_cannot_tell_is_refused(harness: Harness) -> None:
+    await ours(harness, 20240101000000)
+    harness.ask("DELETE FROM _migrations WHERE version = 2")
 
-    plan = await leaving(bench, "golang-migrate").plan()
+    plan = await leaving(harness, "golang-migrate").plan()
 
     assert [str(problem) for problem in plan.problems] == [
         (
@@ -134,11 +134,11 @@ async def test_a_gap_that_golang_migrate_cannot_tell_is_refused(bench: Bench) ->
     ]
 
 
-async def test_only_some_tools_can_be_left_for(bench: Bench) -> None:
-    await ours(bench, 1)
+async def test_only_some_tools_can_be_left_for(harness: Harness) -> None:
+    await ours(harness, 1)
 
     with pytest.raises(SettingsError) as refused:
-        await leaving(bench, "goose").plan()
+        await leaving(harness, "goose").plan()
 
     assert str(refused.value) == (
         "'goose' is no tool that can be exported to; known: golang-migrate, flyway."

@@ -10,9 +10,9 @@ import pytest
 
 from manticore_cockroachdb.adopt import TOOLS
 from manticore_cockroachdb.errors import FilesRefused, LedgerRefused, PlanRefused, SettingsError
-from tests.engine.bench import eventually
+from tests.harness import eventually
 
-from .bench import Bench
+from .harness import Harness
 from .histories import HISTORIES, RAILS, USERS
 
 ALL = {**HISTORIES, "rails": RAILS}
@@ -29,15 +29,15 @@ def test_every_tool_has_a_history() -> None:
 
 @pytest.mark.parametrize("tool", HISTORIES)
 async def test_a_history_is_taken_over_with_its_times_and_migrated_on(
-    tool_bench: Bench, tool: str
+    tool_bench: Harness, tool: str
 ) -> None:
-    bench, history = tool_bench, HISTORIES[tool]
-    bench.make(history)
+    harness, history = tool_bench, HISTORIES[tool]
+    harness.make(history)
 
-    plan = await bench.adoption(tool=tool).apply()
+    plan = await harness.adoption(tool=tool).apply()
 
     assert tuple(row.version for row in plan.rows) == history.versions[:2]
-    rows = bench.ask(
+    rows = harness.ask(
         "SELECT version, applied_by, execution_ms, applied_at FROM _migrations ORDER BY 1"
     )
     users = history.users or (f"adopted from {TOOLS[tool].title}",) * 2
@@ -45,68 +45,70 @@ async def test_a_history_is_taken_over_with_its_times_and_migrated_on(
     assert [row[:3] for row in rows] == list(zip(history.versions, users, took, strict=False))
     if history.times is not None:
         assert [row[3] for row in rows] == [datetime.fromisoformat(time) for time in history.times]
-    assert bench.one(history.stopped) == 1
-    assert await bench.migration().migrate() == 1
-    assert bench.ledger() == list(history.versions)
-    assert bench.one("SELECT count(*) FROM notes") == 0
+    assert harness.one(history.stopped) == 1
+    assert await harness.migration().migrate() == 1
+    assert harness.ledger() == list(history.versions)
+    assert harness.one("SELECT count(*) FROM notes") == 0
 
 
 @pytest.mark.parametrize("tool", HISTORIES)
 async def test_a_second_adoption_finds_everything_done_and_undo_hands_it_back(
-    tool_bench: Bench, tool: str
+    tool_bench: Harness, tool: str
 ) -> None:
-    bench, history = tool_bench, HISTORIES[tool]
-    bench.make(history)
-    adoption = bench.adoption(tool=tool)
+    harness, history = tool_bench, HISTORIES[tool]
+    harness.make(history)
+    adoption = harness.adoption(tool=tool)
     await adoption.apply()
-    before = (bench.written(), bench.ask(LEDGER))
+    before = (harness.written(), harness.ask(LEDGER))
 
     again = await adoption.apply()
-    after = (bench.written(), bench.ask(LEDGER))
+    after = (harness.written(), harness.ask(LEDGER))
     undone = await adoption.undo()
 
     assert again.is_done
     assert after == before
     assert undone.versions == history.versions[:2]
-    assert bench.ledger() == []
-    assert bench.one(history.stopped) == 0
+    assert harness.ledger() == []
+    assert harness.one(history.stopped) == 0
     assert (await adoption.plan()).is_ready
 
 
 @pytest.mark.parametrize("tool", [name for name, each in HISTORIES.items() if each.troubles])
-async def test_what_must_be_put_right_with_that_tool_is_told(tool_bench: Bench, tool: str) -> None:
-    bench, history = tool_bench, HISTORIES[tool]
+async def test_what_must_be_put_right_with_that_tool_is_told(
+    tool_bench: Harness, tool: str
+) -> None:
+    harness, history = tool_bench, HISTORIES[tool]
     told = {}
-    bench.make(history)
+    harness.make(history)
     for state, trouble in history.troubles.items():
-        bench.ask(trouble.sql)
-        plan = await bench.adoption(tool=tool).plan()
+        harness.ask(trouble.sql)
+        plan = await harness.adoption(tool=tool).plan()
         told[state] = [finding.message for finding in plan.findings]
         assert all(finding.remedy for finding in plan.findings)
-        bench.make_again(history)
+        harness.make_again(history)
 
     assert told == {state: [trouble.finding] for state, trouble in history.troubles.items()}
 
 
-async def test_a_half_done_state_refuses_and_nothing_is_written(bench: Bench) -> None:
+async def test_a_half_done_state_refuses_and_nothing_is_written(harness: Harness) -> None:
     history = HISTORIES["prisma"]
-    bench.make(history)
-    bench.ask(history.troubles["half done"].sql)
+    harness.make(history)
+    harness.ask(history.troubles["half done"].sql)
 
     with pytest.raises(PlanRefused) as refused:
-        await bench.adoption().apply()
+        await harness.adoption().apply()
 
     assert str(refused.value) == (
         "Nothing was adopted: 20240103000000_notes was started and not finished. See what of "
         "20240103000000_notes took effect, finish or undo it by hand, and say so with `prisma migrate "
         "resolve --applied 20240103000000_notes` or `--rolled-back 20240103000000_notes`."
     )
-    assert bench.written() == {}
-    assert not bench.has_ledger()
-    assert bench.one(history.stopped) == 0
+    assert harness.written() == {}
+    assert not harness.has_ledger()
+    assert harness.one(history.stopped) == 0
 
 
-async def test_a_structure_of_rails_becomes_one_script(tool_bench: Bench) -> None:
+async def test_a_structure_of_rails_becomes_one_script(tool_bench: Harness) -> None:
     tool_bench.make(RAILS)
 
     plan = await tool_bench.adoption(tool="rails").apply()
@@ -118,104 +120,106 @@ async def test_a_structure_of_rails_becomes_one_script(tool_bench: Bench) -> Non
     assert "CREATE TABLE rides" in text
 
 
-async def test_the_files_alone_are_written_without_a_server(bench: Bench) -> None:
-    bench.write(HISTORIES["goose"].files)
+async def test_the_files_alone_are_written_without_a_server(harness: Harness) -> None:
+    harness.write(HISTORIES["goose"].files)
 
-    plan = await bench.adoption().write(offline=True)
+    plan = await harness.adoption().write(offline=True)
 
     assert [script.version for script in plan.scripts] == list(HISTORIES["goose"].versions)
-    assert list(bench.written()) == [script.script.path.name for script in plan.new_files]
-    assert not bench.has_ledger()
+    assert list(harness.written()) == [script.script.path.name for script in plan.new_files]
+    assert not harness.has_ledger()
 
 
-async def test_what_is_there_with_other_contents_is_never_overwritten(bench: Bench) -> None:
-    bench.make(HISTORIES["goose"])
-    bench.ours.mkdir()
-    mine = bench.ours / "V20240102000000__mine.sql"
+async def test_what_is_there_with_other_contents_is_never_overwritten(harness: Harness) -> None:
+    harness.make(HISTORIES["goose"])
+    harness.ours.mkdir()
+    mine = harness.ours / "V20240102000000__mine.sql"
     mine.write_text("SELECT 1;\n", "utf-8")
 
     with pytest.raises(FilesRefused) as refused:
-        await bench.adoption().apply()
+        await harness.adoption().apply()
 
     assert str(refused.value) == (
         "No file was written: V20240102000000__mine.sql: is version 20240102000000 already and says "
         "something else than 20240102000000_rides.sql. It is not overwritten: move it away, or give it "
         "another version."
     )
-    assert bench.written() == {mine.name: "SELECT 1;\n"}
+    assert harness.written() == {mine.name: "SELECT 1;\n"}
 
 
-async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(bench: Bench) -> None:
-    bench.make(HISTORIES["flyway"])
-    await bench.adoption().apply()
-    await bench.migration().migrate()
+async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness: Harness) -> None:
+    harness.make(HISTORIES["flyway"])
+    await harness.adoption().apply()
+    await harness.migration().migrate()
 
     with pytest.raises(PlanRefused) as refused:
-        await bench.adoption().undo()
+        await harness.adoption().undo()
 
     assert str(refused.value) == (
         "Nothing was undone: Manticore has applied version 3 since, which Flyway does not know. "
         "Roll it "
         "back first (manticore_rollback)."
     )
-    assert bench.ledger() == [1, 2, 3]
+    assert harness.ledger() == [1, 2, 3]
 
 
-async def test_a_move_that_died_after_stopping_the_tool_goes_on_or_is_undone(bench: Bench) -> None:
+async def test_a_move_that_died_after_stopping_the_tool_goes_on_or_is_undone(
+    harness: Harness,
+) -> None:
     history = HISTORIES["dbmate"]
-    bench.make(history)
-    adoption = bench.adoption()
+    harness.make(history)
+    adoption = harness.adoption()
     guard = (await adoption.plan()).guard
-    bench.ask(guard.set)
+    harness.ask(guard.set)
 
     undone = await adoption.undo()
-    stopped = bench.one(history.stopped)
-    bench.ask(guard.set)
+    stopped = harness.one(history.stopped)
+    harness.ask(guard.set)
     await adoption.apply()
 
     assert (undone.versions, stopped) == ((), 0)
-    assert bench.ledger() == list(history.versions[:2])
-    assert bench.one(history.stopped) == 1
+    assert harness.ledger() == list(history.versions[:2])
+    assert harness.one(history.stopped) == 1
 
 
-@pytest.mark.needs_postgresql  # CockroachDB lets even the first look wait for the writer
-async def test_a_ledger_that_is_written_meanwhile_is_not_taken_over(bench: Bench) -> None:
+@pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
+async def test_a_ledger_that_is_written_meanwhile_is_not_taken_over(harness: Harness) -> None:
     history = HISTORIES["goose"]
-    bench.make(history)
-    bench.ask(
+    harness.make(history)
+    harness.ask(
         f"INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (200, {_LATE}, false)"
     )
     refused: list[str] = []
 
     async def adopt() -> None:
         with pytest.raises(PlanRefused) as error:
-            await bench.adoption().apply()
+            await harness.adoption().apply()
         refused.append(str(error.value))
 
     async with (
-        await psycopg.AsyncConnection.connect(bench.url) as runner,
+        await psycopg.AsyncConnection.connect(harness.url) as runner,
         anyio.create_task_group() as tasks,
     ):
         await runner.execute("UPDATE goose_db_version SET is_applied = true WHERE id = 200")
         tasks.start_soon(adopt)
-        await eventually(lambda: bench.one(_WAITING))
+        await eventually(lambda: harness.one(_WAITING))
         await runner.commit()
 
     assert refused == [
         "Nothing was adopted: goose's ledger changed meanwhile: somebody runs it. Run this again."
     ]
-    assert bench.ledger() == []
-    assert bench.one(history.stopped) == 0
+    assert harness.ledger() == []
+    assert harness.one(history.stopped) == 0
 
 
-async def test_a_ledger_out_of_the_search_path_must_be_named(bench: Bench) -> None:
+async def test_a_ledger_out_of_the_search_path_must_be_named(harness: Harness) -> None:
     history = HISTORIES["goose"]
-    bench.make(history)
-    bench.ask("CREATE SCHEMA elsewhere")
-    bench.ask("ALTER TABLE goose_db_version SET SCHEMA elsewhere")
+    harness.make(history)
+    harness.ask("CREATE SCHEMA elsewhere")
+    harness.ask("ALTER TABLE goose_db_version SET SCHEMA elsewhere")
 
-    plan = await bench.adoption().plan()
-    named = await bench.adoption(ledger="elsewhere.goose_db_version").plan()
+    plan = await harness.adoption().plan()
+    named = await harness.adoption(ledger="elsewhere.goose_db_version").plan()
 
     assert [str(finding) for finding in plan.findings] == [
         (
@@ -228,7 +232,7 @@ async def test_a_ledger_out_of_the_search_path_must_be_named(bench: Bench) -> No
     assert [row.version for row in named.rows] == list(history.versions[:2])
 
 
-async def test_a_renamed_ledger_is_found_by_its_name(tool_bench: Bench) -> None:
+async def test_a_renamed_ledger_is_found_by_its_name(tool_bench: Harness) -> None:
     tool_bench.make(HISTORIES["dbmate"])
     tool_bench.ask("ALTER TABLE schema_migrations RENAME TO versions")
 
@@ -244,63 +248,63 @@ async def test_a_renamed_ledger_is_found_by_its_name(tool_bench: Bench) -> None:
     ]
 
 
-@pytest.mark.needs_postgresql  # an insecure CockroachDB takes no passwords
-async def test_a_ledger_that_may_not_be_read_is_told_with_the_grant(bench: Bench) -> None:
-    bench.make(HISTORIES["goose"])
-    role = f"reader_{bench.one('SELECT current_database()')[-6:]}"
-    bench.ask(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+@pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
+async def test_a_ledger_that_may_not_be_read_is_told_with_the_grant(harness: Harness) -> None:
+    harness.make(HISTORIES["goose"])
+    role = f"reader_{harness.one('SELECT current_database()')[-6:]}"
+    harness.ask(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     try:
-        owner, bench.url = bench.url, bench.url_as(f"{role}:secret")
+        owner, harness.url = harness.url, harness.url_as(f"{role}:secret")
 
         with pytest.raises(LedgerRefused) as refused:
-            await bench.adoption().plan()
+            await harness.adoption().plan()
 
         assert str(refused.value).endswith(
             "Grant it (GRANT SELECT, INSERT, UPDATE, DELETE ON public.goose_db_version TO "
             f"{role}), or connect as the user that owns it."
         )
     finally:
-        bench.url = owner
-        bench.ask(f"DROP ROLE {role}")
+        harness.url = owner
+        harness.ask(f"DROP ROLE {role}")
 
 
-async def test_tables_tell_apart_what_the_files_alone_do_not(bench: Bench) -> None:
+async def test_tables_tell_apart_what_the_files_alone_do_not(harness: Harness) -> None:
     files = {"1_users.up.sql": USERS, "1_users.down.sql": "DROP TABLE users;\n"}
-    bench.write(files)
-    by_files = await bench.adoption().plan()
+    harness.write(files)
+    by_files = await harness.adoption().plan()
     for statement in HISTORIES["sqlx"].ledger[:1]:
-        bench.ask(statement)
+        harness.ask(statement)
 
-    by_tables = await bench.adoption().plan()
+    by_tables = await harness.adoption().plan()
 
     assert by_files.tool == "golang-migrate"
     assert by_tables.tool == "sqlx"
 
 
-async def test_an_empty_folder_and_two_tools_in_one_are_refused(bench: Bench) -> None:
-    bench.write({"README.txt": "nothing"})
+async def test_an_empty_folder_and_two_tools_in_one_are_refused(harness: Harness) -> None:
+    harness.write({"README.txt": "nothing"})
     with pytest.raises(SettingsError, match=r"holds no migrations of a known tool\. Known: golang"):
-        await bench.adoption().plan()
-    bench.write({"1_a.sql": "-- +goose Up\n", "2_b.sql": "-- migrate:up\n"})
+        await harness.adoption().plan()
+    harness.write({"1_a.sql": "-- +goose Up\n", "2_b.sql": "-- migrate:up\n"})
 
     with pytest.raises(SettingsError) as refused:
-        await bench.adoption().plan()
+        await harness.adoption().plan()
 
     assert str(refused.value) == (
-        f"{bench.theirs} may belong to several tools: goose (1_a.sql has '-- +goose' directives); "
+        f"{harness.theirs} may belong to several tools: goose (1_a.sql has '-- +goose' directives); "
         f"dbmate "
         "(2_b.sql has '-- migrate:up' directives). Name one of them."
     )
 
 
-@pytest.mark.needs_postgresql
-async def test_a_run_of_the_other_tool_is_seen_by_its_advisory_lock(bench: Bench) -> None:
-    bench.make(HISTORIES["prisma"])
-    with psycopg.connect(bench.url, application_name="prisma") as runner:
+@pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
+async def test_a_run_of_the_other_tool_is_seen_by_its_advisory_lock(harness: Harness) -> None:
+    harness.make(HISTORIES["prisma"])
+    with psycopg.connect(harness.url, application_name="prisma") as runner:
         runner.execute("SELECT pg_advisory_lock(72707369)")
         pid = runner.info.backend_pid
 
-        plan = await bench.adoption().plan()
+        plan = await harness.adoption().plan()
 
     assert [str(finding) for finding in plan.findings] == [
         f"Session {pid} (prisma) holds Prisma's advisory lock. Wait for that run to end."

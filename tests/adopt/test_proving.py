@@ -8,30 +8,30 @@ import pytest
 
 from manticore_cockroachdb.errors import PlanRefused
 
-from .bench import Bench
+from .harness import Harness
 from .histories import HISTORIES
 
 
 @pytest.mark.parametrize("tool", HISTORIES)
-async def test_a_schema_that_the_scripts_make_is_proved(tool_bench: Bench, tool: str) -> None:
-    bench = tool_bench
-    bench.make(HISTORIES[tool])
+async def test_a_schema_that_the_scripts_make_is_proved(tool_bench: Harness, tool: str) -> None:
+    harness = tool_bench
+    harness.make(HISTORIES[tool])
 
-    proof = await bench.adoption(tool=tool).prove()
+    proof = await harness.adoption(tool=tool).prove()
 
     assert proof.differences == ()
     assert proof.objects > 2
-    assert bench.written() == {}
+    assert harness.written() == {}
 
 
-async def test_what_was_changed_by_hand_stops_the_move(bench: Bench) -> None:
-    bench.make(HISTORIES["goose"])
-    bench.ask("ALTER TABLE users ADD COLUMN email TEXT")
-    bench.ask("CREATE TABLE by_hand (id INT8 PRIMARY KEY)")
-    bench.ask("DROP TABLE rides")
+async def test_what_was_changed_by_hand_stops_the_move(harness: Harness) -> None:
+    harness.make(HISTORIES["goose"])
+    harness.ask("ALTER TABLE users ADD COLUMN email TEXT")
+    harness.ask("CREATE TABLE by_hand (id INT8 PRIMARY KEY)")
+    harness.ask("DROP TABLE rides")
 
     with pytest.raises(PlanRefused) as refused:
-        await bench.adoption().apply(prove=True)
+        await harness.adoption().apply(prove=True)
 
     told = [problem.message for problem in refused.value.problems]
     assert told[0] == ("table public.by_hand: the database has it, and no script makes it.")
@@ -40,19 +40,21 @@ async def test_what_was_changed_by_hand_stops_the_move(bench: Bench) -> None:
     )
     assert told[2].startswith("table public.users: it differs: ")
     assert "email" in told[2]
-    assert bench.written() == {}
-    assert not bench.has_ledger()
+    assert harness.written() == {}
+    assert not harness.has_ledger()
 
 
-async def test_a_proved_history_is_adopted_and_no_scratch_database_is_left(bench: Bench) -> None:
-    bench.make(HISTORIES["goose"])
+async def test_a_proved_history_is_adopted_and_no_scratch_database_is_left(
+    harness: Harness,
+) -> None:
+    harness.make(HISTORIES["goose"])
 
-    plan = await bench.adoption().apply(prove=True)
+    plan = await harness.adoption().apply(prove=True)
 
     assert len(plan.rows) == 2
-    assert bench.ledger() == list(HISTORIES["goose"].versions[:2])
+    assert harness.ledger() == list(HISTORIES["goose"].versions[:2])
     assert (
-        bench.one(
+        harness.one(
             "SELECT count(*) FROM pg_database WHERE datname LIKE "
             f"'manticore_scratch_{os.getpid()}_%'"
         )

@@ -15,6 +15,14 @@ import pytest
 
 from manticore_cockroachdb.testing import RunningServer
 
+USERS = ("V1__create_users_table", "CREATE TABLE users (id INT PRIMARY KEY);", "DROP TABLE users;")
+NAMES = (
+    "V2__add_name",
+    "ALTER TABLE users ADD COLUMN name TEXT;",
+    "ALTER TABLE users DROP COLUMN name;",
+)
+STEPWISE = "-- manticore: mode=stepwise\n"
+
 PROJECT = "tests.django.project.settings"
 
 
@@ -25,6 +33,9 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+Manage = Callable[..., Ran]
 
 
 def engine_of(server: RunningServer) -> str:
@@ -204,3 +215,24 @@ def manage_environment(site: Site, server: RunningServer) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path])),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@pytest.fixture
+def two(site: Site) -> Site:
+    site.script(*USERS)
+    site.script(*NAMES)
+    return site
+
+
+def heading(site: Site, alias: str = "default") -> str:
+    """The line above a run."""
+    from django_manticore.migrators import get_migration
+
+    with get_migration(alias).db as db:
+        assert db.server is not None
+        return f"{db.server.name}, database {db.server.database} ({alias})"
+
+
+def shown(folder: Path) -> str:
+    """A folder outside the working directory is shown whole."""
+    return str(folder)

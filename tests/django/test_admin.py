@@ -122,7 +122,7 @@ def test_a_script_without_a_down_part_says_so(migrated: Site) -> None:
 def test_an_unfinished_script_names_the_command_that_finishes_it(migrated: Site) -> None:
     migrated.script("V2__part_2", "SELECT 2")
     migrated.query(
-        "UPDATE _migrations_state SET version = 4, direction = 'up', segment = 0, sent_at = now()"
+        "UPDATE _migrations_state SET version = 4, direction = 'up', statements_done = 0, sent_at = now()"
     )
     page = client(is_staff=True, is_superuser=True).get(LIST)
     assert "V4 part 4 partially applied run manticore_migrate to finish it" in text(page)
@@ -150,7 +150,7 @@ def test_a_server_that_is_down_is_told_on_the_page(migrated: Site) -> None:
         assert "Could not connect to 127.0.0.1:1/x" in text(answer)
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("CockroachDB has no table locks")
 def test_a_run_that_holds_the_ledger_is_told_on_the_page(
     migrated: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.django.conftest import Ran, Site
-from tests.standin import StandIn
+from tests.fake_cockroach import FakeCockroach
 
 Manage = Callable[..., Ran]
 
@@ -23,11 +23,11 @@ def two(site: Site) -> Site:
 
 
 @pytest.fixture
-def cockroach(two: Site) -> Iterator[StandIn]:
+def cockroach(two: Site) -> Iterator[FakeCockroach]:
     """The entry "default", by way of a server that says it is CockroachDB."""
-    with StandIn(two.urls["default"]) as standin:
-        two.entry(URL=standin.url)
-        yield standin
+    with FakeCockroach(two.urls["default"]) as fake_cockroach:
+        two.entry(URL=fake_cockroach.url)
+        yield fake_cockroach
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def for_tests(two: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(said["TEST"], "NAME", said["NAME"])
 
 
-def begun(standin: StandIn) -> int:
+def begun(fake_cockroach: FakeCockroach) -> int:
     """How many transactions hold a script's statements."""
-    return sum(seen.sql.startswith("BEGIN TRANSACTION") for seen in standin.statements)
+    return sum(seen.sql.startswith("BEGIN TRANSACTION") for seen in fake_cockroach.statements)
 
 
 def test_it_builds_an_empty_database(two: Site) -> None:
@@ -78,42 +78,44 @@ def test_it_goes_with_nothing_but_a_whole_run(manage: Manage, beside: str, name:
     )
 
 
-@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
-def test_on_cockroachdb_scripts_share_a_transaction(two: Site, cockroach: StandIn) -> None:
+@pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
+def test_on_cockroachdb_scripts_share_a_transaction(two: Site, cockroach: FakeCockroach) -> None:
     two.call("manticore_migrate", bootstrap=True)
     assert begun(cockroach) == 1
     assert two.versions() == [1, 2]
 
 
-@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
+@pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 @pytest.mark.usefixtures("for_tests")
-def test_an_empty_test_database_is_built_that_way(two: Site, cockroach: StandIn) -> None:
+def test_an_empty_test_database_is_built_that_way(two: Site, cockroach: FakeCockroach) -> None:
     two.entry(RUN_WITH_MIGRATE="before")
     out = two.call("migrate")
     assert "  Applying V1__users... OK\n  Applying V2__name... OK\n" in out
     assert begun(cockroach) == 1
 
 
-@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
-def test_a_database_that_is_not_for_tests_is_not(two: Site, cockroach: StandIn) -> None:
+@pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
+def test_a_database_that_is_not_for_tests_is_not(two: Site, cockroach: FakeCockroach) -> None:
     two.entry(RUN_WITH_MIGRATE="before")
     two.call("migrate", verbosity=0)
     assert begun(cockroach) == 0
     assert two.versions() == [1, 2]
 
 
-@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
+@pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 @pytest.mark.usefixtures("for_tests")
-def test_a_database_with_djangos_tables_is_not(two: Site, cockroach: StandIn) -> None:
+def test_a_database_with_djangos_tables_is_not(two: Site, cockroach: FakeCockroach) -> None:
     two.entry(RUN_WITH_MIGRATE="after")
     two.call("migrate", verbosity=0)
     assert begun(cockroach) == 0
     assert two.versions() == [1, 2]
 
 
-@pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
+@pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 @pytest.mark.usefixtures("for_tests")
-def test_what_django_does_not_see_makes_it_an_ordinary_run(two: Site, cockroach: StandIn) -> None:
+def test_what_django_does_not_see_makes_it_an_ordinary_run(
+    two: Site, cockroach: FakeCockroach
+) -> None:
     two.entry(RUN_WITH_MIGRATE="before")
     two.query("CREATE SEQUENCE theirs")
     out = two.call("migrate")

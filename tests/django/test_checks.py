@@ -356,7 +356,9 @@ def test_w005_partially_done_names_the_command_that_finishes_it(
     site.script("V1__a", "SELECT 1")
     site.call("manticore_migrate")
     site.script("V2__b", "SELECT 1")
-    site.query(f"UPDATE _migrations_state SET version = 2, direction = '{direction}', segment = 0")
+    site.query(
+        f"UPDATE _migrations_state SET version = 2, direction = '{direction}', statements_done = 0"
+    )
     assert ledger() == (
         "manticore.W005",
         f"default: V2__b.sql is partially {word}.",

@@ -37,7 +37,7 @@ def test_nothing_differs_where_nobody_changed_anything(
     assert ran.out.endswith(" objects compared at version 1)\n")
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 def test_each_difference_is_told_with_the_statements_for_it(
     applied: Site, manage: Callable[..., Any]
 ) -> None:

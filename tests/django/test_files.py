@@ -172,7 +172,7 @@ def test_a_description_that_makes_no_file_name_ends_with_1(site: Site, manage: M
 
 @pytest.fixture
 def mixed(site: Site) -> Site:
-    """A script in every state but half done."""
+    """A script in every state but partially applied."""
     for version in (1, 2, 3):
         site.script(f"V{version}__part_{version}", f"SELECT {version}")
     site.call("manticore_migrate")
@@ -194,7 +194,8 @@ def test_the_list_marks_every_state(mixed: Site) -> None:
 
 def test_a_partially_reverted_script_names_the_other_command(mixed: Site) -> None:
     mixed.query(
-        "UPDATE _migrations_state SET version = 1, direction = 'down', segment = 1, in_flight = false"
+        "UPDATE _migrations_state SET version = 1, direction = 'down', statements_done = 1, "
+        "in_flight = false"
     )
     mixed.query("DELETE FROM _migrations WHERE version = 1")
     assert mixed.call("manticore_showmigrations").splitlines()[1] == (
@@ -206,7 +207,7 @@ def test_a_partially_reverted_script_names_the_other_command(mixed: Site) -> Non
 
 def test_a_partially_applied_script_is_marked(mixed: Site) -> None:
     mixed.query(
-        "UPDATE _migrations_state SET version = 4, direction = 'up', segment = 0, in_flight = false"
+        "UPDATE _migrations_state SET version = 4, direction = 'up', statements_done = 0, in_flight = false"
     )
     assert mixed.call("manticore_showmigrations").splitlines()[-1] == (
         " [~] V4__part_4 (partially applied: run manticore_migrate to finish it)"

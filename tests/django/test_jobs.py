@@ -1,4 +1,4 @@
-"""CockroachDB's schema-change jobs, as commands and the admin show them; played by the stand-in."""
+"""CockroachDB's schema-change jobs, as commands and the admin show them; played by the fake CockroachDB."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.django.conftest import Site
 from tests.django.test_admin import LIST, client, text
-from tests.standin import Job, StandIn, State
+from tests.fake_cockroach import FakeCockroach, Job, State
 
-pytestmark = pytest.mark.needs_postgresql("the stand-in stands in front of PostgreSQL only")
+pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
 
 @pytest.fixture
-def cockroach(site: Site) -> Iterator[StandIn]:
+def cockroach(site: Site) -> Iterator[FakeCockroach]:
     """The entry "roach": the same database, by way of a server that says it is CockroachDB."""
     site.script("V1__t", "CREATE TABLE t (v INT);", "DROP TABLE t;")
     site.script("V2__index", "CREATE INDEX i ON t (v);", "DROP INDEX i;")
-    with StandIn(site.urls["default"]) as standin:
-        site.entry("roach", MIGRATIONS_DIR=site.folder, URL=standin.url)
-        yield standin
+    with FakeCockroach(site.urls["default"]) as fake_cockroach:
+        site.entry("roach", MIGRATIONS_DIR=site.folder, URL=fake_cockroach.url)
+        yield fake_cockroach
 
 
 @pytest.fixture
-def half_done(site: Site, cockroach: StandIn) -> Job:
+def partially_applied(site: Site, cockroach: FakeCockroach) -> Job:
     """The runner died while the job of version 2 runs; the job."""
     site.call("manticore_migrate", "1", database="roach", verbosity=0)
     site.query(
-        "UPDATE _migrations_state SET version = 2, direction = 'up', segment = 0, in_flight = true, "
+        "UPDATE _migrations_state SET version = 2, direction = 'up', statements_done = 0, "
+        "in_flight = true, "
         "sent_at = clock_timestamp() - INTERVAL '1 minute'"
     )
     return cockroach.jobs.add(
@@ -45,7 +46,7 @@ def database(site: Site) -> str:
     return str(conninfo_to_dict(site.urls["default"])["dbname"])
 
 
-def test_resolve_shows_the_job(site: Site, half_done: Job) -> None:
+def test_resolve_shows_the_job(site: Site, partially_applied: Job) -> None:
     description = f"CREATE INDEX i ON {database(site)}.public.t (v)"
     out = site.call("manticore_resolve", not_applied=2, database="roach", interactive=False)
     assert out.splitlines()[:4] == [
@@ -56,7 +57,7 @@ def test_resolve_shows_the_job(site: Site, half_done: Job) -> None:
     ]
 
 
-def test_the_admin_shows_the_jobs_progress(site: Site, half_done: Job) -> None:
+def test_the_admin_shows_the_jobs_progress(site: Site, partially_applied: Job) -> None:
     site.call("migrate", verbosity=0)
     page = client(is_staff=True, is_superuser=True).get(LIST, {"database": "roach"})
     assert "V2 index partially applied run manticore_migrate to finish it" in text(page)
@@ -64,14 +65,14 @@ def test_the_admin_shows_the_jobs_progress(site: Site, half_done: Job) -> None:
     assert "job 77, running, populating schema, 42%" in text(page)
 
 
-def test_the_next_run_waits_for_the_job_and_says_so(site: Site, half_done: Job) -> None:
+def test_the_next_run_waits_for_the_job_and_says_so(site: Site, partially_applied: Job) -> None:
     out: list[str] = []
     run = Thread(target=lambda: out.append(site.call("manticore_migrate", database="roach")))
     run.start()
-    while half_done.looks < 2 and run.is_alive():
+    while partially_applied.looks < 2 and run.is_alive():
         run.join(0.05)
     site.query("CREATE INDEX i ON t (v)")
-    half_done.to("succeeded", fraction_completed=1.0)
+    partially_applied.to("succeeded", fraction_completed=1.0)
     run.join(30)
     (said,) = out
     assert "    V2__index waits for schema changes to end, " in said
@@ -80,7 +81,7 @@ def test_the_next_run_waits_for_the_job_and_says_so(site: Site, half_done: Job) 
     assert site.versions() == [1, 2]
 
 
-def test_the_heading_and_the_plan_know_cockroachdb(site: Site, cockroach: StandIn) -> None:
+def test_the_heading_and_the_plan_know_cockroachdb(site: Site, cockroach: FakeCockroach) -> None:
     out = site.call("manticore_migrate", "1", database="roach")
     assert out.startswith("CockroachDB v21.1.")
     plan = site.call("manticore_migrate", plan=True, database="roach")

@@ -13,13 +13,14 @@ Manage = Callable[..., Ran]
 
 
 @pytest.fixture
-def half_done(site: Site) -> Site:
-    """Version 2 is half done."""
+def partially_applied(site: Site) -> Site:
+    """Version 2 is partially applied."""
     site.script("V1__a", "CREATE TABLE a (id INT)", "DROP TABLE a")
     site.script("V2__b", "CREATE TABLE b (id INT);\nCREATE INDEX i ON b (id);", "DROP TABLE b")
     site.call("manticore_migrate", "1")
     site.query(
-        "UPDATE _migrations_state SET version = 2, direction = 'up', segment = 1, in_flight = true, "
+        "UPDATE _migrations_state SET version = 2, direction = 'up', statements_done = 1, "
+        "in_flight = true, "
         "sent_at = now(), error = 'the disk is full'"
     )
     return site
@@ -33,21 +34,23 @@ KNOWN = (
 )
 
 
-def test_applied(half_done: Site) -> None:
-    out = half_done.call("manticore_resolve", applied=2, interactive=False)
+def test_applied(partially_applied: Site) -> None:
+    out = partially_applied.call("manticore_resolve", applied=2, interactive=False)
     assert out == KNOWN + "Recorded version 2 as applied.\n"
-    assert half_done.versions() == [1, 2]
-    assert half_done.call("manticore_migrate").endswith("  No migrations to apply.\n")
+    assert partially_applied.versions() == [1, 2]
+    assert partially_applied.call("manticore_migrate").endswith("  No migrations to apply.\n")
 
 
-def test_not_applied(half_done: Site) -> None:
-    out = half_done.call("manticore_resolve", not_applied=2, interactive=False)
+def test_not_applied(partially_applied: Site) -> None:
+    out = partially_applied.call("manticore_resolve", not_applied=2, interactive=False)
     assert out == KNOWN + "Recorded version 2 as not applied.\n"
-    assert half_done.versions() == [1]
-    assert half_done.call("manticore_showmigrations").endswith(" [X] V1__a\n [ ] V2__b\n")
+    assert partially_applied.versions() == [1]
+    assert partially_applied.call("manticore_showmigrations").endswith(" [X] V1__a\n [ ] V2__b\n")
 
 
-def test_it_asks_first(half_done: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_asks_first(
+    partially_applied: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     ran = manage("manticore_resolve", "--applied", "2")
     assert ran == Ran(
@@ -57,7 +60,7 @@ def test_it_asks_first(half_done: Site, manage: Manage, monkeypatch: pytest.Monk
         "    Type 'yes' to continue, or 'no' to cancel: Nothing was changed.\n",
         "",
     )
-    assert half_done.versions() == [1]
+    assert partially_applied.versions() == [1]
 
 
 STALE = (
@@ -67,18 +70,18 @@ STALE = (
 
 
 def test_what_a_colleague_has_finished_meanwhile_is_not_taken_out(
-    half_done: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
+    partially_applied: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half_done.query("CREATE TABLE b (id INT)")
+    partially_applied.query("CREATE TABLE b (id INT)")
 
     def colleague(_prompt: str) -> str:
-        half_done.call("manticore_migrate", verbosity=0)
+        partially_applied.call("manticore_migrate", verbosity=0)
         return "yes"
 
     monkeypatch.setattr("builtins.input", colleague)
     ran = manage("manticore_resolve", "--not-applied", "2")
     assert (ran.code, ran.err) == (5, STALE)
-    assert half_done.versions() == [1, 2]
+    assert partially_applied.versions() == [1, 2]
 
 
 def test_the_lease_of_another_runner_than_was_shown_is_not_broken(
@@ -133,16 +136,16 @@ def test_unlock(site: Site) -> None:
     assert out.splitlines()[-1] == "Broke the lease of gone:1:aa."
 
 
-def test_without_an_option_it_only_shows(half_done: Site, manage: Manage) -> None:
-    half_done.query("UPDATE _migrations_state SET owner = 'gone:1:aa', expires_at = now()")
-    before = half_done.query("SELECT * FROM _migrations_state")
+def test_without_an_option_it_only_shows(partially_applied: Site, manage: Manage) -> None:
+    partially_applied.query("UPDATE _migrations_state SET owner = 'gone:1:aa', expires_at = now()")
+    before = partially_applied.query("SELECT * FROM _migrations_state")
     assert manage("manticore_resolve") == Ran(
         0,
         KNOWN.replace("nobody holds it.", "gone:1:aa (has expired; no session)."),
         "",
     )
-    assert half_done.query("SELECT * FROM _migrations_state") == before
-    assert half_done.versions() == [1]
+    assert partially_applied.query("SELECT * FROM _migrations_state") == before
+    assert partially_applied.versions() == [1]
 
 
 def test_looking_at_a_database_without_tables_makes_none(site: Site, manage: Manage) -> None:

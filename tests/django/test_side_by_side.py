@@ -58,7 +58,7 @@ def test_each_line_says_whose_it_is(both: Site) -> None:
     assert len(out.splitlines()) == 12
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 def test_they_run_at_the_same_time(both: Site) -> None:
     """Each script waits until it sees the other one's lock."""
     meet = (
@@ -173,7 +173,7 @@ def test_a_receiver_can_keep_one_database_from_being_migrated(both: Site) -> Non
     assert both.query("SELECT 1 FROM pg_tables WHERE tablename = 'users'", "other") == []
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
     site: Site, manage_environment: dict[str, str]
 ) -> None:

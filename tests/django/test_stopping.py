@@ -52,7 +52,7 @@ def working(site: Site, alias: str = "default") -> int:
     return int(number)
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_gives_the_lease_back(
     site: Site, sleeping: subprocess.Popen[str], number: signal.Signals, code: int
@@ -70,7 +70,7 @@ def test_the_first_signal_gives_the_lease_back(
     assert site.query("SELECT owner FROM _migrations_state") == [(None,)]
 
 
-@pytest.mark.needs_postgresql
+@pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 def test_the_statements_that_are_done_are_counted(
     site: Site, manage_environment: dict[str, str]
 ) -> None:

@@ -268,7 +268,7 @@ def test_an_allowance_of_a_rule_for_another_server_is_not_unused() -> None:
     sql = "-- manticore: allow=create-index-blocking it is small\nCREATE INDEX i ON rides (city);"
 
     assert allowed(sql) == []
-    assert allowed(sql, server="cockroachdb") == []
+    assert allowed(sql, server="cockroachdb") == [(2, "needs-space")]
 
 
 # -- down sections -------------------------------------------------------------------------------

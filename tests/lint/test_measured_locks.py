@@ -18,7 +18,7 @@ from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.types import ServerKind
 from tests.model.test_folding import folded
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
 GIVEN = """
     CREATE TABLE drivers (id INT PRIMARY KEY);

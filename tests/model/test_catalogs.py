@@ -13,7 +13,7 @@ from manticore_cockroachdb.types import ServerKind
 from tests.model.catalogs import of_model, of_server
 from tests.model.test_folding import BASE, CHANGES, folded
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
 SCRIPTS = {
     "names the server chooses": """

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manticore_cockroachdb._model import actions as a
 from manticore_cockroachdb._model import commands as c
 from manticore_cockroachdb._model.reading import read
 from manticore_cockroachdb._model.values import ConstraintKind, Name, TypeKind
@@ -194,7 +195,7 @@ def test_every_action_of_one_alter_table_is_read() -> None:
         "SetOptions", "AddConstraint", "AlterPrimaryKey", "SetLocality",
     ]  # fmt: skip
     check = command.actions[5]
-    assert isinstance(check, c.AddConstraint)
+    assert isinstance(check, a.AddConstraint)
     assert not check.constraint.validated
 
 
@@ -203,7 +204,7 @@ def test_an_expression_stands_on_one_line_without_its_comments() -> None:
 
     assert isinstance(command, c.AlterTable)
     (action,) = command.actions
-    assert isinstance(action, c.AddConstraint)
+    assert isinstance(action, a.AddConstraint)
     assert action.constraint.expression is not None
     assert action.constraint.expression.text == "a > 1 AND b < 2"
 

@@ -13,9 +13,9 @@ import pytest
 
 from manticore_cockroachdb._printing.postgresql.normal import normal, normal_query
 from manticore_cockroachdb.testing import RunningServer, choose
-from tests.flavours import Flavour
+from tests.flavors import Flavour
 
-pytestmark = pytest.mark.needs_postgresql
+pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
 EVERYTHING = (Path(__file__).parent / "everything.sql").read_text("utf-8")
 #: The last two statements make objects of kinds that are not printed.

@@ -9,22 +9,22 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.recovery import scenario, victim
-from tests.recovery.victim import Order
-from tests.standin import StandIn, error
+from tests.fake_cockroach import FakeCockroach, error
+from tests.recovery import runner_process, scenario
+from tests.recovery.runner_process import Order
 
 #: Scripts in the set: what each run must report.
 ALL = len(scenario.SCRIPTS)
 
 
 @dataclass(frozen=True)
-class Bench:
+class CutScenario:
     """Where the runs are made.
 
     Attributes:
         template: URL of a database as it is before each run.
         folder: The scripts.
-        cockroach: What the stand-in claims to be, or None.
+        cockroach: What the fake CockroachDB claims to be, or None.
         flavour: "sync" or "async".
         verb: "migrate" or "rollback".
         wanted: The database after an undisturbed run.
@@ -38,40 +38,44 @@ class Bench:
     wanted: dict[str, object]
 
 
-def faulty_run(bench: Bench, fault: str, kth: int) -> str | None:
+def faulty_run(cut: CutScenario, fault: str, kth: int) -> str | None:
     """Run with a fault at the k-th statement of any connection.
 
     Args:
-        bench: Where and what.
+        cut: Where and what.
         fault: "before" or "after" (the connection is cut), or an SQLSTATE to answer instead.
         kth: Which statement, from 1.
     """
-    name = f"cut_{bench.flavour}_{fault}_{kth}".lower()
-    url = _copy(bench.template, name)
+    name = f"cut_{cut.flavour}_{fault}_{kth}".lower()
+    url = _copy(cut.template, name)
     try:
-        with StandIn(url, bench.cockroach) as standin:
-            standin.jobs.made_by_all = bench.cockroach is not None
+        with FakeCockroach(url, cut.cockroach) as fake_cockroach:
+            fake_cockroach.jobs.made_by_all = cut.cockroach is not None
             if fault in ("before", "after"):
-                standin.cut_at(kth, fault)
+                fake_cockroach.cut_at(kth, fault)
             else:
                 seen = count(1)
-                standin.rule(lambda text: next(seen) == kth, then=error(fault))
+                fake_cockroach.rule(lambda text: next(seen) == kth, then=error(fault))
             try:
-                done = victim.run(Order(standin.url, bench.folder, bench.flavour, bench.verb))
+                done = runner_process.run(
+                    Order(fake_cockroach.url, cut.folder, cut.flavour, cut.verb)
+                )
             except Exception as problem:  # noqa: BLE001 - reported with the statement it came at
-                return f"{fault} {kth}: {_text(standin, kth)}: {type(problem).__name__}: {problem}"
+                return f"{fault} {kth}: {_text(fake_cockroach, kth)}: {type(problem).__name__}: {problem}"
             if done != ALL:
-                return f"{fault} {kth}: {_text(standin, kth)}: {done} scripts reported"
+                return f"{fault} {kth}: {_text(fake_cockroach, kth)}: {done} scripts reported"
             found = scenario.snapshot(url)
-            if found != bench.wanted:
-                return f"{fault} {kth}: {_text(standin, kth)}: {_difference(found, bench.wanted)}"
+            if found != cut.wanted:
+                return (
+                    f"{fault} {kth}: {_text(fake_cockroach, kth)}: {_difference(found, cut.wanted)}"
+                )
             return None
     finally:
-        _drop(bench.template, name)
+        _drop(cut.template, name)
 
 
-def _text(standin: StandIn, kth: int) -> str:
-    seen = standin.statements
+def _text(fake_cockroach: FakeCockroach, kth: int) -> str:
+    seen = fake_cockroach.statements
     return " ".join(seen[kth - 1].sql.split())[:80] if len(seen) >= kth else "no such statement"
 
 

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb.testing import RunningServer
-from tests.recovery import scenario, victim
-from tests.recovery.victim import Order
-from tests.standin import V21_1, StandIn, hold, hold_answer
+from tests.fake_cockroach import V21_1, FakeCockroach, hold, hold_answer
+from tests.recovery import runner_process, scenario
+from tests.recovery.runner_process import Order
 
 #: Kills in each of the four ways to run (sync and async, both modes).
 MIGRATE_KILLS = 52
@@ -73,44 +73,46 @@ class Rounds:
         self.looks = 0
 
     @contextmanager
-    def database(self) -> Iterator[StandIn]:
+    def database(self) -> Iterator[FakeCockroach]:
         url = self.server.new_database()
-        with StandIn(url, self.cockroach) as standin:
-            standin.upstream = url  # type: ignore[attr-defined]
-            yield standin
+        with FakeCockroach(url, self.cockroach) as fake_cockroach:
+            fake_cockroach.upstream = url  # type: ignore[attr-defined]
+            yield fake_cockroach
         self.server.drop_database(url)
 
     def undisturbed(self, verb: str) -> dict[str, object]:
-        with self.database() as standin:
-            victim.run(Order(standin.url, self.folder, "sync", "migrate"))
+        with self.database() as fake_cockroach:
+            runner_process.run(Order(fake_cockroach.url, self.folder, "sync", "migrate"))
             if verb == "rollback":
-                victim.run(Order(standin.url, self.folder, "sync", "rollback"))
-            return scenario.snapshot(standin.upstream)  # type: ignore[attr-defined]
+                runner_process.run(Order(fake_cockroach.url, self.folder, "sync", "rollback"))
+            return scenario.snapshot(fake_cockroach.upstream)  # type: ignore[attr-defined]
 
     def round(self, flavour: str, verb: str, seed: int, wanted: dict[str, object]) -> None:
         """Kill a run, and the next one, and so on; then let one finish and compare."""
         chance = random.Random(seed)  # noqa: S311 - the same kills each time
-        with self.database() as standin:
-            url: str = standin.upstream  # type: ignore[attr-defined]
-            order = Order(standin.url, self.folder, flavour, verb)
+        with self.database() as fake_cockroach:
+            url: str = fake_cockroach.upstream  # type: ignore[attr-defined]
+            order = Order(fake_cockroach.url, self.folder, flavour, verb)
             if verb == "rollback":
-                victim.run(Order(standin.url, self.folder, "sync", "migrate"))
+                runner_process.run(Order(fake_cockroach.url, self.folder, "sync", "migrate"))
             with Lies(url) as lies:
                 for number in range(chance.randint(1, 4)):
-                    self.kills += self._kill(standin, order, chance, seed + number)
+                    self.kills += self._kill(fake_cockroach, order, chance, seed + number)
                     lies.look()
                     _let_the_lease_run_out(url)
-                process = victim.start(order)
+                process = runner_process.start(order)
                 process.join(PATIENCE)
                 assert process.exitcode == 0, f"seed {seed}: the last run did not finish"
             self.looks += lies.looks
             assert lies.found == [], f"seed {seed}: the ledger claimed what was not there"
             assert scenario.snapshot(url) == wanted, f"seed {seed}"
 
-    def _kill(self, standin: StandIn, order: Order, chance: random.Random, number: int) -> int:
-        standin.reset()
+    def _kill(
+        self, fake_cockroach: FakeCockroach, order: Order, chance: random.Random, number: int
+    ) -> int:
+        fake_cockroach.reset()
         if number % 4 == 0:
-            process = victim.start(order)
+            process = runner_process.start(order)
             process.join(chance.uniform(0.02, 0.4))
         else:
             # Frozen on its way to the server, or done there and its answer frozen on the way back.
@@ -118,22 +120,22 @@ class Rounds:
             kth = chance.randint(3, 60)
             seen = count(1)
             freeze = hold(release) if number % 2 else hold_answer(release)
-            rule = standin.rule(lambda sql: next(seen) == kth, then=freeze)
-            process = victim.start(order)
+            rule = fake_cockroach.rule(lambda sql: next(seen) == kth, then=freeze)
+            process = runner_process.start(order)
             _wait(lambda: rule.fired > 0 or not process.is_alive())
             if process.is_alive():
-                victim.kill(process)
+                runner_process.kill(process)
                 release.set()
                 return 1
             release.set()
         if not process.is_alive():
             return 0
-        victim.kill(process)
+        runner_process.kill(process)
         return 1
 
 
 @pytest.mark.needs_postgresql(
-    "the scripts hold PostgreSQL's functions, and a run is stopped by the stand-in in front of it"
+    "the scripts hold PostgreSQL's functions, and a run is stopped by the fake CockroachDB in front of it"
 )
 @pytest.mark.parametrize("cockroach", [None, V21_1], ids=["atomic", "stepwise"])
 @pytest.mark.parametrize("flavour", ["sync", "async"])

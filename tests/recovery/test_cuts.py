@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from manticore_cockroachdb.testing import RunningServer
-from tests.recovery import scenario, victim
-from tests.recovery.cutting import Bench, faulty_run
-from tests.recovery.victim import Order
-from tests.standin import V21_1, StandIn
+from tests.fake_cockroach import V21_1, FakeCockroach
+from tests.recovery import runner_process, scenario
+from tests.recovery.cutting import CutScenario, faulty_run
+from tests.recovery.runner_process import Order
 
 #: Every statement for the sync flavour; for the async one, which is the same text, every so-manieth.
 STRIDES = {"sync": 1, "async": 5}
@@ -46,11 +46,11 @@ def test_a_fault_at_any_statement_changes_nothing_in_the_end(
 ) -> None:
     folder = scenario.write(tmp_path / "scripts")
     template, statements, wanted = _undisturbed(server, folder, cockroach, verb)
-    bench = Bench(template, folder, cockroach, flavour, verb, wanted)
+    cut = CutScenario(template, folder, cockroach, flavour, verb, wanted)
     stride = STRIDES[flavour]
     if cockroach is None and flavour == "sync":
         stride = 2  # the atomic stream is one transaction after the other of the same form
-    runs = [pool.submit(faulty_run, bench, fault, k) for k in range(1, statements + 1, stride)]
+    runs = [pool.submit(faulty_run, cut, fault, k) for k in range(1, statements + 1, stride)]
     problems = [problem for run in runs if (problem := run.result()) is not None]
     assert problems == []
     assert len(runs) > 10
@@ -62,11 +62,11 @@ def _undisturbed(
     """A database to start from, how many statements a run sends, and the database after it."""
     template, url = server.new_database(), server.new_database()
     if verb == "rollback":
-        with StandIn(template, cockroach) as standin:
-            victim.run(Order(standin.url, folder, "sync", "migrate"))
-    with StandIn(url, cockroach) as standin:
-        victim.run(Order(standin.url, folder, "sync", "migrate"))
+        with FakeCockroach(template, cockroach) as fake_cockroach:
+            runner_process.run(Order(fake_cockroach.url, folder, "sync", "migrate"))
+    with FakeCockroach(url, cockroach) as fake_cockroach:
+        runner_process.run(Order(fake_cockroach.url, folder, "sync", "migrate"))
         if verb == "rollback":
-            standin.reset()
-            victim.run(Order(standin.url, folder, "sync", "rollback"))
-        return template, len(standin.statements), scenario.snapshot(url)
+            fake_cockroach.reset()
+            runner_process.run(Order(fake_cockroach.url, folder, "sync", "rollback"))
+        return template, len(fake_cockroach.statements), scenario.snapshot(url)

@@ -23,6 +23,7 @@ from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
 from ..._planner.pace import MOST_BYTES, Pace, is_brief
 from ..._planner.plan import Step
+from ..._planner.segments import Prepared
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
 from ..._sql.statement import Statement
@@ -31,7 +32,7 @@ from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost
 from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
-from .run import AsyncRun, UnderWay
+from .run import AsyncRun, Limits, UnderWay, located
 
 
 class _Part(Enum):
@@ -96,6 +97,8 @@ class AsyncAtomic:
                 under_way=self._under_way,
                 on_item=self._done,
                 renew=lambda: False,
+                locate=self._locate,
+                limits=self._limits(self._steps.prepared(before)).seconds,
             )
             if refusal is None:
                 self._pace.took(self._finished - before, time.monotonic() - began)
@@ -104,8 +107,12 @@ class AsyncAtomic:
             now = self._under_way()
             if self._others_were_refused(refusal):
                 continue
-            if not await self._run.tries_again(refusal.error, now.place, now.step.path.name):
-                raise await self._error(refusal) from refusal.error
+            error = refusal.error
+            if not (
+                await self._run.tries_again(error, now.place, now.step.path.name)
+                or await self._run.waits_for_lock(error, now.step, now.statement, now.place)
+            ):
+                raise await self._error(refusal) from error
             # Rolled back; but locks, prepared statements and the like are no part of a transaction, and
             # CockroachDB v21.1 does not roll SET back.
             left = self._steps.prepared(min(self._finished, len(self._steps) - 1)).leaves
@@ -152,7 +159,11 @@ class AsyncAtomic:
             else:
                 yield self._ours(first, place, lock_state(tables))
             while True:
+                limits = self._limits(prepared)
                 for number, statement in enumerate(prepared.statements, 1):
+                    setting = limits.settings[number - 1]
+                    if setting is not None:
+                        yield self._ours(first, place, setting)
                     self._in_flight.append(_Sent(first, place, _Part.SCRIPT, statement, number))
                     size += len(statement.text)
                     yield Command(statement.text, discards=True)
@@ -168,6 +179,10 @@ class AsyncAtomic:
             self._in_flight.append(_Sent(first, place, _Part.COMMIT))
             yield COMMIT
             place += 1
+
+    def _limits(self, prepared: Prepared) -> Limits:
+        statements = prepared.statements
+        return self._run.lock_limits(prepared.step, statements, 0, len(statements))
 
     def _completed(self, step: Step) -> Command:
         tables, lease = self._run.store.tables, self._run.lease
@@ -219,6 +234,13 @@ class AsyncAtomic:
             return UnderWay(self._steps[sent.place], statement=sent.statement)
         return UnderWay(self._steps[min(self._finished, len(self._steps) - 1)])
 
+    def _locate(self, text: str) -> UnderWay | None:
+        """The statement in flight that the server shows as running: its answers may not have come yet."""
+        sent = (each for each in list(self._in_flight) if each.statement is not None)
+        return located(
+            text, (UnderWay(self._steps[each.place], statement=each.statement) for each in sent)
+        )
+
     async def _error(self, refusal: Refusal) -> Exception:
         error = refusal.error
         if outcome_unknown(error.sqlstate):
@@ -228,7 +250,13 @@ class AsyncAtomic:
             step = self._steps[sent.place] if sent else None
             return await self._run.why_refused(error, step, committed=False)
         step = self._steps[sent.place]
-        failed = migration_failed(step, sent.statement, error, number=sent.number)
+        failed = migration_failed(
+            step,
+            sent.statement,
+            error,
+            number=sent.number,
+            lock_wait=self._run.locks.failure(error, sent.statement),
+        )
         await self._run.write(
             run_state.clear_progress(self._run.store.tables, self._run.lease, str(error))
         )

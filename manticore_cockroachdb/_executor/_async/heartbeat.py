@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from ..._backend import blockers
+from ..._backend.blockers import Waiting
 from ..._backend.jobs import Job
+from ..._backend.protocol import Command, Result
 from ..._backend.settings import ConnectionSettings
 from ..._store import run_state
 from ..._store.ledger import Tables
@@ -54,6 +57,35 @@ class AsyncHeartbeat:
         self._renewed = time.monotonic()
         self._worried = False
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the lease is to be renewed."""
+        return time.monotonic() - self._renewed > self.lease.seconds / 3
+
+    async def waiting(self, session_id: str) -> Waiting | None:
+        """Who keeps a session of ours from a lock, while it waits for one (PostgreSQL).
+
+        Args:
+            session_id: The session, by the server's own id.
+        """
+        result = await self._ask(blockers.blocking(int(session_id.partition("@")[0])))
+        return None if result is None else blockers.read_waiting(result)
+
+    async def any_in_transaction(self, sessions: Iterable[tuple[int, str]]) -> bool:
+        """Whether one of some sessions is still in the transaction in which it was seen."""
+        result = await self._ask(blockers.still_there(sessions))
+        return result is None or result.rows[0][0] > 0
+
+    async def _ask(self, question: Command) -> Result | None:
+        """What the server answers; None where it cannot be asked."""
+        try:
+            if self._session is None:
+                self._session = await AsyncSession.open(self._settings, self._name)
+            return (await self._session.send(question))[0]
+        except (ConnectionFailed, DatabaseError):
+            await self.close()  # the next look opens another connection
+            return None
+
     async def look(self, *, renew: bool) -> tuple[RunState | None, tuple[Job, ...]]:
         """Renew the lease if that is due, and see what the server is doing.
 
@@ -75,13 +107,12 @@ class AsyncHeartbeat:
             self._session = await AsyncSession.open(self._settings, self._name)
         session = self._session
         record: RunState | None = None
-        due = time.monotonic() - self._renewed > self.lease.seconds / 3
         if renew:
             results = await session.send(run_state.read_state(self._tables))
             record = run_state.read(results[0])
             if (record.owner, record.epoch) != (self.lease.owner, self.lease.epoch):
                 self._tell_lost()
-            elif due:
+            elif self.is_due:
                 await session.send(run_state.renew_lease(self._tables, self.lease))
                 self.touch()
         sent_at = record.progress.sent_at if record and record.progress else None

@@ -54,7 +54,7 @@ async def async_take_lease(
         book = await store.look()
         if book is not None:
             held = book.record.held_from(owner)
-            # What a living runner is in the middle of is not half done: it is finishing it.
+            # What a living runner is in the middle of is not unfinished: it is finishing it.
             in_good_hands = held and book.record.progress is not None
             if not in_good_hands and not wanted(book):
                 return None

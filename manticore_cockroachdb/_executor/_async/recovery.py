@@ -235,7 +235,7 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
         happened: What happened to it, and why that leaves the outcome open.
     """
     version = step.version
-    verb = "applied" if step.direction is Direction.UP else "reverted"
+    verb = step.direction.participle
     line = statement.line if statement else None
     where = f"{step.path.name}:{line}" if line else step.path.name
     what = summary(statement) if statement else "its transaction"

@@ -80,7 +80,7 @@ class AsyncResolve:
             await session.close()
 
     async def applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is wholly applied: it goes into the ledger and is no longer half done.
+        """Say that a version is applied: it goes into the ledger and is no longer unfinished.
 
         Args:
             version: The version.
@@ -105,7 +105,7 @@ class AsyncResolve:
         await self._settle(change, known)
 
     async def not_applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is not applied at all: it leaves the ledger and is no longer half done.
+        """Say that a version is not applied: it leaves the ledger and is no longer unfinished.
 
         Args:
             version: The version.
@@ -250,7 +250,7 @@ def _with_version(scripts: Sequence[MigrationScript], version: int) -> Migration
 
 
 def _begun(found: Loaded, progress: Progress) -> MigrationScript | None:
-    """The script, or the checkpoint, that is half done."""
+    """The script, or the checkpoint, that is partially run."""
     return _with_version(
         found.checkpoints if progress.checkpoint else found.scripts, progress.version
     )
@@ -280,13 +280,13 @@ def _of_version(found: Loaded, version: int) -> MigrationScript:
 
 
 def _another(book: Snapshot, version: int) -> bool:
-    """Whether what is half done is another version."""
+    """Whether the unfinished script is another version."""
     progress = book.record.progress
     return progress is not None and progress.version != version
 
 
 def _forget(book: Snapshot, version: int, tables: Tables, lease: Lease) -> list[Command]:
-    """Nothing of that version is half done; another version's record is left alone."""
+    """Nothing of that version is unfinished; another version's record is left alone."""
     progress = book.record.progress
     if progress is not None and progress.version == version:
         return [run_state.clear_progress(tables, lease)]

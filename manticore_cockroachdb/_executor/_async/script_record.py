@@ -220,9 +220,10 @@ class AsyncScriptRecord:
             total=len(self._prepared.statements),
             jobs=self._run.jobs_seen,
             left=left,
+            lock_wait=self._run.locks.failure(error, statement),
         )
 
-    async def half_committed(self, segment: Segment, error: DatabaseError) -> None:
+    async def partially_committed(self, segment: Segment, error: DatabaseError) -> None:
         """Record that a whole script was committed and a schema change in it then failed."""
         await self._save(await self.progress(segment.end, segment, str(error)))
 

@@ -17,7 +17,7 @@ from .strategy import AsyncStrategy
 
 
 class AsyncStepwise:
-    """Scripts in stepwise or autocommit mode, and whatever an earlier run left half done.
+    """Scripts in stepwise or autocommit mode, and whatever an earlier run left unfinished.
 
     Args:
         run: The run.

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..._backend import introspection
 from ..._backend.protocol import COMMIT, Command, Refusal, Result
-from ..._backend.retry import RETRY
+from ..._backend.retry import LOCK_NOT_AVAILABLE, RETRY
 from ..._planner import batch_key, window
 from ..._planner.batch_key import BatchKey, NoKey
 from ..._planner.decisions import outcome_unknown
@@ -49,7 +49,7 @@ class BatchedStatement:
         record: What the tables say of the script.
         following: The segment that comes next, if one is recorded with this one's end.
         last: Whether it is the script's last segment: the ledger moves with its last window.
-        total: How many statements the script has.
+        statements: All the script's statements.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class BatchedStatement:
         *,
         following: Segment | None,
         last: bool,
-        total: int,
+        statements: Sequence[Statement],
     ) -> None:
         self._run = run
         self._step = step
@@ -69,7 +69,8 @@ class BatchedStatement:
         self._record = record
         self._following = following
         self._last = last
-        self._total = total
+        self._statements = statements
+        self._total = len(statements)
         self._statement: Statement = segment.statements[0]
         self._batch: Batch = self._statement.batch or Batch(1)
         self._windowed = windowed(self._statement.text)
@@ -184,12 +185,16 @@ class BatchedStatement:
         )
         if run.session_touched:
             ours = run.session.state.inside(*ours)
-        commands = [*opening, *ours, statement]
+        limits = run.lock_limits(
+            self._step, self._statements, self._segment.start, self._segment.end
+        )
+        settings = [each for each in limits.settings if each is not None]
+        commands = [*opening, *ours, *settings, statement]
         if not run.server.serializable_only:
             commands += run.session.state.at_end(write) if run.session_touched else (write,)
-        at = len(opening) + len(ours)
+        at = len(opening) + len(ours) + len(settings)
         commands.append(COMMIT)
-        under_way = UnderWay(self._step, self._segment.start, self._statement)
+        under_way = self._under_way
         rows = self._rows
 
         def answered(number: int, result: Result) -> None:
@@ -197,8 +202,14 @@ class BatchedStatement:
             if number == at:
                 rows = result.rows[0][0] if counted else rows + result.count
 
-        refusal = run.run_transaction(commands, lambda _answered: under_way, answered)
+        refusal = run.run_transaction(
+            commands, lambda _answered: under_way, answered, limits=limits.seconds
+        )
         return refusal, rows
+
+    @property
+    def _under_way(self) -> UnderWay:
+        return UnderWay(self._step, self._segment.start, self._statement, windows=self._windows)
 
     def _again(self, refusal: Refusal) -> None:
         """Prepare to send the window again, smaller; raises where that does not help."""
@@ -207,11 +218,15 @@ class BatchedStatement:
             raise ConnectionLost(str(error), sqlstate=error.sqlstate)
         if error.sqlstate == run_state.LOST:
             raise run.why_refused(error, self._step, committed=True)
+        place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            place = (*UnderWay(self._step, self._segment.start).place, self._windows)
             where = f"{self._step.path.name}:{self._statement.line}"
             if run.tries_again(error, place, f"{where}, a window"):
+                return
+        if error.sqlstate == LOCK_NOT_AVAILABLE:
+            self._size.refused()
+            if run.waits_for_lock(error, self._step, self._statement, place):
                 return
         raise self._record.fail_batch(
             self._statement, error, self._segment.start, self._windows

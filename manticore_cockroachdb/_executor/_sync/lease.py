@@ -57,7 +57,7 @@ def take_lease(
         book = store.look()
         if book is not None:
             held = book.record.held_from(owner)
-            # What a living runner is in the middle of is not half done: it is finishing it.
+            # What a living runner is in the middle of is not unfinished: it is finishing it.
             in_good_hands = held and book.record.progress is not None
             if not in_good_hands and not wanted(book):
                 return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from ..._backend import introspection
 from ..._planner.plan import Step
-from ..._scripts.direction import Direction
 from ..._sql.statement import Statement
 from ..._store import run_state
 from ..._store.ledger import NO_TABLE
@@ -80,7 +79,7 @@ def _failed(
     step: Step, taker: Statement | None, message: str, error: DatabaseError, *, committed: bool
 ) -> MigrationFailed:
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
-    verb = "applied" if step.direction is Direction.UP else "reverted"
+    verb = step.direction.participle
     state = (
         f"What version {step.version} did before is done, but not recorded as {verb}."
         if committed

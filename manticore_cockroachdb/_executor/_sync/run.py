@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +17,12 @@ from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
+from ..._planner.lock_limits import (
+    local_settings,
+    lock_limits,
+    session_restored,
+    session_setting,
+)
 from ..._planner.losses import loss
 from ..._planner.plan import Step
 from ..._sql.likeness import NameContext
@@ -29,6 +35,7 @@ from ...events import Event, Retrying, StillRunning, Warned
 from .. import concurrency
 from ..options import Options
 from .heartbeat import Heartbeat
+from .lock_wait import Locks
 from .refused import why_refused
 from .session import Session
 from .store import Store
@@ -40,6 +47,11 @@ T = TypeVar("T")
 TICK = 1.0
 #: How long a paused job is waited for before the run gives up, in seconds: somebody may resume it.
 PAUSED_GRACE = 30.0
+#: How often a waiting statement is looked at before its limit is reached, and how quickly at most.
+_LOOKS = 4
+_QUICKEST_TICK = 0.05
+#: Ticks are never exact.
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +63,45 @@ class UnderWay:
         done: How many of its statements are done and recorded.
         statement: The statement; None where it is not known which one of a transaction it is.
         by_itself: Whether the statement was sent by itself, not as a part of a transaction.
+        windows: How many windows of the statement are done, where it runs in batches.
     """
 
     step: Step
     done: int = 0
     statement: Statement | None = None
     by_itself: bool = False
+    windows: int = 0
 
     @property
-    def place(self) -> tuple[int, str, int]:
+    def place(self) -> tuple[int, str, int, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done)
+        return (self.step.version, self.step.direction.value, self.done, self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long statements wait for locks.
+
+    Attributes:
+        seconds: Of each statement: at most so long; None as the session has it, 0 without a limit.
+        settings: What is sent before each of them in their transaction.
+    """
+
+    seconds: tuple[float | None, ...]
+    settings: tuple[Command | None, ...]
+
+
+def located(text: str, candidates: Iterable[UnderWay]) -> UnderWay | None:
+    """The one whose statement begins as the server shows it: it shows the first thousand bytes or so."""
+    return next(
+        (each for each in candidates if each.statement and each.statement.text.startswith(text)),
+        None,
+    )
+
+
+def _not_located(_text: str) -> UnderWay | None:
+    """What the server shows as running is not looked for."""
+    return None
 
 
 class Run:
@@ -78,6 +118,7 @@ class Run:
         name_context: What the session takes unqualified names for.
         under_way: What was sent last; its answer may have come.
         sending: Whether the answer to that has not come yet.
+        locks: Waits for locks.
         session_touched: Whether a script may have left the session other than it was: another role,
             settings. Our own writes are then made as ourselves.
     """
@@ -104,7 +145,8 @@ class Run:
         self.session_touched = False
         self._settings = settings
         self._watch = Heartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
-        self._interval = min(TICK, lease.seconds / 5)
+        self.locks = Locks(self._watch, emit, options.lock_retries, self.renew_lease)
+        self.interval = min(TICK, lease.seconds / 5)
         self._renamed = 0
 
     @property
@@ -138,6 +180,8 @@ class Run:
         under_way: Callable[[], UnderWay],
         on_item: Callable[[T], None],
         renew: Callable[[], bool],
+        locate: Callable[[str], UnderWay | None] = _not_located,
+        limits: Iterable[float | None] = (),
     ) -> R:
         """Let `work` use the session while this side renews the lease, follows jobs and emits events.
 
@@ -146,8 +190,11 @@ class Run:
             under_way: What the server is working on, asked at each sign of life and at the end.
             on_item: Called for each item that `work` reports.
             renew: Whether the lease needs renewing meanwhile, asked at each sign of life.
+            locate: What a statement belongs to that the server shows as running, by its text.
+            limits: Seconds that the statements wait for a lock at most: who holds it is seen before that.
         """
-        monitor = _ProgressMonitor(self, under_way, renew)
+        monitor = _ProgressMonitor(self, under_way, renew, locate)
+        shortest = min((limit for limit in limits if limit), default=self.interval * _LOOKS)
         self.jobs_seen = ()
         self.session.noticed_jobs.clear()
         self.under_way, self.sending = under_way(), True
@@ -156,7 +203,7 @@ class Run:
                 work,
                 on_item=on_item,
                 on_tick=monitor.tick,
-                interval=self._interval,
+                interval=max(_QUICKEST_TICK, min(self.interval, shortest / _LOOKS)),
                 abandon=self.session.abandon,
             )
         except BaseException:
@@ -192,26 +239,65 @@ class Run:
             results = self.session.send(introspection.NAME_CONTEXT)
             self.name_context = introspection.name_context(results[0])
 
-    def run_statement(self, step: Step, statement: Statement, done: int) -> None:
+    def lock_limits(
+        self, step: Step, statements: Sequence[Statement], start: int, end: int
+    ) -> Limits:
+        """How long some statements of a script wait for locks at most, and what sets that in a transaction.
+
+        Args:
+            step: The script.
+            statements: All its statements.
+            start: Number of the first of them, from 0.
+            end: Number of the statement after the last of them.
+        """
+        if self.server.has_jobs:
+            return Limits((None,) * (end - start), (None,) * (end - start))
+        limits = lock_limits(
+            statements,
+            start,
+            end,
+            script=step.script.lock_timeout,
+            default=self.options.ddl_lock_timeout,
+        )
+        return Limits(limits, local_settings(statements, start, limits))
+
+    def run_statement(self, step: Step, statements: Sequence[Statement], done: int) -> None:
         """Send one statement by itself, supervised.
 
         Args:
             step: Its script.
-            statement: The statement.
-            done: How many statements of the script are done.
+            statements: The script's statements.
+            done: How many of them are done: the next one is sent.
         """
+        statement = statements[done]
+        (limit,) = self.lock_limits(step, statements, done, done + 1).seconds
 
         def work(_report: Callable[[None], None]) -> None:
             self.session.run(session_wide(statement))
 
+        if limit is not None:
+            self.session.run(session_setting(limit))
         under_way = UnderWay(step, done, statement, by_itself=True)
-        self.supervise(work, under_way=lambda: under_way, on_item=_ignore, renew=lambda: True)
+        try:
+            self.supervise(
+                work,
+                under_way=lambda: under_way,
+                on_item=_ignore,
+                renew=lambda: True,
+                limits=(limit,),
+            )
+        finally:
+            if limit is not None and self.session.usable:
+                self.session.run(session_restored(statements[:done]))
 
     def run_transaction(
         self,
         commands: Sequence[Command],
         under_way: Callable[[int], UnderWay],
         on_answer: Callable[[int, Result], None] | None = None,
+        *,
+        locate: Callable[[str], UnderWay | None] = _not_located,
+        limits: Iterable[float | None] = (),
     ) -> Refusal | None:
         """Send a transaction that keeps other runners out itself, supervised.
 
@@ -219,6 +305,8 @@ class Run:
             commands: The whole transaction.
             under_way: What it is working on when so many of the commands have been answered.
             on_answer: Called with the number of each command, from 0, and its answer.
+            locate: As for `supervise`.
+            limits: As for `supervise`.
         """
         answered = 0
 
@@ -232,7 +320,12 @@ class Run:
             return self.session.stream(commands, answer)
 
         return self.supervise(
-            work, under_way=lambda: under_way(answered), on_item=_ignore, renew=lambda: False
+            work,
+            under_way=lambda: under_way(answered),
+            on_item=_ignore,
+            renew=lambda: False,
+            locate=locate,
+            limits=limits,
         )
 
     def tries_again(self, error: DatabaseError, place: Hashable, what: str) -> bool:
@@ -258,6 +351,17 @@ class Run:
         self.emit(Retrying(what, error.sqlstate or "", self.attempts.count(backoff), pause))
         concurrency.sleep(pause)
         return True
+
+    def waits_for_lock(
+        self, error: DatabaseError, step: Step, statement: Statement | None, place: Hashable
+    ) -> bool:
+        """Pause, if the error says that a lock was not granted in time; see `Locks.tries_again`.
+
+        On CockroachDB schema changes do not wait for locks that readers wait for.
+        """
+        if self.server.has_jobs:
+            return False
+        return self.locks.tries_again(error, step, statement, place)
 
     def allow_schema_changes_in_transactions(self) -> None:
         """Set what newer servers need for that; older ones do not know the settings."""
@@ -317,17 +421,30 @@ class _ProgressMonitor:
     """The signs of life of one statement."""
 
     def __init__(
-        self, run: Run, under_way: Callable[[], UnderWay], renew: Callable[[], bool]
+        self,
+        run: Run,
+        under_way: Callable[[], UnderWay],
+        renew: Callable[[], bool],
+        locate: Callable[[str], UnderWay | None],
     ) -> None:
         self._run = run
         self._under_way = under_way
         self._renew = renew
-        self._started = time.monotonic()
+        self._locate = locate
+        self._started = self._told = time.monotonic()
         self._moved: tuple[float, float] | None = None
         self._paused_since: float | None = None
 
     def tick(self) -> None:
-        elapsed = time.monotonic() - self._started
+        moment = time.monotonic()
+        if moment - self._told >= self._run.interval * _NEARLY:
+            self._told = moment
+            self._tell(moment - self._started)
+        if not self._run.server.has_jobs:
+            session_id = self._run.session.session_id
+            self._run.locks.look(session_id, self._under_way(), self._locate)
+
+    def _tell(self, elapsed: float) -> None:
         sent_at, found = self._run.look(renew=self._renew())
         now = self._under_way()
         statement = now.statement if now.by_itself else None

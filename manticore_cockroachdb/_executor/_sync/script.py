@@ -49,7 +49,7 @@ from .recovery import (
 from .recovery import (
     outcome_unknown as statement_unknown,
 )
-from .run import Run, UnderWay, job_failed
+from .run import Run, UnderWay, job_failed, located
 from .script_record import ScriptRecord
 
 
@@ -151,7 +151,7 @@ class Script:
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is half done ({self._step.direction.value}), and {what}.",
+                    f"version {version} is partially {self._step.direction.participle}, and {what}.",
                     path=self._step.path,
                     version=version,
                     hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
@@ -203,9 +203,12 @@ class Script:
         run = self._run
         tables, lease = run.store.tables, run.lease
         opening = begin(run.server, self._step.script.isolation)
-        statements = [
-            Placed(Command(session_wide(each), discards=True)) for each in segment.statements
-        ]
+        limits = run.lock_limits(self._step, self._statements, segment.start, segment.end)
+        statements: list[Placed] = []
+        for setting, each in zip(limits.settings, segment.statements, strict=True):
+            if setting is not None:
+                statements.append(Placed(setting, ours=True))
+            statements.append(Placed(Command(session_wide(each), discards=True)))
         mark = self._record.mark(segment, following) if not last else None
         if run.server.serializable_only:
             # The first write of ours keeps other runners out.
@@ -231,7 +234,7 @@ class Script:
         number, total = segment.start + 1, len(self._statements)
         run.emit(TransactionStarted(self._step, segment.statements, number, total))
         began = time.monotonic()
-        self._send_commands(segment, commands)
+        self._send_commands(segment, commands, limits.seconds)
         seconds = time.monotonic() - began
         run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds))
         if any(each.kind is Kind.SESSION for each in segment.statements):
@@ -254,8 +257,19 @@ class Script:
         )
         run.write(self._record.complete())
 
-    def _send_commands(self, segment: Segment, commands: Sequence[Placed]) -> None:
-        """Send a segment's transaction, again and again on 40001."""
+    def _send_commands(
+        self,
+        segment: Segment,
+        commands: Sequence[Placed],
+        limits: Sequence[float | None] = (),
+    ) -> None:
+        """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
+
+        Args:
+            segment: The segment.
+            commands: The transaction.
+            limits: Seconds that its statements wait for a lock at most.
+        """
         run = self._run
         # Of each command: how many of the segment's statements come before it.
         before = [sum(not each.ours for each in commands[:n]) for n in range(len(commands))]
@@ -267,12 +281,23 @@ class Script:
                 statement = segment.statements[before[at]]
             return UnderWay(self._step, segment.start, statement)
 
+        def locate(text: str) -> UnderWay | None:
+            each = (UnderWay(self._step, segment.start, s) for s in segment.statements)
+            return located(text, each)
+
         while True:
-            refusal = run.run_transaction([each.command for each in commands], under_way)
+            refusal = run.run_transaction(
+                [each.command for each in commands], under_way, locate=locate, limits=limits
+            )
             if refusal is None:
                 return
             what = f"{self._step.path.name}, a transaction"
             if self._tries_again(refusal.error, segment.start, what):
+                continue
+            refused = under_way(refusal.index)
+            if run.waits_for_lock(
+                refusal.error, self._step, refused.statement, refused.place
+            ):
                 continue
             raise self._refused(segment, refusal, commands, before) from refusal.error
 
@@ -289,7 +314,7 @@ class Script:
         if outcome_unknown(error.sqlstate):
             return ConnectionLost(str(error), sqlstate=error.sqlstate)
         if error.sqlstate == PARTIALLY_COMMITTED:
-            self._record.half_committed(segment, error)
+            self._record.partially_committed(segment, error)
             return partially_committed(self._step, str(error), error.sqlstate)
         if at < len(commands) and not commands[at].ours and before[at] < len(segment.statements):
             number = segment.start + before[at] + 1
@@ -309,7 +334,7 @@ class Script:
             self._record,
             following=following,
             last=last,
-            total=len(self._statements),
+            statements=self._statements,
         )
         batch.run(begun)
 
@@ -344,12 +369,17 @@ class Script:
             try:
                 if left.settle():
                     break
-                run.run_statement(self._step, statement, segment.start)
+                run.run_statement(self._step, self._statements, segment.start)
             except ConnectionLost:
                 raise
             except DatabaseError as error:
                 still_left = left.settle_after_failure()
-                if self._tries_again(error, segment.start, where):
+                if not leftovers.runs_code(statement) and (
+                    self._tries_again(error, segment.start, where)
+                    or run.waits_for_lock(
+                        error, self._step, statement, UnderWay(self._step, segment.start).place
+                    )
+                ):
                     continue
                 if not self._says_done(statement, error, sent_before):
                     raise self._failed(segment, error, still_left) from error

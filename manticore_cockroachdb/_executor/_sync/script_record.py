@@ -223,9 +223,10 @@ class ScriptRecord:
             total=len(self._prepared.statements),
             jobs=self._run.jobs_seen,
             left=left,
+            lock_wait=self._run.locks.failure(error, statement),
         )
 
-    def half_committed(self, segment: Segment, error: DatabaseError) -> None:
+    def partially_committed(self, segment: Segment, error: DatabaseError) -> None:
         """Record that a whole script was committed and a schema change in it then failed."""
         self._save(self.progress(segment.end, segment, str(error)))
 

@@ -20,7 +20,7 @@ from .strategy import Strategy
 
 
 class Stepwise:
-    """Scripts in stepwise or autocommit mode, and whatever an earlier run left half done.
+    """Scripts in stepwise or autocommit mode, and whatever an earlier run left unfinished.
 
     Args:
         run: The run.

@@ -8,9 +8,13 @@ from ..rule import Rule, registered
 from . import (  # noqa: F401 - each registers its rules
     allowances,
     blocking,
+    blocking_constraints,
+    blocking_indexes,
+    blocking_partitions,
     checking_data,
     cockroachdb_columns,
     cockroachdb_keys,
+    cockroachdb_space,
     cockroachdb_transactions,
     compatibility,
     destructive,

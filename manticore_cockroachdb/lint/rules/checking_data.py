@@ -5,22 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Final
 
-from ..._model.commands import (
-    AddColumn,
-    AddConstraint,
-    AlterTable,
-    CreateIndex,
-    SetNotNull,
-    ValidateConstraint,
-)
+from ..._model.actions import AddColumn, AddConstraint, SetNotNull, ValidateConstraint
+from ..._model.commands import AlterTable, CreateIndex
 from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
+from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
 from ..sql import allowed, keys, listed, scripts
-from .blocking import not_null_steps
-from .rewriting import is_volatile
+from .blocking_constraints import known_not_null, not_null_steps
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
 _DRIVERS = "CREATE TABLE drivers (id BIGINT PRIMARY KEY);\n" + _RIDES
@@ -87,17 +82,27 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
     """
     command = step.read.command
     if isinstance(command, CreateIndex):
-        if command.index.unique and not step.is_empty(command.table):
+        if command.index.unique and not _cannot_repeat(step, command.table, keys_of(command.index)):
             where = f" WHERE {command.index.predicate.text}" if command.index.predicate else ""
             yield _duplicates(step, command.table, keys(command.index).replace(" DESC", ""), where)
     elif isinstance(command, AlterTable) and not step.is_empty(command.name):
         for action in command.actions:
             if isinstance(action, AddConstraint) and action.constraint.index is None:
                 one = action.constraint
-                if one.kind in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY):
+                kinds = (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY)
+                if one.kind in kinds and not _cannot_repeat(step, command.name, one.columns):
                     yield _duplicates(step, command.name, listed(one.columns), "")
             elif isinstance(action, AddColumn):
                 yield from _unique_column(command, action)
+
+
+def _cannot_repeat(step: Step, table: Name, columns: Collection[str]) -> bool:
+    """Whether no two rows can have the same values in these columns, by the scripts alone."""
+    return (
+        step.is_empty(table)
+        or has_unique(step, table, columns)
+        or any(all_null(step, table, one) or all_different(step, table, one) for one in columns)
+    )
 
 
 def _unique_column(command: AlterTable, action: AddColumn) -> Iterator[Remark]:
@@ -106,12 +111,18 @@ def _unique_column(command: AlterTable, action: AddColumn) -> Iterator[Remark]:
     """
     column = action.definition.column
     unique = any(one.kind is ConstraintKind.UNIQUE for one in action.definition.constraints)
-    if unique and column.default is not None and not is_volatile(column.default):
+    if unique and column.default is not None and column.default.calls <= _SAME_FOR_ALL:
         yield Remark(
             f"Every row of {command.name} gets the same {quoted(column.name)}, and the column is "
             "UNIQUE: it fails if there is more than one row.",
             f"ALTER TABLE {command.name} ADD COLUMN {quoted(column.name)} {column.type} UNIQUE;",
         )
+
+
+#: Functions that give every row of one statement the same value. Others are not known.
+_SAME_FOR_ALL: Final = frozenset(
+    ("now", "transaction_timestamp", "statement_timestamp", "current_schema", "current_database")
+)
 
 
 def _duplicates(step: Step, table: Name, columns: str, where: str) -> Remark:
@@ -141,8 +152,8 @@ def not_null_on_data(step: Step) -> Iterator[Remark]:
     for action in command.actions:
         if not isinstance(action, SetNotNull):
             continue
-        column = table.column(action.column) if table is not None else None
-        if column is not None and column.not_null:
+        filled = never_null(step, command.name, action.column)
+        if filled or known_not_null(table, action.column):
             continue
         name = quoted(action.column)
         yield Remark(
@@ -222,7 +233,9 @@ def foreign_key_on_data(step: Step) -> Iterator[Remark]:
             continue
         if one.kind is not ConstraintKind.FOREIGN_KEY or one.target is None:
             continue
-        if _all_new(step, command, one.columns):
+        if any(all_null(step, command.name, column) for column in one.columns):
+            continue
+        if has_reference(step, command.name, one):
             continue
         target = step.before.table(one.target)
         there_columns = one.target_columns or (target.key_columns() if target else ())
@@ -239,17 +252,3 @@ def foreign_key_on_data(step: Step) -> Iterator[Remark]:
             f"(SELECT 1 FROM {one.target} p WHERE {joined}) LIMIT 1;\n"
             + allowed("foreign-key-on-data", "the query above found nothing", step.text),
         )
-
-
-def _all_new(step: Step, command: AlterTable, columns: tuple[str, ...]) -> bool:
-    """Whether this script added one of the columns, empty: nothing is there that could break
-    the key.
-    """
-    return any(
-        isinstance(action, AddColumn)
-        and action.definition.column.name in columns
-        and action.definition.column.default is None
-        for earlier in (*step.earlier, command)
-        if isinstance(earlier, AlterTable) and earlier.name == command.name
-        for action in earlier.actions
-    )

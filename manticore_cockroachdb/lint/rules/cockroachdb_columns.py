@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
-from ..._model.commands import (
-    AddColumn,
-    AlterTable,
-    DropColumn,
-    RenameColumn,
-    SetDefault,
-    SetType,
-)
+from ..._model.actions import AddColumn, DropColumn, RenameColumn, SetDefault, SetType
+from ..._model.commands import AlterTable
 from ..._model.schema import Space
-from ..._model.values import ConstraintKind, Table, Type, View, quoted
+from ..._model.values import ConstraintKind, Function, Table, Type, View, quoted
 from ..._scripts.script import Mode
 from ..finding import Severity
 from ..rule import CRDB, ON_CRDB, Example, Remark, Step, rule
@@ -43,10 +38,10 @@ _INTEGERS: Final = {"smallint": 2, "integer": 4, "bigint": 8}
 def alter_type_refused(step: Step) -> Iterator[Remark]:
     """CockroachDB changes a column's type only where nothing else depends on the column.
 
-    It refuses a column in an index, a CHECK, a computed column, a foreign key or a view; it
-    refuses beside other changes in one statement, and in an explicit transaction; before v25.1
-    it wants a session variable. A change that keeps the stored form (a longer STRING, INT4 to
-    INT8) is always allowed.
+    It refuses a column in an index, a CHECK, a computed column, a foreign key, a view or the body
+    of a function; it refuses beside other changes in one statement, and in an explicit
+    transaction; before v25.1 it wants a session variable. A change that keeps the stored form (a
+    longer STRING, INT4 to INT8) is always allowed.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
@@ -114,7 +109,20 @@ def _use_of(step: Step, command: AlterTable, table: Table | None, column: str) -
         value = step.before.get(key)
         if isinstance(value, View) and column in value.query.names:
             return f"the view {key.name} uses it"
+    return _function_that_names(step, table.name.name, column)
+
+
+def _function_that_names(step: Step, table: str, column: str) -> str:
+    """The function whose body names a table and a column of it, in words; "" where there is none."""
+    for key, value in sorted(step.before.objects(), key=lambda one: one[0].name):
+        for _, body in value.bodies if isinstance(value, Function) else ():
+            names = set(_NAMES.findall(body.lower()))
+            if {table.lower(), column.lower()} <= names:
+                return f"the function {key.name} uses it"
     return ""
+
+
+_NAMES: Final = re.compile(r"\w+")
 
 
 @rule(

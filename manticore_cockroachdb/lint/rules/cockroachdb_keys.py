@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ..._model.commands import (
+from ..._model.actions import (
     AddConstraint,
     AlterPrimaryKey,
-    AlterTable,
-    CreateIndex,
-    CreateTable,
     DropConstraint,
-    DropIndex,
     SetLocality,
     SetOptions,
 )
+from ..._model.commands import AlterTable, CreateIndex, CreateTable, DropIndex
 from ..._model.values import Column, ConstraintKind, quoted
 from ..finding import Severity
 from ..rule import CRDB, ON_CRDB, Example, Remark, Step, rule

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import AlterTable, Rename, RenameColumn, RenameEnumValue, SetSchema
+from ..._model.actions import RenameColumn
+from ..._model.commands import AlterTable, Rename, RenameEnumValue, SetSchema
 from ..._model.schema import Space
 from ..._model.values import Name, Table, View, quoted
+from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
 from ..sql import scripts
@@ -34,6 +36,8 @@ def rename_table(step: Step) -> Iterator[Remark]:
         return
     table = step.table(command.name)
     if step.is_new(command.name) or (table is None and step.before.relation(command.name)):
+        return
+    if table_returns(step, command.name):
         return
     new = command.new if isinstance(command, Rename) else f"{command.schema}.{command.name.name}"
     views = _views(step, command.name) if step.target.kind is CRDB else []
@@ -77,6 +81,8 @@ def rename_column(step: Step) -> Iterator[Remark]:
     table = step.before.table(command.name)
     for action in command.actions:
         if not isinstance(action, RenameColumn) or _is_unused(step, table, action.old):
+            continue
+        if column_returns(step, command.name, action.old):
             continue
         old, new = quoted(action.old), quoted(action.new)
         column = table.column(action.old) if table is not None else None

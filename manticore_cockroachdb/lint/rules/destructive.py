@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import AlterTable, Drop, DropColumn, DropConstraint, Truncate
+from ..._model.actions import DropColumn, DropConstraint
+from ..._model.commands import AlterTable, Drop, Truncate, Understood
 from ..._model.schema import Space
 from ..._model.values import Name, View, quoted
+from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, Example, Remark, Step, rule
 from ..sql import allowed
@@ -35,9 +37,13 @@ def drop_table(step: Step) -> Iterator[Remark]:
         return
     for name in command.names:
         if not step.is_new(name) and not _never_was(step, command, name):
+            after = (
+                "another takes its name"
+                if table_returns(step, name)
+                else "programs that still use it fail"
+            )
             yield Remark(
-                f"DROP TABLE {name} deletes the table and its rows; programs that still use it "
-                "fail.",
+                f"DROP TABLE {name} deletes the table and its rows; {after}.",
                 allowed("drop-table", f"no release uses {name} any more", f"DROP TABLE {name}"),
             )
 
@@ -69,9 +75,14 @@ def drop_column(step: Step) -> Iterator[Remark]:
     for action in command.actions:
         if isinstance(action, DropColumn):
             statement = f"ALTER TABLE {command.name} DROP COLUMN {quoted(action.column)}"
+            after = (
+                "another column takes its name"
+                if column_returns(step, command.name, action.column)
+                else "programs that still use it fail"
+            )
             yield Remark(
                 f"DROP COLUMN {quoted(action.column)} deletes the column of {command.name} with "
-                "its data; programs that still use it fail.",
+                f"its data; {after}.",
                 allowed("drop-column", f"no release uses {action.column} any more", statement),
             )
 
@@ -97,6 +108,59 @@ def drop_schema(step: Step) -> Iterator[Remark]:
                 f"DROP SCHEMA {name} deletes the schema{tail}.",
                 allowed("drop-schema", "nothing uses it any more", f"DROP SCHEMA {name}"),
             )
+
+
+@rule(
+    "drop-type",
+    Severity.WARNING,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-droptype.html",
+    Example("DROP TYPE status;", "CREATE TYPE status AS ENUM ('open', 'done');"),
+    on=(Drop,),
+)
+def drop_type(step: Step) -> Iterator[Remark]:
+    """Programs that cast to a dropped type, or that look it up when they connect, fail.
+
+    The server refuses the drop while a column has the type; CASCADE drops such columns with
+    their data.
+    """
+    command = step.read.command
+    if not isinstance(command, Drop) or command.what not in ("TYPE", "DOMAIN"):
+        return
+    for name in command.names:
+        if _is_new_type(step, name) or (command.if_exists and step.before.type(name) is None):
+            continue
+        tail = " CASCADE also drops every column that has it, with its data." * command.cascade
+        yield Remark(
+            f"Programs that still use the type {name} fail.{tail}",
+            allowed("drop-type", f"no release uses {name} any more", f"DROP {command.what} {name}"),
+        )
+
+
+def _is_new_type(step: Step, name: Name) -> bool:
+    """Whether the script itself made the type, or renamed another to this name."""
+    return step.before.type(name) is not None and step.script.before.type(name) is None
+
+
+@rule(
+    "drop-database",
+    Severity.ERROR,
+    BOTH,
+    "https://www.postgresql.org/docs/current/sql-dropdatabase.html",
+    Example(
+        "DROP DATABASE archive;",
+        fixed="-- manticore: allow=drop-database its rows were exported\nDROP DATABASE archive;",
+    ),
+    on=(Understood,),
+)
+def drop_database(step: Step) -> Iterator[Remark]:
+    """A dropped database is gone with everything in it, and no down section can bring it back."""
+    command = step.read.command
+    if isinstance(command, Understood) and command.words == "DROP DATABASE":
+        yield Remark(
+            "DROP DATABASE deletes a whole database.",
+            allowed("drop-database", "nothing in it is needed any more", step.text),
+        )
 
 
 @rule(

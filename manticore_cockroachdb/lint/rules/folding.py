@@ -25,9 +25,18 @@ from ..._model.commands import (
 )
 from ..._model.faults import Fault, FaultKind
 from ..._model.schema import Key, Space
-from ..._model.values import Function, Object, Sequence, Table, View, quoted
+from ..._model.values import (
+    Constraint,
+    ConstraintKind,
+    Function,
+    Object,
+    Sequence,
+    Table,
+    View,
+    quoted,
+)
 from ..finding import Severity
-from ..rule import BOTH, Example, Remark, Script, Step, rule
+from ..rule import BOTH, CRDB, Example, Remark, Script, Step, rule
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT);"
 _FOLDED = (
@@ -168,7 +177,9 @@ def down_does_not_revert(script: Script) -> Iterator[Remark]:
     parts = [
         f"{_named(key)} {_difference(before, after)}"
         for key, (before, after) in script.reverted.changes(script.before).items()
-        if _is_clear(before) and _is_clear(after) and not _alike(before, after)
+        if _is_clear(before)
+        and _is_clear(after)
+        and not _alike(_as_shown(before, script), _as_shown(after, script))
     ]
     if not parts:
         return
@@ -188,6 +199,23 @@ def _is_clear(value: Object | None) -> bool:
     if isinstance(value, Sequence):
         return value.owner is None
     return not (isinstance(value, Table) and not value.known)
+
+
+def _as_shown(value: Object | None, script: Script) -> Object | None:
+    """An object as its server keeps it: to CockroachDB a unique index is a UNIQUE constraint."""
+    if script.target.kind is not CRDB or not isinstance(value, Table):
+        return value
+    unique = [
+        Constraint(ConstraintKind.UNIQUE, one.name, one.columns)
+        for one in value.indexes
+        if one.unique and one.predicate is None and len(one.columns) == len(one.keys)
+    ]
+    names = {one.name for one in unique}
+    return replace(
+        value,
+        constraints=(*value.constraints, *unique),
+        indexes=tuple(one for one in value.indexes if one.name not in names),
+    )
 
 
 def _named(key: Key) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..._model.commands import AddColumn, AddConstraint, AlterTable, CreateTable
+from ..._model.actions import AddColumn, AddConstraint
+from ..._model.commands import AlterTable, CreateTable
 from ..._model.schema import Space
-from ..._model.values import Constraint, ConstraintKind, Index, Name, Table
+from ..._model.values import Constraint, ConstraintKind, Index, Name, Table, quoted
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Remark, Script, rule
 from ..sql import listed, name_for
@@ -28,8 +29,8 @@ _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
     ),
 )
 def foreign_key_without_index(script: Script) -> Iterator[Remark]:
-    """Deleting a row, or changing its key, looks for the rows that refer to it: without an
-    index, in all rows.
+    """Deleting a row, or changing its key, looks for the rows that refer to it: in all rows, where
+    no index begins with a column of the foreign key.
 
     On CockroachDB that scan also meets every other transaction on the table.
     """
@@ -37,16 +38,20 @@ def foreign_key_without_index(script: Script) -> Iterator[Remark]:
         return
     for line, name, one in _new_foreign_keys(script):
         table = script.after.table(name)
-        if table is None or not table.known or _led_by(table, set(one.columns)):
+        if table is None or not table.known or _begins_with(table, set(one.columns)):
             continue
         index = name_for(table.name, one.columns, "idx")
         kind = "" if script.target.kind is CRDB else " CONCURRENTLY"
         yield Remark(
-            f"No index of {table.name} begins with {listed(one.columns)}, so deleting from "
+            f"No index of {table.name} begins with {_any_of(one.columns)}, so deleting from "
             f"{one.target} reads every row of {table.name}.",
             f"CREATE INDEX{kind} {index} ON {table.name} ({listed(one.columns)});",
             line,
         )
+
+
+def _any_of(columns: tuple[str, ...]) -> str:
+    return " or ".join(map(quoted, columns))
 
 
 def _new_foreign_keys(script: Script) -> Iterator[tuple[int, Name, Constraint]]:
@@ -79,8 +84,8 @@ def _changed_tables(script: Script) -> Iterator[tuple[Table | None, Table]]:
             yield before if isinstance(before, Table) else None, after
 
 
-def _led_by(table: Table, columns: set[str]) -> bool:
-    """Whether an index of the table begins with these columns, in any order."""
+def _begins_with(table: Table, columns: set[str]) -> bool:
+    """Whether an index of the table begins with one of these columns: then not all rows are read."""
     keys = [
         one.columns
         for one in table.constraints
@@ -93,7 +98,7 @@ def _led_by(table: Table, columns: set[str]) -> bool:
         if index.predicate is not None
         and index.predicate.names <= {*columns, "is", "not", "null"}  # WHERE column IS NOT NULL
     ]
-    return any(set(key[: len(columns)]) == columns for key in keys)
+    return any(set(key[:1]) & columns for key in keys)
 
 
 def _line(script: Script, word: str) -> int | None:

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..._model import naming
-from ..._model.commands import AddConstraint, AlterTable, Command, CreateIndex
+from ..._model.actions import AddConstraint
+from ..._model.commands import AlterTable, Command, CreateIndex
 from ..._model.values import Constraint, ConstraintKind
 from ..._sql.lexer import TokenKind, tokens
 from ..._sql.tokens import bare
 from ..finding import Severity
 from ..rule import BOTH, ON_PG, Example, Remark, Step, rule
 from ..sql import listed, name_for
-from .blocking import foreign_key
+from .blocking_constraints import foreign_key
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
 _INDEX = "https://www.cockroachlabs.com/docs/stable/create-index"

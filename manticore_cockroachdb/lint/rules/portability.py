@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from ..._model.commands import (
+from ..._model.actions import (
     AddColumn,
     AddConstraint,
     AlterPrimaryKey,
-    AlterTable,
     ColumnDefinition,
+    SetLocality,
+    SetType,
+)
+from ..._model.commands import (
+    AlterTable,
     Command,
     CreateFunction,
     CreateIndex,
@@ -21,8 +26,6 @@ from ..._model.commands import (
     DropIndex,
     ImportInto,
     Opaque,
-    SetLocality,
-    SetType,
     Understood,
     Unknown,
     Write,
@@ -91,8 +94,8 @@ def not_on_cockroachdb(step: Step) -> Iterator[Remark]:
     """CockroachDB speaks PostgreSQL's SQL, but not all of it.
 
     It has no domains, range types, exclusion constraints, deferrable constraints, foreign
-    tables, rules, table inheritance, XML or money; triggers only for each row, BEFORE and
-    AFTER, without UPDATE OF.
+    tables, rules, table inheritance, privileges of single columns, XML or money; triggers only for
+    each row, BEFORE and AFTER, without UPDATE OF.
     """
     for what in _lacking_on_cockroachdb(step):
         yield Remark(f"CockroachDB has no {what}.")
@@ -113,6 +116,10 @@ def _lacking_on_cockroachdb(step: Step) -> Iterator[str]:
             yield "functions before v22.2"
         case Opaque(words="DO") if version < (24, 1):
             yield "DO before v24.1"
+        case Understood(words="CREATE USER") if _USER_MAPPING.match(step.text):
+            yield "CREATE USER MAPPING"
+        case Understood(words="GRANT" | "REVOKE") if _OF_COLUMNS.match(step.text):
+            yield "privileges of single columns"
         case Understood(words=words) if words in _PG_OBJECTS:
             yield words
         case CreateTable(parent=parent) if parent is not None:
@@ -138,12 +145,17 @@ def _lacking_in_columns(command: Command, version: tuple[int, ...]) -> Iterator[
             yield "deferrable constraints"
 
 
+_USER_MAPPING: Final = re.compile(r"\s*CREATE\s+USER\s+MAPPING\b", re.IGNORECASE)
+#: GRANT SELECT (city) ON …: the columns stand before ON.
+_OF_COLUMNS: Final = re.compile(
+    r"\s*(?:GRANT|REVOKE)\b[^()'\"]*\b(?:SELECT|INSERT|UPDATE|REFERENCES|PRIVILEGES|ALL)\s*\(",
+    re.IGNORECASE,
+)
 _PG_OBJECTS: Final = frozenset(
     (
         "CREATE RULE",
         "CREATE FOREIGN",
         "CREATE SERVER",
-        "CREATE USER MAPPING",
         "CREATE COLLATION",
         "CREATE CONVERSION",
         "CREATE OPERATOR",

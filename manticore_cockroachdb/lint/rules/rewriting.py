@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ..._model.commands import AddColumn, AlterTable, OtherAction, Rebuild, SetType
+from ..._model.actions import AddColumn, OtherAction, SetType
+from ..._model.commands import AlterTable, Rebuild
 from ..._model.values import Column, Expression, Name, Type, TypeKind, UserType, quoted
 from ..finding import Severity
 from ..rule import ON_PG, Example, Remark, Step, rule
@@ -57,8 +58,9 @@ def change_column_type(step: Step) -> Iterator[Remark]:
     exclusive lock.
 
     It does not where the stored form stays: a longer VARCHAR, VARCHAR to TEXT, a NUMERIC with
-    more digits and the same scale, a TIMESTAMP with more precision. Otherwise add a column,
-    keep both filled, and switch.
+    more digits and the same scale, a TIMESTAMP with more precision, and a TIMESTAMP that gets or
+    loses its time zone while the session's TimeZone is UTC. Otherwise add a column, keep both
+    filled, and switch.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
@@ -69,16 +71,44 @@ def change_column_type(step: Step) -> Iterator[Remark]:
             continue
         column = table.column(action.column) if table is not None else None
         old = column.type if column is not None else None
-        if old is not None and action.using is None and keeps_storage(old, action.type):
+        plain = _is_plain(action)
+        if old is not None and plain and keeps_storage(old, action.type):
             continue
-        if old is None and action.using is None and action.type == Type("text"):
+        if old is None and plain and action.type == Type("text"):
             continue  # nearly always from a VARCHAR
+        gets_zone = old is not None and plain and changes_zone(old, action.type)
+        if gets_zone and _is_in_utc(step):
+            continue
         shown = f" from {old}" if old is not None else ""
+        unless = "unless the session's TimeZone is UTC, " if gets_zone else ""
         yield Remark(
             f"The type of {command.name}.{quoted(action.column)} changes{shown} to {action.type}: "
-            "the whole table is written again, and nobody can read or write it meanwhile.",
-            switch_column(command.name, action),
+            f"{unless}the whole table is written again, and nobody can read or write it meanwhile.",
+            f"-- where the values are in UTC:\nSET timezone = 'UTC';\n{step.text};"
+            if gets_zone
+            else switch_column(command.name, action),
         )
+
+
+def _is_plain(action: SetType) -> bool:
+    """Whether the value is the column's own; USING may name it and do nothing else."""
+    return action.using is None or action.using.text in (action.column, quoted(action.column))
+
+
+def changes_zone(old: Type, new: Type) -> bool:
+    """Whether a timestamp gets or loses its time zone, with no less precision."""
+    names = {"timestamp with time zone", "timestamp without time zone"}
+    return not (old.array or new.array) and {old.name, new.name} == names and _longer(old, new)
+
+
+def _is_in_utc(step: Step) -> bool:
+    """Whether the script has set the session's time zone to UTC."""
+    values = step.script.variables.get("timezone", ())
+    return len(values) == 1 and values[0].strip("'").lower() in _UTC
+
+
+#: Zones without an offset: PostgreSQL 12 and later keep a timestamp as it is stored.
+_UTC: Final = frozenset(("utc", "gmt", "etc/utc", "etc/gmt", "zulu", "universal", "0"))
 
 
 def keeps_storage(old: Type, new: Type) -> bool:

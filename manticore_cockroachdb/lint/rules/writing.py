@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from ..._model.commands import AddEnumValue, ImportInto, Write
-from ..._model.values import Name, quoted
+from ..._model.cursor import Cursor
+from ..._model.values import Name
+from ..._sql.windowed import NotWindowed, windowed
 from ..finding import Severity
+from ..rows import unique_keys
 from ..rule import BOTH, CRDB, ON_CRDB, Example, Remark, Step, rule
 from ..sql import scripts
 
@@ -21,7 +26,6 @@ _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
     Example(
         "UPDATE rides SET price = price * 100 WHERE price IS NOT NULL;",
         _RIDES,
-        fixed="UPDATE rides SET price = price * 100 WHERE price IS NOT NULL AND id BETWEEN 1 AND 5000;",
     ),
     on=(Write,),
 )
@@ -30,16 +34,20 @@ def large_write(step: Step) -> Iterator[Remark]:
 
     On PostgreSQL it holds a lock on every row until it ends. On CockroachDB it meets every
     other write, is retried from the start (40001), and above a few hundred thousand rows may
-    never commit. Write in portions by the primary key: a few thousand rows each.
+    never commit. With `-- manticore: batch=5000` before it, Manticore runs it in windows over the
+    primary key, each in a transaction of its own and each row exactly once.
     """
     command = step.read.command
-    if not isinstance(command, Write) or step.is_new(command.table):
+    if not isinstance(command, Write) or step.is_new(command.table) or step.is_batched:
+        return
+    if _is_catalog(command.table):
         return
     if command.verb in ("INSERT", "UPSERT"):
         if command.from_query:
             yield Remark(
                 f"{command.verb} … SELECT writes as many rows to {command.table} as its query "
                 "finds, in one transaction.",
+                _in_batches(step),
             )
         return
     if command.verb == "MERGE" or command.limited:
@@ -47,14 +55,38 @@ def large_write(step: Step) -> Iterator[Remark]:
     key = _key(step, command.table)
     if command.where is None:
         yield Remark(
-            f"{command.verb} without WHERE writes every row of {command.table} in one transaction."
-            + _in_portions(key)
+            f"{command.verb} without WHERE writes every row of {command.table} in one transaction.",
+            _in_batches(step),
         )
-    elif not (key and set(key) <= command.where.names):
+    elif not (key and set(key) <= command.where.names) and not _names_one_row(step, command):
         yield Remark(
             f"{command.verb} writes every row of {command.table} that its WHERE finds, in one "
-            "transaction." + _in_portions(key)
+            "transaction.",
+            _in_batches(step),
         )
+
+
+def _is_catalog(name: Name) -> bool:
+    """Whether a table is the server's own, which has a row for each object."""
+    return name.schema in _CATALOGS or (name.schema is None and name.name.startswith("pg_"))
+
+
+_CATALOGS: Final = frozenset(("pg_catalog", "information_schema", "crdb_internal", "system"))
+
+
+def _names_one_row(step: Step, command: Write) -> bool:
+    """Whether the WHERE pins every column of a unique key to a constant."""
+    table, where = step.before.table(command.table), command.where
+    if table is None or where is None or "or" in where.names:
+        return False
+    return any(
+        all(re.search(_EQUALS.format(re.escape(column)), where.text) for column in key)
+        for key in unique_keys(table)
+    )
+
+
+#: `name = 'x'`, `"name" = 7`: a column that equals a constant.
+_EQUALS: Final = r"""(?i)(?<![\w."])"?{}"?\s*=\s*(?:'(?:[^']|'')*'|\d+)\s*(?=$|\)|AND\b)"""
 
 
 def _key(step: Step, name: Name) -> tuple[str, ...]:
@@ -62,10 +94,17 @@ def _key(step: Step, name: Name) -> tuple[str, ...]:
     return table.key_columns() if table is not None else ()
 
 
-def _in_portions(key: tuple[str, ...]) -> str:
-    if not key:
-        return ""
-    return f" Write it in portions: AND {quoted(key[0])} BETWEEN … AND …"
+def _in_batches(step: Step) -> str | None:
+    """The statement in batches; None where it cannot be cut along a key that is known."""
+    try:
+        cut = windowed(step.text)
+    except NotWindowed:
+        return None
+    name = Cursor(cut.table).name()
+    key = _key(step, name)
+    if not key or step.is_new(name) or set(key) & cut.assigned:
+        return None
+    return f"-- manticore: batch=5000\n{step.text};"
 
 
 @rule(

@@ -8,8 +8,8 @@
 For tests and rehearsals. It speaks the protocol of PostgreSQL and CockroachDB without TLS.
 """
 
-from .answers import Traffic
 from .proxy import Proxy, Seen
+from .response_relay import Traffic
 from .rules import (
     Rule,
     When,

@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode
 
 from psycopg.conninfo import conninfo_to_dict
 
-from .answers import Traffic
-from .link import Link
-from .passage import Passage
+from .interception import Interception
+from .proxy_connection import ProxyConnection
+from .response_relay import Traffic
 from .rules import Action, Drop, Match, Rule, When
 from .words import SameWords, Words
 
@@ -178,18 +178,18 @@ class Proxy:
 
     # What links ask
 
-    def passage(self, sql: str, traffic: Traffic) -> Passage:
+    def interception(self, sql: str, traffic: Traffic) -> Interception:
         """Note a statement, and say what shall happen to it."""
         self.note(sql, traffic)
-        passage = self._new_passage(sql, traffic)
+        interception = self._new_passage(sql, traffic)
         with self._lock:
             fired = [rule for rule in self._rules if rule.considers(sql)]
         for rule in fired:
-            passage.take(rule)
-        return passage
+            interception.take(rule)
+        return interception
 
-    def _new_passage(self, sql: str, traffic: Traffic) -> Passage:  # noqa: ARG002 - for subclasses
-        return Passage(sql)
+    def _new_passage(self, sql: str, traffic: Traffic) -> Interception:  # noqa: ARG002 - for subclasses
+        return Interception(sql)
 
     def note(self, sql: str, traffic: Traffic) -> None:
         """Note a statement."""
@@ -256,7 +256,7 @@ class Proxy:
             self.connections += 1
             traffic = self.traffic[self._numbers] = Traffic(self._numbers)
         try:
-            await Link(self, traffic, reader, writer).serve()
+            await ProxyConnection(self, traffic, reader, writer).serve()
         except Exception as bug:  # noqa: BLE001 - reported when the `with` block ends
             self._bugs.append(bug)
 

@@ -1,6 +1,6 @@
 """What shall happen to which statement: rules and their actions, as values.
 
-Knows the text of statements and nothing of sockets; `link` carries the actions out.
+Knows the text of statements and nothing of sockets; `proxy_connection` carries the actions out.
 """
 
 from __future__ import annotations

@@ -1,0 +1,236 @@
+"""Statements that run in batches: every row exactly once, whatever dies in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from manticore_cockroachdb.errors import MigrationFailed, PlanRefused
+from manticore_cockroachdb.events import BatchPaused, BatchProgress, Event, StatementFinished
+from tests.fake_cockroach import drop_after, drop_before, error
+from tests.harness import Cockroach, Harness
+
+TABLE = (
+    "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8 NOT NULL);"
+    "\nINSERT INTO t SELECT i, 0 FROM generate_series(1, 250) AS g(i);\n-- DOWN\nDROP TABLE t;"
+)
+ADD_ONE = "-- manticore: batch=100\nUPDATE t SET n = n + 1;"
+NOT_STARTED = "A batch was not started: V2__add.sql:2: {reason}. Nothing of this statement was run."
+
+
+def add_one(harness: Harness, script: str = ADD_ONE) -> None:
+    harness.write("V1__t", TABLE)
+    harness.write("V2__add", script)
+
+
+def counts(harness: Harness) -> list[tuple[Any, ...]]:
+    return harness.ask("SELECT n, count(*) FROM t GROUP BY n ORDER BY n")
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, for the test."""
+
+
+def stop_after(windows: int) -> Any:
+    def listen(event: Event) -> None:
+        if isinstance(event, BatchProgress) and event.windows == windows:
+            raise Stopped
+
+    return listen
+
+
+async def test_each_window_is_a_transaction_and_each_row_is_changed_once(any_mode: Harness) -> None:
+    add_one(any_mode)
+    assert await any_mode.engine().migrate() == 2
+    assert counts(any_mode) == [(1, 250)]
+    progress = [(event.windows, event.rows) for event in any_mode.told(BatchProgress)]
+    assert progress[-1] == (len(progress), 250)
+    assert len(progress) >= 3
+    assert [event.statement.line for event in any_mode.told(StatementFinished)][-1] == 2
+    assert any_mode.ledger() == [1, 2]
+    assert any_mode.record()["batch_position"] is None
+
+
+async def test_a_run_that_was_stopped_continues_after_the_last_window(any_mode: Harness) -> None:
+    add_one(any_mode)
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(2)).migrate()
+    assert counts(any_mode) == [(0, 50), (1, 200)]
+    assert any_mode.ledger() == [1]
+    record = any_mode.record()
+    assert (record["batch_position"], record["batch_windows"]) == ('["200"]', 2)
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]
+    assert [event.windows for event in any_mode.told(BatchProgress)] == [3]
+
+
+async def test_a_batch_that_has_begun_must_not_be_edited(any_mode: Harness) -> None:
+    add_one(any_mode)
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(1)).migrate()
+    any_mode.write("V2__add", ADD_ONE.replace("n + 1", "n + 2"))
+    with pytest.raises(PlanRefused, match="its first statement, which is done or under way"):
+        await any_mode.engine().migrate()
+    any_mode.write("V2__add", ADD_ONE)
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("cut", [drop_before, drop_after])
+async def test_a_window_whose_answer_was_lost_is_neither_lost_nor_repeated(
+    cockroach: Cockroach, cut: Any, nth: int
+) -> None:
+    add_one(cockroach)
+    await cockroach.engine().migrate(1)
+    cockroach.fake.rule("^COMMIT", nth=nth, then=cut())
+    assert await cockroach.engine().migrate() == 1
+    assert counts(cockroach) == [(1, 250)]
+
+
+async def test_a_window_that_is_asked_to_try_again_is_tried_with_half_the_rows(
+    cockroach: Cockroach,
+) -> None:
+    add_one(cockroach)
+    await cockroach.engine().migrate(1)
+    cockroach.fake.rule("^COMMIT", nth=1, then=error("40001", "restart transaction"))
+    assert await cockroach.engine().migrate() == 1
+    assert counts(cockroach) == [(1, 250)]
+    assert cockroach.told(BatchProgress)[0].rows == 50
+
+
+async def test_a_row_that_is_refused_fails_its_window_only(any_mode: Harness) -> None:
+    any_mode.write(
+        "V1__t", TABLE.replace("n INT8 NOT NULL", "n INT8 NOT NULL CHECK (id <> 150 OR n = 0)")
+    )
+    any_mode.write("V2__add", ADD_ONE)
+    with pytest.raises(MigrationFailed, match=r"V2__add\.sql:2: UPDATE t SET n = n \+ 1"):
+        await any_mode.engine().migrate()
+    assert counts(any_mode) == [(0, 150), (1, 100)]
+    any_mode.ask("DELETE FROM t WHERE id = 150")
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 249)]
+
+
+async def test_delete_and_insert_run_in_batches_on_the_way_down_too(any_mode: Harness) -> None:
+    any_mode.write("V1__t", TABLE)
+    any_mode.write(
+        "V2__copy",
+        "CREATE TABLE c (id INT8 PRIMARY KEY);\n"
+        "-- manticore: batch=100\nINSERT INTO c SELECT x.id FROM t AS x WHERE x.id > 50 OR x.n > 0;\n"
+        "-- DOWN\n-- manticore: batch=70\nDELETE FROM c;\nDROP TABLE c;",
+    )
+    assert await any_mode.engine().migrate() == 2
+    assert any_mode.one("SELECT count(*) FROM c") == 200
+    assert await any_mode.engine().rollback() == 1
+    assert any_mode.ledger() == [1]
+
+
+async def test_a_composite_key_is_followed_in_its_order(any_mode: Harness) -> None:
+    any_mode.write(
+        "V1__t",
+        "CREATE TABLE t (a TEXT NOT NULL, b INT8 NOT NULL, n INT8 NOT NULL, id UUID, "
+        "PRIMARY KEY (id), CONSTRAINT ab UNIQUE (a, b));\n"
+        "INSERT INTO t SELECT 'x' || (i % 7)::TEXT, i, 0, gen_random_uuid() "
+        "FROM generate_series(1, 200) AS g(i);",
+    )
+    any_mode.write("V2__add", "-- manticore: batch=30 key=a,b\nUPDATE t SET n = n + 1 WHERE b > 0;")
+    any_mode.write("V3__add", "-- manticore: batch=30\nUPDATE t SET n = n + 1;")
+    assert await any_mode.engine().migrate() == 3
+    assert counts(any_mode) == [(2, 200)]
+
+
+@pytest.mark.parametrize(
+    ("table", "script", "reason"),
+    [
+        (
+            "CREATE TABLE t (id INT8 UNIQUE, n INT8);",
+            "-- manticore: batch=5 key=id\nUPDATE t SET n = 1;",
+            (
+                "id may be NULL, and such rows belong to no window; name another key, or set the column "
+                "NOT NULL first"
+            ),
+        ),
+        (
+            "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8);",
+            "-- manticore: batch=5 key=n\nUPDATE t SET n = 1;",
+            (
+                "key=n: t has no unique index over exactly these columns, in this order. It has unique "
+                "indexes over (id)."
+            ),
+        ),
+        (
+            "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8);",
+            "-- manticore: batch=5\nUPDATE t SET id = id + 1;",
+            (
+                "the statement writes id, a column of the key: rows would move between windows. Name "
+                "another key with key="
+            ),
+        ),
+        (
+            "CREATE TABLE t1 (id INT8 PRIMARY KEY); CREATE VIEW t AS SELECT id FROM t1;",
+            "-- manticore: batch=5\nDELETE FROM t;",
+            "t is a view, and a batch follows the key of an ordinary table",
+        ),
+    ],
+)
+async def test_a_key_that_does_not_do_is_refused_before_the_first_row(
+    any_mode: Harness, table: str, script: str, reason: str
+) -> None:
+    any_mode.write("V1__t", table)
+    any_mode.write("V2__add", script)
+    with pytest.raises(PlanRefused) as caught:
+        await any_mode.engine().migrate()
+    assert str(caught.value) == NOT_STARTED.format(reason=reason.rstrip("."))
+    assert any_mode.ledger() == [1]
+
+
+async def test_a_batch_waits_while_its_condition_is_true(any_mode: Harness) -> None:
+    any_mode.write("V1__t", TABLE + "\n")
+    any_mode.write(
+        "V0002__gate", "CREATE TABLE gate (shut BOOL NOT NULL); INSERT INTO gate VALUES (true);"
+    )
+    any_mode.write(
+        "V3__add",
+        "-- manticore: batch=100 stop_if=SELECT bool_or(shut) FROM gate\nUPDATE t SET n = n + 1;",
+    )
+    opened = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, BatchPaused) and not opened:
+            opened.append(event)
+            any_mode.ask("UPDATE gate SET shut = false")
+
+    assert await any_mode.engine(listener=listen).migrate() == 3
+    assert counts(any_mode) == [(1, 250)]
+    assert len(opened) == 1
+
+
+async def test_mode_atomic_and_a_batch_do_not_go_together(harness: Harness) -> None:
+    add_one(harness, "-- manticore: mode=atomic\n" + ADD_ONE)
+    with pytest.raises(PlanRefused) as caught:
+        await harness.engine().migrate()
+    assert str(caught.value) == (
+        "Nothing was run: V2__add.sql:3: batch= runs this statement in transactions of its own, and the "
+        "file says mode=atomic. Move it into a script of its own, or remove the mode."
+    )
+    assert harness.tables() == []
+
+
+async def test_a_condition_that_fails_is_told_with_file_and_line(any_mode: Harness) -> None:
+    add_one(
+        any_mode,
+        "-- manticore: batch=100 stop_if=SELECT shut FROM nowhere\nUPDATE t SET n = n + 1;",
+    )
+    with pytest.raises(MigrationFailed) as caught:
+        await any_mode.engine().migrate()
+    assert str(caught.value).startswith("V2__add.sql:2: ")
+    assert (
+        'its stop_if (SELECT shut FROM nowhere) failed: relation "nowhere" does not exist'
+        in str(caught.value)
+    )
+    assert counts(any_mode) == [(0, 250)]
+    any_mode.ask("CREATE TABLE nowhere AS SELECT false AS shut")
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]

@@ -1,0 +1,181 @@
+"""What scripts say about their rows, and what is therefore not asked of the data."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lint.scripts import judge
+
+RIDES = "CREATE TABLE rides (id INT8 PRIMARY KEY, city TEXT, price DECIMAL(10,2));"
+
+
+def found(rule: str, sql: str, *, given: str = RIDES, server: str = "cockroachdb") -> list[str]:
+    report = judge(sql, given=given, server=server)
+    return [one.message for one in report.findings if one.rule == rule]
+
+
+USERS = """
+    CREATE TABLE users (id INT8 PRIMARY KEY, name TEXT UNIQUE, email TEXT, tenant INT8);
+    CREATE UNIQUE INDEX by_email ON users (tenant, email);
+"""
+WRITE = "UPDATE users SET email = lower(email) WHERE id = 1;"
+DELETE = "DELETE FROM rides WHERE id = 5;"
+RENAME = "UPDATE users SET name = 'x' WHERE id = 1;"
+GONE = "DELETE FROM users WHERE id = 5;"
+BY_LOWER = "CREATE UNIQUE INDEX by_lower ON users (lower(email));"
+BY_TAG = "CREATE UNIQUE INDEX i ON users (tag);"
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("CREATE UNIQUE INDEX i ON users (email);", 1),
+        ("CREATE UNIQUE INDEX i ON users (id, email);", 0),
+        ("CREATE UNIQUE INDEX i ON users (name, email);", 0),
+        ("ALTER TABLE users ADD CONSTRAINT u UNIQUE (email, tenant);", 0),
+        ("ALTER TABLE users DROP CONSTRAINT users_name_key, ADD CONSTRAINT u UNIQUE (name);", 0),
+        ("DROP INDEX by_email; CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        (
+            f"DROP INDEX by_email; {WRITE} CREATE UNIQUE INDEX i ON users (email, tenant);",
+            1,
+        ),
+        (f"DROP INDEX by_email; {GONE} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        (f"DROP INDEX by_email; {RENAME} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        ("CREATE UNIQUE INDEX i ON users (lower(name));", 1),
+        (f"{BY_LOWER} CREATE UNIQUE INDEX i ON users (lower(email), tenant);", 1),  # the first
+        ("ALTER TABLE users ADD COLUMN tag TEXT; CREATE UNIQUE INDEX i ON users (tag);", 0),
+        ("ALTER TABLE users ADD COLUMN tag TEXT, ADD CONSTRAINT u UNIQUE (tag, email);", 0),
+        ("ALTER TABLE users ADD tag TEXT DEFAULT 'x'; CREATE UNIQUE INDEX i ON users (tag);", 1),
+        ("ALTER TABLE users ADD n BIGSERIAL; CREATE UNIQUE INDEX i ON users (n);", 0),
+        (
+            f"ALTER TABLE users ADD tag UUID DEFAULT gen_random_uuid(); {BY_TAG}",
+            0,
+        ),
+        (
+            f"ALTER TABLE users ADD tag TEXT; {WRITE} {BY_TAG}",
+            1,
+        ),
+        ("ALTER TABLE users ADD COLUMN tag TEXT UNIQUE DEFAULT 'x';", 1),
+        ("ALTER TABLE users ADD COLUMN tag TEXT UNIQUE DEFAULT make_tag();", 0),  # not known
+    ],
+)
+def test_rows_that_cannot_be_equal_are_not_asked_about(sql: str, count: int) -> None:
+    for server in ("postgresql", "cockroachdb"):
+        assert len(found("unique-on-data", sql, given=USERS, server=server)) == count
+
+
+def test_a_foreign_key_over_a_column_that_is_null_everywhere_cannot_fail() -> None:
+    given = f"{USERS} CREATE TABLE rides (id INT8 PRIMARY KEY);"
+    add = "ALTER TABLE rides ADD COLUMN rider INT8;"
+    key = "ALTER TABLE rides ADD CONSTRAINT f FOREIGN KEY (rider) REFERENCES users;"
+    fill = "UPDATE rides SET rider = 1 WHERE id = 1;"
+
+    assert found("foreign-key-on-data", add + key, given=given) == []
+    assert len(found("foreign-key-on-data", add + fill + key, given=given)) == 1
+
+
+def test_a_column_that_a_check_keeps_from_being_null_is_not_asked_about() -> None:
+    given = f"{RIDES} ALTER TABLE rides ADD CONSTRAINT has_city CHECK (city IS NOT NULL);"
+    sql = "ALTER TABLE rides ALTER COLUMN city SET NOT NULL;"
+
+    assert found("not-null-on-data", sql, given=given) == []
+    assert len(found("not-null-on-data", sql)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("UPDATE pg_index SET indisready = false WHERE indrelid = 7;", 0),
+        ("DELETE FROM users WHERE name = 'admin';", 0),
+        ("UPDATE users SET email = NULL WHERE tenant = 5 AND email = '';", 0),
+        ("UPDATE users SET email = NULL WHERE email = '';", 1),
+        ("DELETE FROM users WHERE name = 'admin' OR tenant = 5;", 1),
+        ("DELETE FROM users WHERE name = lower(email);", 1),
+        ("DELETE FROM users WHERE name <> 'admin';", 1),
+    ],
+)
+def test_a_write_of_one_row_is_not_large(sql: str, count: int) -> None:
+    assert len(found("large-write", sql, given=USERS)) == count
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE users; CREATE TABLE users (id INT8 PRIMARY KEY, email TEXT);",
+        "ALTER TABLE users RENAME TO old; CREATE TABLE users (id INT8 PRIMARY KEY, email TEXT);",
+    ],
+)
+def test_a_table_that_takes_the_place_of_another_is_new(sql: str) -> None:
+    index = "CREATE UNIQUE INDEX i ON users (email);"
+    report = judge(sql + index, given=USERS, server="postgresql")
+    rules = {one.rule for one in report.findings}
+
+    assert rules & {"create-index-blocking", "unique-on-data"} == set()
+
+
+def test_a_table_that_takes_the_name_of_a_new_one_is_not_new() -> None:
+    sql = "CREATE TABLE t (id INT8); DROP TABLE t; ALTER TABLE users RENAME TO t;"
+
+    assert (
+        len(
+            found(
+                "create-index-blocking",
+                f"{sql} CREATE INDEX i ON t (email);",
+                given=USERS,
+                server="postgresql",
+            )
+        )
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("fill", "count"),
+    [
+        ("UPDATE rides SET city = 'Rome';", 0),
+        ("UPDATE rides SET price = 1, city = 'Rome' WHERE city IS NULL;", 0),
+        ("UPDATE rides SET city = gen_random_uuid()::TEXT WHERE city IS NULL;", 0),
+        ("DELETE FROM rides WHERE city IS NULL;", 0),
+        ("DELETE FROM rides WHERE city IS NULL AND price IS NULL;", 1),
+        ("UPDATE rides SET city = 'Rome' WHERE price > 5;", 1),
+        ("UPDATE rides SET city = 'Rome' WHERE price IS NULL;", 1),
+        ("UPDATE rides SET city = NULL;", 1),
+        ("UPDATE rides SET city = lower(note);", 1),
+        ("UPDATE rides SET city = 'a' || note;", 1),
+        ("UPDATE drivers SET city = 'Rome';", 1),
+    ],
+)
+def test_a_column_that_the_script_filled_is_not_asked_about(fill: str, count: int) -> None:
+    sql = f"{fill} ALTER TABLE rides ALTER COLUMN city SET NOT NULL;"
+
+    assert len(found("not-null-on-data", sql)) == count
+
+
+def test_a_column_that_was_added_with_a_value_is_not_asked_about() -> None:
+    sql = "ALTER TABLE rides ADD seats INT8 DEFAULT 4; ALTER TABLE rides ALTER seats SET NOT NULL;"
+
+    assert found("not-null-on-data", sql) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("ALTER TABLE trips DROP CONSTRAINT k, ADD CONSTRAINT k FOREIGN KEY (ride) {};", 0),
+        ("ALTER TABLE trips DROP CONSTRAINT k; ALTER TABLE trips ADD FOREIGN KEY (ride) {};", 0),
+        (
+            f"ALTER TABLE trips DROP CONSTRAINT k; {DELETE} ALTER TABLE trips ADD FOREIGN KEY (ride) {{}};",
+            1,
+        ),
+        ("ALTER TABLE trips ADD FOREIGN KEY (other) {};", 1),
+        ("ALTER TABLE trips DROP CONSTRAINT k, ADD FOREIGN KEY (ride) REFERENCES trips;", 1),
+    ],
+)
+def test_a_foreign_key_that_takes_the_place_of_an_equal_one_is_not_asked_about(
+    sql: str, count: int
+) -> None:
+    key = "CONSTRAINT k FOREIGN KEY (ride) REFERENCES rides (id)"
+    given = f"{RIDES} CREATE TABLE trips (id INT8 PRIMARY KEY, ride INT8, other INT8, {key});"
+    sql = sql.format("REFERENCES rides ON DELETE CASCADE")
+
+    for server in ("postgresql", "cockroachdb"):
+        assert len(found("foreign-key-on-data", sql, given=given, server=server)) == count

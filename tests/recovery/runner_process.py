@@ -1,0 +1,76 @@
+"""A runner in a process of its own, to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+from manticore_cockroachdb import AsyncDatabase, AsyncMigrator, Database, Migration
+
+#: Its server is started once with the library loaded, so that a runner_process is there in milliseconds.
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload([__name__])
+
+#: Short, so that a dead runner's work is taken over soon.
+LEASE = 2.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a runner is to do.
+
+    Attributes:
+        url: Where.
+        folder: The scripts.
+        flavour: "sync" or "async".
+        verb: "migrate" or "rollback".
+        mode: "atomic", "stepwise" or None.
+        lease: For how many seconds its lease lasts.
+    """
+
+    url: str
+    folder: Path
+    flavour: str
+    verb: str
+    mode: str | None = None
+    lease: float = LEASE
+
+
+def run(order: Order) -> int:
+    """Do it in this process."""
+    options = {"mode": order.mode, "lease": order.lease, "lock_timeout": 60.0}
+    if order.flavour == "sync":
+        migration = Migration(Database.from_url(order.url), order.folder, **options)
+        return migration.migrate() if order.verb == "migrate" else migration.rollback(100)
+
+    async def main() -> int:
+        migrator = AsyncMigrator(AsyncDatabase.from_url(order.url), order.folder, **options)
+        return await (migrator.migrate() if order.verb == "migrate" else migrator.rollback(100))
+
+    return asyncio.run(main())
+
+
+def start(order: Order, counts: SimpleQueue[int] | None = None) -> BaseProcess:
+    """Do it in another process, which puts the count into the queue if there is one."""
+    process = context.Process(target=_work, args=(order, counts), daemon=True)
+    process.start()
+    return process
+
+
+def kill(process: BaseProcess) -> None:
+    """As the kernel does it when memory runs out: nothing of the process runs any more."""
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def _work(order: Order, counts: SimpleQueue[int] | None) -> None:
+    count = run(order)
+    if counts is not None:
+        counts.put(count)

@@ -1,0 +1,1 @@
+"""Schemas rehearsed, cut, and compared with their scripts."""
