@@ -196,9 +196,9 @@ def test_with_a_template_the_scripts_run_once_for_all_workers(
     suite = (
         "import os\n"
         "from tests.django.project.fleet.models import Scooter\n"
-        "def test_built_elsewhere(django_db_setup, django_db_blocker):\n"
+        "def test_built_elsewhere(db):\n"
         "    from django.db import connection\n"
-        "    with django_db_blocker.unblock(), connection.cursor() as cursor:\n"
+        "    with connection.cursor() as cursor:\n"
         "        cursor.execute('SELECT applied_by FROM _migrations')\n"
         "        builders = {by.split(':')[1] for (by,) in cursor.fetchall()}\n"
         "    assert len(builders) == 1\n"
