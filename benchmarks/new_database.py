@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -111,7 +112,7 @@ def _copy(server: RunningServer, folder: Path, repeats: int) -> float:
     _build(ready, folder, bootstrap=False)
     took = []
     with psycopg.connect(server.url, autocommit=True) as connection:
-        copy, source = sql.Identifier("benchmark_copy"), sql.Identifier(ready.rpartition("/")[2])
+        copy, source = sql.Identifier("benchmark_copy"), sql.Identifier(urlsplit(ready).path[1:])
         for _ in range(repeats):
             began = time.perf_counter()
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(copy, source))

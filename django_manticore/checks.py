@@ -31,6 +31,7 @@ id                      what it found
 ``manticore.W009``      The ledger's table is someone else's.
 ``manticore.W010``      Another app's `migrate` command hides this app's.
 ``manticore.W021``      A pending script has an error of `manticore_lint`.
+``manticore.E031``      RECORD_SCHEMA is invalid.
 ``manticore.W030``      Files were removed that a database still needs, and `migrate` runs no scripts.
 ``manticore.E030``      The same, and `migrate` would run scripts.
 ``manticore.I030``      Files may be removed: a checkpoint stands for them.
@@ -74,7 +75,7 @@ from .removal import advice
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, E016, E021, W003, W010."""
+    """E001 to E012, E016, E021, E031, W003, W010."""
     found: list[CheckMessage] = [
         checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()

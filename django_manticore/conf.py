@@ -27,6 +27,7 @@ STATEMENT_TIMEOUT      None                        Seconds the server may work o
 MODE                   None                        The mode of scripts whose files name none; None: the
                                                    server's default.
 ALLOW_OUT_OF_ORDER     False                       Apply pending scripts below the highest applied one.
+RECORD_SCHEMA          False                       Record a hash of the schema at the end of a run.
 PLACEHOLDERS           None                        What `${name}` in scripts stands for, as a dict; None:
                                                    `${` means nothing special.
 RUN_WITH_MIGRATE       None                        "before" or "after": Django's own `migrate` runs the
@@ -126,6 +127,7 @@ class Entry:
     statement_timeout: float | None = None
     mode: Mode | None = None
     allow_out_of_order: bool = False
+    record_schema: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
     run_with_migrate: RunWithMigrate = RunWithMigrate.NEVER
     drift_ignore: tuple[str, ...] = ()
@@ -456,6 +458,7 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "STATEMENT_TIMEOUT": (6, _seconds(0, open_end=True), "Write seconds, or None for no limit."),
     "MODE": (7, _mode, f"Write {_either(_MODES)}, or leave it out."),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
+    "RECORD_SCHEMA": (31, _flag, "Write True or False."),
     "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),
     "LINT": (

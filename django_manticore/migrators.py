@@ -73,5 +73,6 @@ def _arguments(
         "statement_timeout": configured.statement_timeout,
         "mode": configured.mode,
         "allow_out_of_order": configured.allow_out_of_order,
+        "record_schema": configured.record_schema,
         "placeholders": configured.placeholders,
     }

@@ -30,12 +30,12 @@ from ._store.ledger import DEFAULT_TABLE, highest
 from ._store.own_tables import refuse_own_tables
 from ._store.run_state import Snapshot
 from .async_database import AsyncDatabase
-from .errors import SettingsError
-from .events import Event
+from .errors import ManticoreError, SettingsError
+from .events import Event, Warned
 
 if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
     from .rehearsal._async.verbs import AsyncScratchVerbs
-    from .rehearsal.drift import Drift
+    from .rehearsal.drift import Drift, QuickDrift
     from .rehearsal.results import Rehearsal
     from .rehearsal.seeds import Seed
     from .rehearsal.snapshot import SchemaSnapshot
@@ -65,6 +65,7 @@ class AsyncMigrator:
         mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
             is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        record_schema: Record a hash of the schema at the end of each run, for `quick_drift`.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
 
     Raises:
@@ -85,6 +86,7 @@ class AsyncMigrator:
         lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
+        record_schema: bool = False,
         placeholders: Mapping[str, str] | None = None,
     ) -> None:
         folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
@@ -98,6 +100,7 @@ class AsyncMigrator:
             lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
+            record_schema=record_schema,
             placeholders=placeholders,
         )
         self._db = db
@@ -269,9 +272,10 @@ class AsyncMigrator:
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
         found = await self._load()
-        return await self._engine(found).run(
+        done = await self._engine(found).run(
             _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
         )
+        return await self._recorded(found, done)
 
     async def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
         """Apply what is pending up to a version, and revert nothing.
@@ -294,9 +298,10 @@ class AsyncMigrator:
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
         found = await self._load()
-        return await self._engine(found).run(
+        done = await self._engine(found).run(
             lambda book: self._up(found, book, to_version, revert=False), fake=fake
         )
+        return await self._recorded(found, done)
 
     async def bootstrap(self) -> int:
         """Apply every script to an empty database, as fast as the server allows.
@@ -312,9 +317,10 @@ class AsyncMigrator:
             MigrationFailed: A statement failed.
         """
         found = await self._load()
-        return await self._engine(found).run(
+        done = await self._engine(found).run(
             lambda book: self._up(found, book, None), bootstrap=True
         )
+        return await self._recorded(found, done)
 
     async def rollback(
         self,
@@ -344,9 +350,10 @@ class AsyncMigrator:
         """
         found = await self._load()
         goal = _rollback(found, count, to_version)
-        return await self._engine(found).run(
+        done = await self._engine(found).run(
             _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
+        return await self._recorded(found, done)
 
     async def plan(self, target_version: int | None = None, *, patience: float = PATIENCE) -> Plan:
         """What `migrate` would do now, and on which server. Changes nothing.
@@ -445,7 +452,24 @@ class AsyncMigrator:
             MigrationFailed: A script failed on the scratch database.
         """
         found = await self._load()
-        return await self._rehearsal(found, scratch, surroundings).drift(found.scripts, ignore)
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        drift = await rehearsal.drift(found.scripts, ignore)
+        if self.options.record_schema and not drift and not ignore:
+            await rehearsal.record()
+        return drift
+
+    async def quick_drift(self) -> QuickDrift:
+        """Whether the schema was changed after the last run that recorded it. Changes nothing.
+
+        Needs `record_schema=True`, and no scratch database: the hash that was recorded at the end of that
+        run is compared with the schema now. It does not say what was changed; `drift` does. What another
+        tool changes in the database counts, too.
+
+        Raises:
+            ConnectionFailed: No connection.
+            RehearsalRefused: The schema cannot be printed.
+        """
+        return await self._rehearsal(await self._load(), None, None).quick_drift()
 
     async def rehearse(
         self,
@@ -567,6 +591,17 @@ class AsyncMigrator:
             checkpoints=found.checkpoints,
             blank=book.blank,
         )
+
+    async def _recorded(self, found: Loaded, done: int) -> int:
+        """Record the schema after a run, where that is wanted; how many steps the run has done."""
+        if done and self.options.record_schema:
+            try:
+                await self._rehearsal(found, None, None).record()
+            except ManticoreError as error:
+                self._listener(
+                    Warned(f"The scripts are done, but the schema could not be recorded: {error}")
+                )
+        return done
 
     async def _planned(
         self,

@@ -33,12 +33,12 @@ from ._store.ledger import DEFAULT_TABLE, highest
 from ._store.own_tables import refuse_own_tables
 from ._store.run_state import Snapshot
 from .database import Database
-from .errors import SettingsError
-from .events import Event
+from .errors import ManticoreError, SettingsError
+from .events import Event, Warned
 
 if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
     from .rehearsal._sync.verbs import ScratchVerbs
-    from .rehearsal.drift import Drift
+    from .rehearsal.drift import Drift, QuickDrift
     from .rehearsal.results import Rehearsal
     from .rehearsal.seeds import Seed
     from .rehearsal.snapshot import SchemaSnapshot
@@ -68,6 +68,7 @@ class Migration:
         mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
             is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        record_schema: Record a hash of the schema at the end of each run, for `quick_drift`.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
 
     Raises:
@@ -88,6 +89,7 @@ class Migration:
         lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
+        record_schema: bool = False,
         placeholders: Mapping[str, str] | None = None,
     ) -> None:
         folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
@@ -101,6 +103,7 @@ class Migration:
             lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
+            record_schema=record_schema,
             placeholders=placeholders,
         )
         self._db = db
@@ -272,9 +275,10 @@ class Migration:
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
         found = self._load()
-        return self._engine(found).run(
+        done = self._engine(found).run(
             _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
         )
+        return self._recorded(found, done)
 
     def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
         """Apply what is pending up to a version, and revert nothing.
@@ -297,9 +301,10 @@ class Migration:
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
         found = self._load()
-        return self._engine(found).run(
+        done = self._engine(found).run(
             lambda book: self._up(found, book, to_version, revert=False), fake=fake
         )
+        return self._recorded(found, done)
 
     def bootstrap(self) -> int:
         """Apply every script to an empty database, as fast as the server allows.
@@ -315,9 +320,10 @@ class Migration:
             MigrationFailed: A statement failed.
         """
         found = self._load()
-        return self._engine(found).run(
+        done = self._engine(found).run(
             lambda book: self._up(found, book, None), bootstrap=True
         )
+        return self._recorded(found, done)
 
     def rollback(
         self,
@@ -347,9 +353,10 @@ class Migration:
         """
         found = self._load()
         goal = _rollback(found, count, to_version)
-        return self._engine(found).run(
+        done = self._engine(found).run(
             _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
+        return self._recorded(found, done)
 
     def plan(self, target_version: int | None = None, *, patience: float = PATIENCE) -> Plan:
         """What `migrate` would do now, and on which server. Changes nothing.
@@ -448,7 +455,24 @@ class Migration:
             MigrationFailed: A script failed on the scratch database.
         """
         found = self._load()
-        return self._rehearsal(found, scratch, surroundings).drift(found.scripts, ignore)
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        drift = rehearsal.drift(found.scripts, ignore)
+        if self.options.record_schema and not drift and not ignore:
+            rehearsal.record()
+        return drift
+
+    def quick_drift(self) -> QuickDrift:
+        """Whether the schema was changed after the last run that recorded it. Changes nothing.
+
+        Needs `record_schema=True`, and no scratch database: the hash that was recorded at the end of that
+        run is compared with the schema now. It does not say what was changed; `drift` does. What another
+        tool changes in the database counts, too.
+
+        Raises:
+            ConnectionFailed: No connection.
+            RehearsalRefused: The schema cannot be printed.
+        """
+        return self._rehearsal(self._load(), None, None).quick_drift()
 
     def rehearse(
         self,
@@ -570,6 +594,17 @@ class Migration:
             checkpoints=found.checkpoints,
             blank=book.blank,
         )
+
+    def _recorded(self, found: Loaded, done: int) -> int:
+        """Record the schema after a run, where that is wanted; how many steps the run has done."""
+        if done and self.options.record_schema:
+            try:
+                self._rehearsal(found, None, None).record()
+            except ManticoreError as error:
+                self._listener(
+                    Warned(f"The scripts are done, but the schema could not be recorded: {error}")
+                )
+        return done
 
     def _planned(
         self,

@@ -100,6 +100,21 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedSchema:
+    """The schema as it was at the end of a run.
+
+    Attributes:
+        fingerprint: A hash of its printing.
+        server: The kind and version of the server that printed it: another one prints it differently.
+        epoch: The number of the lease that the run had; a higher one has run since.
+    """
+
+    fingerprint: str
+    server: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """The row as it was read.
 
@@ -110,6 +125,7 @@ class RunState:
         progress: What is unfinished, or None.
         error: What went wrong last, in words, even when nothing is unfinished.
         session_id: The owner's session, by the server's own id, where that was recorded.
+        schema: The schema as it was at the end of a run, where that was recorded.
     """
 
     owner: str | None
@@ -118,6 +134,7 @@ class RunState:
     progress: Progress | None
     error: str | None
     session_id: str | None = None
+    schema: RecordedSchema | None = None
 
     def held_from(self, owner: str) -> bool:
         """Whether somebody other than `owner` holds the lease and it has not run out."""
@@ -187,6 +204,9 @@ _ADDED = {
     "batch_rows": "INT8",
     "batch_windows": "INT8",
     "checkpoint": "BOOL",
+    "schema_hash": "TEXT",
+    "schema_server": "TEXT",
+    "schema_epoch": "INT8",
 }
 
 
@@ -260,7 +280,14 @@ def _read_row(row: dict[str, Any]) -> RunState:
         progress,
         row["error"],
         row.get("session_id"),
+        _recorded_schema(row),
     )
+
+
+def _recorded_schema(row: dict[str, Any]) -> RecordedSchema | None:
+    if row.get("schema_hash") is None:
+        return None
+    return RecordedSchema(row["schema_hash"], row["schema_server"], row["schema_epoch"])
 
 
 def _statements_done(row: dict[str, Any]) -> int:
@@ -303,6 +330,18 @@ def release(tables: Tables, owner: str) -> Command:
         f"UPDATE {tables.state} SET owner = NULL, expires_at = NULL, session_id = NULL "
         "WHERE id = 1 AND owner = $1",
         (owner,),
+    )
+
+
+def record_schema(tables: Tables, schema: RecordedSchema) -> Command:
+    """Record the schema of a database at rest; answers a row if it was recorded.
+
+    It proves no lease, because none is held: it proves that none has been taken since the schema was read.
+    """
+    return Command(
+        f"UPDATE {tables.state} SET schema_hash = $1, schema_server = $2, schema_epoch = $3::INT8 "
+        "WHERE id = 1 AND owner IS NULL AND epoch = $3::INT8 RETURNING epoch",
+        (schema.fingerprint, schema.server, str(schema.epoch)),
     )
 
 

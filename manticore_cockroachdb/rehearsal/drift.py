@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from .._planner.checkpoints import sources
 from .._planner.plan import drifted
 from .._printing.compare import Difference
 from .._scripts.script import MigrationScript
 from .._store.ledger import LedgerRow
-from .._store.run_state import Snapshot
+from .._store.run_state import RecordedSchema, RunState, Snapshot
 from ..errors import PlanRefused, Problem
 
 
@@ -34,6 +35,67 @@ class Drift:
 
     def __bool__(self) -> bool:
         return bool(self.differences)
+
+
+class SinceLastRun(Enum):
+    """Whether a schema was changed after the last run."""
+
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class QuickDrift:
+    """A schema, compared with what it was at the end of the last run.
+
+    Attributes:
+        answer: Whether it was changed.
+        reason: Why that is not known, in a sentence; "" where it is.
+    """
+
+    answer: SinceLastRun
+    reason: str = ""
+
+
+def since_last_run(record: RunState) -> QuickDrift | None:
+    """Why it cannot be known whether a schema was changed; None if its hash tells.
+
+    Args:
+        record: The run state.
+    """
+    if record.schema is None:
+        reason = (
+            "No run has recorded the schema. Set RECORD_SCHEMA (record_schema=True in the library): the "
+            "next run that applies or reverts a script records it, and so does a full comparison that "
+            "finds nothing."
+        )
+    elif record.owner is not None or record.schema.epoch != record.epoch:
+        reason = (
+            "A run has used the database since the schema was recorded, and has not recorded it: it "
+            "failed, is still running, or was made without RECORD_SCHEMA."
+        )
+    else:
+        return None
+    return QuickDrift(SinceLastRun.UNKNOWN, reason)
+
+
+def compared(recorded: RecordedSchema, fingerprint: str, server: str) -> QuickDrift:
+    """The schema now, compared with what was recorded.
+
+    Args:
+        recorded: The schema at the end of the last run.
+        fingerprint: The hash of the schema now.
+        server: The kind and version of the server now.
+    """
+    if server != recorded.server:
+        reason = (
+            f"The schema was recorded on {recorded.server}, and this is {server}, which prints it "
+            "differently."
+        )
+        return QuickDrift(SinceLastRun.UNKNOWN, reason)
+    same = fingerprint == recorded.fingerprint
+    return QuickDrift(SinceLastRun.UNCHANGED if same else SinceLastRun.CHANGED)
 
 
 def applied_scripts(

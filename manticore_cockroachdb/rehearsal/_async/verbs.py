@@ -15,16 +15,25 @@ from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
 from ..._printing.head import snapshot
 from ..._printing.objects import Kind, Printing
+from ..._printing.text import fingerprint
 from ..._scripts.checkpoint import span
 from ..._scripts.checkpoint_file import parse_checkpoint
 from ..._scripts.filenames import read_checkpoint_name
 from ..._scripts.script import MigrationScript
+from ..._store import run_state
 from ..._store.ledger import highest, split_table
-from ..._store.run_state import Snapshot
+from ..._store.run_state import RecordedSchema, Snapshot
 from ...errors import FilesRefused, PlanRefused, Problem, RehearsalRefused
 from ...events import Event, SquashAdvanced
 from ..contents import Contents, differences
-from ..drift import Drift, applied_scripts
+from ..drift import (
+    Drift,
+    QuickDrift,
+    SinceLastRun,
+    applied_scripts,
+    compared,
+    since_last_run,
+)
 from ..results import Rehearsal
 from ..seeds import Seed
 from ..snapshot import SchemaSnapshot, checksums
@@ -118,6 +127,32 @@ class AsyncScratchVerbs:
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
         )
+
+    async def record(self) -> bool:
+        """Record a hash of the target's schema; whether that was possible: nobody else has run since."""
+        book, _ = await self._book()
+        printing = await async_read(self._target, self._options.table, self._emit)
+        schema = RecordedSchema(fingerprint(printing), printing.server, book.record.epoch)
+
+        async def write(store: AsyncStore, _book: Snapshot) -> bool:
+            answers = await store.session.send(run_state.record_schema(store.tables, schema))
+            return bool(answers[0].rows)
+
+        return await async_with_snapshot(self._target, self._options, self._emit, write)
+
+    async def quick_drift(self) -> QuickDrift:
+        """Compare the target with what it was at the end of the last run.
+
+        Raises:
+            ConnectionFailed: No connection.
+            Unprintable: The schema cannot be printed.
+        """
+        book, _ = await self._book()
+        unknown = since_last_run(book.record)
+        if unknown is not None or book.record.schema is None:
+            return unknown or QuickDrift(SinceLastRun.UNKNOWN)
+        printing = await async_read(self._target, self._options.table, self._emit)
+        return compared(book.record.schema, fingerprint(printing), printing.server)
 
     async def rehearse(
         self,
