@@ -51,7 +51,7 @@ from ..squash import (
 from ..surroundings import Maker, Surroundings
 from .building import async_apply, async_read, scratch_options
 from .contents import async_read_contents
-from .crashes import refuse_tls
+from .crashes import async_refuse_tls
 from .scratch import AsyncScratches
 from .staircase import AsyncStaircase
 
@@ -176,7 +176,7 @@ class AsyncScratchVerbs:
             MigrationFailed: A script that is applied already failed on the scratch database.
         """
         if crash:
-            refuse_tls(self._beside)
+            await async_refuse_tls(self._beside)
         base: tuple[MigrationScript, ...] = ()
         if not all_scripts:
             book, kind = await self._book()
