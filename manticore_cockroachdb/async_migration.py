@@ -244,7 +244,7 @@ class AsyncMigrator:
         return found
 
     async def _load_unfilled(self) -> Loaded:
-        return await concurrency.async_in_thread(lambda: loader.load(self.folders))
+        return await concurrency.async_in_thread(lambda: loader.load_all(self.folders))
 
     async def migrate(
         self,

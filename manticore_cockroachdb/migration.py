@@ -247,7 +247,7 @@ class Migration:
         return found
 
     def _load_unfilled(self) -> Loaded:
-        return concurrency.in_thread(lambda: loader.load(self.folders))
+        return concurrency.in_thread(lambda: loader.load_all(self.folders))
 
     def migrate(
         self,

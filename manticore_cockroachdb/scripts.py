@@ -64,7 +64,7 @@ def load_scripts(
     Raises:
         FilesRefused: With every problem of every file.
     """
-    scripts = loader.load(_folders(migrations_dir)).scripts
+    scripts = loader.load(_folders(migrations_dir))
     if placeholders is not None:
         scripts = filled(scripts, placeholders)
     refuse_own_tables(scripts, table)
@@ -80,7 +80,7 @@ def load_checkpoints(migrations_dir: str | Path | Sequence[str | Path]) -> list[
     Raises:
         FilesRefused: With every problem of every file.
     """
-    return list(loader.load(_folders(migrations_dir)).checkpoints)
+    return list(loader.load_all(_folders(migrations_dir)).checkpoints)
 
 
 def create_script(

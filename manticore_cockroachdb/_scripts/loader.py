@@ -38,7 +38,12 @@ class Loaded:
     checkpoints: tuple[MigrationScript, ...] = ()
 
 
-def load(folders: Sequence[Path]) -> Loaded:
+def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
+    """Read every script of these folders, by version; see `load_all`."""
+    return load_all(folders).scripts
+
+
+def load_all(folders: Sequence[Path]) -> Loaded:
     """Read every script and checkpoint of these folders, by version.
 
     Subfolders, hidden files and files that do not end in .sql are left alone.

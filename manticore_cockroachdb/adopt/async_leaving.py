@@ -131,11 +131,7 @@ class AsyncExport:
         rows = snapshot.rows if snapshot else ()
         return await concurrency.async_in_thread(
             lambda: export(
-                self.tool,
-                self.target,
-                load(self.folders).scripts,
-                rows,
-                read_texts(self.target),
+                self.tool, self.target, load(self.folders), rows, read_texts(self.target)
             )
         )
 

@@ -80,7 +80,7 @@ def read_scripts(folder: Path) -> dict[int, MigrationScript]:
     """
     if not folder.exists():
         return {}
-    return {script.version: script for script in load([folder]).scripts}
+    return {script.version: script for script in load([folder])}
 
 
 def read_texts(folder: Path) -> dict[str, str]:

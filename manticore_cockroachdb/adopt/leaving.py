@@ -134,11 +134,7 @@ class Export:
         rows = snapshot.rows if snapshot else ()
         return concurrency.in_thread(
             lambda: export(
-                self.tool,
-                self.target,
-                load(self.folders).scripts,
-                rows,
-                read_texts(self.target),
+                self.tool, self.target, load(self.folders), rows, read_texts(self.target)
             )
         )
 
