@@ -64,7 +64,6 @@ from manticore_cockroachdb.types import (
     MigrationScript,
     ScriptStatus,
     State,
-    span,
 )
 
 from . import conf, messages
@@ -291,8 +290,9 @@ def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMes
     if unavailable:
         yield _wrong(
             entry,
-            f"{alias}: {messages.scripts(len(unavailable))} must be applied, but the files of versions "
-            f"{span(unavailable)} were removed.",
+            f"{alias}: {messages.scripts(len(unavailable))} must be applied, but "
+            f"{'its file was' if len(unavailable) == 1 else 'their files were'} removed: "
+            f"{messages.versions(unavailable)}.",
             "Restore them from version control: only an empty database starts from a checkpoint.",
             error="E030",
             warning="W030",

@@ -24,10 +24,11 @@ def advice(found: Mapping[str, Sequence[ScriptStatus]]) -> Iterator[str]:
             continue
         checkpoint, files = _removable(folders, {alias: found[alias] for alias in aliases})
         if checkpoint is not None:
-            plural = "file of version" if len(files) == 1 else "files of versions"
+            one = len(files) == 1
             yield (
-                f"The {plural} {span(files)} may be removed: every configured database has them, or is "
-                f"empty and starts from {checkpoint.path.name}."
+                f"The {'file of version' if one else 'files of versions'} {span(files)} may be removed: "
+                f"every configured database has {'it' if one else 'them'}, or is empty and starts from "
+                f"{checkpoint.path.name}."
             )
 
 

@@ -108,7 +108,7 @@ def test_files_that_are_needed_and_gone_are_reported(
     assert report["databases"][0]["unavailable"] == [2]
     checked = manage("check", "--database", "default", "--no-color")
     assert (
-        "?: (manticore.W030) default: 1 script must be applied, but the files of versions 2 were removed."
+        "?: (manticore.W030) default: 1 script must be applied, but its file was removed: V2."
         in checked.out + checked.err
     )
     ran = manage("manticore_migrate")
