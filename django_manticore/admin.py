@@ -59,7 +59,7 @@ class ShownJob:
 
 @dataclass(frozen=True, slots=True)
 class ShownScript:
-    """One version, as the page shows it.
+    """One script, as the page shows it.
 
     Attributes:
         status: Where it stands.
@@ -72,6 +72,11 @@ class ShownScript:
     jobs: tuple[ShownJob, ...]
 
     @property
+    def name(self) -> str:
+        """What it is called: `V7`, or a repeatable script's name."""
+        return messages.short_name(self.status.key)
+
+    @property
     def state(self) -> str:
         """Its state, in words."""
         return messages.label(self.status.state)
@@ -79,7 +84,12 @@ class ShownScript:
     @property
     def remark(self) -> str:
         """What its state means or asks for, where its name does not say so."""
-        return messages.REMARKS.get(self.status.state, "")
+        return messages.remark(self.status)
+
+    @property
+    def batch(self) -> str:
+        """How far its statement in batches has come, where one has begun."""
+        return "" if self.status.batch is None else messages.batch_line(self.status.batch)
 
     @property
     def took(self) -> str:
@@ -137,9 +147,9 @@ class MigrationRecordAdmin(_Base):
             rows, _ = _ledger(alias)
         except ManticoreError as error:
             return self._unreadable(request, alias, aliases, error)
-        row = next((row for row in rows if str(row.status.version) == object_id), None)
+        row = next((row for row in rows if str(row.status.key) == object_id), None)
         if row is None or row.status.script is None:
-            raise Http404(f"There is no script of version {object_id}.")
+            raise Http404(f"There is no script {object_id}.")
         script = row.status.script
         ledger_url = _url("changelist", alias)
         context = {
@@ -233,7 +243,7 @@ def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
     return [
         ShownScript(
             status,
-            _url("change", alias, status.version),
+            _url("change", alias, status.key),
             jobs if status.state in messages.FINISHED_BY else (),
         )
         for status in statuses

@@ -62,6 +62,7 @@ from manticore_cockroachdb.scripts import load_scripts
 from manticore_cockroachdb.types import (
     ConnectionSettings,
     MigrationScript,
+    ScriptKey,
     ScriptStatus,
     State,
 )
@@ -196,7 +197,8 @@ def _file_problem(problem: Problem) -> CheckMessage:
 
 def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
     for script in scripts:
-        if script.down_sql is None and not script.is_irreversible:
+        reverts = script.is_irreversible or script.is_repeatable or script.down_sql is not None
+        if not reverts:
             yield checks.Warning(
                 f"{script.path.name} has no down section, so it cannot be rolled back.",
                 hint="Add a line '-- DOWN' and the statements that revert it; or say that it is missing "
@@ -234,7 +236,7 @@ def _dangerous(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[Check
     # The rules are loaded only where there is something to judge.
     from .linting import lint_versions  # noqa: PLC0415 - see above
 
-    pending = [each.version for each in statuses if each.state is State.PENDING]
+    pending = [each.key for each in statuses if each.state is State.PENDING]
     if not pending:
         return
     for finding in lint_versions(entry, frozenset(pending)).findings:
@@ -255,12 +257,14 @@ def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -
 
 
 def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
-    alias, pending, unavailable = entry.alias, [], []
+    alias = entry.alias
+    pending: list[ScriptKey] = []
+    unavailable: list[int] = []
     for status in statuses:
-        name = status.script.path.name if status.script else f"version {status.version}"
+        name = status.script.path.name if status.script else status.called
         match status.state:
             case State.PENDING:
-                pending.append(status.version)
+                pending.append(status.key)
             case State.DRIFTED:
                 yield _wrong(
                     entry,
@@ -276,6 +280,14 @@ def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMes
                     f"{alias}: {name} is {messages.label(status.state)}.",
                     hint=f"Run {command} --database {alias} to finish it.",
                     id="manticore.W005",
+                )
+            case State.MISSING if status.repeatable is not None:
+                yield checks.Warning(
+                    f"{alias}: {name} was applied, but its file is missing.",
+                    hint="Restore the file. If the script was removed on purpose, have a new version drop "
+                    "what it made, and forget it: "
+                    f"manticore_resolve --not-applied {name} --database {alias}.",
+                    id="manticore.W006",
                 )
             case State.MISSING:
                 yield checks.Warning(

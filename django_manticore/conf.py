@@ -24,6 +24,11 @@ LEASE                  30                          Seconds the lease lasts unles
                                                    dead runner's work can be taken over.
 STATEMENT_TIMEOUT      None                        Seconds the server may work on one statement; None means
                                                    no limit.
+DDL_LOCK_TIMEOUT       None                        Seconds that a statement which changes the schema waits
+                                                   for a lock at most, on PostgreSQL, before it is taken
+                                                   back and tried again; None: as the session has it.
+LOCK_RETRIES           20                          How often a statement that did not get its lock is tried
+                                                   again.
 MODE                   None                        The mode of scripts whose files name none; None: the
                                                    server's default.
 ALLOW_OUT_OF_ORDER     False                       Apply pending scripts below the highest applied one.
@@ -125,6 +130,8 @@ class Entry:
     lock_timeout: float = _DEFAULTS.lock_timeout
     lease: float = _DEFAULTS.lease
     statement_timeout: float | None = None
+    ddl_lock_timeout: float | None = None
+    lock_retries: int = _DEFAULTS.lock_retries
     mode: Mode | None = None
     allow_out_of_order: bool = False
     record_schema: bool = False
@@ -360,6 +367,12 @@ def _seconds(least: float, *, open_end: bool = False) -> Callable[[Any], float]:
     return read
 
 
+def _retries(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _Invalid("must be a whole number, 0 or more")
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise _Invalid("must be True or False")
@@ -425,8 +438,14 @@ def _lint(value: Any) -> LintChoices:
     try:
         configure(server or "cockroachdb", rules, severity)
     except SettingsError as error:
-        raise _Invalid(f"is invalid: {error}", show=False) from None
+        raise _Invalid(f"is invalid: {_sentence(error)}", show=False) from None
     return LintChoices(dict(rules), severity, server)
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, with a mark at its end."""
+    text = str(error)
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _patterns(value: Any) -> tuple[str, ...]:
@@ -441,7 +460,7 @@ def _url(value: Any) -> str:
     try:
         ConnectionSettings.from_url(value)
     except SettingsError as error:
-        raise _Invalid(f"is invalid: {error}", show=False) from None
+        raise _Invalid(f"is invalid: {_sentence(error)}", show=False) from None
     return value
 
 
@@ -456,6 +475,12 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "LOCK_TIMEOUT": (6, _seconds(0), "Write seconds, such as 600, or 0 to fail immediately."),
     "LEASE": (6, _seconds(1), "Write seconds, such as 30."),
     "STATEMENT_TIMEOUT": (6, _seconds(0, open_end=True), "Write seconds, or None for no limit."),
+    "DDL_LOCK_TIMEOUT": (
+        6,
+        _seconds(0, open_end=True),
+        "Write seconds, such as 2, or None to leave it to the session.",
+    ),
+    "LOCK_RETRIES": (6, _retries, "Write a number, such as 20, or 0 to fail at once."),
     "MODE": (7, _mode, f"Write {_either(_MODES)}, or leave it out."),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
     "RECORD_SCHEMA": (31, _flag, "Write True or False."),

@@ -13,7 +13,7 @@ from manticore_cockroachdb.lint.engine import lint_configured
 from manticore_cockroachdb.lint.probes import Answer, probes
 from manticore_cockroachdb.lint.probing import ask_data
 from manticore_cockroachdb.scripts import load_history
-from manticore_cockroachdb.types import MigrationScript, Server, ServerKind
+from manticore_cockroachdb.types import MigrationScript, ScriptKey, Server, ServerKind
 
 from .conf import Entry, LintChoices
 from .connections import is_supported
@@ -79,14 +79,14 @@ def server_of(migration: Migration) -> Server:
 
 
 def ask(
-    migration: Migration, scripts: Sequence[MigrationScript], only: Container[int]
+    migration: Migration, scripts: Sequence[MigrationScript], only: Container[ScriptKey]
 ) -> tuple[Answer, ...]:
     """Ask the database whether its rows would make scripts fail.
 
     Args:
         migration: The engine of the database.
         scripts: Every script.
-        only: The versions that are about to run.
+        only: The scripts that are about to run.
 
     Raises:
         ConnectionFailed: No connection, or it was lost.
@@ -96,8 +96,8 @@ def ask(
         return ask_data(db, probes(scripts, only, Target.of(found.kind, found.version)))
 
 
-def lint_versions(entry: Entry, only: Container[int] | None) -> Report:
-    """Judge some versions of an entry by its own settings.
+def lint_versions(entry: Entry, only: Container[ScriptKey] | None) -> Report:
+    """Judge some scripts of an entry by its own settings.
 
     Raises:
         FilesRefused: With every problem of every file.

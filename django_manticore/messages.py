@@ -12,14 +12,18 @@ from manticore_cockroachdb.events import (
     Interrupted,
     JobsAwaited,
     LeaseAwaited,
+    LockAwaited,
     SessionAwaited,
     StillRunning,
 )
 from manticore_cockroachdb.sql import summary
 from manticore_cockroachdb.types import (
+    BatchStatus,
+    Blocker,
     Direction,
     Job,
     JobState,
+    ScriptKey,
     ScriptStatus,
     State,
     Statement,
@@ -64,14 +68,23 @@ def label(state: State) -> str:
     return state.value.replace("_", " ")
 
 
-def list_remark(state: State) -> str:
-    """What follows a version in a list whose marks do not tell everything."""
-    remark = REMARKS.get(state, "")
-    return f"{label(state)}: {remark}" if state in FINISHED_BY else remark
+def remark(status: ScriptStatus) -> str:
+    """What a script's state means or asks for, where its name does not say so."""
+    if status.state is State.PENDING and status.applied_at is not None:
+        return "applied before, and runs again"
+    return REMARKS.get(status.state, "")
+
+
+def list_remark(status: ScriptStatus) -> str:
+    """What follows a script in a list whose marks do not tell everything."""
+    words = remark(status)
+    return f"{label(status.state)}: {words}" if status.state in FINISHED_BY else words
 
 
 def name_of(status: ScriptStatus) -> str:
-    """A version's name, as its file has it; made up from the ledger where the file is missing."""
+    """A script's name, as its file has it; made up from the ledger where the file is missing."""
+    if status.repeatable is not None:
+        return status.repeatable
     if status.script is not None:
         return status.script.path.stem
     return f"V{status.version}__{'_'.join(status.description.split())}"
@@ -99,9 +112,14 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def versions(numbers: Sequence[int]) -> str:
-    """`V1, V2`."""
-    return ", ".join(f"V{number}" for number in numbers)
+def short_name(key: ScriptKey) -> str:
+    """`V7`, or `R__active_users`."""
+    return f"V{key}" if isinstance(key, int) else key
+
+
+def versions(keys: Sequence[ScriptKey]) -> str:
+    """`V1, V2, R__active_users`."""
+    return ", ".join(map(short_name, keys))
 
 
 def duration(seconds: float) -> str:
@@ -136,11 +154,14 @@ def waiting(event: Event) -> str | None:
                 where += f", line {statement.line} ({summary(statement, _SHORT)})"
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return f"Still running {where}, {duration(elapsed)} so far{left}{_jobs(jobs)}"
+        case LockAwaited():
+            return _lock(event)
         case BatchProgress(step, statement, windows, rows, size, elapsed, remaining):
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return (
                 f"Still running {step.name}, line {statement.line} ({summary(statement, _SHORT)}): "
-                f"{rows:,} rows in {windows:,} windows, next {size:,}, {duration(elapsed)} so far{left}"
+                f"{_rows(rows)} in {windows:,} windows{_pace(event.rate)}, next {size:,}, "
+                f"{duration(elapsed)} so far{left}"
             )
         case BatchPaused(step, statement, waited):
             return f"{step.name}, line {statement.line}: stop_if is true, waiting {duration(waited)} so far"
@@ -153,6 +174,50 @@ def waiting(event: Event) -> str | None:
             )
         case _:
             return None
+
+
+def _lock(event: LockAwaited) -> str:
+    where = event.step.name
+    if event.statement is not None:
+        where += f", line {event.statement.line} ({summary(event.statement, _SHORT)})"
+    attempt = f"attempt {event.attempt} of {event.attempts}"
+    if event.pause is None:
+        what = f"waits for a lock, {duration(event.waited)} so far, {attempt}"
+    else:
+        what = f"did not get its lock; {attempt} in {duration(event.pause)}"
+    return f"{where} {what}{blockers_listed(event.blockers)}"
+
+
+def blockers_listed(blockers: Sequence[Blocker]) -> str:
+    """`; in front of it: pid 123 (app, web, idle in transaction for 65 s): SELECT …`"""
+    return f"; in front of it: {'; '.join(map(str, blockers))}" if blockers else ""
+
+
+def blocker_line(blocker: Blocker) -> str:
+    """A session in the list of those that hold locks."""
+    return f"{blocker.lock or 'in front of a runner that waits'}: {blocker}"
+
+
+def rows_changed(number: int | None) -> str:
+    """`, 1 row`, `, 250 rows`; "" for a statement that changes none."""
+    return "" if number is None else f", {_rows(number)}"
+
+
+def _pace(rate: float | None) -> str:
+    return f", {rate:,.0f} rows/s" if rate is not None else ""
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
+
+
+def batch_line(batch: BatchStatus) -> str:
+    """How far a statement in batches has come: `line 2 in batches: 1,200 rows in 12 windows, …`."""
+    where = "its statement" if batch.line is None else f"line {batch.line}"
+    windows = "1 window" if batch.windows == 1 else f"{batch.windows:,} windows"
+    at = f", up to {', '.join(batch.position)}" if batch.position else ""
+    left = f", about {duration(batch.remaining)} left" if batch.remaining is not None else ""
+    return f"{where} in batches: {_rows(batch.rows)} in {windows}{at}{_pace(batch.rate)}{left}"
 
 
 def _jobs(jobs: Sequence[Job]) -> str:

@@ -71,6 +71,8 @@ def _arguments(
         "lock_timeout": configured.lock_timeout if lock_timeout is None else lock_timeout,
         "lease": configured.lease,
         "statement_timeout": configured.statement_timeout,
+        "ddl_lock_timeout": configured.ddl_lock_timeout,
+        "lock_retries": configured.lock_retries,
         "mode": configured.mode,
         "allow_out_of_order": configured.allow_out_of_order,
         "record_schema": configured.record_schema,

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ._backend.blockers import Blocker
 from ._executor import concurrency
 from ._executor._async.executor import AsyncExecutor
+from ._executor._async.lock_holders import async_lock_holders
 from ._executor._async.look import PATIENCE, async_with_snapshot
 from ._executor._async.resolve import AsyncResolve
 from ._executor._async.store import AsyncStore, takes_no_writes
@@ -170,6 +172,28 @@ class AsyncMigrator:
             )
         )
 
+    async def create_repeatable(
+        self, description: str, sql: str, *, folder: str | Path | None = None
+    ) -> Path:
+        """Write a new repeatable script: `R__{description}.sql`. It runs again whenever it has changed.
+
+        Args:
+            description: What it makes, in a few words.
+            sql: Its statements, such as CREATE OR REPLACE VIEW.
+            folder: Which of the folders it goes to; None: the first.
+
+        Returns:
+            The file's path. Nothing is ever overwritten.
+
+        Raises:
+            SettingsError: The description makes no file name, or the folder is none of the folders.
+            FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
+        """
+        chosen = self.folder(folder)
+        return await concurrency.async_in_thread(
+            lambda: writer.create_repeatable(chosen, description, sql, others=self.folders)
+        )
+
     def folder(self, folder: str | Path | None = None) -> Path:
         """One of the migrations folders.
 
@@ -221,7 +245,7 @@ class AsyncMigrator:
         )
 
     async def load_migrations(self) -> list[MigrationScript]:
-        """Read every script, by version.
+        """Read every script: versions in their order, then repeatable scripts in theirs.
 
         Raises:
             FilesRefused: With every problem of every file.
@@ -255,6 +279,8 @@ class AsyncMigrator:
     ) -> int:
         """Bring the database to a version: apply what is pending, revert what is above.
 
+        Repeatable scripts whose text has changed run after the versions, and only without a target.
+
         Args:
             target_version: Where to end; None: apply everything, 0: revert everything.
             fake: Move the ledger only; run nothing.
@@ -284,7 +310,7 @@ class AsyncMigrator:
         runner applies at the same time.
 
         Args:
-            to_version: The last version to apply; None: the highest.
+            to_version: The last version to apply; None: the highest, and then the repeatable scripts.
             fake: Move the ledger only; run nothing.
 
         Returns:
@@ -386,7 +412,9 @@ class AsyncMigrator:
         return await self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
 
     async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Every version that the folder or the ledger knows, and where it stands. Changes nothing.
+        """Every script that the folder or a table knows, and where it stands. Changes nothing.
+
+        Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
             patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
@@ -401,10 +429,31 @@ class AsyncMigrator:
         return statuses(
             found.scripts,
             book.rows,
-            book.unfinished,
+            book.record.progress,
+            book.repeatables,
             checkpoints=found.checkpoints,
             blank=book.blank,
         )
+
+    async def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
+        """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
+
+        Args:
+            target_version: As for `migrate`.
+
+        Returns:
+            The sessions, those in front of a waiting runner first. None on CockroachDB, whose schema
+            changes do not wait for such locks.
+
+        Raises:
+            PlanRefused: `migrate` would refuse to run.
+        """
+        found = await self._load()
+
+        async def look(store: AsyncStore, book: Snapshot) -> tuple[Blocker, ...]:
+            return await async_lock_holders(store, book, self._up(found, book, target_version))
+
+        return await self._with_book(look, surveys=bool(found.checkpoints))
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None
@@ -549,11 +598,12 @@ class AsyncMigrator:
             raise SettingsError(f"max_rows must be 0 or more; got {max_rows}.")
         unfilled = (await self._load_unfilled()).scripts
         found = await self._load()
-        wanted = [script for script in found.scripts if script.version <= version]
+        numbered = [script for script in found.scripts if not script.is_repeatable]
+        wanted = [script for script in numbered if script.version <= version]
         if not wanted or wanted[-1].version != version:
-            raise nothing_to_squash(version, found.scripts)
+            raise nothing_to_squash(version, numbered)
         refuse_placeholders(
-            [script for script in unfilled if script.version <= version],
+            [script for script in unfilled if 0 < script.version <= version],
             {script.version: script for script in wanted},
         )
         there = next((each.path for each in found.checkpoints if each.version == version), None)
@@ -590,6 +640,7 @@ class AsyncMigrator:
             revert=revert,
             checkpoints=found.checkpoints,
             blank=book.blank,
+            repeatables=book.repeatables,
         )
 
     async def _recorded(self, found: Loaded, done: int) -> int:

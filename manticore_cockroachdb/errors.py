@@ -153,7 +153,7 @@ class PartiallyApplied(PlanRefused):
     """A script is partially applied or reverted, and the verb that was called does not finish it.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         direction: "up": it is partially applied; "down": partially reverted.
     """
 
@@ -193,7 +193,7 @@ class MigrationFailed(ManticoreError):
     """A statement of a script failed. The server's own error is the `__cause__`.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         path: The script's file.
         line: The line of the statement in that file.
         sqlstate: The server's error code, if it gave one.
@@ -268,7 +268,7 @@ class OutcomeUnknown(ManticoreError):
     """Whether a statement took effect cannot be known, and sending it again could do it twice.
 
     Attributes:
-        version: The script's version.
+        version: The script's version; 0 for a repeatable script.
         path: The script's file.
         line: The line of the statement in that file.
     """

@@ -122,6 +122,7 @@ class StatementFinished(Event):
         number: Which statement of the script, from 1.
         total: How many statements the script has.
         seconds: How long it took, as seen from here.
+        rows: How many rows it changed; None for what changes none.
     """
 
     step: Step
@@ -129,6 +130,7 @@ class StatementFinished(Event):
     number: int
     total: int
     seconds: float
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ class TransactionFinished(Event):
         number: Which statement of the script the first of them is, from 1.
         total: How many statements the script has.
         seconds: How long the transaction took, as seen from here.
+        rows: How many rows each of them changed; None for one that changes none.
     """
 
     step: Step
@@ -165,6 +168,24 @@ class TransactionFinished(Event):
     number: int
     total: int
     seconds: float
+    rows: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed(Event):
+    """The server sent a notice or a warning while it ran a script: RAISE NOTICE, IF NOT EXISTS.
+
+    Attributes:
+        step: The script.
+        statement: The statement, as far as it is known which one it was.
+        severity: The server's word: `NOTICE`, `WARNING`, `INFO`, …
+        message: What it said.
+    """
+
+    step: Step
+    statement: Statement | None
+    severity: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +219,8 @@ class BatchProgress(Event):
         size: Rows in the next window at most.
         elapsed: Seconds since this run began with the statement.
         remaining: Estimated seconds left; None where nothing tells.
+        position: The key of the last row of this window, as text.
+        rate: Rows changed in a second, over all runs.
     """
 
     step: Step
@@ -207,6 +230,8 @@ class BatchProgress(Event):
     size: int
     elapsed: float
     remaining: float | None = None
+    position: tuple[str, ...] = ()
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +370,8 @@ class StepFinished(Event):
         total: How many steps the run has.
         seconds: How long it took, as seen from here.
         faked: Only the ledger was changed; none of the script's statements was sent.
+        rows: Of a script that ran as one transaction, how many rows each of its statements changed; None
+            for one that changes none. Of others the events of their statements tell.
     """
 
     step: Step
@@ -352,6 +379,7 @@ class StepFinished(Event):
     total: int
     seconds: float
     faked: bool = False
+    rows: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,19 @@ from pathlib import Path
 from ._scripts import loader, writer
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript
-from ._scripts.template import template
+from ._scripts.template import repeatable_template, template
 from ._store.ledger import DEFAULT_TABLE
 from ._store.own_tables import refuse_own_tables
 
-__all__ = ["create_script", "load_checkpoints", "load_history", "load_scripts", "template"]
+__all__ = [
+    "create_repeatable_script",
+    "create_script",
+    "load_checkpoints",
+    "load_history",
+    "load_scripts",
+    "repeatable_template",
+    "template",
+]
 
 
 def load_history(
@@ -54,7 +62,7 @@ def load_scripts(
     placeholders: Mapping[str, str] | None = None,
     table: str = DEFAULT_TABLE,
 ) -> list[MigrationScript]:
-    """Read every script of a folder, by version.
+    """Read every script of a folder: versions in their order, then repeatable scripts in theirs.
 
     Args:
         migrations_dir: The folder; or several, whose versions are unique over all.
@@ -116,6 +124,33 @@ def create_script(
     chosen = folders[0] if folder is None else Path(folder)
     others = [each for each in folders if each != chosen]
     return writer.create(chosen, description, up_sql, down_sql, others=others, timestamp=timestamp)
+
+
+def create_repeatable_script(
+    migrations_dir: str | Path | Sequence[str | Path],
+    description: str,
+    sql: str,
+    *,
+    folder: str | Path | None = None,
+) -> Path:
+    """Write a new repeatable script, `R__<description>.sql`.
+
+    Args:
+        migrations_dir: The folder; or several.
+        description: What the script makes, in a few words.
+        sql: Its statements, such as CREATE OR REPLACE VIEW.
+        folder: Which of the folders it goes to; None: the first.
+
+    Returns:
+        The file's path. Nothing is ever overwritten.
+
+    Raises:
+        SettingsError: The description makes no file name.
+        FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
+    """
+    folders = _folders(migrations_dir)
+    chosen = folders[0] if folder is None else Path(folder)
+    return writer.create_repeatable(chosen, description, sql, others=folders)
 
 
 def _folders(given: str | Path | Sequence[str | Path]) -> list[Path]:

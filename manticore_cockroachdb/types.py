@@ -8,16 +8,19 @@ from ._backend.jobs import Job, JobState
 from ._backend.settings import ConnectionSettings
 from ._executor.known import Known
 from ._executor.options import Options
+from ._planner.batch_progress import BatchStatus, batch_status
 from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
 from ._scripts.checkpoint import Checkpoint, Replaced, span
 from ._scripts.direction import Direction
-from ._scripts.script import MigrationScript, Mode
+from ._scripts.script import MigrationScript, Mode, ScriptKey, called
 from ._sql.server_kind import ServerKind
 from ._sql.statement import Kind, Statement
-from ._store.run_state import Progress, RunState
+from ._store.run_state import BatchState, Progress, RunState
 
 __all__ = [
+    "BatchState",
+    "BatchStatus",
     "Blocker",
     "Checkpoint",
     "ConnectionSettings",
@@ -34,11 +37,14 @@ __all__ = [
     "Progress",
     "Replaced",
     "RunState",
+    "ScriptKey",
     "ScriptStatus",
     "Server",
     "ServerKind",
     "State",
     "Statement",
     "Step",
+    "batch_status",
+    "called",
     "span",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -103,9 +104,23 @@ def database_url(server: RunningServer) -> Iterator[str]:
     server.drop_database(url)
 
 
+@pytest.fixture(scope="session")
+def server_version(server: RunningServer) -> tuple[int, ...]:
+    """The numbers of the server's version: (22, 1) of `CockroachDB CCL v22.1.0-dev (…)`."""
+    with psycopg.connect(server.url) as connection:
+        words = connection.execute("SELECT version()").fetchone()
+    numbers = re.search(r"(\d+)\.(\d+)", str(words))
+    return tuple(map(int, numbers.groups())) if numbers else ()
+
+
 @pytest.fixture(autouse=True)
 def _skip_what_this_server_cannot_show(request: pytest.FixtureRequest) -> None:
     for kind in ("cockroachdb", "postgresql"):
         marker = request.node.get_closest_marker(f"needs_{kind}")
         if marker and request.getfixturevalue("server_kind") != kind:
             pytest.skip(*marker.args or [f"only {kind} shows this"])
+    since = request.node.get_closest_marker("needs_cockroachdb_since")
+    if since and request.getfixturevalue("server_kind") == "cockroachdb":
+        version, why = since.args
+        if request.getfixturevalue("server_version") < version:
+            pytest.skip(why)

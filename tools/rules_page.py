@@ -60,7 +60,8 @@ def _section(rule: Rule) -> str:
         parts.append(_sql("Before", example.given))
     header = "-- manticore: mode=atomic\n" if example.mode is Mode.ATOMIC else ""
     down = f"\n-- DOWN\n{example.down}" if example.down else ""
-    parts.append(_sql("The script", f"{header}{example.bad}{down}"))
+    title = "The repeatable script" if example.repeatable else "The script"
+    parts.append(_sql(title, f"{header}{example.bad}{down}"))
     findings = found(rule)
     parts += [f"> {finding.message}\n" for finding in findings]
     safer = next((one.safer for one in findings if one.safer), None) or example.fixed
@@ -79,12 +80,15 @@ def found(rule: Rule) -> list[Finding]:
     example = rule.example
     server = example.server or next(iter(rule.servers)).name.lower()
     scripts = [_script(1, example.given, "", None)]
-    scripts.append(_script(2, example.bad, example.down, example.mode))
-    report = lint(scripts, server=server, only={2})
+    version = 0 if example.repeatable else 2
+    scripts.append(_script(version, example.bad, example.down, example.mode))
+    report = lint(scripts, server=server, only={scripts[1].key})
     return [finding for finding in report.findings if finding.rule == rule.id]
 
 
 def _script(version: int, up: str, down: str | None, mode: Mode | None) -> MigrationScript:
+    if not version:
+        return MigrationScript(0, "", up, None, Path("R__example.sql"), "", mode)
     return MigrationScript(version, "", up, down, Path(f"V{version}__example.sql"), "", mode)
 
 

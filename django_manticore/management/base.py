@@ -17,9 +17,10 @@ from django.db import DEFAULT_DB_ALIAS, router
 
 from django_manticore import conf
 from django_manticore.connections import connection_settings
-from django_manticore.versions import version_in
+from django_manticore.versions import repeatable_in, version_in
 from manticore_cockroachdb import Database
 from manticore_cockroachdb.errors import ManticoreError
+from manticore_cockroachdb.types import ScriptKey
 
 from . import exit_codes
 from .interrupts import Interrupts, Stopped
@@ -239,6 +240,14 @@ def version(text: str) -> int:
     if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a version, such as 7 or V7")
     return number
+
+
+def script_key(text: str) -> ScriptKey:
+    """An argument that is a script: `7`, `V7`, `R__name` or a file's name."""
+    found = repeatable_in(text) or version_in(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a script, such as 7, V7 or R__name")
+    return found
 
 
 def target(text: str) -> int:

@@ -17,7 +17,7 @@ from manticore_cockroachdb.types import State
 from . import exit_codes, json_output
 
 if TYPE_CHECKING:
-    from manticore_cockroachdb.types import ScriptStatus
+    from manticore_cockroachdb.types import ScriptKey, ScriptStatus
 
     from .base import Failure, ManticoreCommand
 
@@ -40,6 +40,9 @@ class Findings:
         missing: Applied versions without a file. Alone that is no finding: the code may be older than the
             database on purpose.
         unavailable: Versions that are not applied and whose files were removed.
+        repeatable_pending: Repeatable scripts to run; none with a target, which leaves them alone.
+        repeatable_unfinished: The repeatable script that an earlier run left partially applied.
+        repeatable_missing: Repeatable scripts that were applied, without a file. No finding, likewise.
     """
 
     alias: str
@@ -51,6 +54,9 @@ class Findings:
     partially_applied: tuple[int, ...]
     partially_reverted: tuple[int, ...]
     missing: tuple[int, ...]
+    repeatable_pending: tuple[str, ...] = ()
+    repeatable_unfinished: tuple[str, ...] = ()
+    repeatable_missing: tuple[str, ...] = ()
     unavailable: tuple[int, ...] = ()
 
     @property
@@ -63,6 +69,8 @@ class Findings:
             or self.partially_applied
             or self.partially_reverted
             or self.unavailable
+            or self.repeatable_pending
+            or self.repeatable_unfinished
         )
 
 
@@ -82,8 +90,12 @@ def findings(
         allow_out_of_order: Whether versions below the highest applied one may be applied.
     """
     by_state: dict[State, list[int]] = {state: [] for state in State}
+    repeatable: dict[State, list[str]] = {state: [] for state in State}
     for status in statuses:
-        by_state[status.state].append(status.version)
+        if status.repeatable is not None:
+            repeatable[status.state].append(status.repeatable)
+        else:
+            by_state[status.state].append(status.version)
     applied = [version for state in _APPLIED for version in by_state[state]]
     highest = max([*applied, *by_state[State.PARTIALLY_REVERTED]], default=0)
     pending = [v for v in by_state[State.PENDING] if target is None or v <= target]
@@ -100,6 +112,9 @@ def findings(
         partially_reverted=tuple(by_state[State.PARTIALLY_REVERTED]),
         missing=tuple(by_state[State.MISSING]),
         unavailable=tuple(v for v in by_state[State.UNAVAILABLE] if target is None or v <= target),
+        repeatable_pending=tuple(repeatable[State.PENDING]) if target is None else (),
+        repeatable_unfinished=tuple(repeatable[State.PARTIALLY_APPLIED]),
+        repeatable_missing=tuple(repeatable[State.MISSING]),
     )
 
 
@@ -109,7 +124,9 @@ def in_words(found: Findings) -> list[str]:
     target = "" if found.target is None else f" {found.target or 'zero'}"
     migrate = f"manticore_migrate{target}{database}"
     lines = []
-    if in_order := [v for v in found.pending if v not in found.out_of_order]:
+    in_order: list[ScriptKey] = [v for v in found.pending if v not in found.out_of_order]
+    in_order += found.repeatable_pending
+    if in_order:
         what = _are(in_order, "pending")
         lines.append(f"{what}. Run {migrate} to apply {_them(in_order)}.")
     if found.out_of_order:
@@ -133,8 +150,9 @@ def in_words(found: Findings) -> list[str]:
         f"manticore_resolve --accept-checksum {version}{database}."
         for version in found.drifted
     )
+    unfinished: tuple[ScriptKey, ...] = (*found.partially_applied, *found.repeatable_unfinished)
     for state, versions in (
-        (State.PARTIALLY_APPLIED, found.partially_applied),
+        (State.PARTIALLY_APPLIED, unfinished),
         (State.PARTIALLY_REVERTED, found.partially_reverted),
     ):
         if versions:
@@ -143,13 +161,13 @@ def in_words(found: Findings) -> list[str]:
     return [f"{found.alias}: {line}" for line in lines]
 
 
-def _are(versions: Sequence[int], what: str) -> str:
+def _are(versions: Sequence[ScriptKey], what: str) -> str:
     """`1 script is pending (V2)`."""
     verb = "is" if len(versions) == 1 else "are"
     return f"{messages.scripts(len(versions))} {verb} {what} ({messages.versions(versions)})"
 
 
-def _them(versions: Sequence[int]) -> str:
+def _them(versions: Sequence[ScriptKey]) -> str:
     return "it" if len(versions) == 1 else "them"
 
 

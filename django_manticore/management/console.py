@@ -16,6 +16,7 @@ from manticore_cockroachdb.events import (
     Connected,
     Event,
     Interrupted,
+    Noticed,
     Planned,
     Reconciled,
     Reconnecting,
@@ -97,7 +98,10 @@ class Renderer:
             self._bar.follow(event)
             if self._bar.hide() and self._open is not None:
                 self._write(self._style.MIGRATE_LABEL(self._open), ending="")
-        self._tell(event)
+        if isinstance(event, Noticed):
+            self._server_notice(event)
+        else:
+            self._tell(event)
 
     def end(self, *, failed: bool) -> None:
         """Leave the screen tidy, on every path out of a run."""
@@ -107,6 +111,9 @@ class Renderer:
             self._reopen(self._step)
             self._write(self._style.ERROR(" STOPPED" if self.interrupted else " FAILED"))
         self._step = self._open = None
+
+    def fail(self, error: Exception) -> None:
+        """Nothing: the command writes the error itself."""
 
     def _tell(self, event: Event) -> None:
         style = self._style
@@ -125,8 +132,10 @@ class Renderer:
             case StatementStarted(_, statement, number, total) if self._verbosity >= 3:
                 self._line(f"    {number}/{total} {messages.statement_line(statement)}")
                 self._text(statement)
-            case StatementFinished(_, statement, number, total, seconds) if self._verbosity >= 2:
-                done = f" {messages.duration(seconds)}"
+            case StatementFinished(_, statement, number, total, seconds, rows) if (
+                self._verbosity >= 2
+            ):
+                done = f" {messages.duration(seconds)}{messages.rows_changed(rows)}"
                 if self._verbosity == 2:
                     done = f" {messages.statement_line(statement)}{done}"
                 self._line(f"    {number}/{total}{done}")
@@ -182,7 +191,19 @@ class Renderer:
         self._open = label
         self._write(self._style.MIGRATE_LABEL(label), ending="")
 
+    def _server_notice(self, event: Noticed) -> None:
+        where = f" (line {event.statement.line})" if event.statement is not None else ""
+        text = f"{event.severity}: {event.message}{where}"
+        if event.severity == "WARNING" and self._verbosity == 1:
+            self._notice(f"{event.step.path.name}: {text}")
+        elif self._verbosity >= 2:
+            self._line(f"    {text}")
+
     def _finish(self, event: StepFinished) -> None:
+        if self._verbosity >= 2:
+            for statement, rows in zip(event.step.statements(), event.rows, strict=False):
+                if rows is not None:
+                    self._line(f"    line {statement.line}{messages.rows_changed(rows)}")
         self._reopen(event.step)
         self._step = self._open = None
         took = f" ({messages.duration(event.seconds)})" if self._verbosity >= 2 else ""
@@ -195,16 +216,18 @@ class Renderer:
 
     def _transaction(self, event: TransactionFinished) -> None:
         count, took = len(event.statements), messages.duration(event.seconds)
+        rows = [messages.rows_changed(number) for number in event.rows] or [""] * count
         last = event.number + count - 1
         if self._verbosity == 2:
             for position, statement in enumerate(event.statements, event.number):
                 line = f"    {position}/{event.total} {messages.statement_line(statement)}"
-                self._line(f"{line} {took}" if count == 1 else line)
+                changed = rows[position - event.number]
+                self._line(f"{line} {took}{changed}" if count == 1 else f"{line}{changed}")
             if count > 1:
                 self._line(f"    {event.number}-{last}/{event.total} in one transaction {took}")
         else:
             numbers = f"{event.number}-{last}" if count > 1 else f"{last}"
-            self._line(f"    {numbers}/{event.total} {took}")
+            self._line(f"    {numbers}/{event.total} {took}{', '.join(filter(None, rows))}")
 
     def _wait(self, event: Event, line: str) -> None:
         if self._bar is not None:

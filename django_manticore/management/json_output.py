@@ -5,16 +5,22 @@ come at any time) and `databases`, a list with one object per database, in the o
 Times are ISO 8601 with their zone; whatever is not known is null.
 
 `manticore_showmigrations --json`, each database:
-    `database` (the alias), `scripts`: a list by version of
-    `version`, `name`, `description`, `state` ("applied", "pending", "drifted", "missing",
-    "partially_applied", "partially_reverted", "unavailable"), `applied_at`, `applied_by`,
-    `execution_ms`, `path`.
+    `database` (the alias), `scripts`: a list by version, repeatable scripts last, of
+    `version` (null for a repeatable script), `name`, `description`, `state`
+    ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted",
+    "unavailable"), `applied_at`, `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement in batches that has begun:
+    `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
+    `remaining`).
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:
     `database`, `server` (its name and version), `steps`: a list in the order of the run of
-    `version`, `name`, `description`, `direction` ("up", "down"), `mode` ("atomic", "stepwise"), `path`,
+    `version` (null for a repeatable script), `name`, `description`, `direction` ("up",
+    "down"), `mode` ("atomic", "stepwise"), `path`,
     `statements_done` (how many an earlier run has finished), `statements`: those that are left, a list of
     `line`, `kind` ("schema", "data", "session"), `sql`.
+
+`manticore_migrate --show-blockers --json`, each database:
+    `database`, `blockers`: a list of `pid`, `user`, `application`, `state`, `since`, `statement`, `lock`.
 
 `manticore_migrate --check --json`, besides `ok` (true if nothing was found), each database that could be
 checked:
@@ -22,6 +28,7 @@ checked:
     manticore_migrate refuses), `to_revert`, `drifted`, `partially_applied`, `partially_reverted`,
     `missing`, `unavailable` (not applied, and the file was removed). A missing file alone is no finding:
     the code may be older than the database on purpose.
+    `repeatable` has lists of names: `pending`, `partially_applied`, `missing`.
 """
 
 from __future__ import annotations
@@ -33,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 from django_manticore import messages
 
 if TYPE_CHECKING:
-    from manticore_cockroachdb.types import Plan, ScriptStatus
+    from manticore_cockroachdb.types import BatchStatus, Plan, ScriptStatus
 
     from .checking import Findings
 
@@ -57,6 +64,11 @@ def checked(found: Iterable[Findings], *, ok: bool) -> dict[str, Any]:
                 "partially_reverted": list(each.partially_reverted),
                 "missing": list(each.missing),
                 "unavailable": list(each.unavailable),
+                "repeatable": {
+                    "pending": list(each.repeatable_pending),
+                    "partially_applied": list(each.repeatable_unfinished),
+                    "missing": list(each.repeatable_missing),
+                },
             }
             for each in found
         ],
@@ -70,7 +82,7 @@ def planned(alias: str, plan: Plan) -> dict[str, Any]:
         "server": plan.server.name,
         "steps": [
             {
-                "version": planned.step.version,
+                "version": planned.step.version or None,
                 "name": planned.step.name,
                 "description": planned.step.script.description,
                 "direction": planned.step.direction.value,
@@ -93,7 +105,7 @@ def listed(alias: str, statuses: Iterable[ScriptStatus]) -> dict[str, Any]:
         "database": alias,
         "scripts": [
             {
-                "version": status.version,
+                "version": status.version or None,
                 "name": messages.name_of(status),
                 "description": status.description,
                 "state": status.state.value,
@@ -101,9 +113,24 @@ def listed(alias: str, statuses: Iterable[ScriptStatus]) -> dict[str, Any]:
                 "applied_by": status.applied_by,
                 "execution_ms": status.execution_ms,
                 "path": str(status.script.path) if status.script else None,
+                "batch": None if status.batch is None else _batch(status.batch),
             }
             for status in statuses
         ],
+    }
+
+
+def _batch(batch: BatchStatus) -> dict[str, Any]:
+    return {
+        "line": batch.line,
+        "position": list(batch.position),
+        "windows": batch.windows,
+        "rows": batch.rows,
+        "scanned": batch.scanned,
+        "total": batch.total,
+        "seconds": batch.seconds,
+        "rate": batch.rate,
+        "remaining": batch.remaining,
     }
 
 

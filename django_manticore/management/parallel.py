@@ -118,7 +118,8 @@ class ParallelRuns:
         return {alias: self._failures[alias] for alias in aliases if alias in self._failures}
 
     def _prepared(self, alias: str, confirmed: Plan | None, width: int) -> AsyncMigrator:
-        stream = PrefixedStream(self._output.stdout, f"{alias:<{width}} | ")
+        prefix = "" if self._output.as_json else f"{alias:<{width}} | "
+        stream = PrefixedStream(self._output.stdout, prefix)
         output = replace(self._output, stdout=OutputWrapper(cast(TextIO, stream)))
         run = Run(alias, self._task, output, confirmed=confirmed)
         migrator = get_async_migrator(alias, listener=run.renderer, lock_timeout=self._lock_timeout)
@@ -152,11 +153,11 @@ class ParallelRuns:
         async def elsewhere(send: Callable[..., None], *arguments: Any) -> None:
             await asyncio.get_running_loop().run_in_executor(receivers, send, *arguments)
 
-        if run.has_receivers:
-            confirmed = run.confirmed
-            plan = await run.task.plan(migrator) if confirmed is None else confirmed
-            await elsewhere(run.announce, plan)
         with run.rendered():
+            if run.has_receivers:
+                confirmed = run.confirmed
+                plan = await run.task.plan(migrator) if confirmed is None else confirmed
+                await elsewhere(run.announce, plan)
             done: int = await run.task.run(migrator, run.confirmed)
         await elsewhere(run.report)
         return done

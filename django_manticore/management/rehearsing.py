@@ -2,9 +2,9 @@
 
 `manticore_rehearse --json`, besides `ok` (true if every script could be rehearsed and none is to be
 repaired): `database`, `server`, `planned` (how many scripts were to be rehearsed), and `scripts`: a list of
-`version`, `name`, `path`, `ok`, `outcome`, `after_down`, `after_up_again` (lists of `change`, `kind`,
-`name`, `place`, `details`), `lost_rows`, `failed_assertions`, `crashes` (a list of `direction`, `line`,
-`statement`, `cut`, `recovery`, `message`), `error`, `seconds`.
+`version` (null for a repeatable script), `name`, `path`, `ok`, `outcome`, `after_down`,
+`after_up_again` (lists of `change`, `kind`, `name`, `place`, `details`), `lost_rows`, `failed_assertions`,
+`crashes` (a list of `direction`, `line`, `statement`, `cut`, `recovery`, `message`), `error`, `seconds`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _values(result: Rehearsed) -> dict[str, Any]:
         ]
 
     return {
-        "version": result.script.version,
+        "version": result.script.version or None,
         "name": result.script.path.stem,
         "path": str(result.script.path),
         "ok": result.ok,

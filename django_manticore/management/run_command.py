@@ -40,6 +40,11 @@ class RunCommand(ManticoreCommand):
             action="store_true",
             help=f"Record the scripts as {recorded_as} without running them.",
         )
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="Print a JSON report of a plan or a check; of a run, one line of JSON for each event.",
+        )
         self.add_noinput(parser)
         parser.add_argument(
             "--lock-timeout",
@@ -51,7 +56,13 @@ class RunCommand(ManticoreCommand):
 
     def output(self, options: dict[str, Any]) -> Output:
         """Where to write, and how."""
-        return Output(self.stdout, self.style, options["verbosity"], options["interactive"])
+        return Output(
+            self.stdout,
+            self.style,
+            options["verbosity"],
+            options["interactive"],
+            as_json=options["json"],
+        )
 
     def show_plans(self, aliases: list[str], task: Task, options: dict[str, Any]) -> None:
         """Show the plan of each database, as text or as one JSON report."""
@@ -121,21 +132,16 @@ class RunCommand(ManticoreCommand):
         if not (options["interactive"] and task.may_revert):
             return True, None
         plan: Plan = task.plan(get_migration(alias))
+        if options["json"] and plan.reverts:
+            raise CommandError(
+                f"--json asks no questions, and this reverts {messages.scripts(len(plan.reverts))}. Add "
+                "--noinput to revert.",
+                returncode=exit_codes.USAGE,
+            )
         if not plan.reverts or self.confirmed(_question(alias, plan, fake=task.fake)):
             return True, plan
         self.stdout.write("Cancelled: nothing was changed.")
         return False, None
-
-
-def refuse_json_alone(options: dict[str, Any], *beside: str) -> None:
-    """Refuse `--json` without the options that print a report.
-
-    Raises:
-        CommandError: With exit code 2.
-    """
-    if options["json"]:
-        needed = " or ".join(beside)
-        raise CommandError(f"--json needs {needed}.", returncode=exit_codes.USAGE)
 
 
 def _question(alias: str, plan: Plan, *, fake: bool) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.core.management.base import OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
 
 from django_manticore.conf import entry
 from django_manticore.migrators import get_migration
 from django_manticore.signals import post_migrate_scripts, pre_migrate_scripts
+from manticore_cockroachdb.errors import ManticoreError
 
 from .console import Renderer
+from .json_lines import JsonLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,12 +39,14 @@ class Output:
         style: Django's styles.
         verbosity: 0 to 3.
         interactive: Whether a person may be asked; passed on to the signals.
+        as_json: Whether each event is a line of JSON.
     """
 
     stdout: OutputWrapper
     style: Any
     verbosity: int
     interactive: bool
+    as_json: bool = False
 
 
 class Run:
@@ -67,6 +72,10 @@ class Run:
         self.confirmed = confirmed
         self._output = output
         where = folders(alias)
+        self.renderer: Renderer | JsonLines
+        if output.as_json:
+            self.renderer = JsonLines(output.stdout, alias)
+            return
         self.renderer = Renderer(
             output.stdout,
             output.style,
@@ -85,11 +94,11 @@ class Run:
         Returns:
             How many scripts were applied or reverted.
         """
-        migration = get_migration(self.alias, listener=self.renderer, lock_timeout=lock_timeout)
-        if self.has_receivers:
-            confirmed = self.confirmed
-            self.announce(self.task.plan(migration) if confirmed is None else confirmed)
         with self.rendered():
+            migration = get_migration(self.alias, listener=self.renderer, lock_timeout=lock_timeout)
+            if self.has_receivers:
+                confirmed = self.confirmed
+                self.announce(self.task.plan(migration) if confirmed is None else confirmed)
             done: int = self.task.run(migration, self.confirmed)
         self.report()
         return done
@@ -112,6 +121,9 @@ class Run:
         try:
             yield
             failed = False
+        except (ManticoreError, CommandError) as error:
+            self.renderer.fail(error)
+            raise
         finally:
             self.renderer.end(failed=failed)
 
@@ -126,7 +138,8 @@ class Run:
             plan=tuple(steps),
             verbosity=self._output.verbosity,
             interactive=self._output.interactive,
-            stdout=self._output.stdout,
+            # Among lines of JSON, nobody else's text is written.
+            stdout=OutputWrapper(sys.stderr) if self._output.as_json else self._output.stdout,
         )
 
 

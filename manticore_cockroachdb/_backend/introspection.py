@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .._sql.likeness import NameContext
@@ -70,7 +70,8 @@ def session_questions(kind: ServerKind) -> tuple[Command, ...]:
     """What else a new session is asked for: its settings; whether it knows RESET ALL comes last."""
     names = ", ".join(f"'{name}'" for name in ASKED)
     settings = Command(
-        f"SELECT name::TEXT, setting::TEXT FROM pg_catalog.pg_settings WHERE name IN ({names})"
+        "SELECT lower(name)::TEXT, setting::TEXT FROM pg_catalog.pg_settings "
+        f"WHERE lower(name) IN ({names})"
     )
     if kind is ServerKind.COCKROACHDB:
         return (settings, Command("RESET ALL"))
@@ -88,13 +89,14 @@ def read_identity(result: Result) -> Identity:
     return Identity(database, schema, user, session_id, reason, pid, tuple(json.loads(path)))
 
 
-def homes(name: str, state_name: str) -> Command:
+def homes(names: Sequence[str]) -> Command:
     """The schemas that hold a table of one of these names: schema, table, and whether it is on the path."""
+    wanted = ", ".join(f"${number}::TEXT" for number in range(1, len(names) + 1))
     return Command(
         "SELECT n.nspname::TEXT, c.relname::TEXT, n.nspname = ANY (current_schemas(false)) "
         "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relname IN ($1::TEXT, $2::TEXT) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
-        (name, state_name),
+        f"WHERE c.relname IN ({wanted}) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+        tuple(names),
     )
 
 
@@ -107,6 +109,8 @@ def row_security(schema: str, table: str) -> Command:
         (schema, table),
     )
 
+
+_ROWS = re.compile(r"\brows=(\d+)|estimated row count: ([\d,]+)")
 
 #: The server's clock, in seconds since 1970.
 NOW = Command("SELECT extract(epoch FROM clock_timestamp())::FLOAT8")
@@ -149,21 +153,22 @@ NAME_CONTEXT = Command(
 )
 
 
-def relations_besides(ledger: str, state: str) -> Command:
-    """Schema and name of the tables, views and sequences other than these two."""
+def relations_besides(names: Sequence[str]) -> Command:
+    """Schema and name of the tables, views and sequences other than these."""
+    ours = ", ".join(f"${number}::TEXT" for number in range(1, len(names) + 1))
     return Command(
         "SELECT n.nspname::TEXT, c.relname::TEXT FROM pg_catalog.pg_class c "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
         "AND n.nspname NOT IN ('information_schema', 'crdb_internal') "
-        "AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ($1::TEXT, $2::TEXT)",
-        (ledger, state),
+        f"AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ({ours})",
+        tuple(names),
     )
 
 
-def objects_besides(ledger: str, state: str) -> Command:
-    """Schema and name of a few tables, views and sequences other than these two."""
-    every = relations_besides(ledger, state)
+def objects_besides(names: Sequence[str]) -> Command:
+    """Schema and name of a few tables, views and sequences other than these."""
+    every = relations_besides(names)
     return Command(f"{every.sql} ORDER BY 1, 2 LIMIT 3", every.params)
 
 
@@ -234,6 +239,11 @@ def traces(server: Server, statement: Statement) -> tuple[Command, ...]:
     return tuple(dict.fromkeys(question for question in asked if question is not None))
 
 
+def found_traces(results: Iterable[Result]) -> list[tuple[str, str]]:
+    """What the questions of `traces` were answered: objects' names and definitions."""
+    return [(name, definition) for result in results for name, definition in result.rows]
+
+
 def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
     place = effect.on or effect.name
     if place is None or (len(place) > 2 and place[-3] != server.database):
@@ -254,10 +264,33 @@ def _trace(server: Server, effect: Effect, kind: Repeat) -> Command | None:
             return None
 
 
-def unique_indexes(table: str) -> tuple[Command, Command]:
-    """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
+def row_estimate(table: str) -> Command:
+    """How many rows a table has, as the server's planner estimates it; `read_row_estimate` reads it.
 
     Args:
+        table: The table, as a script writes it.
+    """
+    return Command(f"EXPLAIN SELECT 1 FROM {table}")
+
+
+def read_row_estimate(result: Result) -> int | None:
+    """What `row_estimate` answered; None where the planner does not know.
+
+    PostgreSQL writes `rows=1000 width=4`, CockroachDB `estimated row count: 1,000 (…)`.
+    """
+    text = "\n".join(str(row[0]) for row in result.rows)
+    found = _ROWS.search(text)
+    return int((found[1] or found[2]).replace(",", "")) if found else None
+
+
+def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
+    """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
+
+    On CockroachDB a text with a collation is a type of its own, which is compared with no other.
+    https://www.cockroachlabs.com/docs/stable/collate
+
+    Args:
+        kind: The server.
         table: The table, as a script writes it.
     """
     indexes = Command(
@@ -268,9 +301,16 @@ def unique_indexes(table: str) -> tuple[Command, Command]:
         "WHERE c.oid = $1::TEXT::REGCLASS",
         (table,),
     )
+    written = "format_type(atttypid, atttypmod)::TEXT"
+    if kind is ServerKind.COCKROACHDB:
+        written += (
+            " || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
+            "ELSE ' COLLATE \"' || n.collname || '\"' END"
+        )
     columns = Command(
-        "SELECT attnum, attname::TEXT, format_type(atttypid, atttypmod)::TEXT, attnotnull "
-        "FROM pg_catalog.pg_attribute WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
+        f"SELECT attnum, attname::TEXT, {written}, attnotnull FROM pg_catalog.pg_attribute a "
+        "LEFT JOIN pg_catalog.pg_collation n ON n.oid = a.attcollation "
+        "WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
         (table,),
     )
     return indexes, columns

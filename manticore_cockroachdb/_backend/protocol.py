@@ -49,11 +49,13 @@ class Command:
         sql: The statement.
         params: Its parameters; the statement casts them to their types.
         discards: Whether its rows are dropped unread, as those of a script are.
+        flushes: Whether the server is asked for the answers up to this one before it goes on.
     """
 
     sql: str
     params: tuple[str | None, ...] = ()
     discards: bool = False
+    flushes: bool = False
 
 
 COMMIT = Command("COMMIT")
@@ -92,14 +94,18 @@ class Refusal:
     error: DatabaseError
 
 
-def simple(pgconn: PGconn, text: str) -> Waiting[None]:
+def simple(pgconn: PGconn, text: str) -> Waiting[str]:
     """Send one statement by the simple protocol and wait for its end; its rows are dropped.
+
+    Returns:
+        The command tag, such as `UPDATE 3`.
 
     Raises:
         DatabaseError: The server refused it.
         ConnectionLost: No answer came; it may have taken effect.
     """
     error: DatabaseError | None = None
+    tag = ""
     try:
         pgconn.send_query(text.encode())
         pgconn.set_single_row_mode()
@@ -110,10 +116,13 @@ def simple(pgconn: PGconn, text: str) -> Waiting[None]:
             elif result.status in _COPY:
                 pgconn.finish()
                 raise _no_copy()
+            else:
+                tag = (result.command_status or b"").decode(errors="replace")
     except OperationalError as lost:
         raise _ended(pgconn, error, str(lost)) from None
     if error is not None:
         raise _ended(pgconn, error, "") if pgconn.status == ConnStatus.BAD else error
+    return tag
 
 
 def _ended(pgconn: PGconn, error: DatabaseError | None, reason: str) -> ConnectionLost:
@@ -215,7 +224,8 @@ def _fill(pgconn: PGconn, source: Iterator[Command], window: _Window) -> bool:
         if command is None:
             pgconn.pipeline_sync()
             return True
-        if window.full_after(_send(pgconn, command), discards=command.discards):
+        is_full = window.full_after(_send(pgconn, command), discards=command.discards)
+        if is_full or command.flushes:
             pgconn.send_flush_request()
         _drop_rows(pgconn, window)
     return False

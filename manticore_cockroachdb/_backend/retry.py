@@ -34,6 +34,11 @@ CREATED_MEANWHILE = frozenset({"23505", "42P07", "42701", "42710", "XX000"})
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
 
+#: A statement was cancelled, by a person or by statement_timeout.
+QUERY_CANCELED = "57014"
+#: What a server says to a transaction that is too large for its memory or its limits.
+TOO_LARGE = frozenset({"53200", "53400", "54000"})
+
 
 #: Pauses have reached any ceiling by then, and larger powers would overflow.
 _MOST_GROWTHS = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from .._sql.server_kind import ServerKind
@@ -41,11 +41,17 @@ _HINDRANCES: Mapping[str, str] = MappingProxyType(
     {"disallow_full_table_scans": "off", "transaction_rows_read_err": "0"}
 )
 
+#: Styles of dates and intervals whose text any session reads alike: how each of them begins.
+#: https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-DATETIME-OUTPUT
+_PLAIN_STYLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"datestyle": ("iso",), "intervalstyle": ("iso_8601", "postgres")}
+)
+
 _ROLE = "role"
 _LOOK = "statement_timeout"
 
 #: Every setting whose value a new connection is asked for.
-ASKED = (*AT_START, *_WHERE_KNOWN, *_COCKROACHDB, *_HINDRANCES, _ROLE)
+ASKED = (*AT_START, *_WHERE_KNOWN, *_COCKROACHDB, *_HINDRANCES, *_PLAIN_STYLES, _ROLE)
 
 _OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)((?:[\w.-])+)=")
 
@@ -86,6 +92,7 @@ class SessionState:
         has_role: Whether a script can take another role.
         resets: Whether the session can be reset inside a stream of statements; if not, a new connection
             takes its place.
+        styles: Settings for a text that reads the same in any session, where the session has others.
     """
 
     kind: ServerKind
@@ -93,6 +100,7 @@ class SessionState:
     hindrances: Mapping[str, str]
     has_role: bool
     resets: bool
+    styles: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def found(
@@ -128,7 +136,12 @@ class SessionState:
             if values.get(name, value).lower() != value
         }
         has_role = kind is ServerKind.POSTGRESQL or _ROLE in values
-        return cls(kind, pins, hindrances, has_role, resets)
+        styles = {
+            name: plain[0]
+            for name, plain in _PLAIN_STYLES.items()
+            if not values.get(name, plain[0]).lower().startswith(plain)
+        }
+        return cls(kind, pins, hindrances, has_role, resets, styles)
 
     def pin(self) -> tuple[Command, ...]:
         """Set what the connection's start could not."""
@@ -159,6 +172,19 @@ class SessionState:
             _set(self.pins, unlock),
             COMMIT,
         )
+
+    def alone(self, write: Command, *, as_ourselves: bool) -> tuple[Command, ...]:
+        """A write of ours in a transaction of its own, with other commands after it.
+
+        Args:
+            write: The write.
+            as_ourselves: Whether a script may have touched the session.
+        """
+        if as_ourselves:
+            commands = self.as_ourselves((write,))
+            if len(commands) > 1:
+                return commands
+        return (_PLAIN_BEGIN, write, COMMIT)
 
     def as_ourselves(self, commands: Iterable[Command]) -> tuple[Command, ...]:
         """Statements of ours in a transaction of their own, as if no script had touched the session.
@@ -199,6 +225,13 @@ class SessionState:
     def at_end(self, *commands: Command) -> tuple[Command, ...]:
         """Statements of ours as the last ones of a script's transaction."""
         return (*self._role(), *commands)
+
+    def unambiguous(self, question: Command) -> tuple[Command, ...]:
+        """A question whose dates and intervals come in a style that reads the same in any session."""
+        if not self.styles:
+            return (question,)
+        settings = (Command(f"SET LOCAL {name} = '{value}'") for name, value in self.styles.items())
+        return (_PLAIN_BEGIN, *settings, question, COMMIT)
 
     def reading(self, seconds: int, *commands: Command) -> tuple[Command, ...]:
         """Reads of our own tables that wait for other transactions for a few seconds at most.

@@ -13,7 +13,14 @@ from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement, summary
 from .._sql.tokens import head
-from ..errors import DatabaseError, LockNotGranted, ManticoreError, MigrationFailed
+from ..errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DatabaseError,
+    LockNotGranted,
+    ManticoreError,
+    MigrationFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +149,13 @@ def _makes_temporary(statement: Statement) -> bool:
 #: https://www.cockroachlabs.com/docs/stable/cluster-settings
 _LARGEST = 16 * 1024 * 1024
 _TOO_LARGE = (
-    "It is larger than CockroachDB takes by default (16 MiB). Version {version} is not recorded as "
+    "It is larger than CockroachDB takes by default (16 MiB). {script} is not recorded as "
     "finished. Split the statement, or raise the cluster setting "
     "sql.conn.max_read_buffer_message_size, and {again} again."
 )
 _ENDS_SESSIONS = (
     "It is not sent a third time: a statement can end its own session, or the server by using up its "
-    "memory. Version {version} is not recorded as finished. See the server's log, fix the statement or the "
+    "memory. {script} is not recorded as finished. See the server's log, fix the statement or the "
     "server, and {again} again."
 )
 
@@ -157,7 +164,6 @@ def connection_lost_twice(
     step: Step, statement: Statement | None, error: ManticoreError, server: Server
 ) -> MigrationFailed:
     """The error for a script that lost its connection twice at the same statement."""
-    version = step.version
     reason = _ENDS_SESSIONS
     if (
         server.has_jobs
@@ -171,29 +177,94 @@ def connection_lost_twice(
     again = "migrate" if step.direction is Direction.UP else "roll back"
     return MigrationFailed(
         f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
-        f"  {reason.format(version=version, again=again)}",
-        version=version,
+        f"  {reason.format(script=capitalized(step.called), again=again)}",
+        version=step.version,
         path=step.path,
         line=statement.line if statement else None,
         sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
     )
 
 
+_CHECK_CONNECTION = (
+    "Check the server's log, the network, and any connection pooler in between, and {again}: the run "
+    "continues at the first statement that is not recorded."
+)
+
+
+def connection_lost_for_good(
+    step: Step, statement: Statement | None, error: ManticoreError, times: int
+) -> MigrationFailed:
+    """The error for a script around which the connection was lost too often.
+
+    Args:
+        step: The script.
+        statement: The statement that was sent last; None where it was a transaction of several.
+        error: What was said of the last loss.
+        times: How often the connection was lost in a row.
+    """
+    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
+    what = "its transaction" if statement is None else summary(statement)
+    again = "migrate" if step.direction is Direction.UP else "roll back"
+    return MigrationFailed(
+        f"{where}: the connection was lost {times} times in a row around {what}: {error}\n"
+        f"  {_CHECK_CONNECTION.format(again=again + ' again')}",
+        version=step.version,
+        path=step.path,
+        line=statement.line if statement else None,
+        sqlstate=error.sqlstate if isinstance(error, DatabaseError) else None,
+    )
+
+
+def connection_lost_before_any(
+    error: DatabaseError | ConnectionFailed, times: int
+) -> ConnectionLost | ConnectionFailed:
+    """The error for a run that lost its connection too often before a statement of a script was sent.
+
+    Args:
+        error: What was said of the last loss.
+        times: How often the connection was lost in a row.
+    """
+    message = (
+        f"The connection was lost {times} times in a row before any statement of a script was sent: "
+        f"{error}\n"
+        f"  {_CHECK_CONNECTION.format(again='run the same command again')}"
+    )
+    if isinstance(error, ConnectionFailed):
+        return ConnectionFailed(message)
+    return ConnectionLost(message, sqlstate=error.sqlstate)
+
+
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
-    version = step.version
     lost = what_may_be_lost(dropped_columns(step.statements()))
     told = f"\n  {lost}" if lost else ""
     return MigrationFailed(
         f"{step.path.name}: the server committed its transaction and then gave up a schema change "
-        f"in it: {reason}{told}\n  Part of version {version} is there and part is not, and it is not in "
+        f"in it: {reason}{told}\n  Part of {step.called} is there and part is not, and it is not in "
         "the ledger. Compare the schema with the file, mend one of them by hand, then say what is true "
-        f"with resolve (--applied {version} or --not-applied {version}). Without mode=atomic in the file, "
-        "each schema statement is recorded by itself and this cannot happen.",
-        version=version,
+        f"with resolve (--applied {step.key} or --not-applied {step.key}). Without mode=atomic in the "
+        "file, each schema statement is recorded by itself and this cannot happen.",
+        version=step.version,
         path=step.path,
         sqlstate=sqlstate,
     )
+
+
+def windows_done(windows: int) -> str:
+    """`3 windows are done`"""
+    return "1 window is done" if windows == 1 else f"{windows} windows are done"
+
+
+def windows_stay(windows: int) -> str:
+    """`3 windows of it are done and stay done.`"""
+    if windows == 1:
+        return "1 window of it is done and stays done."
+    return f"{windows} windows of it are done and stay done."
+
+
+def capitalized(words: str) -> str:
+    """The same words at the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 _LOCK_WAY_ON = (
@@ -218,9 +289,9 @@ def _again(step: Step) -> str:
 def _state(step: Step, done: int, total: int) -> str:
     verb = step.direction.participle
     if not done:
-        return f"Nothing of version {step.version} was {verb}."
+        return f"Nothing of {step.called} was {verb}."
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
-    return f"{which} done and recorded; version {step.version} is partially {verb}."
+    return f"{which} done and recorded; {step.called} is partially {verb}."
 
 
 def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = False) -> str:
@@ -228,23 +299,22 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
     verb = step.direction.participle
     if not done and partly:
         return (
-            f"Version {step.version} is not recorded as {verb}. Repair the file (or the rows) and "
+            f"{capitalized(step.called)} is not recorded as {verb}. Repair the file (or the rows) and "
             f"{again} again."
         )
     if not done:
         return (
-            f"Nothing of version {step.version} was {verb}. Repair the file (or the rows) and "
-            f"{again} again."
+            f"Nothing of {step.called} was {verb}. Repair the file (or the rows) and {again} again."
         )
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
     if 0 < number <= done:
         return (
-            f"{which} done and recorded; version {step.version} is partially {verb}. This one is a "
+            f"{which} done and recorded; {step.called} is partially {verb}. This one is a "
             "setting, which every run that continues after it sends again: make the server accept it, and "
             f"{again} again."
         )
     return (
-        f"{which} done and recorded; version {step.version} is partially {verb}. Repair statement "
+        f"{which} done and recorded; {step.called} is partially {verb}. Repair statement "
         f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "
         "the statements before it as they are."
     )

@@ -14,13 +14,16 @@ from .._store.run_state import LOST
 from ..errors import DatabaseError
 
 
-def gone(tables: Tables, error: DatabaseError, statement: Statement | None) -> str:
+def gone(
+    tables: Tables, error: DatabaseError, statement: Statement | None, now_in: str | None = None
+) -> str:
     """The tables, or their rows, are not where the run left them.
 
     Args:
         tables: The tables.
         error: What the server said.
         statement: The statement that took them away, as far as it can be told.
+        now_in: The schema that they are in now, where it is another one.
     """
     said = "the run's own row is no longer in it" if error.sqlstate == LOST else str(error)
     cause = (
@@ -29,7 +32,11 @@ def gone(tables: Tables, error: DatabaseError, statement: Statement | None) -> s
         else f"{summary(statement)} takes them away."
     )
     way = (
-        "Drop or rename a database by hand, outside of its own migrations."
+        f"They are in schema {now_in} now. Name them there (table='{now_in}.{tables.name}', TABLE in the "
+        f"MANTICORE setting), or put {now_in} on the search_path, and run the same command again: it "
+        "continues after this statement."
+        if now_in is not None
+        else "Drop or rename a database by hand, outside of its own migrations."
         if statement is not None and "DATABASE" in head(statement.text, 2)
         else "Keep the ledger where no script reaches, in a schema of its own "
         "(table='manticore._migrations', TABLE in the MANTICORE setting)."
@@ -65,9 +72,9 @@ def hidden(tables: Tables, error: DatabaseError) -> str:
 
 def refused(tables: Tables, server: Server, error: DatabaseError) -> str:
     """The role may not read or write the tables."""
-    grant = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {}, {} TO {}").format(
-        sql.Identifier(tables.schema, tables.name),
-        sql.Identifier(tables.schema, tables.state_name),
+    names = tables.names if tables.has_repeatables else tables.names[:2]
+    grant = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(
+        sql.SQL(", ").join(sql.Identifier(tables.schema, name) for name in names),
         sql.Identifier(server.user),
     )
     return (

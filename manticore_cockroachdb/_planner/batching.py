@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from .._sql.lexer import TokenKind, tokens
 from .._sql.server_kind import ServerKind
 from .._sql.statement import Kind, Statement, object_names, refuses_transaction, target_name
-from .._sql.tokens import head
+from .._sql.tokens import Reader, head, upper
 from .segments import Prepared
 
 #: Scripts in one transaction at most: a lost one is run again from its start.
 MOST_SCRIPTS = 128
 
 _MODIFIERS = frozenset({"UNIQUE", "INVERTED", "TEMP", "TEMPORARY", "OR", "REPLACE"})
+#: Tokens of `database.schema.table`.
+_LONGEST_NAME = 5
 _JOBLESS = frozenset({"TYPE", "SCHEMA", "SEQUENCE", "VIEW"})
 
 
@@ -66,7 +68,8 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
     if verb == "COMMENT":
         return made
     if verb == "CREATE" and what == "TABLE":
-        return None if _from_query(statement) else made | set(object_names(statement)[:1])
+        grown = made | set(object_names(statement)[:1])
+        return grown if _is_plain(statement) and _referenced(statement) <= grown else None
     if verb == "CREATE" and what in _JOBLESS:
         return made
     if (verb, what) in (("CREATE", "INDEX"), ("ALTER", "TABLE")):
@@ -75,8 +78,16 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
     return None
 
 
-def _from_query(statement: Statement) -> bool:
-    """CREATE TABLE … AS fills its table by a job."""
+def _referenced(statement: Statement) -> frozenset[str]:
+    """The tables that its foreign keys refer to: a table with a key to an older one is public by a job."""
+    words = list(tokens(statement.text))
+    places = (at for at, token in enumerate(words) if upper(token) == "REFERENCES")
+    names = (Reader(words[at + 1 : at + 1 + _LONGEST_NAME]).name() for at in places)
+    return frozenset("" if name is None else name.last for name in names)
+
+
+def _is_plain(statement: Statement) -> bool:
+    """Whether its table begins empty: CREATE TABLE … AS fills it by a job."""
     depth = 0
     for token in tokens(statement.text):
         if token.text == "(":
@@ -84,5 +95,5 @@ def _from_query(statement: Statement) -> bool:
         elif token.text == ")":
             depth -= 1
         elif not depth and token.kind is TokenKind.WORD and token.text.upper() == "AS":
-            return True
-    return False
+            return False
+    return True

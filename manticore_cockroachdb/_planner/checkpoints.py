@@ -160,7 +160,7 @@ def sources(
     """What builds exactly these versions on an empty database: scripts, after a checkpoint if need be.
 
     Args:
-        scripts: Every script, by version.
+        scripts: Every script; repeatable ones are left out.
         checkpoints: Every checkpoint, by version.
         versions: The versions.
         server_kind: The kind of the server that they are built on.
@@ -169,7 +169,7 @@ def sources(
         The scripts in order, a checkpoint first where files are gone; and the versions that can not be
         built, because their files are gone and no checkpoint will do.
     """
-    known = {script.version: script for script in scripts}
+    known = {script.version: script for script in scripts if not script.is_repeatable}
     missing = tuple(sorted(version for version in versions if version not in known))
     if missing:
         for checkpoint in reversed(checkpoints):

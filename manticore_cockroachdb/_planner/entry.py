@@ -80,9 +80,7 @@ def entry_point(
         return EntryPoint(Entry.INTENDED if intended else Entry.BEGINNING)
     done = resume.done
     if not resume.in_flight:
-        # Of a batch that has begun, its statement must be unchanged, too.
-        begun = resume.batch_position is not None
-        return EntryPoint(Entry.NEXT, done, done, done + begun)
+        return EntryPoint(Entry.NEXT, done, done, done)
     left = segments(statements, mode, server, start=done)
     segment = next((each for each in left if each.sending is not Sending.SESSION), None)
     if segment is None:

@@ -93,7 +93,7 @@ def _problem(step: Step, unit: Sequence[Statement], *, together: bool) -> Proble
                 f"not fit. {lost}Write two statements: first an ALTER TABLE with the other changes, then "
                 f"ALTER TABLE … DROP COLUMN {column}."
             )
-        return Problem(message, path=step.path, line=statement.line, version=step.version)
+        return Problem(message, path=step.path, line=statement.line, version=step.version or None)
     return None
 
 

@@ -5,7 +5,7 @@ Every reason against a run is found here, all of them at once, before the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -13,11 +13,13 @@ from pathlib import Path
 
 from .._scripts.checkpoint import Replaced
 from .._scripts.direction import Direction
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
-from .._store.run_state import Blank, Unfinished
+from .._store.repeatables import RepeatableRow
+from .._store.run_state import Blank, Progress, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
+from .batch_progress import BatchStatus, batch_status
 from .checkpoints import (
     changed_since,
     replaced_versions,
@@ -42,8 +44,18 @@ class Step:
 
     @property
     def version(self) -> int:
-        """The script's version."""
+        """The script's version; 0 for a repeatable script."""
         return self.script.version
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the tables and the commands call the script: its version, or a repeatable one's name."""
+        return self.script.key
+
+    @property
+    def called(self) -> str:
+        """The script in messages: "version 7", or "R__active_users"."""
+        return called(self.script.key)
 
     @property
     def name(self) -> str:
@@ -65,10 +77,11 @@ class Step:
 
 
 class State(Enum):
-    """What the ledger and the folder together say of one version."""
+    """What the tables and the folder together say of one script."""
 
     APPLIED = "applied"
     PENDING = "pending"
+    """Not applied; or repeatable, and to be run again."""
     DRIFTED = "drifted"
     """Applied, but the file's up part is no longer what was applied."""
     MISSING = "missing"
@@ -84,16 +97,19 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScriptStatus:
-    """One version, as `status()` reports it.
+    """One script, as `status()` reports it.
 
     Attributes:
-        version: The version.
+        version: The version; 0 for a repeatable script.
         description: From the file, or from the ledger where the file is missing.
         state: Where it stands.
         applied_at: When it was applied, if it is.
         applied_by: By whom, where recorded.
         execution_ms: How long it took, in milliseconds, where recorded.
         script: Its script, unless the file is missing.
+        batch: How far its statement in batches has come, where one has begun and is not done.
+        repeatable: A repeatable script's name, such as `R__active_users`; None for a version. Pending with
+            a time in `applied_at`, it was applied and is to run again.
     """
 
     version: int
@@ -103,6 +119,18 @@ class ScriptStatus:
     applied_by: str | None = None
     execution_ms: int | None = None
     script: MigrationScript | None = None
+    batch: BatchStatus | None = None
+    repeatable: str | None = None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the commands call it: its version, or a repeatable script's name."""
+        return self.repeatable or self.version
+
+    @property
+    def called(self) -> str:
+        """The script in messages: "version 7", or "R__active_users"."""
+        return called(self.key)
 
 
 def replaced(script: MigrationScript, row: LedgerRow) -> bool:
@@ -118,7 +146,8 @@ def renumberable(
     Raises:
         PlanRefused: There is none, or it is applied: under another number it would be applied twice.
     """
-    script = next((script for script in scripts if script.version == version), None)
+    versions = (script for script in scripts if not script.is_repeatable)
+    script = next((script for script in versions if script.version == version), None)
     row = next((row for row in rows if row.version == version), None)
     if script is None:
         problem = Problem(f"there is no version {version} in the folder.", version=version)
@@ -148,11 +177,15 @@ def plan_migrate(
     revert: bool = True,
     checkpoints: Sequence[MigrationScript] = (),
     blank: Blank | None = None,
+    repeatables: Sequence[RepeatableRow] = (),
 ) -> tuple[Step, ...]:
     """The steps that bring the database to a version.
 
+    Repeatable scripts run after the versions, and only without a target: at an earlier version the tables
+    that they are written for may not be there.
+
     Args:
-        scripts: Every script, by version.
+        scripts: Every script: versions in their order, then repeatable scripts in theirs.
         rows: The ledger.
         target: The version to end at: lower ones are applied, higher ones reverted. 0 reverts all,
             None applies all and reverts none.
@@ -161,12 +194,14 @@ def plan_migrate(
         revert: Revert what is applied above the target; False leaves it applied.
         checkpoints: Every checkpoint, by version.
         blank: What else the database holds, where nothing has run in it.
+        repeatables: The repeatable scripts that were applied.
 
     Raises:
         PlanRefused: Something does not fit; every problem is named.
         PartiallyApplied: A script is partially applied or reverted, and this plan would not finish it.
     """
-    known = {script.version: script for script in scripts}
+    versions = [script for script in scripts if not script.is_repeatable]
+    known = {script.version: script for script in versions}
     applied = _applied(rows, unfinished)
     problems = list(_drift(known, applied))
     covered = replaced_versions(checkpoints)
@@ -181,7 +216,7 @@ def plan_migrate(
     if missing:
         problems.append(unavailable_problem(checkpoints, missing, blank, target))
     highest = max(done, default=0)
-    wanted = [s for s in scripts if target is None or s.version <= target]
+    wanted = [s for s in versions if target is None or s.version <= target]
     pending = [script for script in wanted if script.version not in done]
     resuming = unfinished.version if unfinished and unfinished.direction is Direction.UP else None
     if not allow_out_of_order:
@@ -204,8 +239,12 @@ def plan_migrate(
     if problems:
         raise PlanRefused("Nothing was run", problems)
     up = (*([start] if start else []), *pending)
-    steps = (*down, *(Step(script, Direction.UP) for script in up))
-    return _finishing(steps, unfinished, known, checkpoints)
+    steps = [*down, *(Step(script, Direction.UP) for script in up)]
+    if target is None:
+        again = to_run_again(scripts, repeatables, unfinished)
+        steps += (Step(script, Direction.UP) for script in again)
+    known_by_key = {script.key: script for script in scripts}
+    return _finishing(tuple(steps), unfinished, known_by_key, checkpoints)
 
 
 def _begun(
@@ -217,6 +256,32 @@ def _begun(
     if target is not None and target < unfinished.version:
         return None
     return next((each for each in checkpoints if each.version == unfinished.version), None)
+
+
+def to_run_again(
+    scripts: Iterable[MigrationScript],
+    repeatables: Iterable[RepeatableRow],
+    unfinished: Unfinished | None = None,
+) -> list[MigrationScript]:
+    """The repeatable scripts whose text is not what the database has, in their order.
+
+    Args:
+        scripts: Every script.
+        repeatables: The repeatable scripts that were applied.
+        unfinished: What an earlier run left unfinished.
+    """
+    rows = {row.name: row for row in repeatables}
+    half = unfinished.key if unfinished else None
+    return [
+        script
+        for script in scripts
+        if script.is_repeatable
+        and (
+            script.key == half
+            or (row := rows.get(str(script.key))) is None
+            or not row.holds(script)
+        )
+    ]
 
 
 class Rollback:
@@ -253,7 +318,8 @@ class Rollback:
                     )
                 ],
             )
-        self._known = {script.version: script for script in scripts}
+        self._scripts = {script.key: script for script in scripts}
+        self._known = {script.version: script for script in scripts if not script.is_repeatable}
         self._checkpoints = checkpoints
         self._covered = standing_for(checkpoints)
         self._count = count
@@ -278,7 +344,7 @@ class Rollback:
         steps, problems = _reverting(left, self._known, applied, self._covered)
         if problems:
             raise PlanRefused("Nothing was run", problems)
-        return _finishing(tuple(steps), unfinished, self._known, self._checkpoints)
+        return _finishing(tuple(steps), unfinished, self._scripts, self._checkpoints)
 
     def _choose(self, applied: dict[int, LedgerRow]) -> tuple[int, ...]:
         downwards = sorted(applied, reverse=True)
@@ -293,39 +359,83 @@ class Rollback:
 def statuses(
     scripts: Sequence[MigrationScript],
     rows: Sequence[LedgerRow],
-    unfinished: Unfinished | None = None,
+    progress: Progress | None = None,
+    repeatables: Sequence[RepeatableRow] = (),
     *,
     checkpoints: Sequence[MigrationScript] = (),
     blank: Blank | None = None,
 ) -> list[ScriptStatus]:
-    """Every version that the folder or the ledger knows, in order, and where it stands.
+    """Every script that the folder or a table knows, and where it stands.
+
+    Versions come in their order, then repeatable scripts in theirs, those without a file last.
 
     Args:
-        scripts: Every script, by version.
+        scripts: The folder.
         rows: The ledger.
-        unfinished: What an earlier run left unfinished.
+        progress: What is unfinished.
+        repeatables: The rows of repeatable scripts.
         checkpoints: Every checkpoint, by version.
         blank: What else the database holds, where nothing has run in it.
     """
+    unfinished = progress.unfinished if progress else None
     applied = {row.version: row for row in rows}
-    known = {script.version: script for script in scripts}
+    known = {script.version: script for script in scripts if not script.is_repeatable}
     covered = replaced_versions(checkpoints)
-    partial = unfinished.version if unfinished else None
+    partial = unfinished.version if unfinished and unfinished.script is None else None
     start = _begun(checkpoints, unfinished, None) or starting_point(checkpoints, blank, None)
     lost = {*unavailable(checkpoints, known, {*applied, *_numbers(start)}, None)}
     if unfinished is not None and unfinished.checkpoint and start is not None:
         known[start.version] = start
-    return [
+    found = [
         _status(
             version,
             known.get(version),
             applied.get(version),
-            unfinished.direction if unfinished and version == partial else None,
+            progress if version == partial else None,
             covered.get(version),
             lost=version in lost,
         )
         for version in sorted({*applied, *known, *covered, *([partial] if partial else [])})
     ]
+    return found + _repeatable_statuses(scripts, repeatables, unfinished)
+
+
+def _repeatable_statuses(
+    scripts: Iterable[MigrationScript],
+    repeatables: Iterable[RepeatableRow],
+    unfinished: Unfinished | None,
+) -> list[ScriptStatus]:
+    rows = {row.name: row for row in repeatables}
+    known = {str(script.key): script for script in scripts if script.is_repeatable}
+    half = unfinished.script if unfinished else None
+    names = dict.fromkeys([*known, *rows, *([half] if half else [])])
+    found = []
+    for name in names:
+        script, row = known.get(name), rows.get(name)
+        if name == half:
+            state = State.PARTIALLY_APPLIED
+        elif script is None:
+            state = State.MISSING
+        else:
+            state = State.APPLIED if row is not None and row.holds(script) else State.PENDING
+        found.append(
+            ScriptStatus(
+                version=0,
+                description=script.description if script else _description(name),
+                state=state,
+                applied_at=row.applied_at if row else None,
+                applied_by=row.applied_by if row else None,
+                execution_ms=row.execution_ms if row else None,
+                script=script,
+                repeatable=name,
+            )
+        )
+    return found
+
+
+def _description(name: str) -> str:
+    """What a repeatable script's name says, where its file is missing."""
+    return " ".join(name.removeprefix("R__").replace("_", " ").split())
 
 
 def _numbers(checkpoint: MigrationScript | None) -> Iterator[int]:
@@ -342,13 +452,13 @@ def _status(
     version: int,
     script: MigrationScript | None,
     row: LedgerRow | None,
-    unfinished: Direction | None,
+    progress: Progress | None,
     covered: Replaced | None,
     *,
     lost: bool,
 ) -> ScriptStatus:
-    if unfinished is not None:
-        state = _UNFINISHED[unfinished]
+    if progress is not None:
+        state = _UNFINISHED[progress.direction]
     elif row is None:
         state = State.UNAVAILABLE if lost else State.PENDING
     elif script is None:
@@ -365,6 +475,16 @@ def _status(
         applied_by=row.applied_by if row else None,
         execution_ms=row.execution_ms if row else None,
         script=script,
+        batch=_batch(script, progress),
+    )
+
+
+def _batch(script: MigrationScript | None, progress: Progress | None) -> BatchStatus | None:
+    if progress is None or progress.batch is None:
+        return None
+    statements = Step(script, progress.direction).statements() if script else ()
+    return batch_status(
+        progress.batch, statements[progress.done] if progress.done < len(statements) else None
     )
 
 
@@ -464,7 +584,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
 def _finishing(
     steps: tuple[Step, ...],
     unfinished: Unfinished | None,
-    known: dict[int, MigrationScript],
+    known: Mapping[ScriptKey, MigrationScript],
     checkpoints: Sequence[MigrationScript],
 ) -> tuple[Step, ...]:
     """`steps`, the unfinished one first; refuses if they do not have it."""
@@ -473,38 +593,41 @@ def _finishing(
     for step in steps:
         if _is_of(step, unfinished):
             return (step, *(other for other in steps if other is not step))
-    version, direction = unfinished.version, unfinished.direction
-    script = known.get(version)
+    key, direction = unfinished.key, unfinished.direction
+    script = known.get(key)
     if unfinished.checkpoint:
-        script = next((each for each in checkpoints if each.version == version), None)
+        script = next((each for each in checkpoints if each.version == key), None)
     if script is None:
         why = "its file is not in the folder"
         hint = (
             "Restore the file and run again, or say by hand what is true with resolve "
-            f"(--applied {version} or --not-applied {version})."
+            f"(--applied {key} or --not-applied {key})."
         )
+    elif isinstance(key, str):
+        why = "this would not finish it"
+        hint = "Migrate without a target first."
     elif direction is Direction.UP:
         why = "this would not finish it"
-        hint = f"Migrate to version {version} or higher first."
+        hint = f"Migrate to version {key} or higher first."
     else:
         why = "this would not finish it"
         hint = "Roll it back first."
     raise PartiallyApplied(
         Problem(
-            f"version {version} is partially {direction.participle} and {why}.",
+            f"{called(key)} is partially {direction.participle} and {why}.",
             path=script.path if script else None,
-            version=version,
+            version=unfinished.version or None,
             hint=hint,
         ),
-        version=version,
+        version=unfinished.version,
         direction=direction.value,
     )
 
 
 def _is_of(step: Step, unfinished: Unfinished) -> bool:
     """Whether a step is what was left unfinished."""
-    return (step.version, step.direction, step.script.checkpoint is not None) == (
-        unfinished.version,
+    return (step.key, step.direction, step.script.checkpoint is not None) == (
+        unfinished.key,
         unfinished.direction,
         unfinished.checkpoint,
     )

@@ -88,7 +88,7 @@ def plan_for(
     if problems:
         raise PlanRefused("Nothing was run", problems)
     progress = snapshot.record.progress
-    resumed = progress is not None and steps and steps[0].version == progress.version
+    resumed = progress is not None and steps and steps[0].key == progress.key
     return Plan(server, steps, progress.done if progress and resumed else 0, default_mode)
 
 

@@ -127,7 +127,7 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
                 f"on {server.kind.value} scripts run at isolation level serializable, and the file says "
                 f"isolation={script.isolation.value}.",
                 path=step.path,
-                version=step.version,
+                version=step.version or None,
                 hint="Remove the option.",
             )
         )
@@ -138,7 +138,7 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
                 f"mode={script.mode.value}. Move it into a script of its own, or remove the mode.",
                 path=step.path,
                 line=statement.line,
-                version=step.version,
+                version=step.version or None,
             )
             for statement in step.statements()
             if statement.batch is not None
@@ -150,7 +150,7 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
                 "says mode=atomic.",
                 path=step.path,
                 line=statement.line,
-                version=step.version,
+                version=step.version or None,
                 hint="Move it into a script of its own, or remove the mode.",
             )
             for statement in step.statements()
@@ -193,7 +193,7 @@ def session_problems(step: Step, server: Server, default: Mode | None = None) ->
         if not later.isascii():
             found.append((statement, _MISREAD.format(encoding=encoding)))
     return [
-        Problem(message, path=step.path, line=statement.line, version=step.version)
+        Problem(message, path=step.path, line=statement.line, version=step.version or None)
         for statement, message in found
     ]
 

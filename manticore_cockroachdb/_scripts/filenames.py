@@ -16,8 +16,12 @@ HIGHEST_VERSION: Final = 2**63 - 1
 FORM: Final = "V<number>__<description>.sql"
 """What the name of a script looks like."""
 
+REPEATABLE_FORM: Final = "R__<description>.sql"
+"""What the name of a repeatable script looks like."""
+
 _FILE_NAME = re.compile(r"([VU])([0-9]+)__(.+)\.sql", re.DOTALL)
 _CHECKPOINT_NAME = re.compile(r"B([0-9]+)__(.+)\.sql", re.DOTALL)
+_REPEATABLE_NAME = re.compile(r"R__(.+)\.sql", re.DOTALL)
 _SLUG_BYTES: Final = 200
 
 
@@ -43,31 +47,43 @@ class ScriptName:
     """What a file's name says.
 
     Attributes:
-        version: The number, whatever its leading zeros.
+        version: The number, whatever its leading zeros; 0 for a repeatable script.
         description: The part after the two underscores, with blanks for underscores.
         is_down: Whether the file is a down part of its own (`U…`).
+        is_repeatable: Whether the file is a repeatable script (`R__…`).
     """
 
     version: int
     description: str
     is_down: bool
+    is_repeatable: bool = False
 
 
 def read_name(name: str) -> ScriptName | None:
     """Read a file name; None where it fits no form."""
+    repeatable = _REPEATABLE_NAME.fullmatch(name)
     match = _FILE_NAME.fullmatch(name)
+    if repeatable is not None:
+        description = _words(repeatable[1])
+        return (
+            ScriptName(0, description, is_down=False, is_repeatable=True) if description else None
+        )
     if match is None:
         return None
-    description = " ".join(match[3].replace("_", " ").split())
+    description = _words(match[3])
     if not description:
         return None
     return ScriptName(int(match[2]), description, match[1] == "U")
 
 
+def _words(slug: str) -> str:
+    return " ".join(slug.replace("_", " ").split())
+
+
 def read_checkpoint_name(name: str) -> ScriptName | None:
     """Read the file name of a checkpoint, `B40__schema.sql`; None where it is another's."""
     match = _CHECKPOINT_NAME.fullmatch(name)
-    description = " ".join(match[2].replace("_", " ").split()) if match else ""
+    description = _words(match[2]) if match else ""
     return ScriptName(int(match[1]), description, is_down=False) if match and description else None
 
 
@@ -80,6 +96,19 @@ def file_name(version: int, description: str, letter: str = "V") -> str:
     Raises:
         SettingsError: Nothing of the description can stand in a file name.
     """
+    return f"{letter}{version}__{_slug(description)}.sql"
+
+
+def repeatable_file_name(description: str) -> str:
+    """The name of a repeatable script's file: "active users" → `R__active_users.sql`.
+
+    Raises:
+        SettingsError: Nothing of the description can stand in a file name.
+    """
+    return f"R__{_slug(description)}.sql"
+
+
+def _slug(description: str) -> str:
     text = unicodedata.normalize("NFC", description)
     slug = "_".join("".join(char if _stays(char) else " " for char in text).split())
     if len(slug.encode()) > _SLUG_BYTES:
@@ -91,7 +120,7 @@ def file_name(version: int, description: str, letter: str = "V") -> str:
             f"the description {description!r} leaves nothing for a file name; "
             'say in a few words what the script does, for example "create users table"'
         )
-    return f"{letter}{version}__{slug}.sql"
+    return slug
 
 
 def _stays(char: str) -> bool:

@@ -11,9 +11,17 @@ from typing import Final
 
 from ..errors import FilesRefused, Problem
 from .checkpoint_file import missing_files, parse_checkpoint
-from .filenames import FORM, HIGHEST_VERSION, ScriptName, read_checkpoint_name, read_name
+from .filenames import (
+    FORM,
+    HIGHEST_VERSION,
+    REPEATABLE_FORM,
+    ScriptName,
+    read_checkpoint_name,
+    read_name,
+)
 from .folder import scan
 from .parser import parse_script
+from .repeatables import in_order, repeated_names
 from .script import MigrationScript
 
 _REFUSED: Final = "Migration files refused"
@@ -39,12 +47,14 @@ class Loaded:
 
 
 def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
-    """Read every script of these folders, by version; see `load_all`."""
+    """Read every script of these folders; see `load_all`."""
     return load_all(folders).scripts
 
 
 def load_all(folders: Sequence[Path]) -> Loaded:
-    """Read every script and checkpoint of these folders, by version.
+    """Read every script and checkpoint of these folders.
+
+    Versions come in their order, then repeatable scripts in theirs; checkpoints by version.
 
     Subfolders, hidden files and files that do not end in .sql are left alone.
 
@@ -55,7 +65,11 @@ def load_all(folders: Sequence[Path]) -> Loaded:
     found: list[_Entry] = []
     for folder in _distinct(folders):
         found += _entries(folder, problems)
-    entries = [each for each in found if not _is_checkpoint(each)]
+    repeatable = [entry.path for entry in found if entry.name.is_repeatable]
+    problems += repeated_names(repeatable)
+    entries = [
+        entry for entry in found if not (entry.name.is_repeatable or _is_checkpoint(entry))
+    ]
     ups = _by_version([entry for entry in entries if not entry.name.is_down], problems)
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
@@ -75,6 +89,8 @@ def load_all(folders: Sequence[Path]) -> Loaded:
             scripts.append(script)
     checkpoints = _checkpoints([each for each in found if _is_checkpoint(each)], problems)
     problems += missing_files(checkpoints, ups)
+    again = [_read(path, None, problems) for path in repeatable]
+    scripts += in_order([each for each in again if each is not None], repeatable, problems)
     if problems:
         raise FilesRefused(_REFUSED, _in_file_order(problems))
     return Loaded(tuple(scripts), checkpoints)
@@ -114,6 +130,12 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
             continue
         entry = next(iter(_entry(path, problems)), None)
         if entry is None or entry.name.is_down or _is_checkpoint(entry):
+            break
+        if entry.name.is_repeatable:
+            message = "is a repeatable script, which has no number"
+            problems.append(
+                Problem(message, path, hint="rename its file, if it needs another name")
+            )
             break
         own = path.with_name(f"U{path.name[1:]}")
         down = _Entry(own, replace(entry.name, is_down=True)) if own.is_file() else None
@@ -166,10 +188,11 @@ def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
     elif name is None:
         message = (
             f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-            "underscores), a down part of its own the same with U, a checkpoint with B"
+            "underscores), a down part of its own the same with U, a checkpoint with B, a repeatable "
+            f"script {REPEATABLE_FORM}"
         )
         problems.append(Problem(message, path, hint="rename it or move it away"))
-    elif not 0 < name.version <= HIGHEST_VERSION:
+    elif not name.is_repeatable and not 0 < name.version <= HIGHEST_VERSION:
         message = (
             "version 0 stands for the empty database: versions begin at 1"
             if name.version == 0
@@ -223,12 +246,14 @@ def _bytes(path: Path, problems: list[Problem]) -> bytes | None:
 
 
 def _in_file_order(problems: list[Problem]) -> list[Problem]:
-    """By version, then name and line; what is about a folder comes first."""
+    """By version, then name and line; what is about a folder comes first, repeatable scripts last."""
 
     def place(problem: Problem) -> tuple[int, int, str, int]:
         if problem.path is None:
             return (0, 0, "", 0)
         name = read_name(problem.path.name) or read_checkpoint_name(problem.path.name)
+        if name is not None and name.is_repeatable:
+            return (2, 0, problem.path.name, problem.line or 0)
         return (1, name.version if name else -1, problem.path.name, problem.line or 0)
 
     return sorted(problems, key=place)

@@ -12,11 +12,12 @@ from typing import Final
 
 #: Words that name a down section. One of them is in every marker.
 _DOWN_WORDS: Final = frozenset(
-    ("down", "downgrade", "undo", "rollback", "revert", "backward", "backwards", "reverse")
+    ("down", "downs", "downgrade", "undo", "rollback", "revert", "backward", "backwards", "reverse")
 )
 #: Other words of known markers: names of tools, options after the marker, and words for a section.
 #: goose and sql-migrate: `+goose Down`, `+migrate Down notransaction`; dbmate: `migrate:down
-#: transaction:false`; rambler: `rambler down`; node-pg-migrate: `Down Migration`; MyBatis: `//@UNDO`.
+#: transaction:false`; rambler: `rambler down`; node-pg-migrate: `Down Migration`; MyBatis: `//@UNDO`;
+#: Play: `!Downs`.
 _OTHER_WORDS: Final = frozenset(
     (
         *(
@@ -37,6 +38,8 @@ _OTHER_WORDS: Final = frozenset(
 _WORD: Final = re.compile(r"[^\W\d_]+")
 #: tern writes both halves into one line: `---- create above / drop below ----`.
 _TERN: Final = re.compile(r"create\s+above\W+drop\s+below", re.IGNORECASE)
+#: `+micrate Down`: a plus and the tool's name, whatever it is.
+_PLUS: Final = re.compile(r"--+[ \t]*\+\w+[ \t]+down\b", re.IGNORECASE)
 #: What a person puts in front to say that it is only a comment.
 _QUOTED: Final = re.compile(r"(?:--+|/\*+)[ \t]*['\"`]")
 
@@ -52,7 +55,7 @@ def reads_like_down(comment: str) -> bool:
     """
     if _QUOTED.match(comment):
         return False
-    if _TERN.search(comment):
+    if _TERN.search(comment) or _PLUS.match(comment):
         return True
     words = [word.lower() for word in _WORD.findall(comment)]
     return not _DOWN_WORDS.isdisjoint(words) and all(

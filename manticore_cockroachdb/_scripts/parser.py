@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .._sql.lexer import SplitText, split
 from ..errors import Problem
-from .filenames import FORM, read_name
+from .filenames import FORM, REPEATABLE_FORM, read_name
 from .header import OPTIONS, read_options
 from .markers import MAYBE_MARKER
 from .rules import check
@@ -39,15 +39,23 @@ def parse_script(
     """
     name = read_name(path.name)
     if name is None:
-        return None, [Problem(f"fits no rule: a script is named {FORM}", path)]
+        message = f"fits no rule: a script is named {FORM}, a repeatable one {REPEATABLE_FORM}"
+        return None, [Problem(message, path)]
     problems: list[Problem] = []
     text = decode(path, raw, problems)
     down_text = decode(*down, problems) if down else None
     found = split(text, wanted=WANTED_COMMENTS)
-    header = read_options(path, found.comments, problems)
+    header = read_options(path, found.comments, problems, repeatable=name.is_repeatable)
     problems += check(path, found)
     problems += unfilled(path, found)
     problems += option_problems(path, found)
+    if name.is_repeatable and found.down is not None:
+        message = (
+            "a '-- DOWN' line, but a repeatable script has no down section: it is never reverted, only "
+            "run again"
+        )
+        hint = "remove the line and the statements after it"
+        problems.append(Problem(message, path, found.down_line - 1, hint=hint))
     up_end = found.up_end
     down_sql: str | None = None
     down_line = 1
@@ -75,6 +83,7 @@ def parse_script(
             checksum=checksum(up_sql),
             mode=header.mode,
             isolation=header.isolation,
+            after=header.after,
             lock_timeout=header.lock_timeout,
             up_line=up_line,
             down_line=down_line,

@@ -1,6 +1,7 @@
 """`${name}` in scripts, filled with values from the settings. Off unless values are given. Pure.
 
-The checksum is of the raw text, so that a value may differ between databases without drift. A value may
+A version's checksum is of the raw text, so that a value may differ between databases without drift; a
+repeatable script's is of the filled text, so that it runs again when a value has changed. A value may
 hold quotes and semicolons, so a filled script is checked again before anything runs.
 """
 
@@ -15,7 +16,7 @@ from .._sql.lexer import split
 from ..errors import FilesRefused, Problem
 from .parser import WANTED_COMMENTS
 from .rules import check
-from .script import MigrationScript
+from .script import MigrationScript, checksum
 
 #: What a placeholder's name consists of.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -52,6 +53,8 @@ def _fill(
         down = _text(down, path, script.down_line, values, problems, is_down=True)
     if up is script.up_sql and down is script.down_sql:
         return script
+    if script.is_repeatable:
+        return replace(script, up_sql=up, checksum=checksum(up))
     return replace(script, up_sql=up, down_sql=down)
 
 

@@ -13,10 +13,15 @@ from .statements import is_statement_option, option_problems
 from .text import trim, universal_newlines
 
 
-def render(up: str, down: str | None) -> str:
+def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
     """The text of a file for two parts; `parse_script` of it gives them back.
 
     The margin that all lines have in common is taken away, but never inside a quote.
+
+    Args:
+        up: The up part, or the whole of a repeatable script.
+        down: The down part, if there is one.
+        repeatable: Whether it is a repeatable script.
 
     Raises:
         FilesRefused: A part could not be read back, or holds what may not stand in a script.
@@ -29,9 +34,14 @@ def render(up: str, down: str | None) -> str:
         found, text = _readable(sql)
         mine: list[Problem] = []
         if found.down is not None:
-            mine.append(Problem("a '-- DOWN' line", None, 0, hint="give the down part by itself"))
+            hint = (
+                "a repeatable script has no down section"
+                if repeatable
+                else "give the down part by itself"
+            )
+            mine.append(Problem("a '-- DOWN' line", None, 0, hint=hint))
         if name == "up":
-            read_options(Path(), found.comments, mine)
+            read_options(Path(), found.comments, mine, repeatable=repeatable)
         elif any(
             OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)
             for comment in found.comments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -40,12 +41,34 @@ class Isolation(Enum):
     SERIALIZABLE = "serializable"
 
 
+ScriptKey = int | str
+"""What tables and commands call a script: its version, or a repeatable script's name."""
+
+
+def called(key: ScriptKey) -> str:
+    """A script in messages: "version 7", or "R__active_users"."""
+    return f"version {key}" if isinstance(key, int) else key
+
+
 @dataclass(frozen=True, slots=True)
-class MigrationScript:
-    """One version on disk.
+class After:
+    """A repeatable script that another one runs after.
 
     Attributes:
-        version: Its number, from 1.
+        file: The name of its file, as the option `after=` says it.
+        line: The line of the file on which that option stands.
+    """
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationScript:
+    """One version on disk, or one repeatable script.
+
+    Attributes:
+        version: Its number, from 1; 0 for a repeatable script, which has none.
         description: What its file name says, with blanks.
         up_sql: The up part.
         down_sql: The down part; None where there is none, "" where it is empty.
@@ -53,6 +76,7 @@ class MigrationScript:
         checksum: SHA-256 of the up part, see `checksum`.
         mode: What its header asks for; None leaves it to the server's default.
         isolation: The isolation level its header asks for; None means the server's own default.
+        after: The repeatable scripts that this repeatable script runs after.
         checkpoint: For a file `B40__….sql`: the versions that it stands for; None for every other script.
         lock_timeout: Seconds that each of its statements waits for a lock at most, as its header asks for
             (PostgreSQL); 0 means no limit, None leaves it to the setting.
@@ -73,7 +97,23 @@ class MigrationScript:
     down_path: Path | None = None
     isolation: Isolation | None = None
     lock_timeout: float | None = None
+    after: tuple[After, ...] = ()
     checkpoint: Checkpoint | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it runs again whenever its text has changed (`R__name.sql`)."""
+        return self.version == 0
+
+    @property
+    def repeatable(self) -> str | None:
+        """A repeatable script's name, as on disk but without its ending; None for a version."""
+        return repeatable_name(self.path) if self.is_repeatable else None
+
+    @property
+    def key(self) -> ScriptKey:
+        """What tables and commands call it: its version, or a repeatable script's name."""
+        return self.repeatable or self.version
 
     @property
     def stands_for(self) -> tuple[Replaced, ...]:
@@ -92,6 +132,11 @@ class MigrationScript:
     def down_statements(self) -> tuple[Statement, ...]:
         """The statements of the down part, read anew on each call; none where there is no part."""
         return read_statements(self.down_sql or "", self.down_line)
+
+
+def repeatable_name(path: Path) -> str:
+    """What a repeatable script is recorded as: the same however a disk composes its characters."""
+    return unicodedata.normalize("NFC", path.stem)
 
 
 _PIECE: Final = 1024 * 1024

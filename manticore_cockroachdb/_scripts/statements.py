@@ -29,8 +29,6 @@ _LOCK_TIMEOUT: Final = re.compile(
 _BATCH: Final = re.compile(rf"{_OPTION_START}(?P<options>batch[ \t]*=.*)", re.IGNORECASE)
 #: The options read here.
 _WANTED: Final = re.compile(rf"{_OPTION_START}(?:batch|lock_timeout)[ \t]*=", re.IGNORECASE)
-#: The linter's allowances alone.
-ALLOWANCE: Final = re.compile(rf"{_OPTION_START}allow[ \t]*=", re.IGNORECASE)
 
 
 class _Option(NamedTuple):

@@ -12,22 +12,33 @@ from .markers import reads_like_down
 
 _UP: Final = "-- Write the SQL that applies this migration."
 _DOWN: Final = "-- Write the SQL that reverts this migration."
+_AGAIN: Final = "-- Write the SQL that runs again whenever this file changes."
 
 #: Matches a line of the template that asks to be replaced.
-UNFILLED: Final = r"-- Write the SQL that (?:applies|reverts) this migration\."
+UNFILLED: Final = (
+    r"-- Write the SQL that (?:(?:applies|reverts) this migration"
+    r"|runs again whenever this file changes)\."
+)
 
 
 def template(description: str) -> tuple[str, str]:
     """The up and the down section of a new script."""
-    title = f"-- {' '.join(description.split())}"
-    if reads_like_down(title):
-        title = f'-- "{title[3:]}"'
-    up = f"{title}\n{_UP}\n"
+    up = f"{_title(description)}\n{_UP}\n"
     down = (
         f"{_DOWN}\n"
         "-- Nothing to revert: leave this section empty. Not revertible: delete it and the line above.\n"
     )
     return up, down
+
+
+def repeatable_template(description: str) -> str:
+    """The text of a new repeatable script."""
+    return f"{_title(description)}\n{_AGAIN}\n"
+
+
+def _title(description: str) -> str:
+    title = f"-- {' '.join(description.split())}"
+    return f'-- "{title[3:]}"' if reads_like_down(title) else title
 
 
 def unfilled(path: Path, found: SplitText) -> Iterator[Problem]:
@@ -41,6 +52,14 @@ def unfilled(path: Path, found: SplitText) -> Iterator[Problem]:
                 comment.line,
                 hint="write the SQL that applies this migration, or delete this comment if there is "
                 "nothing to do",
+            )
+        elif text == _AGAIN and not found.up:
+            yield Problem(
+                "the script is still the template",
+                path,
+                comment.line,
+                hint="write the SQL that runs again whenever this file changes, such as CREATE OR REPLACE "
+                "VIEW, or delete this comment if there is nothing to do",
             )
         elif text == _DOWN and found.down == ():
             yield Problem(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +21,12 @@ from .filenames import (
     is_timestamp,
     read_checkpoint_name,
     read_name,
+    repeatable_file_name,
     timestamp_version,
 )
 from .folder import scan
 from .renderer import render
+from .repeatables import repeated_names
 from .script import MigrationScript
 
 _NOT_WRITTEN: Final = "No file was written"
@@ -69,6 +72,51 @@ def create(
         return _with_version(
             folder, (folder, *others), publish, _NOT_WRITTEN, at_least=at_least, timestamp=timestamp
         )
+
+
+def create_repeatable(
+    folder: Path, description: str, sql: str, *, others: Sequence[Path] = ()
+) -> Path:
+    """Write a new repeatable script and return its path.
+
+    Args:
+        folder: Where to; it is made, with its parents, if it is not there.
+        description: What the script makes, in a few words: becomes the file's name.
+        sql: The script.
+        others: All folders, where the name must not be taken either.
+
+    Raises:
+        SettingsError: The description makes no file name.
+        FilesRefused: The name is taken, the text is not a valid SQL script, or the folder cannot be
+            written to.
+    """
+    path = folder / repeatable_file_name(description)
+    data = render(sql, None, repeatable=True).encode()
+    with _writable(folder, _NOT_WRITTEN):
+        folder.mkdir(parents=True, exist_ok=True)
+        reservation = folder / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
+        try:
+            _write(reservation, data)
+            taken = list(repeated_names([*_repeatable_scripts((folder, *others)), path]))
+            if not taken:
+                with contextlib.suppress(FileExistsError):
+                    _link(reservation, path)
+                    return path
+        finally:
+            reservation.unlink(missing_ok=True)
+    problem = Problem(
+        f"{path} is there already", hint="edit that file: it runs again when it has changed"
+    )
+    raise FilesRefused(_NOT_WRITTEN, taken if taken and not path.exists() else [problem])
+
+
+def _repeatable_scripts(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in {os.path.realpath(each): each for each in folders}.values():
+        with contextlib.suppress(FileNotFoundError):
+            for entry in scan(folder):
+                name = read_name(entry.name)
+                if name is not None and name.is_repeatable:
+                    yield folder / entry.name
 
 
 def renumber(
@@ -216,16 +264,29 @@ def _reserve(folder: Path, version: int, headline: str) -> Path | None:
 
 def _publish(folder: Path, description: str, data: bytes, version: int, reservation: Path) -> Path:
     path = folder / file_name(version, description)
-    with reservation.open("wb") as file:
+    _write(reservation, data)
+    _link(reservation, path)
+    return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _link(reservation: Path, path: Path) -> None:
+    """Show a whole file under its name.
+
+    Raises:
+        FileExistsError: Another one has that name.
+    """
     try:
         os.link(reservation, path)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without links. Only the owner of the reservation gets here for this version,
-        # and no file had it a moment ago.
+        # A file system without links. No file had that name a moment ago; for a version, only the owner of
+        # its reservation gets here.
         reservation.rename(path)
-    return path

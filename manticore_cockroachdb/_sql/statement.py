@@ -31,6 +31,7 @@ __all__ = [
     "object_names",
     "refuses_transaction",
     "repeatable",
+    "rows_changed",
     "summary",
     "target_table",
 ]
@@ -305,6 +306,21 @@ def has_if_exists(statement: Statement) -> bool:
     words = [upper(token) for token in top_level(statement.text)]
     pairs = list(zip(words, words[1:], [*words[2:], ""], strict=False))
     return any(one == "IF" and (two, three)[two == "NOT"] == "EXISTS" for one, two, three in pairs)
+
+
+def rows_changed(statement: Statement, tag: str) -> int | None:
+    """How many rows the statement changed, by the server's command tag; None for what changes none.
+
+    Args:
+        statement: The statement.
+        tag: Such as `UPDATE 3` or `INSERT 0 1`. What a query only selects does not count.
+    """
+    verb, *numbers = tag.split()
+    if not numbers or not numbers[-1].isdigit():
+        return None
+    counts = verb in ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
+    makes_table = verb == "SELECT" and statement.kind is Kind.SCHEMA
+    return int(numbers[-1]) if counts or makes_table else None
 
 
 def _change(statement: Statement) -> Change:

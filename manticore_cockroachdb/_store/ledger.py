@@ -8,7 +8,7 @@ delete a row by hand to say that a migration is reverted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from psycopg import sql
 
 from .._backend.introspection import homes
 from .._backend.protocol import Command, Result
+from .._scripts.script import ScriptKey
 from ..errors import LedgerRefused, SettingsError
 
 DEFAULT_TABLE = "_migrations"
@@ -51,10 +52,15 @@ class LedgerRow:
     execution_ms: int | None = None
     applied_by: str | None = None
 
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called: its version."""
+        return self.version
+
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The two tables, by their full names: a script may change the search path under our feet.
+    """Our tables, by their full names: a script may change the search path under our feet.
 
     Attributes:
         ledger: The ledger's name, quoted, with database and schema.
@@ -62,7 +68,9 @@ class Tables:
         label: The ledger's name as people wrote it.
         name: The ledger's name alone, not quoted.
         state_name: The run state's name alone, not quoted.
-        schema: The schema both are in, not quoted.
+        repeatable: The name of the table of repeatable scripts, quoted, with database and schema.
+        schema: The schema all are in, not quoted.
+        has_repeatables: Whether the table of repeatable scripts is there: it is made for the first of them.
     """
 
     ledger: str
@@ -70,7 +78,9 @@ class Tables:
     label: str
     name: str
     state_name: str
+    repeatable: str
     schema: str = ""
+    has_repeatables: bool = False
 
     @classmethod
     def named(cls, table: str, *, database: str, schema: str) -> Tables:
@@ -88,6 +98,7 @@ class Tables:
             label=table,
             name=name,
             state_name=f"{name}_state",
+            repeatable=sql.Identifier(*prefix, f"{name}_repeatable").as_string(None),
             schema=home,
         )
 
@@ -101,11 +112,26 @@ class Tables:
         """The run state's, likewise."""
         return f"{self.schema}.{self.state_name}"
 
+    @property
+    def repeatable_place(self) -> str:
+        """That of the table of repeatable scripts, likewise."""
+        return f"{self.place}_repeatable"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all, not quoted."""
+        return own_names(self.name)
+
+
+def own_names(name: str) -> tuple[str, ...]:
+    """The names of our tables for a ledger's name, not quoted: the ledger's is the first."""
+    return (name, f"{name}_state", f"{name}_repeatable")
+
 
 def look_for(table: str) -> tuple[Command, ...]:
     """How to find the schemas of the search path that hold tables of these names, if any must be found."""
     given_schema, name = split_table(table)
-    return () if given_schema else (homes(name, f"{name}_state"),)
+    return () if given_schema else (homes(own_names(name)),)
 
 
 def find_tables(table: str, answers: Sequence[Result], *, database: str, schema: str) -> Tables:
@@ -122,7 +148,10 @@ def find_tables(table: str, answers: Sequence[Result], *, database: str, schema:
     Raises:
         LedgerRefused: More than one schema of the search path holds such tables.
     """
-    found = {home for answer in answers for home, _name, on_path in answer.rows if on_path}
+    _, name = split_table(table)
+    there = [(home, each) for answer in answers for home, each, on_path in answer.rows if on_path]
+    repeatable = own_names(name)[-1]
+    found = {home for home, each in there if each != repeatable}
     if len(found) > 1:
         named = " and ".join(f"{home}.{table}" for home in sorted(found))
         raise LedgerRefused(
@@ -130,7 +159,9 @@ def find_tables(table: str, answers: Sequence[Result], *, database: str, schema:
             f"with its schema, such as '{min(found)}.{table}' (the `table` argument, or TABLE in the "
             "MANTICORE setting), or rename the one that is not in use."
         )
-    return Tables.named(table, database=database, schema=found.pop() if found else schema)
+    home = found.pop() if found else schema
+    tables = Tables.named(table, database=database, schema=home)
+    return replace(tables, has_repeatables=(home, repeatable) in there)
 
 
 def split_table(table: str) -> tuple[str | None, str]:
@@ -145,9 +176,9 @@ def split_table(table: str) -> tuple[str | None, str]:
             f"The table {table!r} is not a name; write 'name' or 'schema.name', such as "
             f"{DEFAULT_TABLE!r} or 'ops.{DEFAULT_TABLE}'."
         )
-    if len(f"{name}_state".encode()) > 63:
+    if max(len(each.encode()) for each in own_names(name)) > 63:
         raise SettingsError(
-            f"The table name {name!r} is too long: with '_state' behind it, it must fit 63 bytes."
+            f"The table name {name!r} is too long: with '_repeatable' behind it, it must fit 63 bytes."
         )
     return schema or None, name
 

@@ -13,14 +13,14 @@ from .._sql.change_reading import read_schema_change
 from .._sql.statement import Kind, Statement
 from .._sql.tokens import head
 from ..errors import FilesRefused, Problem
-from .ledger import split_table
+from .ledger import own_names, split_table
 
 #: Schema changes after which the tables are no longer what a run relies on.
 _VERBS = frozenset({"CREATE", "ALTER", "DROP", "TRUNCATE"})
 
 
 def refuse_own_tables(scripts: Sequence[MigrationScript], table: str) -> None:
-    """Refuse scripts that change the ledger's table or the run state's.
+    """Refuse scripts that change the ledger's table, the run state's, or that of repeatable scripts.
 
     Args:
         scripts: The scripts.
@@ -30,7 +30,7 @@ def refuse_own_tables(scripts: Sequence[MigrationScript], table: str) -> None:
         FilesRefused: With every such statement.
     """
     schema, name = split_table(table)
-    own = frozenset({name, f"{name}_state"})
+    own = frozenset(own_names(name))
     schemas = frozenset({schema} if schema else {"", "public"})
     problems = [problem for script in scripts for problem in _problems(script, schemas, own)]
     if problems:
@@ -52,7 +52,7 @@ def _problems(
                 f"changes {table}, a table of Manticore's own",
                 path=path,
                 line=statement.line,
-                version=script.version,
+                version=script.version or None,
                 hint="leave it out of the script (a dump of a schema is made without it, such as by "
                 f"pg_dump --exclude-table='{table}*'), or give the ledger another table with TABLE",
             )

@@ -14,8 +14,9 @@ from typing import Any
 
 from .._backend.protocol import Command, Result
 from .._scripts.direction import Direction
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .ledger import LedgerRow, Tables
+from .repeatables import RepeatableRow
 
 #: The SQLSTATE (division by zero) that a fenced statement answers once the lease is lost.
 LOST = "22012"
@@ -46,14 +47,44 @@ class Unfinished:
     """A script that an earlier run left unfinished.
 
     Attributes:
-        version: Its version.
+        version: Its version; 0 for a repeatable script.
         direction: What was being done.
+        script: A repeatable script's name; None for a version.
         checkpoint: Whether it is the checkpoint of that version, and not the script.
     """
 
     version: int
     direction: Direction
+    script: str | None = None
     checkpoint: bool = False
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called."""
+        return self.script or self.version
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """How far a statement that runs in batches has come.
+
+    Attributes:
+        position: The last row of the last window, as it was written; see `_planner.window`.
+        fingerprint: What the statement and its key are, in characters: neither may change from now on.
+        windows: How many windows are done.
+        rows: How many rows they changed.
+        scanned: How many rows of the table they covered.
+        total: How many rows the table had when the batch began, about; None where nothing tells.
+        seconds: How long runs worked on it, pauses included.
+    """
+
+    position: str
+    fingerprint: str
+    windows: int = 0
+    rows: int = 0
+    scanned: int = 0
+    total: int | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +92,20 @@ class Progress:
     """How far a script has come.
 
     Attributes:
-        version: Its version.
+        version: Its version; 0 for a repeatable script.
         direction: Up or down.
         done: How many of its statements are done.
         in_flight: Whether the segment behind those was sent and its end was not recorded.
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
         sent_session: The same session by the server's own id, which no script can change.
-        batch_position: How far the statement after those that are done has come in batches: the last row
-            of the last window, as text; None where it runs as a whole or has not begun.
-        batch_rows: How many rows its windows have changed.
-        batch_windows: How many windows of it are done.
+        batch: How far the statement after those that are done has come in batches; None where it runs as a
+            whole or has not begun.
         checkpoint: Whether it is the checkpoint of that version, and not the script.
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
+        script: A repeatable script's name; None for a version.
     """
 
     version: int
@@ -88,15 +118,19 @@ class Progress:
     error: str | None = None
     sent_at: float | None = None
     sent_session: str | None = None
-    batch_position: str | None = None
-    batch_rows: int = 0
-    batch_windows: int = 0
+    batch: BatchState | None = None
+    script: str | None = None
     checkpoint: bool = False
+
+    @property
+    def key(self) -> ScriptKey:
+        """What the script is called."""
+        return self.script or self.version
 
     @property
     def unfinished(self) -> Unfinished:
         """The same for the plan."""
-        return Unfinished(self.version, self.direction, self.checkpoint)
+        return Unfinished(self.version, self.direction, self.script, self.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +160,7 @@ class RunState:
         error: What went wrong last, in words, even when nothing is unfinished.
         session_id: The owner's session, by the server's own id, where that was recorded.
         schema: The schema as it was at the end of a run, where that was recorded.
+        has_repeatables: Whether the table of repeatable scripts was made.
     """
 
     owner: str | None
@@ -135,6 +170,7 @@ class RunState:
     error: str | None
     session_id: str | None = None
     schema: RecordedSchema | None = None
+    has_repeatables: bool = False
 
     def held_from(self, owner: str) -> bool:
         """Whether somebody other than `owner` holds the lease and it has not run out."""
@@ -147,8 +183,8 @@ class RunState:
             return "running scripts"
         at = self.progress
         verb = "applying" if at.direction is Direction.UP else "reverting"
-        what = "the checkpoint of version" if at.checkpoint else "version"
-        return f"{verb} {what} {at.version}, statement {at.done + 1}"
+        what = f"the checkpoint of version {at.version}" if at.checkpoint else called(at.key)
+        return f"{verb} {what}, statement {at.done + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +202,11 @@ class Blank:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Both tables as one look found them.
+    """The tables as one look found them.
 
     Attributes:
         rows: The ledger, by version.
+        repeatables: The repeatable scripts that were applied, by name.
         record: The run record.
         has_ledger: Whether the ledger's table is there.
         has_state: Whether the run record's table is there.
@@ -186,11 +223,26 @@ class Snapshot:
     missing: tuple[str, ...] = ()
     missing_state: tuple[str, ...] = ()
     blank: Blank | None = None
+    repeatables: tuple[RepeatableRow, ...] = ()
 
     @property
     def unfinished(self) -> Unfinished | None:
         """What an earlier run left unfinished."""
         return self.record.progress.unfinished if self.record.progress else None
+
+    def applied(self, script: MigrationScript) -> bool:
+        """Whether a script is applied: a repeatable one as it is now, a version in any form."""
+        if script.is_repeatable:
+            return any(
+                row.name == script.repeatable and row.holds(script) for row in self.repeatables
+            )
+        return any(row.version == script.version for row in self.rows)
+
+    def known(self, key: ScriptKey) -> bool:
+        """Whether a table has a row of that version or of that repeatable script."""
+        if isinstance(key, str):
+            return any(row.name == key for row in self.repeatables)
+        return any(row.version == key for row in self.rows)
 
 
 #: Columns that came later: an older table gets them in place.
@@ -207,6 +259,12 @@ _ADDED = {
     "schema_hash": "TEXT",
     "schema_server": "TEXT",
     "schema_epoch": "INT8",
+    "batch_hash": "TEXT",
+    "batch_scanned": "INT8",
+    "batch_total": "INT8",
+    "batch_ms": "INT8",
+    "script": "TEXT",
+    "repeatables": "BOOL",
 }
 
 
@@ -256,9 +314,10 @@ def read(result: Result) -> RunState:
 
 def _read_row(row: dict[str, Any]) -> RunState:
     progress = None
-    if row["version"] is not None:
+    script = row.get("script")
+    if row["version"] is not None or script is not None:
         progress = Progress(
-            version=row["version"],
+            version=row["version"] or 0,
             direction=Direction(row["direction"]),
             done=_statements_done(row),
             in_flight=row["in_flight"],
@@ -268,9 +327,8 @@ def _read_row(row: dict[str, Any]) -> RunState:
             error=row["error"],
             sent_at=row["_sent_at"],
             sent_session=row.get("sent_session"),
-            batch_position=row.get("batch_position"),
-            batch_rows=row.get("batch_rows") or 0,
-            batch_windows=row.get("batch_windows") or 0,
+            batch=_read_batch(row),
+            script=script,
             checkpoint=row.get("checkpoint") or False,
         )
     return RunState(
@@ -281,6 +339,21 @@ def _read_row(row: dict[str, Any]) -> RunState:
         row["error"],
         row.get("session_id"),
         _recorded_schema(row),
+        bool(row.get("repeatables")),
+    )
+
+
+def _read_batch(row: dict[str, Any]) -> BatchState | None:
+    if row.get("batch_position") is None:
+        return None
+    return BatchState(
+        position=row["batch_position"],
+        fingerprint=row.get("batch_hash") or "",
+        windows=row["batch_windows"] or 0,
+        rows=row["batch_rows"] or 0,
+        scanned=row.get("batch_scanned") or 0,
+        total=row.get("batch_total"),
+        seconds=(row.get("batch_ms") or 0) / 1000,
     )
 
 
@@ -356,17 +429,23 @@ def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
 
 
 _KEPT = "in_flight = in_flight"
+_NO_BATCH = (
+    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL, batch_hash = NULL, "
+    "batch_scanned = NULL, batch_total = NULL, batch_ms = NULL"
+)
 _CLEARED = (
-    "version = NULL, direction = NULL, statements_done = NULL, in_flight = false, sent_at = NULL, "
+    "version = NULL, script = NULL, direction = NULL, statements_done = NULL, in_flight = false, "
+    "sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
-    "batch_position = NULL, batch_rows = NULL, batch_windows = NULL, checkpoint = NULL"
+    f"{_NO_BATCH}, checkpoint = NULL"
 )
-_PROGRESS = (
+_STILL_SENT = (
     "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
-    "sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END, done_hash = $8, sent_by = $9, "
-    "traces = $10, error = $11, sent_session = $12, "
-    "batch_position = $13, batch_rows = 0, batch_windows = 0, checkpoint = $14::BOOL"
+    "done_hash = $8, sent_by = $9, traces = $10, error = $11, sent_session = $12, "
+    "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, script = $16, "
+    "checkpoint = $17::BOOL, batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
 )
+_PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
 
 
 _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
@@ -377,6 +456,11 @@ def renew_lease(tables: Tables, lease: Lease) -> Command:
     return _fenced(tables, lease, _KEPT)
 
 
+def note_repeatables(tables: Tables, lease: Lease) -> Command:
+    """Write that the table of repeatable scripts was made, for runners who looked before."""
+    return _fenced(tables, lease, "repeatables = true")
+
+
 def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
     """Write that the runner goes on over another connection."""
     return _fenced(tables, lease, "session_id = $4", (session_id,))
@@ -385,16 +469,45 @@ def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
 def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """Write how far a script has come.
 
-    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record.
+    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record. A
+    repeatable script's row loses its checksum then.
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
-    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving)
+    also = _begun(tables, progress)
+    return _fenced(tables, lease, _PROGRESS, _values(progress), leaving=leaving, also=also)
 
 
-def save_window(tables: Tables, lease: Lease, position: str) -> Command:
-    """Write that one more window of a batch is done, and how far it has come."""
-    changes = "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, error = NULL"
-    return _fenced(tables, lease, changes, (position,))
+def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
+    """Write, in a script's own transaction, that it is committed; its schema changes may go on.
+
+    When it was sent stays as it was recorded before: its jobs carry the time at which the transaction
+    began, not that of their statements.
+    """
+    return _fenced(tables, lease, _STILL_SENT, _values(progress))
+
+
+def save_window(
+    tables: Tables, lease: Lease, position: str, *, scanned: int, seconds: float
+) -> Command:
+    """Write that one more window of a batch is done, and how far it has come.
+
+    Args:
+        tables: The tables.
+        lease: Our lease.
+        position: The last row of the window.
+        scanned: How many rows of the table the window covers.
+        seconds: How long runs have worked on the batch.
+    """
+    changes = (
+        "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, "
+        "batch_scanned = coalesce(batch_scanned, 0) + $5::INT8, batch_ms = $6::INT8, error = NULL"
+    )
+    return _fenced(tables, lease, changes, (position, str(scanned), str(int(seconds * 1000))))
+
+
+def forget_batch(tables: Tables, lease: Lease) -> Command:
+    """Write that the statement which runs in batches has not begun; the statements before it stay done."""
+    return _fenced(tables, lease, f"{_NO_BATCH}, error = NULL")
 
 
 def count_rows(tables: Tables, statement: Command) -> Command:
@@ -459,7 +572,13 @@ def complete_held(
         direction: Up inserts the ledger's row, down deletes it.
     """
     if direction is Direction.DOWN:
-        return Command(f"DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+        again = f"WITH stale AS ({_run_again(tables)}) " if tables.has_repeatables else ""
+        return Command(f"{again}DELETE FROM {tables.ledger} WHERE version = {script.version:d}")
+    if script.is_repeatable:
+        return Command(
+            _apply_again(tables, f"$1, $2, now(), {_SINCE_BEGIN}, $3"),
+            (str(script.key), script.checksum, lease.owner),
+        )
     entry, values = _entry(script, lease, _SINCE_BEGIN, first=1)
     return Command(
         f"INSERT INTO {tables.ledger} (version, description, applied_at, checksum, execution_ms, "
@@ -488,20 +607,31 @@ def complete(
         direction: Up inserts the ledger's row, down deletes it.
         milliseconds: How long it took.
         in_transaction: Add the time since the start of the transaction that this is part of.
-        following: The next script's first intent, written in the same statement.
+        following: The next script's first intent, written in the same statement; not of one repeatable
+            script after another: CockroachDB changes a table once in a statement.
         keep: The unfinished script is another one, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
     params: tuple[str | None, ...] = ()
     leaving: tuple[int, ...] = ()
+    also = ""
     if following is not None:
         changes, params = _PROGRESS, _values(following)
         leaving = (following.version,) if following.direction is Direction.DOWN else ()
+        also = _begun(tables, following)
     if direction is Direction.DOWN:
-        return _fenced(tables, lease, changes, params, leaving=(script.version, *leaving))
+        return _fenced(
+            tables, lease, changes, params, leaving=(script.version, *leaving), also=also
+        )
     took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
+    if script.is_repeatable:
+        n = len(params) + 3
+        row = _apply_again(tables, f"${n + 1}, ${n + 2}, now(), {took}, ${n + 3}")
+        params = (*params, str(script.key), script.checksum, lease.owner)
+        return _fenced(tables, lease, changes, params, also=f", again AS ({row} RETURNING 1)")
     entry, values = _entry(script, lease, took, first=len(params) + 4)
-    return _fenced(tables, lease, changes, (*params, *values), leaving=leaving, entry=entry)
+    params = (*params, *values)
+    return _fenced(tables, lease, changes, params, leaving=leaving, entry=entry, also=also)
 
 
 def _entry(
@@ -532,17 +662,20 @@ def _entry(
     return rows, (json.dumps(listed), f"{lease.owner} (checkpoint {script.version})")
 
 
-def remove(tables: Tables, lease: Lease, version: int, *, keep: bool = False) -> Command:
-    """Take a version out of the ledger, whatever became of its file; nothing of it is unfinished.
+def remove(tables: Tables, lease: Lease, key: ScriptKey, *, keep: bool = False) -> Command:
+    """Take a script out of its table, whatever became of its file; nothing of it is unfinished.
 
     Args:
         tables: The tables.
         lease: Our lease.
-        version: The version.
+        key: The version, or a repeatable script's name.
         keep: The unfinished script is another one, and stays so.
     """
     changes = _KEPT if keep else f"{_CLEARED}, error = NULL"
-    return _fenced(tables, lease, changes, leaving=(version,))
+    if isinstance(key, str):
+        gone = f", gone AS (DELETE FROM {tables.repeatable} WHERE name = $4 RETURNING 1)"
+        return _fenced(tables, lease, changes, (key,), also=gone)
+    return _fenced(tables, lease, changes, leaving=(key,))
 
 
 def accept_checksum(tables: Tables, lease: Lease, script: MigrationScript) -> Command:
@@ -580,6 +713,8 @@ def _fenced(
         parts.append(
             f", leaving AS (DELETE FROM {tables.ledger} WHERE version IN ({versions}) RETURNING 1)"
         )
+        if tables.has_repeatables:
+            parts.append(f", stale AS ({_run_again(tables)} RETURNING 1)")
     if entry is not None:
         conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
         parts.append(
@@ -591,9 +726,33 @@ def _fenced(
     return Command("".join(parts), (*owned, *params))
 
 
+def _begun(tables: Tables, progress: Progress) -> str:
+    """What stops being true when a repeatable script begins: the database has no text of it as a whole."""
+    if progress.script is None:
+        return ""
+    return (
+        f", begun AS (UPDATE {tables.repeatable} SET checksum = NULL WHERE name = $16 RETURNING 1)"
+    )
+
+
+def _run_again(tables: Tables) -> str:
+    """Have every repeatable script run again: a version goes, and with it what they may have made of it."""
+    return f"UPDATE {tables.repeatable} SET checksum = NULL WHERE checksum IS NOT NULL"
+
+
+def _apply_again(tables: Tables, values: str) -> str:
+    """Write that a repeatable script is applied, whether or not it was before."""
+    columns = ("checksum", "applied_at", "execution_ms", "applied_by")
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return (
+        f"INSERT INTO {tables.repeatable} (name, {', '.join(columns)}) VALUES ({values}) "
+        f"ON CONFLICT (name) DO UPDATE SET {changes}"
+    )
+
+
 def _values(progress: Progress) -> tuple[str | None, ...]:
     return (
-        str(progress.version),
+        None if progress.script is not None else str(progress.version),
         progress.direction.value,
         str(progress.done),
         "true" if progress.in_flight else "false",
@@ -602,6 +761,9 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.evidence,
         progress.error,
         progress.sent_session,
-        progress.batch_position,
+        progress.batch.position if progress.batch else None,
+        progress.batch.fingerprint if progress.batch else None,
+        str(progress.batch.total) if progress.batch and progress.batch.total is not None else None,
+        progress.script,
         "true" if progress.checkpoint else None,
     )

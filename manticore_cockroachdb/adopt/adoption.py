@@ -20,24 +20,34 @@ from .._executor import concurrency
 from .._executor._sync.lease import take_lease
 from .._executor._sync.session import Session
 from .._executor._sync.store import Store, store_of, lease_lost
+from .._executor.messages import capitalized
 from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
 from .._scripts.placeholders import filled
+from .._scripts.script import ScriptKey, called
 from .._sql.server_kind import ServerKind
 from .._store import run_state
 from .._store.ledger import DEFAULT_TABLE, LedgerRow
+from .._store.repeatables import RepeatableRow
 from .._store.run_state import Lease, Snapshot
 from .._store.transactions import begin
 from ..database import Database
-from ..errors import DatabaseError, LedgerRefused, PlanRefused, Problem, SettingsError
+from ..errors import (
+    DatabaseError,
+    LedgerRefused,
+    MigrationFailed,
+    PlanRefused,
+    Problem,
+    SettingsError,
+)
 from ..events import Event
 from . import takeover
 from .proving import compare_schemas, read_schema
 from .conversion import convert
 from .disk import read_folder, read_scripts, write_scripts
-from .plan import AdoptionPlan, Sides, is_adopted
+from .plan import AdoptionPlan, OurRow, Sides, is_adopted
 from .plan import plan as plan_adoption
 from .printed import baseline_text
-from .proof import Proof, own_objects
+from .proof import Proof, not_proved, own_objects
 from .table import TOOLS, chosen, read, tool_named
 from .takeover import Table
 from .tool import Tool
@@ -57,11 +67,13 @@ class Undone:
 
     Attributes:
         versions: The versions that left our ledger.
+        repeatables: The repeatable scripts that left our table of them.
         guard: The guard that was lifted, if one was set.
     """
 
     versions: tuple[int, ...]
     guard: Guard | None
+    repeatables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +190,9 @@ class Adoption:
 
         Raises:
             FilesRefused: Something is wrong with the files.
-            PlanRefused: Something is wrong between files and ledger.
+            PlanRefused: Something is wrong between files and ledger, or a script failed on the scratch
+                database.
             RehearsalRefused: No scratch database can be made.
-            MigrationFailed: A script failed on the scratch database.
         """
         folder = self._folder()
         session = Session.open(self._db.settings, f"{new_owner()}/adopt")
@@ -190,18 +202,21 @@ class Adoption:
         finally:
             session.close()
         plan.check()
-        applied = [each.script for each in plan.scripts if each.version in plan.applied]
+        applied = [each.script for each in plan.scripts if each.script.key in plan.applied]
         if self._placeholders is not None:
             applied = list(filled(applied, self._placeholders))
         labels = [table.label for table in seen.tables.values()]
         own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)))
-        return compare_schemas(
-            self._db.settings,
-            Options(table=self._table, lock_timeout=self._lock_timeout, lease=self._lease),
-            self._emit,
-            applied,
-            (*own, *seen.tool.ignore, *self._ignore),
-        )
+        try:
+            return compare_schemas(
+                self._db.settings,
+                Options(table=self._table, lock_timeout=self._lock_timeout, lease=self._lease),
+                self._emit,
+                applied,
+                (*own, *seen.tool.ignore, *self._ignore),
+            )
+        except MigrationFailed as error:
+            raise not_proved(error) from error
 
     def apply(self, *, prove: bool = False) -> AdoptionPlan:
         """Write the files, fill our ledger and stop the other tool. A second call finds it done.
@@ -294,7 +309,9 @@ class Adoption:
         tool, recognition, there = self._recognized(session, folder)
         seen = self._read(session, tool, there)
         snapshot =  self._store(session).look()
-        ours = snapshot.rows if snapshot else ()
+        ours: tuple[OurRow, ...] = ()
+        if snapshot:
+            ours = (*snapshot.rows, *snapshot.repeatables)
         printed = self._printed(session.server, seen) if tool.prints else None
         plan = self._put_together(
             tool,
@@ -323,7 +340,8 @@ class Adoption:
 
         def work() -> AdoptionPlan:
             reading = reader()
-            conversion = convert(reading, self.target, read_scripts(self.target))
+            own = {table.name for table in tool.tables}
+            conversion = convert(reading, self.target, read_scripts(self.target), own)
             return plan_adoption(
                 tool,
                 recognition,
@@ -332,6 +350,7 @@ class Adoption:
                 reading,
                 conversion,
                 sides(reading),
+                self._placeholders,
             )
 
         return concurrency.in_thread(work)
@@ -432,6 +451,10 @@ class Adoption:
             guard = None
         if not plan.rows and guard is None:
             return
+        again = any(isinstance(row, RepeatableRow) for row in plan.rows)
+        if again and not store.tables.has_repeatables:
+            store.make_repeatables()
+            store.write(run_state.note_repeatables(store.tables, lease))
         writes = [takeover.insert(store.tables, row) for row in plan.rows]
         if guard is not None:
             writes.append(Command(guard.set))
@@ -449,10 +472,13 @@ class Adoption:
         ours = snapshot.rows if snapshot else ()
         _check_nothing_was_applied_since(ours, tool)
         adopted = tuple(row.version for row in ours if is_adopted(row, tool))
+        again = snapshot.repeatables if snapshot else ()
+        names_adopted = tuple(row.name for row in again if is_adopted(row, tool))
         guard = tool.guard(seen.found) if seen.main else None
         if guard and not (guard.is_set and (adopted or guard.unmistakable)):
             guard = None
-        writes = [takeover.delete(store.tables, version) for version in adopted]
+        keys: tuple[ScriptKey, ...] = (*adopted, *names_adopted)
+        writes = [takeover.delete(store.tables, key) for key in keys]
         alone = guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB
         if guard and not alone:
             writes.append(Command(guard.lift))
@@ -460,7 +486,7 @@ class Adoption:
             self._in_transaction(store, lease, seen, writes)
         if guard and alone:
             session.send(Command(guard.lift))
-        return Undone(adopted, guard)
+        return Undone(adopted, guard, names_adopted)
 
     def _in_transaction(
         self, store: Store, lease: Lease, seen: _Seen, writes: Sequence[Command]
@@ -501,7 +527,7 @@ class Adoption:
         )
 
 
-def _sides(seen: _Seen, reading: Reading, ours: Sequence[LedgerRow]) -> Sides:
+def _sides(seen: _Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
     """Both ledgers, for the plan."""
     if seen.main is None and not seen.tool.prints:
         return Sides(ours=ours, findings=seen.findings)
@@ -535,8 +561,8 @@ def _check_nothing_is_unfinished(snapshot: Snapshot) -> None:
     progress = snapshot.record.progress
     if progress is not None:
         raise _nothing_adopted(
-            f"Version {progress.version} is partially {progress.direction.value} here. Finish it with "
-            "manticore_migrate or manticore_rollback first."
+            f"{capitalized(called(progress.key))} is partially {progress.direction.value} here. Finish it "
+            "with manticore_migrate or manticore_rollback first."
         )
 
 

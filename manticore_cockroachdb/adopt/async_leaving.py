@@ -10,8 +10,10 @@ from .._executor import concurrency
 from .._executor._async.lease import async_take_lease
 from .._executor._async.session import AsyncSession
 from .._executor._async.store import AsyncStore, async_store_of
+from .._executor.messages import capitalized
 from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
 from .._scripts.loader import load
+from .._scripts.script import called
 from .._store import run_state
 from .._store.ledger import DEFAULT_TABLE
 from .._store.transactions import begin
@@ -20,6 +22,7 @@ from ..events import Event
 from . import takeover
 from .disk import read_texts, write_texts
 from .export import ExportPlan, export, refused
+from .plan import OurRow
 
 
 class AsyncExport:
@@ -109,7 +112,7 @@ class AsyncExport:
             try:
                 if snapshot.record.progress is not None:
                     raise refused(
-                        f"Version {snapshot.record.progress.version} is partially applied here. "
+                        f"{capitalized(called(snapshot.record.progress.key))} is partially applied here. "
                         "Finish it first."
                     )
                 plan = await self._look(store)
@@ -128,7 +131,9 @@ class AsyncExport:
 
     async def _look(self, store: AsyncStore) -> ExportPlan:
         snapshot = await store.look()
-        rows = snapshot.rows if snapshot else ()
+        rows: tuple[OurRow, ...] = ()
+        if snapshot:
+            rows = (*snapshot.rows, *snapshot.repeatables)
         return await concurrency.async_in_thread(
             lambda: export(
                 self.tool, self.target, load(self.folders), rows, read_texts(self.target)

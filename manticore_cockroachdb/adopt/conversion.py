@@ -8,21 +8,23 @@ is reported and not written.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from textwrap import shorten
 from typing import Final
 
 from .._scripts.filenames import file_name
 from .._scripts.parser import parse_script
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called, repeatable_name
 from .._scripts.text import trim
-from .._sql.lexer import LexError, split
+from .._sql.lexer import LexError, RawStatement, split
 from .._sql.statement import Kind, classify
 from .._sql.tokens import head
 from ..errors import Problem, SettingsError
 from .numbering import numbered
+from .own_tables import is_about
 from .values import Reading, Remark, Sql, TheirMigration
 from .wording import located, without, words
 
@@ -49,7 +51,7 @@ class Converted:
 
     Attributes:
         theirs: The migration.
-        version: Its version here.
+        version: Its version here; 0 for a repeatable script.
         script: The script as its file will be read.
         text: What is to be written; None where the file is there.
         state: What is to be done about the file.
@@ -68,7 +70,7 @@ class Converted:
     @property
     def renumbered(self) -> bool:
         """Whether its version is another than there."""
-        return self.theirs.number != self.version
+        return not self.script.is_repeatable and self.theirs.number != self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +91,20 @@ class Conversion:
 
 
 def convert(
-    reading: Reading, target: Path, existing: Mapping[int, MigrationScript] | None = None
+    reading: Reading,
+    target: Path,
+    existing: Mapping[ScriptKey, MigrationScript] | None = None,
+    own: Collection[str] = (),
 ) -> Conversion:
     """Convert what was read from a folder.
 
     Args:
         reading: The other tool's migrations.
         target: The folder for our scripts.
-        existing: The scripts that are there already, by version.
+        existing: The scripts that are there already, by version or name.
+        own: The names of the tool's own tables: statements about them are left out.
     """
-    converter = _Converter(target, existing or {})
+    converter = _Converter(target, existing or {}, own)
     for theirs, version in zip(reading.migrations, numbered(reading.migrations), strict=True):
         converter.take(theirs, version)
     return Conversion(
@@ -112,9 +118,12 @@ def convert(
 class _Converter:
     """Converts one migration after the other."""
 
-    def __init__(self, target: Path, existing: Mapping[int, MigrationScript]) -> None:
+    def __init__(
+        self, target: Path, existing: Mapping[ScriptKey, MigrationScript], own: Collection[str]
+    ) -> None:
         self.target = target
         self.existing = existing
+        self.own = own
         self.scripts: list[Converted] = []
         self.problems: list[Remark] = []
         self.left: list[Remark] = []
@@ -122,7 +131,8 @@ class _Converter:
 
     def take(self, theirs: TheirMigration, version: int) -> None:
         path = self.target / _name(theirs, version)
-        there = self.existing.get(version)
+        key: ScriptKey = version or repeatable_name(path)
+        there = self.existing.get(key)
         part = self._part(theirs.up) if theirs.up else _Part("", [], theirs.why_not)
         if part.refused:
             self._by_hand(theirs, version, path, part.refused, there)
@@ -148,8 +158,8 @@ class _Converter:
             self._add(theirs, version, there, None, FileState.THERE, part, down)
         else:
             message = (
-                f"is version {version} already and says something else than {theirs.name}. It is not "
-                "overwritten: move it away, or give it another version."
+                f"is {called(key)} already and says something else than {theirs.name}. It is not "
+                f"overwritten: move it away, or give it another {'version' if version else 'name'}."
             )
             self.problems.append(Remark(message, there.path))
 
@@ -195,9 +205,10 @@ class _Converter:
         if found.fault is not None:
             line = sql.line + found.fault.line - 1
             return _Part("", [], f"{sql.path.name}:{line}: {_with_hint(found.fault)}", line=line)
-        kinds = [classify(raw).kind for raw in found.up]
+        text, statements = self._without_own_tables(text, found.up, sql)
+        kinds = [classify(raw).kind for raw in statements]
         if Kind.TRANSACTION not in kinds:
-            return _Part(text, [words(raw.text) for raw in found.up])
+            return _Part(text, [words(raw.text) for raw in statements])
         frames = []
         for statement in located(text):
             if classify(statement.raw).kind is not Kind.TRANSACTION:
@@ -209,7 +220,7 @@ class _Converter:
                     "", [], f"{sql.path.name}:{line}: {verb} is part of a transaction", line=line
                 )
             frames.append(statement)
-        several = _is_several([raw.text for raw in found.up], kinds)
+        several = _is_several([raw.text for raw in statements], kinds)
         first = sql.line + frames[0].raw.line - 1
         message = (
             "BEGIN and COMMIT are left out: each script runs in transactions of Manticore's own."
@@ -219,10 +230,26 @@ class _Converter:
         self.notes.append(Remark(message, sql.path, first))
         kept = [
             words(raw.text)
-            for raw, kind in zip(found.up, kinds, strict=True)
+            for raw, kind in zip(statements, kinds, strict=True)
             if kind is not Kind.TRANSACTION
         ]
         return _Part(without(text, frames), kept, several=several)
+
+    def _without_own_tables(
+        self, text: str, statements: Sequence[RawStatement], sql: Sql
+    ) -> tuple[str, Sequence[RawStatement]]:
+        """A text without its statements about the tool's own tables, on as many lines as before."""
+        unwanted = [each for each in located(text) if is_about(each.raw.text, self.own)]
+        if not unwanted:
+            return text, statements
+        for each in unwanted:
+            message = (
+                f"'{shorten(each.raw.text, 60, placeholder=' …')}' is about that tool's own table, which "
+                "a new database will not have: it is left out."
+            )
+            self.left.append(Remark(message, sql.path, sql.line + each.raw.line - 1))
+        text = without(text, unwanted)
+        return text, split(text).up
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +285,8 @@ def _is_several(statements: Sequence[str], kinds: Sequence[Kind]) -> bool:
 
 
 def _name(theirs: TheirMigration, version: int) -> str:
+    if not version:
+        return theirs.name
     try:
         return file_name(version, theirs.description)
     except SettingsError:

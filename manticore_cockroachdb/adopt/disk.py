@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from .._scripts.loader import load
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey
 from ..errors import FilesRefused, Problem
 from .conversion import Converted
 from .values import Folder
@@ -72,15 +72,15 @@ def _walk(root: Path) -> list[tuple[str, bytes]]:
     return found
 
 
-def read_scripts(folder: Path) -> dict[int, MigrationScript]:
-    """Our scripts in a folder, by version; none where there is no folder.
+def read_scripts(folder: Path) -> dict[ScriptKey, MigrationScript]:
+    """Our scripts in a folder, by version or name; none where there is no folder.
 
     Raises:
         FilesRefused: With every problem of every file.
     """
     if not folder.exists():
         return {}
-    return {script.version: script for script in load([folder])}
+    return {script.key: script for script in load([folder])}
 
 
 def read_texts(folder: Path) -> dict[str, str]:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from .._backend.protocol import Command
-from .._scripts.script import MigrationScript, Mode
+from .._scripts.repeatables import by_name
+from .._scripts.script import MigrationScript, Mode, ScriptKey
 from .._store.ledger import LedgerRow
 from ..errors import FilesRefused, PlanRefused, Problem, SettingsError
 from . import checksums
 from .conversion import convert
+from .plan import OurRow
 from .table import TOOLS
 from .values import Folder, Remark
 from .wording import words
@@ -49,7 +51,7 @@ class ExportPlan:
         title: What its users call it.
         target: The folder for its files.
         files: Its files, by version.
-        applied: The versions that its ledger will say are applied.
+        applied: The scripts that its ledger will say are applied: versions, and names of repeatable ones.
         ledger: Its table.
         problems: What prevents it; nothing is written while there are any.
         notes: What changes.
@@ -61,7 +63,7 @@ class ExportPlan:
     title: str
     target: Path
     files: tuple[ExportFile, ...]
-    applied: tuple[int, ...]
+    applied: tuple[ScriptKey, ...]
     ledger: str
     problems: tuple[Remark, ...]
     notes: tuple[Remark, ...]
@@ -94,13 +96,15 @@ class _Form:
         create: The statement that makes it.
         rows: The statements that fill it, from the applied scripts and their rows, by version.
         needs_all: Whether its ledger can only say "everything up to this version".
+        repeats: Whether it has repeatable scripts.
     """
 
     files: Callable[[MigrationScript], dict[str, str]]
     ledger: str
     create: str
-    rows: Callable[[Sequence[tuple[MigrationScript, LedgerRow]], Mapping[str, str]], list[Command]]
+    rows: Callable[[Sequence[tuple[MigrationScript, OurRow]], Mapping[str, str]], list[Command]]
     needs_all: bool
+    repeats: bool
 
 
 def _slug(script: MigrationScript) -> str:
@@ -126,7 +130,7 @@ def _golang_files(script: MigrationScript) -> dict[str, str]:
 
 
 def _golang_rows(
-    applied: Sequence[tuple[MigrationScript, LedgerRow]], _files: Mapping[str, str]
+    applied: Sequence[tuple[MigrationScript, OurRow]], _files: Mapping[str, str]
 ) -> list[Command]:
     if not applied:
         return []
@@ -141,25 +145,33 @@ def _golang_rows(
 
 def _flyway_files(script: MigrationScript) -> dict[str, str]:
     stem = f"{script.version}__{_slug(script)}"
-    files = {f"V{stem}.sql": _up(script)}
+    name = _flyway_name(script)
+    files = {name: _up(script)}
     options = []
     if script.mode is Mode.STEPWISE:
         options.append("executeInTransaction=false")
     if "${" in script.up_sql:
         options.append("placeholderReplacement=false")
     if options:
-        files[f"V{stem}.sql.conf"] = "".join(f"{option}\n" for option in options)
+        files[f"{name}.conf"] = "".join(f"{option}\n" for option in options)
     if script.down_sql is not None:
         files[f"U{stem}.sql"] = _down(script)
     return files
 
 
+def _flyway_name(script: MigrationScript) -> str:
+    if script.is_repeatable:
+        return script.path.name
+    return f"V{script.version}__{_slug(script)}.sql"
+
+
 def _flyway_rows(
-    applied: Sequence[tuple[MigrationScript, LedgerRow]], files: Mapping[str, str]
+    applied: Sequence[tuple[MigrationScript, OurRow]], files: Mapping[str, str]
 ) -> list[Command]:
     commands = []
     for rank, (script, row) in enumerate(applied, 1):
-        name = f"V{script.version}__{_slug(script)}.sql"
+        name = _flyway_name(script)
+        slug = script.path.stem.removeprefix("R__") if script.is_repeatable else _slug(script)
         commands.append(
             Command(
                 "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, "
@@ -168,8 +180,8 @@ def _flyway_rows(
                 "'UTC'), now() AT TIME ZONE 'UTC'), $8::INT8, true)",
                 (
                     str(rank),
-                    str(script.version),
-                    _slug(script).replace("_", " "),
+                    None if script.is_repeatable else str(script.version),
+                    slug.replace("_", " "),
                     name,
                     checksums.flyway(files[name].encode()),
                     row.applied_by[:100] if row.applied_by else None,
@@ -189,6 +201,7 @@ _FORMS: Final[Mapping[str, _Form]] = {
         "dirty BOOL NOT NULL)",
         rows=_golang_rows,
         needs_all=True,
+        repeats=False,
     ),
     "flyway": _Form(
         files=_flyway_files,
@@ -200,6 +213,7 @@ _FORMS: Final[Mapping[str, _Form]] = {
         "success BOOL NOT NULL, CONSTRAINT flyway_schema_history_pk PRIMARY KEY (installed_rank))",
         rows=_flyway_rows,
         needs_all=False,
+        repeats=True,
     ),
 }
 
@@ -211,7 +225,7 @@ def export(
     tool: str,
     target: Path,
     scripts: Sequence[MigrationScript],
-    rows: Sequence[LedgerRow],
+    rows: Sequence[OurRow],
     existing: Mapping[str, str],
 ) -> ExportPlan:
     """Put together what is to be done.
@@ -219,8 +233,8 @@ def export(
     Args:
         tool: One of `EXPORTS`.
         target: The folder for its files.
-        scripts: Our scripts, by version.
-        rows: Our ledger.
+        scripts: Our scripts: versions, then repeatable ones.
+        rows: Our ledger, and the rows of our table of repeatable scripts.
         existing: The files in that folder: names and texts.
 
     Raises:
@@ -231,9 +245,11 @@ def export(
             f"{tool!r} is no tool that can be exported to; known: {', '.join(EXPORTS)}."
         )
     form = _FORMS[tool]
-    there = {row.version: row for row in rows}
+    there = {row.key: row for row in rows}
     texts: dict[str, str] = {}
-    notes: list[Remark] = []
+    notes = _left(form, TOOLS[tool].title, scripts)
+    if not form.repeats:
+        scripts = [script for script in scripts if not script.is_repeatable]
     for script in scripts:
         texts.update(form.files(script))
         if script.mode is Mode.STEPWISE and tool == "golang-migrate":
@@ -245,14 +261,18 @@ def export(
         if name in existing and existing[name] != text
     ]
     problems += _same(tool, target, scripts, texts)
-    applied = [(script, there[script.version]) for script in scripts if script.version in there]
+    applied = [
+        (script, row)
+        for script in scripts
+        if (row := there.get(script.key)) is not None and _holds(row, script)
+    ]
     problems += _gaps(form, scripts, there)
     return ExportPlan(
         tool=tool,
         title=TOOLS[tool].title,
         target=target,
         files=tuple(ExportFile(name, text, name not in existing) for name, text in texts.items()),
-        applied=tuple(script.version for script, _ in applied),
+        applied=tuple(script.key for script, _ in applied),
         ledger=form.ledger,
         problems=tuple(problems),
         notes=tuple(notes),
@@ -261,17 +281,39 @@ def export(
     )
 
 
+def _holds(row: OurRow, script: MigrationScript) -> bool:
+    """Whether the other tool may take a script for applied: a repeatable one as its file is now."""
+    return isinstance(row, LedgerRow) or row.holds(script)
+
+
+def _left(form: _Form, title: str, scripts: Sequence[MigrationScript]) -> list[Remark]:
+    """What of repeatable scripts cannot go."""
+    if not form.repeats:
+        message = (
+            f"is a repeatable script, which {title} does not have: it is left out. Put what it makes "
+            "into a version first."
+        )
+        return [Remark(message, script.path) for script in scripts if script.is_repeatable]
+    return [
+        Remark(f"runs after {each.file} here; {title} runs by name alone.", script.path, each.line)
+        for script in scripts
+        for each in script.after
+        if by_name(each.file) > by_name(script.path.name)
+    ]
+
+
 def _gaps(
-    form: _Form, scripts: Sequence[MigrationScript], there: Mapping[int, LedgerRow]
+    form: _Form, scripts: Sequence[MigrationScript], there: Mapping[ScriptKey, OurRow]
 ) -> list[Remark]:
     """Versions that the other tool's ledger could not tell the truth about."""
     versions = {script.version for script in scripts}
+    applied = [row.version for row in there.values() if isinstance(row, LedgerRow)]
     problems = [
         Remark(f"version {version} is applied, but its file is missing. Restore it first.")
-        for version in there
+        for version in applied
         if version not in versions
     ]
-    newest = max(there, default=0)
+    newest = max(applied, default=0)
     if form.needs_all:
         problems += [
             Remark(
@@ -290,11 +332,11 @@ def _same(
     """Read the files back as that tool's, and compare them with the scripts."""
     folder = Folder(target, {name: text.encode() for name, text in texts.items()})
     back = convert(TOOLS[tool].read(folder), target)
-    found = {each.version: each.script for each in back.scripts}
+    found = {each.script.key: each.script for each in back.scripts}
     return [
         Remark("could not be written so that it says the same.", script.path)
         for script in scripts
-        if script.version not in found or _said(found[script.version]) != _said(script)
+        if script.key not in found or _said(found[script.key]) != _said(script)
     ] + list(back.problems)
 
 

@@ -13,8 +13,10 @@ from .._executor import concurrency
 from .._executor._sync.lease import take_lease
 from .._executor._sync.session import Session
 from .._executor._sync.store import Store, store_of
+from .._executor.messages import capitalized
 from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
 from .._scripts.loader import load
+from .._scripts.script import called
 from .._store import run_state
 from .._store.ledger import DEFAULT_TABLE
 from .._store.transactions import begin
@@ -23,6 +25,7 @@ from ..events import Event
 from . import takeover
 from .disk import read_texts, write_texts
 from .export import ExportPlan, export, refused
+from .plan import OurRow
 
 
 class Export:
@@ -112,7 +115,7 @@ class Export:
             try:
                 if snapshot.record.progress is not None:
                     raise refused(
-                        f"Version {snapshot.record.progress.version} is partially applied here. "
+                        f"{capitalized(called(snapshot.record.progress.key))} is partially applied here. "
                         "Finish it first."
                     )
                 plan = self._look(store)
@@ -131,7 +134,9 @@ class Export:
 
     def _look(self, store: Store) -> ExportPlan:
         snapshot = store.look()
-        rows = snapshot.rows if snapshot else ()
+        rows: tuple[OurRow, ...] = ()
+        if snapshot:
+            rows = (*snapshot.rows, *snapshot.repeatables)
         return concurrency.in_thread(
             lambda: export(
                 self.tool, self.target, load(self.folders), rows, read_texts(self.target)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .._scripts.placeholders import filled
+from .._scripts.script import MigrationScript, ScriptKey
 from .._store.ledger import LedgerRow
+from .._store.repeatables import RepeatableRow
 from ..errors import FilesRefused, PlanRefused, Problem
 from .conversion import Conversion, Converted, FileState
+from .numbering import is_repeatable
 from .tool import Tool
 from .values import (
     Finding,
@@ -23,6 +27,9 @@ from .values import (
     Trouble,
 )
 from .wording import words
+
+OurRow = LedgerRow | RepeatableRow
+"""A row of our ledger, or of our table of repeatable scripts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,8 @@ class AdoptionPlan:
         left: What is not carried over, with the reason.
         notes: What changes.
         ledger: The other tool's table, for people; None where there is none, or nobody looked.
-        rows: The rows to be added to our ledger.
-        recorded: Versions that our ledger has already.
+        rows: The rows to be added to our ledger, and to the table of repeatable scripts.
+        recorded: Scripts that our tables have already: versions, and names of repeatable ones.
         guard: How the other tool is stopped; None where nothing stops it.
     """
 
@@ -57,8 +64,8 @@ class AdoptionPlan:
     left: tuple[Remark, ...] = ()
     notes: tuple[Remark, ...] = ()
     ledger: str | None = None
-    rows: tuple[LedgerRow, ...] = ()
-    recorded: tuple[int, ...] = ()
+    rows: tuple[OurRow, ...] = ()
+    recorded: tuple[ScriptKey, ...] = ()
     guard: Guard | None = None
 
     @property
@@ -67,15 +74,17 @@ class AdoptionPlan:
         return tuple(script for script in self.scripts if script.state is FileState.NEW)
 
     @property
-    def applied(self) -> tuple[int, ...]:
-        """The versions that are applied there, and so here."""
-        return tuple(sorted((*self.recorded, *(row.version for row in self.rows))))
+    def applied(self) -> tuple[ScriptKey, ...]:
+        """The scripts that are applied there, and so here: versions, then names of repeatable ones."""
+        keys = {*self.recorded, *(row.key for row in self.rows)}
+        return tuple(each.script.key for each in self.scripts if each.script.key in keys)
 
     @property
-    def pending(self) -> tuple[int, ...]:
-        """The versions that are applied on neither side."""
+    def pending(self) -> tuple[ScriptKey, ...]:
+        """The scripts that are applied on neither side."""
         applied = set(self.applied)
-        return tuple(script.version for script in self.scripts if script.version not in applied)
+        keys = (each.script.key for each in self.scripts)
+        return tuple(key for key in keys if key not in applied)
 
     @property
     def is_done(self) -> bool:
@@ -122,14 +131,14 @@ class Sides:
     Attributes:
         theirs: What the other tool's tables say.
         label: The other tool's table, for people; None where it has none.
-        ours: The rows of our ledger.
+        ours: The rows of our ledger, and of the table of repeatable scripts.
         guard: How the other tool is stopped.
         findings: What was found while looking for the tables.
     """
 
     theirs: TheirLedger = field(default_factory=TheirLedger)
     label: str | None = None
-    ours: Sequence[LedgerRow] = ()
+    ours: Sequence[OurRow] = ()
     guard: Guard | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -142,6 +151,7 @@ def plan(
     reading: Reading,
     conversion: Conversion,
     sides: Sides | None = None,
+    placeholders: Mapping[str, str] | None = None,
 ) -> AdoptionPlan:
     """Put together what is to be done.
 
@@ -153,9 +163,11 @@ def plan(
         reading: What was read there.
         conversion: The same as our scripts.
         sides: Both ledgers; None where only the files matter.
+        placeholders: What `${name}` in a script stands for: a repeatable script's checksum is of its text
+            with that filled in.
     """
     sides = sides or Sides()
-    adopted = [row.version for row in sides.ours if is_adopted(row, tool)]
+    adopted = [row.key for row in sides.ours if is_adopted(row, tool)]
     applied = _applied(reading, sides.theirs)
     findings = [*sides.findings, *_compared(tool, reading, conversion, sides.theirs, applied)]
     # Once handed over, the tool's own flag is the guard that was set here.
@@ -164,7 +176,7 @@ def plan(
         for finding in sides.theirs.findings
         if not (adopted and sides.guard and sides.guard.is_set)
     ]
-    rows, recorded, clashes = _rows(tool, conversion, sides.ours, applied)
+    rows, recorded, clashes = _rows(tool, conversion, sides.ours, applied, placeholders)
     return AdoptionPlan(
         tool=tool.name,
         title=tool.title,
@@ -241,14 +253,15 @@ def _compared(
     ]
     for key, row in applied.items():
         migration = files.get(key)
-        if migration is not None and _differs(migration, row):
+        if migration is not None and not is_repeatable(migration) and _differs(migration, row):
             message = f"{migration.name} was changed after it was applied: its checksum differs."
             findings.append(
                 Finding(Trouble.CHANGED, message, tool.remedy(Trouble.CHANGED, migration.name))
             )
     newest = max((s.version for s in conversion.scripts if s.theirs.key in applied), default=0)
     for script in conversion.scripts:
-        if script.version < newest and script.theirs.key not in applied:
+        pending = script.theirs.key not in applied and not script.script.is_repeatable
+        if script.version < newest and pending:
             message = f"{script.theirs.name} is not applied, though later ones are."
             remedy = tool.remedy(Trouble.OUT_OF_ORDER, script.theirs.name)
             findings.append(Finding(Trouble.OUT_OF_ORDER, message, remedy))
@@ -263,19 +276,20 @@ def _differs(migration: TheirMigration, row: TheirRow) -> bool:
 def _rows(
     tool: Tool,
     conversion: Conversion,
-    ours: Sequence[LedgerRow],
+    ours: Sequence[OurRow],
     applied: dict[str, TheirRow],
-) -> tuple[tuple[LedgerRow, ...], tuple[int, ...], list[Finding]]:
-    """The rows to add, the versions that are there, and rows of ours that say something else."""
-    there = {row.version: row for row in ours}
-    rows: list[LedgerRow] = []
-    recorded: list[int] = []
+    placeholders: Mapping[str, str] | None,
+) -> tuple[tuple[OurRow, ...], tuple[ScriptKey, ...], list[Finding]]:
+    """The rows to add, the scripts that are there, and rows of ours that say something else."""
+    there = {row.key: row for row in ours}
+    rows: list[OurRow] = []
+    recorded: list[ScriptKey] = []
     clashes: list[Finding] = []
     for script in conversion.scripts:
-        theirs, own = applied.get(script.theirs.key), there.get(script.version)
+        theirs, own = applied.get(script.theirs.key), there.get(script.script.key)
         if own is not None:
-            recorded.append(script.version)
-            if own.checksum not in (None, script.script.checksum):
+            recorded.append(script.script.key)
+            if isinstance(own, LedgerRow) and own.checksum not in (None, script.script.checksum):
                 message = (
                     f"Our ledger has version {script.version} as {own.description!r}, which is not "
                     f"{script.theirs.name}."
@@ -283,12 +297,28 @@ def _rows(
                 remedy = "Set TABLE to give this project its own ledger, or find out whose rows these are."
                 clashes.append(Finding(Trouble.FOREIGN, message, remedy))
         elif theirs is not None:
-            rows.append(_row(tool, script, theirs))
+            rows.append(_row(tool, script, theirs, placeholders))
     return tuple(rows), tuple(recorded), clashes
 
 
-def _row(tool: Tool, script: Converted, theirs: TheirRow) -> LedgerRow:
-    """Our row for a migration that was applied there: its time, user and duration are kept."""
+def _row(
+    tool: Tool, script: Converted, theirs: TheirRow, placeholders: Mapping[str, str] | None
+) -> OurRow:
+    """Our row for a migration that was applied there: its time, user and duration are kept.
+
+    A repeatable script that was changed since is to run again here, as it would have there.
+    """
+    name = script.script.repeatable
+    if name is not None:
+        return RepeatableRow(
+            name=name,
+            checksum=None
+            if _differs(script.theirs, theirs)
+            else _checksum(script.script, placeholders),
+            applied_at=_in_utc(theirs.applied_at),
+            execution_ms=theirs.execution_ms,
+            applied_by=adopted_by(tool, theirs.applied_by),
+        )
     return LedgerRow(
         version=script.version,
         description=script.script.description,
@@ -297,6 +327,16 @@ def _row(tool: Tool, script: Converted, theirs: TheirRow) -> LedgerRow:
         execution_ms=theirs.execution_ms,
         applied_by=adopted_by(tool, theirs.applied_by),
     )
+
+
+def _checksum(script: MigrationScript, placeholders: Mapping[str, str] | None) -> str | None:
+    """A repeatable script's checksum; None, so that it runs again, where a placeholder has no value."""
+    if placeholders is None:
+        return script.checksum
+    try:
+        return filled((script,), placeholders)[0].checksum
+    except FilesRefused:
+        return None
 
 
 def _in_utc(time: datetime | None) -> datetime | None:
@@ -308,7 +348,7 @@ def adopted_by(tool: Tool, user: str | None) -> str:
     return f"{user} (adopted from {tool.title})" if user else f"adopted from {tool.title}"
 
 
-def is_adopted(row: LedgerRow, tool: Tool) -> bool:
-    """Whether a row of our ledger was taken over from a tool."""
+def is_adopted(row: OurRow, tool: Tool) -> bool:
+    """Whether a row of our tables was taken over from a tool."""
     mark = f"adopted from {tool.title}"
     return row.applied_by is not None and row.applied_by.removesuffix(")").endswith(mark)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .._printing.compare import Difference
-from ..errors import PlanRefused, Problem
+from ..errors import MigrationFailed, PlanRefused, Problem
 from .tool import Tool
 
 #: So many differences are told; a wrong folder differs in everything.
@@ -41,6 +41,15 @@ class Proof:
         raise PlanRefused(
             "Nothing was adopted: the scripts do not make the schema that is there", problems
         )
+
+
+def not_proved(error: MigrationFailed) -> PlanRefused:
+    """The error for a script that failed on the scratch database."""
+    reason = str(error).partition("\n")[0]
+    return PlanRefused(
+        "Nothing was adopted: a script fails on an empty scratch database, as it would on a new one",
+        [Problem(f"{reason.rstrip('.')}.")],
+    )
 
 
 def told(difference: Difference) -> str:

@@ -128,7 +128,7 @@ def as_dict(plan: AdoptionPlan) -> dict[str, Any]:
         "pending": list(plan.pending),
         "scripts": [
             {
-                "version": script.version,
+                "version": script.version or None,
                 "name": script.script.path.stem,
                 "path": str(script.script.path),
                 "file": script.state.value,

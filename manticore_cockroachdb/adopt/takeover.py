@@ -10,7 +10,9 @@ from typing import Final
 from psycopg import sql
 
 from .._backend.protocol import Command, Result
+from .._scripts.script import ScriptKey
 from .._store.ledger import LedgerRow, Tables
+from .._store.repeatables import RepeatableRow
 from .tool import Tool
 from .values import MARK, Finding, Found, Row, TheirTable, Trouble
 
@@ -224,8 +226,20 @@ def not_running(number: int) -> Command:
     return Command(f"SELECT 1 / pg_try_advisory_xact_lock({signed})::INT")
 
 
-def insert(ledger: Tables, row: LedgerRow) -> Command:
+def insert(ledger: Tables, row: LedgerRow | RepeatableRow) -> Command:
     """Add one row; to be sent in a transaction that has proved the lease."""
+    if isinstance(row, RepeatableRow):
+        return Command(
+            f"INSERT INTO {ledger.repeatable} (name, checksum, applied_at, execution_ms, applied_by) "
+            "VALUES ($1, $2, coalesce($3::TIMESTAMPTZ, now()), $4::INT8, $5)",
+            (
+                row.name,
+                row.checksum,
+                row.applied_at.isoformat() if row.applied_at else None,
+                None if row.execution_ms is None else str(row.execution_ms),
+                row.applied_by,
+            ),
+        )
     return Command(
         f"INSERT INTO {ledger.ledger} (version, description, applied_at, checksum, execution_ms, "
         "applied_by) VALUES ($1::INT8, $2, coalesce($3::TIMESTAMPTZ, now()), $4, $5::INT8, $6)",
@@ -240,6 +254,8 @@ def insert(ledger: Tables, row: LedgerRow) -> Command:
     )
 
 
-def delete(ledger: Tables, version: int) -> Command:
+def delete(ledger: Tables, key: ScriptKey) -> Command:
     """Take one row out again; to be sent in a transaction that has proved the lease."""
-    return Command(f"DELETE FROM {ledger.ledger} WHERE version = {version:d}")
+    if isinstance(key, str):
+        return Command(f"DELETE FROM {ledger.repeatable} WHERE name = $1", (key,))
+    return Command(f"DELETE FROM {ledger.ledger} WHERE version = {key:d}")

@@ -44,10 +44,11 @@ def _locate(text: str, raw: RawStatement, stream: Iterator[Token]) -> Located:
 
 
 def without(text: str, unwanted: Sequence[Located]) -> str:
-    """A text without some of its statements."""
+    """A text without some of its statements; the others stay on their lines."""
     kept, last = [], 0
     for statement in unwanted:
-        kept.append(text[last : statement.start])
+        lines = text.count("\n", statement.start, statement.end)
+        kept += [text[last : statement.start], "\n" * lines]
         last = statement.end
     return "".join((*kept, text[last:]))
 

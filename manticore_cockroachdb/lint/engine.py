@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from .._model.commands import (
@@ -29,7 +30,7 @@ from .._model.commands import (
 from .._model.folding import begin_script, fold
 from .._model.reading import read
 from .._model.schema import Key, Schema, Space
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey
 from .._sql.lexer import SplitText, split
 from .._sql.server_kind import ServerKind
 from ..errors import FilesRefused, Problem
@@ -48,7 +49,7 @@ def lint(
     scripts: Iterable[MigrationScript],
     *,
     server: str | Target | Sequence[str | Target] = "cockroachdb",
-    only: Container[int] | None = None,
+    only: Container[ScriptKey] | None = None,
     rules: Mapping[str, str] | None = None,
     severity: str = Severity.NOTE.value,
     lock_timeout: float | None = None,
@@ -58,7 +59,7 @@ def lint(
     Args:
     scripts: Every script, by version: also those that are applied, so that what they made is known.
     server: The server they are for, such as `cockroachdb:25.4`; or several.
-    only: The versions to judge; None judges all.
+    only: The scripts to judge, by version or a repeatable script's name; None judges all.
     rules: What becomes of a rule: "error", "warning", "note" or "off", by its id.
     severity: The mildest severity to report: "error", "warning" or "note".
     lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
@@ -77,7 +78,7 @@ def lint(
 def lint_configured(
     scripts: Sequence[MigrationScript],
     configuration: Configuration,
-    only: Container[int] | None = None,
+    only: Container[ScriptKey] | None = None,
 ) -> Report:
     """Judge scripts with choices that are read already; see `lint`."""
     runs = [_Run(target, configuration, only).run(scripts) for target in configuration.targets]
@@ -93,17 +94,17 @@ def lint_configured(
 
 def _merged(findings: Iterable[Finding], scripts: Sequence[MigrationScript]) -> tuple[Finding, ...]:
     """Findings that several servers share become one; by script and line, the worst first."""
-    found: dict[tuple[str, int, int, str], Finding] = {}
+    found: dict[tuple[str, Path, int, str], Finding] = {}
     for finding in findings:
-        key = (finding.rule, finding.version, finding.line, finding.message)
+        key = (finding.rule, finding.path, finding.line, finding.message)
         there = found.get(key)
         servers = (*there.servers, *finding.servers) if there is not None else finding.servers
         found[key] = replace(finding, servers=tuple(dict.fromkeys(servers)))
-    order = {script.version: index for index, script in enumerate(scripts)}
+    order = {script.path: index for index, script in enumerate(scripts)}
     return tuple(
         sorted(
             found.values(),
-            key=lambda one: (order[one.version], one.line, one.severity.rank, one.rule),
+            key=lambda one: (order[one.path], one.line, one.severity.rank, one.rule),
         )
     )
 
@@ -112,7 +113,7 @@ class _Run:
     """One pass over the scripts for one server."""
 
     def __init__(
-        self, target: Target, configuration: Configuration, only: Container[int] | None
+        self, target: Target, configuration: Configuration, only: Container[ScriptKey] | None
     ) -> None:
         self._target = target
         self._configuration = configuration
@@ -137,7 +138,7 @@ class _Run:
     def run(self, scripts: Sequence[MigrationScript]) -> _Run:
         for script in scripts:
             # A checkpoint is what a server printed: it is only there to be known.
-            chosen = self._only is None or script.version in self._only
+            chosen = self._only is None or script.key in self._only
             if chosen and script.checkpoint is None:
                 self._judge(script)
             else:
@@ -268,7 +269,9 @@ _NAME: Final = re.compile("manticore", re.IGNORECASE)
 def _split(script: MigrationScript, text: str, line: int) -> SplitText:
     found = split(text, line, OPTIONS if _NAME.search(text) else None)
     if found.fault is not None:
-        problem = Problem(found.fault.message, script.path, found.fault.line, script.version)
+        problem = Problem(
+            found.fault.message, script.path, found.fault.line, script.version or None
+        )
         raise FilesRefused("Migration files refused", [problem])
     return found
 

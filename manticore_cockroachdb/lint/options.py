@@ -1,4 +1,4 @@
-"""The options in comments that change what a statement does to others: batches, limits on waiting. Pure.
+"""The options before statements that change what these do to others: batches, limits on waiting. Pure.
 
 What an option means is decided where scripts are run; here is only read whether it is there.
 """
@@ -11,30 +11,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from .._scripts.statements import ALLOWANCE
+from .._scripts.statements import is_statement_option
+from .._sql.duration import read_duration
 from .._sql.lexer import Comment
 
 #: Every comment that may hold options, allowances included.
 OPTIONS: Final = re.compile(r"--[ \t]*manticore[ \t]*:", re.IGNORECASE)
-_BATCH: Final = re.compile(r"--[ \t]*manticore[ \t]*:[ \t]*batch[ \t]*=", re.IGNORECASE)
-_LOCK_TIMEOUT: Final = re.compile(
-    r"[:,\s]lock_timeout[ \t]*=[ \t]*(\d+(?:\.\d+)?)(?:ms|s|min)(?=[\s,]|$)", re.IGNORECASE
+_OPTION: Final = re.compile(
+    r"--[ \t]*manticore[ \t]*:[ \t]*(?P<name>batch|lock_timeout)[ \t]*=[ \t]*(?P<value>\S*)",
+    re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of one section.
+    """The options of the statements of one section.
 
     Attributes:
-        limited: Whether the script's header limits how long statements wait for a lock; None where it
-            does not say.
-        limits: The same for single statements, by their index; those that a comment is about.
+        lock_timeouts: Seconds that a statement waits for a lock at most, 0 for no limit, by its index; of
+            those that a comment is about.
         batched: The indexes of the statements that run in batches.
     """
 
-    limited: bool | None = None
-    limits: Mapping[int, bool] = field(default_factory=dict)
+    lock_timeouts: Mapping[int, float] = field(default_factory=dict)
     batched: frozenset[int] = frozenset()
 
 
@@ -45,18 +44,15 @@ def read_options(comments: Iterable[Comment], lines: Sequence[int]) -> Options:
         comments: Its comments that match `OPTIONS`.
         lines: The first line of each statement, in their order.
     """
-    limited: bool | None = None
-    limits: dict[int, bool] = {}
+    lock_timeouts: dict[int, float] = {}
     batched: set[int] = set()
     for comment in comments:
-        following = bisect_right(lines, comment.line)
-        if _BATCH.match(comment.text):
-            batched.add(following)
-        match = None if ALLOWANCE.match(comment.text) else _LOCK_TIMEOUT.search(comment.text)
-        if match is None:
+        match = _OPTION.match(comment.text)
+        if match is None or not is_statement_option(comment, after_header=True):
             continue
-        if comment.leading:
-            limited = float(match[1]) > 0
-        else:
-            limits[following] = float(match[1]) > 0
-    return Options(limited, limits, frozenset(batched))
+        following = bisect_right(lines, comment.line)
+        if match["name"].lower() == "batch":
+            batched.add(following)
+        elif (seconds := read_duration(match["value"])) is not None:
+            lock_timeouts[following] = seconds
+    return Options(lock_timeouts, frozenset(batched))

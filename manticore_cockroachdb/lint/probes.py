@@ -8,6 +8,7 @@ is asked for, the answer today would say nothing, and it is not asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,7 @@ from .._model.folding import begin_script, fold
 from .._model.reading import read
 from .._model.schema import Key, Schema, Space
 from .._model.values import Constraint, ConstraintKind, Expression, Name, Table, quoted
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey
 from .._sql.lexer import split
 from .finding import Finding, Report, Severity
 from .rules import RULES
@@ -119,13 +120,13 @@ def _shown(row: dict[str, Any], keys: Sequence[str]) -> str:
 
 
 def probes(
-    scripts: Sequence[MigrationScript], only: Container[int], target: Target
+    scripts: Sequence[MigrationScript], only: Container[ScriptKey], target: Target
 ) -> tuple[Probe, ...]:
     """The questions for the scripts that are about to run.
 
     Args:
         scripts: Every script, by version; those not in `only` are applied.
-        only: The versions that are about to run.
+        only: The scripts that are about to run, by version or a repeatable script's name.
         target: The server.
     """
     schema = Schema(target.kind)
@@ -133,7 +134,7 @@ def probes(
     touched = _Touched(schema)
     for script in scripts:
         begin_script(schema)
-        pending = script.version in only and script.checkpoint is None
+        pending = script.key in only and script.checkpoint is None
         for raw in split(script.up_sql, script.up_line).up:
             command = read(raw.text, target.kind)
             if pending:
@@ -393,13 +394,13 @@ def weighed(
         answers: What the data said.
         accepts: The severity of a rule's findings by the settings; None where the rule is off.
     """
-    by_place: dict[tuple[str, int, int], list[Answer]] = {}
+    by_place: dict[tuple[str, Path, int], list[Answer]] = {}
     for answer in answers:
         probe = answer.probe
-        by_place.setdefault((probe.rule, probe.version, probe.line), []).append(answer)
+        by_place.setdefault((probe.rule, probe.path, probe.line), []).append(answer)
     kept: list[Finding] = []
     for finding in report.findings:
-        heard = by_place.pop((finding.rule, finding.version, finding.line), None)
+        heard = by_place.pop((finding.rule, finding.path, finding.line), None)
         if heard is None:
             kept.append(finding)
         else:
@@ -408,7 +409,15 @@ def weighed(
         # Allowed in the text, or too mild to be shown: what would fail is said all the same.
         if accepts(rule) is not None:
             kept += [_finding(answer, report.servers) for answer in heard if answer.in_the_way]
-    kept.sort(key=lambda one: (one.version, one.line, one.severity.rank, one.rule))
+    kept.sort(
+        key=lambda one: (
+            one.version or math.inf,
+            one.path.name,
+            one.line,
+            one.severity.rank,
+            one.rule,
+        )
+    )
     return replace(report, findings=tuple(kept))
 
 

@@ -90,7 +90,7 @@ def as_json(report: Report, base: Path) -> str:
                     "safer": one.safer,
                     "path": shown_path(one.path, base),
                     "line": one.line,
-                    "version": one.version,
+                    "version": one.version or None,
                     "servers": list(one.servers),
                     "source": one.source,
                 }

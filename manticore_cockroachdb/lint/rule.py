@@ -154,14 +154,14 @@ class Step:
     @property
     def waits_limited(self) -> bool:
         """Whether something limits how long it waits for a lock (PostgreSQL)."""
-        own = self.script.options.limits.get(self.index)
+        own = self.script.options.lock_timeouts.get(self.index)
         if own is not None:
-            return own
+            return own > 0
         value = self.script.variables.get("lock_timeout", _DEFAULT)
         if value != _DEFAULT:
             return value != ("0",)
-        header = self.script.options.limited
-        return header if header is not None else bool(self.script.lock_timeout)
+        header = self.script.script.lock_timeout
+        return bool(self.script.lock_timeout if header is None else header)
 
     def is_new(self, name: Name) -> bool:
         """Whether this script made the table: nobody else uses it yet, and it is empty or
@@ -198,6 +198,7 @@ class Example:
         mode: The mode of its header.
         server: The server it is judged for; "" takes the rule's first.
         fixed: A script that does not break the rule, where the finding itself brings none.
+        repeatable: Whether it is a repeatable script.
     """
 
     bad: str
@@ -206,6 +207,7 @@ class Example:
     mode: Mode | None = None
     server: str = ""
     fixed: str | None = None
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

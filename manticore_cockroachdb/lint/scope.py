@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey
 
 
-def versions_of(scripts: Iterable[MigrationScript], files: frozenset[Path]) -> frozenset[int]:
-    """The versions whose file, or file of the down section, is among these.
+def keys_of(scripts: Iterable[MigrationScript], files: frozenset[Path]) -> frozenset[ScriptKey]:
+    """The scripts whose file, or file of the down section, is among these: versions and names.
 
     Args:
         scripts: The scripts.
         files: Resolved paths.
     """
     return frozenset(
-        script.version
+        script.key
         for script in scripts
         if script.path.resolve() in files
         or (script.down_path is not None and script.down_path.resolve() in files)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from .._model.naming import choose
 from .._model.values import Expression, Index, Name, Table, quoted
 from .rule import NEXT
+
+#: Before a statement that writes many rows: it runs in windows over the primary key.
+BATCHED: Final = "-- manticore: batch=5000"
 
 
 def listed(columns: Iterable[str]) -> str:
@@ -35,6 +39,17 @@ def name_for(table: Name, columns: Iterable[str], label: str) -> str:
 def scripts(*parts: str) -> str:
     """Scripts to run one after the other."""
     return f"\n{NEXT}\n".join(parts)
+
+
+def filled(table: object, column: str, value: str) -> str:
+    """The statement that fills a column in the rows that are there, in batches.
+
+    Args:
+        table: The table, as SQL takes it.
+        column: The column, as SQL takes it.
+        value: What it is set to.
+    """
+    return f"{BATCHED}\nUPDATE {table} SET {column} = {value} WHERE {column} IS NULL;"
 
 
 def allowed(rule: str, reason: str, statement: str) -> str:

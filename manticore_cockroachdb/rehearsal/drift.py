@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .._planner.checkpoints import sources
-from .._planner.plan import drifted
+from .._planner.plan import drifted, to_run_again
 from .._printing.compare import Difference
-from .._scripts.script import MigrationScript
+from .._scripts.script import MigrationScript, ScriptKey, called
 from .._store.ledger import LedgerRow
 from .._store.run_state import RecordedSchema, RunState, Snapshot
 from ..errors import PlanRefused, Problem
@@ -103,14 +103,18 @@ def applied_scripts(
     checkpoints: Sequence[MigrationScript],
     book: Snapshot,
     server_kind: str,
+    *,
+    to_compare: bool = False,
 ) -> tuple[MigrationScript, ...]:
-    """The scripts of the versions in the ledger; a checkpoint in place of those whose files are gone.
+    """The scripts that the tables say are applied; a checkpoint in place of those whose files are gone.
 
     Args:
-        scripts: Every script, by version.
+        scripts: Every script.
         checkpoints: Every checkpoint, by version.
         book: The tables.
         server_kind: The kind of the server.
+        to_compare: Whether the database must be just what they make: then no repeatable script that was
+            applied may be waiting to run again.
 
     Raises:
         PlanRefused: A file is missing or was changed, or a script is partially applied: what the database
@@ -118,15 +122,29 @@ def applied_scripts(
     """
     applied = {row.version for row in book.rows}
     found, missing = sources(scripts, checkpoints, applied, server_kind)
-    known = {script.version: script for script in scripts}
-    problems = list(_problems(known, book, missing))
+    problems = list(_problems({script.key: script for script in scripts}, book, missing))
+    if to_compare:
+        problems += _waiting(scripts, book)
     if problems:
         raise PlanRefused("The database cannot be compared with its scripts", problems)
-    return found
+    again = (script for script in scripts if script.is_repeatable and book.applied(script))
+    return (*found, *again)
+
+
+def _waiting(scripts: Sequence[MigrationScript], book: Snapshot) -> Iterator[Problem]:
+    """Repeatable scripts of which the database has another text, which no file tells."""
+    half = book.unfinished.key if book.unfinished else None
+    for script in to_run_again(scripts, book.repeatables):
+        if book.known(script.key) and script.key != half:
+            yield Problem(
+                f"{script.key} was applied and is to run again: its text was changed, or a version was "
+                "reverted. Run manticore_migrate, then compare.",
+                path=script.path,
+            )
 
 
 def _problems(
-    known: dict[int, MigrationScript], book: Snapshot, missing: Sequence[int]
+    known: Mapping[ScriptKey, MigrationScript], book: Snapshot, missing: Sequence[int]
 ) -> Iterator[Problem]:
     unfinished = book.unfinished
     if book.record.held_from(""):
@@ -134,12 +152,12 @@ def _problems(
             f"a runner ({book.record.owner}) is {book.record.doing}. Wait for it to end, then compare."
         )
     elif unfinished is not None:
-        script = known.get(unfinished.version)
+        script = known.get(unfinished.key)
         yield Problem(
-            f"version {unfinished.version} is partially run. Finish it with manticore_migrate or "
+            f"{called(unfinished.key)} is partially run. Finish it with manticore_migrate or "
             "manticore_rollback, then compare.",
             path=script.path if script else None,
-            version=unfinished.version,
+            version=unfinished.version or None,
         )
     for row in book.rows:
         script = known.get(row.version)
@@ -151,6 +169,13 @@ def _problems(
             )
         elif script is not None and drifted(script, row):
             yield _changed_file(script, row)
+    for again in book.repeatables:
+        if again.name not in known:
+            yield Problem(
+                f"{again.name} was applied, but its file is not in the folder. Restore the file; or have a "
+                "version drop what it made, and forget it: manticore_resolve --not-applied "
+                f"{again.name}."
+            )
 
 
 def _changed_file(script: MigrationScript, row: LedgerRow) -> Problem:

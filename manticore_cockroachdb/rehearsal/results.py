@@ -19,6 +19,10 @@ class Outcome(Enum):
     """Up, down and up again: each time the schema was the same."""
     DIFFERS = "does not come back"
     """After the down section, or after the second up, the schema or the rows were not the same."""
+    NOT_THE_SAME = "does not do the same again"
+    """Run a second time, a repeatable script changed the schema or the rows."""
+    REPEATS = "can be repeated"
+    """A repeatable script was run twice: the second time changed nothing."""
     NO_DOWN = "has no down section"
     IRREVERSIBLE = "is marked irreversible"
     UP_FAILED = "fails"
@@ -28,7 +32,7 @@ class Outcome(Enum):
 
 
 #: Outcomes that are as they should be.
-GOOD = frozenset({Outcome.COMES_BACK, Outcome.IRREVERSIBLE})
+GOOD = frozenset({Outcome.COMES_BACK, Outcome.REPEATS, Outcome.IRREVERSIBLE})
 
 
 class Recovery(Enum):
@@ -86,7 +90,8 @@ class Rehearsed:
         after_down: What differs after the down section from what was there before: `extra` was left
             behind, `missing` was taken away.
         after_up_again: What differs after the second up from the first.
-        lost_rows: Tables whose rows were others after the down section than before, in words.
+        lost_rows: Tables whose rows were others after the down section than before, or after a
+            repeatable script's second run than after its first, in words.
         failed_assertions: Assertions that did not hold, in words.
         crashes: The runs whose connection was cut, with `crash`.
         error: The error that ended it, if one did.

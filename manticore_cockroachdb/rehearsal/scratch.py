@@ -157,6 +157,15 @@ def drop(server: Server, name: str) -> Command:
     return Command(f"DROP DATABASE IF EXISTS {sql.Identifier(name).as_string(None)} {even_if}")
 
 
+def read_only(server: Server, place: str, reason: str) -> str:
+    """What to say when the sessions beside which a database is to be made can write nothing."""
+    return (
+        f"The database {server.database} at {place} is read-only ({reason}), so no scratch database can be "
+        "made beside it. Name another database or server with --scratch URL (scratch=… in the library). "
+        "Nothing was changed."
+    )
+
+
 def no_right(server: Server, place: str) -> str:
     """What to say when no database can be made."""
     user = sql.Identifier(server.user).as_string(None)

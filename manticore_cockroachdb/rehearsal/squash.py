@@ -64,6 +64,8 @@ def versions_of(
     """The versions that scripts have, those of a checkpoint among them."""
     found: list[Replaced] = []
     for script in base:
+        if script.is_repeatable:
+            continue
         found += script.stands_for or [
             Replaced(script.version, script.description, script.checksum)
         ]

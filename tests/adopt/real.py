@@ -237,16 +237,44 @@ def _link_packages(project: Path, program: str) -> None:
         packages.symlink_to(Path(path).parents[1])
 
 
-def _jdbc(url: str) -> list[str]:
+def _write_golang_migrate(project: Path, count: int) -> None:
+    _templated("migrations", "{version}_{slug}.up.sql", "{up}")(project, count)
+    _templated("migrations", "{version}_{slug}.down.sql", "{down}")(project, count)
+
+
+def _jdbc(url: str) -> str:
+    parts = urlsplit(url)
+    return f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}?sslmode=disable"
+
+
+def _liquibase(url: str) -> list[str]:
     parts = urlsplit(url)
     return [
         "--changelog-lock-wait-time-in-minutes=0",
         "--changelog-file=db/changelog.sql",
-        f"--url=jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}?sslmode=disable",
+        f"--url={_jdbc(url)}",
         f"--username={parts.username}",
         *([f"--password={parts.password}"] if parts.password else []),
         "update",
     ]
+
+
+def flyway(url: str, command: str) -> list[str]:
+    """Flyway's arguments for a command in a project's folder."""
+    parts = urlsplit(url)
+    return [
+        f"-url={_jdbc(url)}",
+        f"-user={parts.username}",
+        f"-password={parts.password or ''}",
+        "-locations=filesystem:migrations",
+        command,
+    ]
+
+
+def golang_migrate(url: str, command: str) -> list[str]:
+    """golang-migrate's arguments for a command in a project's folder."""
+    scheme = "cockroachdb" if urlsplit(url).username == "root" else "postgres"
+    return ["-path", "migrations", "-database", _with(url, scheme), command]
 
 
 def _with(url: str, scheme: str) -> str:
@@ -254,6 +282,22 @@ def _with(url: str, scheme: str) -> str:
 
 
 PROGRAMS = (
+    Program(
+        tool="golang-migrate",
+        program="migrate",
+        install="its command line tool, with the tags postgres and cockroachdb",
+        files="migrations",
+        write=_write_golang_migrate,
+        command=lambda url: golang_migrate(url, "up"),
+    ),
+    Program(
+        tool="flyway",
+        program="flyway",
+        install="Flyway's command line tool",
+        files="migrations",
+        write=_templated("migrations", "V{version}__{slug}.sql", "{up}"),
+        command=lambda url: flyway(url, "migrate"),
+    ),
     Program(
         tool="dbmate",
         program="dbmate",
@@ -318,7 +362,7 @@ PROGRAMS = (
         install="Liquibase 4",
         files="db",
         write=_write_liquibase,
-        command=_jdbc,
+        command=_liquibase,
     ),
     Program(
         tool="prisma",

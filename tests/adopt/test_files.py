@@ -197,7 +197,7 @@ NO_TRANSACTION = "-- manticore: mode=stepwise\n"
             {
                 "V1__y.sql": f"{NO_TRANSACTION}SELECT 1;\n\n-- DOWN\nSELECT -1;\n",
                 "V2__x.sql": "SELECT 12;\n",
-                "V3__view.sql": "SELECT 0;\n",
+                "R__view.sql": "SELECT 0;\n",
             },
         ),
         (
@@ -550,3 +550,35 @@ def test_atlas_hashes_each_file_with_all_before_it() -> None:
 
     both = hashlib.sha256(b"1_a.sqlA2_b.sqlB").digest()
     assert found["2_b.sql"] == base64.b64encode(both).decode()
+
+
+def test_statements_about_the_tools_own_table_are_left_out_and_listed() -> None:
+    files = {
+        "1_a.up.sql": (
+            "CREATE TABLE t (a INT);\nALTER TABLE schema_migrations\n  ADD COLUMN note TEXT;\n"
+            "UPDATE \"schema_migrations\" SET note = 'x';\nBEGIN;\nDROP TABLE schema_migrations;\n"
+            "CREATE VIEW v AS SELECT version FROM schema_migrations;\nCOMMIT;\n"
+        ),
+        "1_a.down.sql": "TRUNCATE public.schema_migrations;\nDROP TABLE t, schema_migrations;\n",
+    }
+    reading = TOOLS["golang-migrate"].read(folder(files, "theirs"))
+
+    conversion = convert(reading, TARGET, own={"schema_migrations"})
+
+    (converted,) = conversion.scripts
+    statements = [" ".join(each.text.split()) for each in converted.script.up_statements()]
+    assert statements == [
+        "CREATE TABLE t (a INT)",
+        "CREATE VIEW v AS SELECT version FROM schema_migrations",
+    ]
+    assert [each.text for each in converted.script.down_statements()] == [
+        "DROP TABLE t, schema_migrations"
+    ]
+    assert (converted.up_statements, converted.down_statements) == (2, 1)
+    tail = "is about that tool's own table, which a new database will not have: it is left out."
+    assert [(each.message, each.path.name, each.line) for each in conversion.left if each.path] == [
+        (f"'ALTER TABLE schema_migrations ADD COLUMN note TEXT' {tail}", "1_a.up.sql", 2),
+        (f"'UPDATE \"schema_migrations\" SET note = 'x'' {tail}", "1_a.up.sql", 4),
+        (f"'DROP TABLE schema_migrations' {tail}", "1_a.up.sql", 6),
+        (f"'TRUNCATE public.schema_migrations' {tail}", "1_a.down.sql", 1),
+    ]

@@ -60,3 +60,23 @@ async def test_a_proved_history_is_adopted_and_no_scratch_database_is_left(
         )
         == 0
     )
+
+
+async def test_a_script_that_a_new_database_refuses_stops_the_move(harness: Harness) -> None:
+    harness.make(HISTORIES["goose"])
+    harness.ask("CREATE TABLE by_hand (id INT8 PRIMARY KEY)")
+    first = min(harness.theirs.glob("*.sql"))
+    text = first.read_text("utf-8")
+    first.write_text(
+        text.replace("-- +goose Down", "DROP TABLE by_hand;\n\n-- +goose Down"), "utf-8"
+    )
+
+    with pytest.raises(PlanRefused) as refused:
+        await harness.adoption().apply(prove=True)
+
+    assert str(refused.value).startswith(
+        "Nothing was adopted: a script fails on an empty scratch database, as it would on a new one: "
+    )
+    assert "DROP TABLE by_hand failed: " in str(refused.value)
+    assert harness.written() == {}
+    assert not harness.has_ledger()

@@ -155,3 +155,27 @@ def test_the_one_table_in_reach_is_taken_and_any_other_must_be_named(
 
     assert (found["goose_db_version"].schema if found else None) == chosen
     assert [finding.message[: len(told or "")] for finding in findings] == ([told] if told else [])
+
+
+def test_a_revision_that_atlas_left_in_the_middle_is_refused_with_atlas_own_way_out() -> None:
+    row = {
+        "version": "20240102",
+        "type": 2,
+        "applied": 1,
+        "total": 3,
+        "executed_at": None,
+        "execution_time": 0,
+        "error": "relation exists",
+        "hash": "",
+    }
+
+    ledger = read("atlas", "atlas_schema_revisions", [row], ("20240102_rides.sql",))
+
+    (finding,) = ledger.findings
+    assert ledger.applied == ()
+    assert str(finding) == (
+        "Version 20240102 is partially applied: 1 of 3 statements are applied. relation exists. Fix the "
+        "failed statement in its file, run `atlas migrate hash`, and then `atlas migrate apply`, which "
+        "resumes there. If you finish it by hand, or it still counts as partially applied, run `atlas "
+        "migrate set 20240102`."
+    )

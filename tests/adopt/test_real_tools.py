@@ -85,6 +85,33 @@ def test_its_own_history_is_adopted_and_it_is_stopped_until_undone(
         assert _tables(database_url) == {"users", "rides", "notes"}
 
 
+def test_flyway_is_stopped_whatever_it_would_do(
+    server_kind: str, database_url: str, tmp_path: Path
+) -> None:
+    """Also where nothing is pending, and where it may apply versions out of order."""
+    flyway = next(each for each in PROGRAMS if each.tool == "flyway")
+    if flyway.path() is None:
+        pytest.skip(f"{flyway.tool} is not installed ({flyway.install})")
+    project = tmp_path / "project"
+    project.mkdir()
+    flyway.write(project, 2)
+    assert flyway.run(project, database_url).returncode == 0
+    database = Database.from_url(database_url)
+    Adoption(database, project / flyway.files, tmp_path / "ours").apply()
+    arguments = flyway.command(database_url)
+
+    idle = flyway.run(project, database_url)
+    flyway.write(project, 3)
+    out_of_order = flyway.run(project, database_url, "-outOfOrder=true", *arguments)
+
+    for stopped in (idle, out_of_order):
+        assert stopped.returncode != 0
+        assert "Detected failed migration to version 0.9223372036854775807" in (
+            stopped.stdout + stopped.stderr
+        )
+    assert _tables(database_url) == {"users", "rides"}
+
+
 def test_knexs_migrations_are_programs_so_its_schema_is_printed(
     server_kind: str, database_url: str, tmp_path: Path
 ) -> None:

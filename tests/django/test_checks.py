@@ -469,18 +469,18 @@ def test_check_command_shows_them(site: Site, manage: Callable[..., Ran]) -> Non
             {"rules": {"drop-table": "fatal"}},
             (
                 "is invalid: 'fatal' is not a severity for the rule 'drop-table'; "
-                "write 'error', 'warning', 'note', 'off'"
+                "write 'error', 'warning', 'note', 'off'."
             ),
         ),
         (
             {"severity": "fatal"},
-            "is invalid: 'fatal' is not a severity; write 'error', 'warning', 'note'",
+            "is invalid: 'fatal' is not a severity; write 'error', 'warning', 'note'.",
         ),
         (
             {"server": "mysql"},
             (
                 "is invalid: 'mysql' is not a server; "
-                "write cockroachdb:25.4 or postgresql:17, or the name alone"
+                "write cockroachdb:25.4 or postgresql:17, or the name alone."
             ),
         ),
         ({"server": 25}, "must have a str or a list of str as 'server'."),

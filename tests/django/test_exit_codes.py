@@ -58,12 +58,6 @@ def test_an_unknown_database_ends_with_2(manage: Manage) -> None:
     )
 
 
-def test_json_alone_ends_with_2(manage: Manage) -> None:
-    assert manage("manticore_migrate", "--json") == Ran(
-        2, "", "CommandError: --json needs --plan or --check.\n"
-    )
-
-
 def test_a_lease_held_by_another_ends_with_3(two: Site, manage: Manage) -> None:
     two.call("manticore_migrate", "1")
     two.query(

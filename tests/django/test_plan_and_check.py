@@ -201,6 +201,7 @@ def test_check_as_json(two: Site, manage: Manage) -> None:
                 "partially_reverted": [],
                 "missing": [],
                 "unavailable": [],
+                "repeatable": {"pending": [], "partially_applied": [], "missing": []},
             }
         ],
     }

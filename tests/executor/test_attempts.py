@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from manticore_cockroachdb import Mode
-from manticore_cockroachdb.errors import MigrationFailed
+from manticore_cockroachdb.errors import ConnectionLost, MigrationFailed
 from manticore_cockroachdb.events import Reconnecting, Retrying, StepStarted
 from tests.fake_cockroach import FakeCockroach, drop_before, error
 from tests.harness import Cockroach, Harness
@@ -114,6 +114,70 @@ async def test_losing_the_connection_between_statements_does_not_count_against_o
         )
     assert await cockroach.engine().migrate() == 1
     assert cockroach.ledger() == [1]
+
+
+CHECK = (
+    "  Check the server's log, the network, and any connection pooler in between, and {0}: the run "
+    "continues at the first statement that is not recorded."
+)
+
+
+@pytest.mark.parametrize("verb", ["migrate", "rollback"])
+@pytest.mark.usefixtures("quick")
+async def test_a_connection_that_is_always_lost_between_statements_names_file_and_line(
+    cockroach: Cockroach, verb: str
+) -> None:
+    cockroach.write(
+        "V1__a",
+        "CREATE TABLE t (i INT8);\n\nCREATE TABLE u (i INT8);\nCREATE TABLE v (i INT8);\n-- DOWN\n"
+        "DROP TABLE v;\nDROP TABLE u;\nDROP TABLE t;",
+    )
+    line, again = (
+        ("3: the", "migrate again") if verb == "migrate" else ("7: the", "roll back again")
+    )
+    what = "CREATE TABLE u (i INT8)" if verb == "migrate" else "DROP TABLE u"
+    if verb == "rollback":
+        assert await cockroach.engine().migrate() == 1
+        cockroach.events.clear()
+    # The write of "done" after the second statement.
+    cockroach.fake.rule(
+        lambda sql: "SET expires_at" in sql and bool(cockroach.sent(what)),
+        nth=None,
+        then=drop_before(),
+    )
+    with pytest.raises(MigrationFailed) as failed:
+        await getattr(cockroach.engine(), verb)()
+    said = str(failed.value).replace(lost(failed.value), "…")
+    assert said == (
+        f"V1__a.sql:{line} connection was lost 24 times in a row around {what}: …\n"
+        f"{CHECK.format(again)}"
+    )
+    assert (failed.value.version, failed.value.line) == (1, int(line[0]))
+    assert [event.attempt for event in cockroach.told(Reconnecting)] == list(range(1, 24))
+    cockroach.fake.reset()
+    assert await getattr(cockroach.engine(), verb)() == 1
+    assert cockroach.ledger() == ([1] if verb == "migrate" else [])
+    assert cockroach.free()
+
+
+def lost(error: MigrationFailed | ConnectionLost) -> str:
+    """The driver's own words, which differ from system to system."""
+    assert isinstance(error.__cause__, ConnectionLost)
+    return str(error.__cause__)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_connection_that_is_always_lost_before_any_statement_says_so(
+    cockroach: Cockroach,
+) -> None:
+    cockroach.write("V1__a", "CREATE TABLE t (i INT8)")
+    cockroach.fake.rule("INSERT INTO .* AS held", nth=None, then=drop_before())
+    with pytest.raises(ConnectionLost) as failed:
+        await cockroach.engine().migrate()
+    assert str(failed.value).replace(lost(failed.value), "…") == (
+        "The connection was lost 24 times in a row before any statement of a script was sent: …\n"
+        f"{CHECK.format('run the same command again')}"
+    )
 
 
 async def test_a_new_enum_value_used_at_once_names_the_mode_that_helps(harness: Harness) -> None:

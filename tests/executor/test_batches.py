@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from manticore_cockroachdb.errors import MigrationFailed, PlanRefused
-from manticore_cockroachdb.events import BatchPaused, BatchProgress, Event, StatementFinished
+from manticore_cockroachdb.events import (
+    BatchPaused,
+    BatchProgress,
+    Event,
+    Reconnecting,
+    StatementFinished,
+)
 from tests.fake_cockroach import drop_after, drop_before, error
 from tests.harness import Cockroach, Harness
 
@@ -70,7 +76,9 @@ async def test_a_batch_that_has_begun_must_not_be_edited(any_mode: Harness) -> N
     with pytest.raises(Stopped):
         await any_mode.engine(listener=stop_after(1)).migrate()
     any_mode.write("V2__add", ADD_ONE.replace("n + 1", "n + 2"))
-    with pytest.raises(PlanRefused, match="its first statement, which is done or under way"):
+    with pytest.raises(
+        PlanRefused, match="and statement 1, of which 1 window is done, was changed"
+    ):
         await any_mode.engine().migrate()
     any_mode.write("V2__add", ADD_ONE)
     assert await any_mode.engine().migrate() == 1
@@ -87,6 +95,21 @@ async def test_a_window_whose_answer_was_lost_is_neither_lost_nor_repeated(
     cockroach.fake.rule("^COMMIT", nth=nth, then=cut())
     assert await cockroach.engine().migrate() == 1
     assert counts(cockroach) == [(1, 250)]
+
+
+async def test_a_batch_survives_more_cut_connections_than_one_window_may_have(
+    cockroach: Cockroach,
+) -> None:
+    add_one(cockroach, ADD_ONE.replace("100", "10"))
+    await cockroach.engine().migrate(1)
+    cuts = [
+        cockroach.fake.rule("^COMMIT", nth=nth, then=drop_after() if nth % 2 else drop_before())
+        for nth in (2, 5, 8, 11)
+    ]
+    assert await cockroach.engine().migrate() == 1
+    assert [rule.fired for rule in cuts] == [1, 1, 1, 1]
+    assert counts(cockroach) == [(1, 250)]
+    assert {event.attempt for event in cockroach.told(Reconnecting)} == {1}
 
 
 async def test_a_window_that_is_asked_to_try_again_is_tried_with_half_the_rows(

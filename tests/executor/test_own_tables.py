@@ -179,6 +179,47 @@ async def test_a_script_that_takes_the_ledger_away_is_told_so(
         assert harness.ask("SELECT version FROM app._migrations") == [(1,)]
 
 
+@pytest.mark.parametrize("mode", ["stepwise", "autocommit"])
+async def test_a_renamed_schema_of_the_ledger_is_named_and_the_run_continues_there(
+    harness: Harness, mode: str
+) -> None:
+    harness.ask("CREATE SCHEMA app")
+    direct = harness.url
+    with_options(harness, "-c search_path=app")
+    harness.write("V1__t", "CREATE TABLE t (i INT8)")
+    rename = "ALTER SCHEMA app RENAME TO gone"
+    harness.write("V2__gone", f"SELECT 1;\n{rename};\nINSERT INTO gone.t VALUES (1);")
+    message = await fails(harness, mode=mode)
+    took_effect = harness.on_cockroachdb or mode == "autocommit"
+    way = (
+        "They are in schema gone now. Name them there (table='gone._migrations', TABLE in the MANTICORE "
+        "setting), or put gone on the search_path, and run the same command again: it continues after this "
+        "statement."
+        if took_effect
+        else "Keep the ledger where no script reaches, in a schema of its own "
+        "(table='manticore._migrations', TABLE in the MANTICORE setting)."
+    )
+    where, _, said = message.partition("cannot be written any more: ")
+    assert (
+        where == "V2__gone.sql:2: the ledger's tables (app._migrations and app._migrations_state) "
+    )
+    assert said[said.index(rename) :] == (
+        f"{rename} takes them away. {way}\n"
+        "  What version 2 did before is done, but not recorded as applied."
+    )
+    if not took_effect:
+        harness.ask("CREATE SCHEMA manticore")
+        for table in ("_migrations", "_migrations_state"):
+            harness.ask(f"ALTER TABLE app.{table} SET SCHEMA manticore")
+    harness.url = direct
+    table = "gone._migrations" if took_effect else "manticore._migrations"
+    if not took_effect:
+        with_options(harness, "-c search_path=app")
+    assert await harness.engine(mode=mode, table=table).migrate() == 1
+    assert harness.ask("SELECT i FROM gone.t") == [(1,)]
+    assert harness.ask(f"SELECT version FROM {table} ORDER BY 1") == [(1,), (2,)]
+
+
 @pytest.mark.needs_cockroachdb
 @pytest.mark.parametrize("sql", ["ALTER DATABASE {0} RENAME TO {0}_x", "DROP DATABASE {0} CASCADE"])
 async def test_a_script_that_takes_its_database_away_is_told_so(harness: Harness, sql: str) -> None:

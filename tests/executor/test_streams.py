@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import pytest
 
-from manticore_cockroachdb.errors import LeaseLost, MigrationFailed
+from manticore_cockroachdb.errors import LeaseLost, LeaseTimeout, MigrationFailed
 from manticore_cockroachdb.events import StepFinished
-from tests.fake_cockroach import drop_after, drop_before, error
-from tests.harness import Cockroach
+from tests.fake_cockroach import drop_after, drop_before, error, hold
+from tests.harness import Cockroach, eventually
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
@@ -27,6 +31,12 @@ def harness(cockroach: Cockroach) -> Cockroach:
 
 def rows(harness: Cockroach) -> list[int]:
     return [i for (i,) in harness.ask("SELECT i FROM t ORDER BY i")]
+
+
+async def migrate(harness: Cockroach, **options: Any) -> int:
+    """Run an engine; for one that runs beside others."""
+    count: int = await harness.engine(**options).migrate()
+    return count
 
 
 def all_up_to(last: int) -> list[int]:
@@ -91,6 +101,54 @@ async def test_a_runner_that_lost_its_lease_writes_nothing(harness: Cockroach) -
     last = harness.ledger()[-1]
     assert rows(harness) == harness.ledger() == all_up_to(last)
     assert 12 <= last < SCRIPTS
+
+
+async def test_nobody_takes_the_lease_over_while_a_shared_transaction_is_open(
+    harness: Cockroach,
+) -> None:
+    # Frozen on its way to the server for longer than the lease lasts; the transaction stays open.
+    release = threading.Event()
+    frozen = harness.fake.rule(r"VALUES \(20\)", then=hold(release))
+    running = asyncio.create_task(migrate(harness, lease=1.0))
+    await eventually(lambda: frozen.fired > 0)
+    expired = "SELECT expires_at < clock_timestamp() - INTERVAL '2 seconds' FROM _migrations_state"
+    await eventually(lambda: harness.one(expired))
+    other = harness.engine(lock_timeout=0.0)
+    with pytest.raises(LeaseTimeout):
+        await other.migrate()
+    assert rows(harness) == harness.ledger()
+    release.set()
+    assert await running == SCRIPTS
+    assert rows(harness) == harness.ledger() == all_up_to(SCRIPTS)
+
+
+@pytest.mark.parametrize("at", ["before", "after"])
+async def test_another_runner_goes_on_after_a_shared_transaction_whose_answer_was_lost(
+    harness: Cockroach, at: str
+) -> None:
+    then = drop_before() if at == "before" else drop_after()
+    harness.fake.rule("COMMIT", nth=3, then=then)
+    harness.write("V33__row", "INSERT INTO t VALUES (33);\nINSERT INTO t VALUES (1033);")
+    counts = await asyncio.gather(*(migrate(harness, lock_timeout=60.0) for _ in range(3)))
+    assert sum(counts) == SCRIPTS
+    assert rows(harness) == [*all_up_to(SCRIPTS), 1033]
+    assert harness.ledger() == all_up_to(SCRIPTS)
+    assert harness.free()
+
+
+async def test_scripts_that_were_not_the_cause_are_applied_whatever_was_refused(
+    harness: Cockroach,
+) -> None:
+    """A limit on the rows of a transaction refuses them together, and takes each by itself."""
+    harness.ask(
+        "CREATE FUNCTION few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF (SELECT count(*) FROM "
+        "_migrations WHERE applied_at = now()) > 2 THEN RAISE 'too many rows' USING ERRCODE = '54000'; "
+        "END IF; RETURN new; END $$"
+    )
+    harness.ask("CREATE TRIGGER few AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION few()")
+    assert await harness.engine().migrate() == SCRIPTS
+    assert rows(harness) == harness.ledger() == all_up_to(SCRIPTS)
+    assert harness.free()
 
 
 async def test_bootstrap_changes_the_schema_before_it_writes(cockroach: Cockroach) -> None:

@@ -218,8 +218,8 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
             ),
         ),
         (
-            {"table": "x" * 58},
-            f"The table name '{'x' * 58}' is too long: with '_state' behind it, it must fit 63 bytes.",
+            {"table": "x" * 53},
+            f"The table name '{'x' * 53}' is too long: with '_repeatable' behind it, it must fit 63 bytes.",
         ),
         (
             {"mode": "fast"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from manticore_cockroachdb.testing.proxy.interception import Interception
 from manticore_cockroachdb.testing.proxy.protocol import ServerError
@@ -17,11 +18,13 @@ class JobPassage(Interception):
 
     Attributes:
         database: The database of its connection.
+        began: When the explicit transaction began that it is part of, in UTC.
         attachments: The jobs that it will start.
         jobs: The jobs that it has started.
     """
 
     database: str = ""
+    began: datetime | None = None
     attachments: list[Attachment] = field(default_factory=list)
     jobs: list[tuple[Attachment, Job]] = field(default_factory=list)
 
@@ -34,7 +37,9 @@ class JobPassage(Interception):
     def start(self) -> None:
         """It is about to reach the server: its jobs begin."""
         self.jobs = [
-            (each, job) for each in self.attachments for job in each.start(self.sql, self.database)
+            (each, job)
+            for each in self.attachments
+            for job in each.start(self.sql, self.database, self.began)
         ]
         told = [str(job.job_id) for attachment, job in self.jobs if attachment.notice]
         if told:

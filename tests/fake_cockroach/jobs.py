@@ -101,7 +101,7 @@ class Attachment:
     def __init__(
         self,
         match: Match,
-        start: Callable[[str, str], list[Job]],
+        start: Callable[[str, str, datetime | None], list[Job]],
         *,
         waits: bool,
         notice: bool,
@@ -115,9 +115,15 @@ class Attachment:
         self._start = start
         self._started = threading.Event()
 
-    def start(self, sql: str, database: str) -> list[Job]:
-        """Start the jobs of this statement: it is about to reach the server, in this database."""
-        jobs = self._start(sql, database)
+    def start(self, sql: str, database: str, began: datetime | None = None) -> list[Job]:
+        """Start the jobs of this statement: it is about to reach the server.
+
+        Args:
+            sql: The statement.
+            database: Its database.
+            began: When its explicit transaction began, in UTC: the jobs carry that time.
+        """
+        jobs = self._start(sql, database, began)
         self.jobs += jobs
         self._started.set()
         return jobs
@@ -217,10 +223,10 @@ class Jobs:
             job_type: As in SHOW JOBS.
         """
 
-        def start(sql: str, database: str) -> list[Job]:
+        def start(sql: str, database: str, began: datetime | None) -> list[Job]:
             folded = " ".join(sql.split()).rstrip("; ")
             said = (description,) if description else descriptions(sql, database) or (folded,)
-            return [self.add(each, status, job_type=job_type) for each in said]
+            return [self.add(each, status, job_type=job_type, created=began) for each in said]
 
         attachment = Attachment(match, start, waits=waits, notice=notice, sqlstate=sqlstate)
         with self._lock:
@@ -234,8 +240,9 @@ class Jobs:
         if attached or not self.made_by_all or not descriptions(sql, ""):
             return attached
 
-        def start(sql: str, database: str) -> list[Job]:
-            return [self.add(each, "succeeded") for each in descriptions(sql, database)]
+        def start(sql: str, database: str, began: datetime | None) -> list[Job]:
+            found = descriptions(sql, database)
+            return [self.add(each, "succeeded", created=began) for each in found]
 
         return [Attachment(sql, start, waits=False, notice=False, sqlstate="XXUUU")]
 

@@ -83,14 +83,18 @@ class FakeCockroach(Proxy):
         interception = super().interception(sql, traffic)
         if self._cockroach is not None and interception.error is None and _locks(sql):
             interception.error = ServerError("42883", "unknown function: pg_advisory_lock()")
-        if self._orders_transactions and interception.error is None:
-            interception.error = self._transactions[traffic.number].refusal(
-                sql[:_LONGEST_LOOKED_AT]
-            )
+        if self._cockroach is not None and interception.error is None:
+            refusal = self._transactions[traffic.number].refusal(sql[:_LONGEST_LOOKED_AT])
+            interception.error = refusal if self._orders_transactions else None
         return interception
 
     def _new_passage(self, sql: str, traffic: Traffic) -> Interception:
-        return JobPassage(sql, database=traffic.database, attachments=self.jobs.attached_to(sql))
+        return JobPassage(
+            sql,
+            database=traffic.database,
+            began=self._transactions[traffic.number].began,
+            attachments=self.jobs.attached_to(sql),
+        )
 
     def _settings(self) -> frozenset[str]:
         """The names of the settings upstream knows."""

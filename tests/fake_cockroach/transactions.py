@@ -1,4 +1,7 @@
-"""What CockroachDB before v22.1 refuses in an explicit transaction, from the statements of a connection.
+"""The explicit transaction of a connection: when it began, and what CockroachDB before v22.1 refuses in it.
+
+Facts: a job carries the time at which its transaction began, not that of its statement. Seen on v21.1 and
+on a v22.1 build of February 2022.
 
 Facts: "the first schema change must precede any write, a SELECT … FOR UPDATE included: else 0A000.
 Once the first was a schema change, the order is free." Seen on v21.1 and on a v22.1 build of
@@ -8,6 +11,7 @@ February 2022; gone in v22.1's release (cockroachdb/cockroach#69938). Knows text
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from manticore_cockroachdb.testing.proxy.protocol import ServerError
 
@@ -29,9 +33,14 @@ _WRITE = re.compile(
 
 
 class Transaction:
-    """The explicit transaction of one connection, as far as its order of statements goes."""
+    """The explicit transaction of one connection.
+
+    Attributes:
+        began: When it began, in UTC; None where none is open.
+    """
 
     def __init__(self) -> None:
+        self.began: datetime | None = None
         self._open = False
         self._wrote = False
         self._changed = False
@@ -40,6 +49,7 @@ class Transaction:
         """Take the connection's next statement; the error it gets, if it gets one for its place."""
         if _BEGIN.match(sql) or _END.match(sql):
             self._open = _BEGIN.match(sql) is not None
+            self.began = datetime.now(UTC).replace(tzinfo=None) if self._open else None
             self._wrote = self._changed = False
         elif self._open and _SCHEMA.match(sql):
             if self._wrote and not self._changed:

@@ -10,7 +10,7 @@ import pytest
 
 from manticore_cockroachdb.errors import GitFailed
 from manticore_cockroachdb.lint.git import changed_files
-from manticore_cockroachdb.lint.scope import versions_of
+from manticore_cockroachdb.lint.scope import keys_of
 from tests.lint.scripts import script
 
 
@@ -158,4 +158,4 @@ def test_without_git_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_script_is_new_if_one_of_its_files_is(tmp_path: Path) -> None:
     one, two = script(1, "SELECT 1"), script(2, "SELECT 2")
 
-    assert versions_of([one, two], frozenset({two.path.resolve()})) == {2}
+    assert keys_of([one, two], frozenset({two.path.resolve()})) == {2}

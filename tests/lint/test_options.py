@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from manticore_cockroachdb.lint import lint
+from manticore_cockroachdb.scripts import load_scripts
 from tests.lint.scripts import judge, script
 
 RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
@@ -18,6 +21,16 @@ def _rules(up: str, *, server: str = "postgresql") -> list[tuple[str, int]]:
     return [(one.rule, one.line) for one in found if one.rule in judged]
 
 
+def _from_a_file(folder: Path, up: str) -> list[tuple[str, int]]:
+    """What is found in a script that was loaded, so that its header is read."""
+    (folder / "V1__rides.sql").write_text(f"{RIDES}\n-- DOWN\nDROP TABLE rides;\n", "utf-8")
+    (folder / "V2__note.sql").write_text(
+        f"{up}\n-- DOWN\nALTER TABLE rides DROP COLUMN note;\n", "utf-8"
+    )
+    found = lint(load_scripts(folder), server="postgresql", only={2}).findings
+    return [(one.rule, one.line) for one in found]
+
+
 @pytest.mark.parametrize(
     "comment",
     [
@@ -28,8 +41,8 @@ def _rules(up: str, *, server: str = "postgresql") -> list[tuple[str, int]]:
         "SET LOCAL lock_timeout TO 500;",
     ],
 )
-def test_a_script_with_a_limit_does_not_need_another(comment: str) -> None:
-    assert ("lock-timeout", 2) not in _rules(f"{comment}\n{ADD_NOTE}")
+def test_a_script_with_a_limit_does_not_need_another(tmp_path: Path, comment: str) -> None:
+    assert _from_a_file(tmp_path, f"{comment}\n{ADD_NOTE}") == []
 
 
 @pytest.mark.parametrize(
@@ -38,26 +51,27 @@ def test_a_script_with_a_limit_does_not_need_another(comment: str) -> None:
         "-- lock_timeout=2s",
         "-- manticore: mode=stepwise",
         "-- manticore: lock_timeout=0s",
-        "-- manticore: lock_timeout=soon",
         "SET lock_timeout = 0;",
+        "SET lock_timeout TO DEFAULT;",
     ],
 )
-def test_what_sets_no_limit_does_not_count(comment: str) -> None:
-    assert ("lock-timeout", 2) in _rules(f"{comment}\n{ADD_NOTE}")
+def test_what_sets_no_limit_does_not_count(tmp_path: Path, comment: str) -> None:
+    assert _from_a_file(tmp_path, f"{comment}\n{ADD_NOTE}") == [("lock-timeout", 2)]
 
 
-def test_a_limit_before_a_statement_is_that_statements() -> None:
+def test_a_limit_before_a_statement_is_that_statements(tmp_path: Path) -> None:
     limited = "-- manticore: lock_timeout=2s"
-    first = "SELECT 1;\n"
 
-    assert _rules(f"{first}{limited}\n{ADD_NOTE}") == []
-    assert _rules(f"{first}{limited}\nSELECT 2;\n{ADD_NOTE}") == [("lock-timeout", 4)]
+    assert _from_a_file(tmp_path, f"SELECT 1;\n{limited}\n{ADD_NOTE}") == []
+    assert _from_a_file(tmp_path, f"SELECT 1;\n{limited}\nSELECT 2;\n{ADD_NOTE}") == [
+        ("lock-timeout", 4)
+    ]
 
 
-def test_a_statements_limit_of_zero_is_stronger_than_the_scripts() -> None:
+def test_a_statements_limit_of_zero_is_stronger_than_the_scripts(tmp_path: Path) -> None:
     up = f"-- manticore: lock_timeout=2s\nSELECT 1;\n-- manticore: lock_timeout=0s\n{ADD_NOTE}"
 
-    assert _rules(up) == [("lock-timeout", 4)]
+    assert _from_a_file(tmp_path, up) == [("lock-timeout", 4)]
 
 
 def test_a_limit_that_all_runs_have_counts() -> None:

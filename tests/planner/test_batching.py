@@ -46,6 +46,12 @@ def joined(*scripts: str) -> int:
         (("COMMENT ON TABLE a IS 'x';", A), 2),
         ((A, "CREATE TABLE c AS SELECT * FROM a;"), 1),
         ((A, "CREATE TABLE c (i INT8 DEFAULT (1) CHECK ((i) > 0), AS_ TEXT);"), 2),
+        # A key to an older table: the new one is public only when a job of its own has ended.
+        ((A, "CREATE TABLE c (i INT8 REFERENCES a (i));"), 2),
+        ((A, "CREATE TABLE c (i INT8 PRIMARY KEY REFERENCES c, a INT8 REFERENCES public.A);"), 2),
+        ((A, "CREATE TABLE c (i INT8, FOREIGN KEY (i) REFERENCES b (i));"), 1),
+        ((A, 'CREATE TABLE c (i INT8, "references" INT8, b INT8 REFERENCES "b");'), 1),
+        ((A, "CREATE TABLE c (i INT8 REFERENCES a, j INT8 REFERENCES b);"), 1),
         ((A, "DROP TABLE a;"), 1),
         ((A, "SET search_path = s;"), 1),
         ((A, "GRANT SELECT ON a TO u;"), 1),

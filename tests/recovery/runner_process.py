@@ -6,12 +6,14 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
-from manticore_cockroachdb import AsyncDatabase, AsyncMigrator, Database, Migration
+from manticore_cockroachdb import AsyncDatabase, AsyncMigrator, Database, Migration, State
+from manticore_cockroachdb.types import ScriptStatus
 
 #: Its server is started once with the library loaded, so that a runner_process is there in milliseconds.
 context = multiprocessing.get_context("forkserver")
@@ -29,7 +31,7 @@ class Order:
         url: Where.
         folder: The scripts.
         flavour: "sync" or "async".
-        verb: "migrate" or "rollback".
+        verb: "migrate", "rollback", or "bootstrap": as fast as can be if the database is empty.
         mode: "atomic", "stepwise" or None.
         lease: For how many seconds its lease lasts.
     """
@@ -47,13 +49,23 @@ def run(order: Order) -> int:
     options = {"mode": order.mode, "lease": order.lease, "lock_timeout": 60.0}
     if order.flavour == "sync":
         migration = Migration(Database.from_url(order.url), order.folder, **options)
-        return migration.migrate() if order.verb == "migrate" else migration.rollback(100)
+        if order.verb == "bootstrap" and not _is_begun(migration.status()):
+            return migration.bootstrap()
+        return migration.rollback(100) if order.verb == "rollback" else migration.migrate()
 
     async def main() -> int:
         migrator = AsyncMigrator(AsyncDatabase.from_url(order.url), order.folder, **options)
-        return await (migrator.migrate() if order.verb == "migrate" else migrator.rollback(100))
+        if order.verb == "bootstrap" and not _is_begun(await migrator.status()):
+            return await migrator.bootstrap()
+        if order.verb == "rollback":
+            return await migrator.rollback(100)
+        return await migrator.migrate()
 
     return asyncio.run(main())
+
+
+def _is_begun(status: Sequence[ScriptStatus]) -> bool:
+    return any(each.state is not State.PENDING for each in status)
 
 
 def start(order: Order, counts: SimpleQueue[int] | None = None) -> BaseProcess:

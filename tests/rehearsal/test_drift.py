@@ -247,6 +247,27 @@ async def test_what_another_tool_makes_can_be_made_on_the_scratch_too(harness: H
     assert "CREATE TABLE public.theirs" not in text
 
 
+async def test_a_read_only_database_is_compared_by_a_scratch_elsewhere(
+    harness: Harness, server: RunningServer
+) -> None:
+    await harness.engine().migrate()
+    elsewhere = server.new_database()
+    scratch = _plain(harness.flavour.database(elsewhere))
+    harness.url += "&" if "?" in harness.url else "?"
+    harness.url += "options=-c%20default_transaction_read_only%3Don"
+    with pytest.raises(RehearsalRefused) as refused:
+        await harness.engine().drift()
+    place = harness.database().settings.place
+    name = psycopg.conninfo.conninfo_to_dict(harness.direct)["dbname"]
+    assert str(refused.value) == (
+        f"The database {name} at {place} is read-only (default_transaction_read_only is on for this "
+        "database, role or connection), so no scratch database can be made beside it. Name another "
+        "database or server with --scratch URL (scratch=… in the library). Nothing was changed."
+    )
+    assert (await harness.engine().drift(scratch=scratch)).differences == ()
+    server.drop_database(elsewhere)
+
+
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 async def test_without_the_right_to_create_databases_the_grant_is_named(
     harness: Harness, server: RunningServer, flavour: Flavour

@@ -288,7 +288,11 @@ def test_every_file_name_fits_and_reads_back(description: str, version: int) -> 
         ("V-1__a.sql", None),
         ("V٣__a.sql", None),
         ("V1__a.SQL", None),
-        ("R__a.sql", None),
+        ("R__a_b.sql", ScriptName(0, "a b", is_down=False, is_repeatable=True)),
+        ("R__.sql", None),
+        ("R____.sql", None),
+        ("R1__a.sql", None),
+        ("r__a.sql", None),
     ],
 )
 def test_a_file_name_is_read(name: str, read: ScriptName | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
 from manticore_cockroachdb import Migration
-from manticore_cockroachdb.errors import ConnectionFailed
+from manticore_cockroachdb.errors import ConnectionFailed, SettingsError
 from manticore_cockroachdb.lint import Report, Severity
+from manticore_cockroachdb.lint.configuration import configure
 from manticore_cockroachdb.lint.engine import lint_configured
 from manticore_cockroachdb.lint.git import changed_files
 from manticore_cockroachdb.lint.probes import weighed
 from manticore_cockroachdb.lint.reporting import FORMATS, text
 from manticore_cockroachdb.lint.rules import RULES
-from manticore_cockroachdb.lint.scope import versions_of
-from manticore_cockroachdb.types import MigrationScript, Server, State
+from manticore_cockroachdb.lint.scope import keys_of
+from manticore_cockroachdb.types import MigrationScript, ScriptKey, Server, State
 
 
 class Command(ManticoreCommand):
@@ -45,6 +47,7 @@ class Command(ManticoreCommand):
         parser.add_argument(
             "--server",
             metavar="SERVER",
+            type=_servers,
             help="Judge for this server, such as cockroachdb:25.4 or postgresql:17, or for several with "
             "commas between them. Defaults to the setting's LINT, then to the database's own.",
         )
@@ -83,8 +86,8 @@ class Command(ManticoreCommand):
         migration: Migration,
         scripts: tuple[MigrationScript, ...],
         options: dict[str, Any],
-    ) -> tuple[frozenset[int], Server | None]:
-        """The versions to judge, and the server if it was connected to.
+    ) -> tuple[frozenset[ScriptKey], Server | None]:
+        """The scripts to judge, and the server if it was connected to.
 
         Raises:
             ConnectionFailed: The database is to be asked, and there is no connection.
@@ -92,18 +95,18 @@ class Command(ManticoreCommand):
         """
         server = linting.server_of(migration) if options["live"] else None
         if options["all"]:
-            return frozenset(script.version for script in scripts), server
+            return frozenset(script.key for script in scripts), server
         if options["since"] is not None:
             files = changed_files(migration.folders, options["since"])
-            return versions_of(scripts, files), server
+            return keys_of(scripts, files), server
         try:
             statuses = migration.status()
             server = server or linting.server_of(migration)
         except ConnectionFailed as error:
             self.stderr.write(f"{error}\nJudging the scripts that git says are new instead.")
-            return versions_of(scripts, changed_files(migration.folders)), None
+            return keys_of(scripts, changed_files(migration.folders)), None
         waiting = (State.PENDING, State.PARTIALLY_APPLIED)
-        return frozenset(one.version for one in statuses if one.state in waiting), server
+        return frozenset(one.key for one in statuses if one.state in waiting), server
 
     def _print(self, report: Report, form: str) -> None:
         base = Path.cwd()
@@ -118,3 +121,16 @@ class Command(ManticoreCommand):
             printed = text(report, base, lambda severity, words: str(colors[severity](words)))
         if printed:
             self.stdout.write(printed)
+
+
+def _servers(text: str) -> str:
+    """The value of --server, as it was written.
+
+    Raises:
+        ArgumentTypeError: A server is not known.
+    """
+    try:
+        configure(text)
+    except SettingsError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return text

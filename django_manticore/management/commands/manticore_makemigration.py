@@ -13,7 +13,7 @@ from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
 from manticore_cockroachdb import Migration
 from manticore_cockroachdb.errors import ConnectionFailed
-from manticore_cockroachdb.scripts import create_script, template
+from manticore_cockroachdb.scripts import create_script, repeatable_template, template
 
 
 class Command(ManticoreCommand):
@@ -21,7 +21,7 @@ class Command(ManticoreCommand):
 
     help = (
         "Writes a new SQL script, V<next version>__<description>.sql, to be filled in; or, with "
-        "--renumber, gives a script the next free version."
+        "--repeatable, R__<description>.sql. With --renumber, gives a script the next free version."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,6 +36,11 @@ class Command(ManticoreCommand):
             metavar="SCRIPT",
             help="Give this script (7, or V7__name.sql where two have that version) the next free "
             "version: another script took its number, or it came too late.",
+        )
+        parser.add_argument(
+            "--repeatable",
+            action="store_true",
+            help="Write a repeatable script, which runs again whenever its file has changed.",
         )
         parser.add_argument(
             "--folder", type=Path, help="The migrations folder to write to. Default: the first one."
@@ -53,6 +58,11 @@ class Command(ManticoreCommand):
         if (options["description"] is None) == (options["renumber"] is None):
             raise CommandError(
                 "Give a description for a new script, or --renumber SCRIPT.",
+                returncode=exit_codes.USAGE,
+            )
+        if options["repeatable"] and options["renumber"] is not None:
+            raise CommandError(
+                "--repeatable writes a new script; it cannot be combined with --renumber.",
                 returncode=exit_codes.USAGE,
             )
         migration = get_migration(alias)
@@ -73,6 +83,10 @@ class Command(ManticoreCommand):
     def _create(self, migration: Migration, options: dict[str, Any]) -> Path:
         description, folder = options["description"], options["folder"]
         timestamp = options["timestamp"]
+        if options["repeatable"]:
+            return migration.create_repeatable(
+                description, repeatable_template(description), folder=folder
+            )
         up, down = template(description)
         try:
             return migration.create_migration(

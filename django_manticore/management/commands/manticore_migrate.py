@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore.management import checking, exit_codes, tasks
+from django_manticore.management import blocking, checking, exit_codes, tasks
 from django_manticore.management.base import jobs, target
-from django_manticore.management.run_command import RunCommand, refuse_json_alone
+from django_manticore.management.run_command import RunCommand
 from django_manticore.migrators import get_migration
 from manticore_cockroachdb import Direction
 
@@ -45,9 +45,10 @@ class Command(RunCommand):
             "if so, run nothing.",
         )
         parser.add_argument(
-            "--json",
+            "--show-blockers",
             action="store_true",
-            help="With --plan or --check: print a JSON report.",
+            help="Show which sessions hold locks that the pending scripts need, or that a runner waits for "
+            "now (PostgreSQL). Change nothing.",
         )
         parser.add_argument(
             "--bootstrap",
@@ -76,9 +77,10 @@ class Command(RunCommand):
             self.show_plans(aliases, task, options)
         if check:
             checking.check(self, aliases, goal, as_json=options["json"] and not plan)
-        if plan or check:
+        if options["show_blockers"]:
+            blocking.show(self, aliases, goal, as_json=options["json"])
+        if plan or check or options["show_blockers"]:
             return
-        refuse_json_alone(options, "--plan", "--check")
         if options["probe"]:
             self.each(aliases, lambda alias: _probe(alias, goal))
         if options["jobs"] > 1 and len(aliases) > 1:
@@ -96,9 +98,7 @@ def _probe(alias: str, goal: int | None) -> None:
     from django_manticore import conf, linting  # noqa: PLC0415 - the rules are loaded where needed
 
     migration = get_migration(alias)
-    coming = frozenset(
-        step.version for step in migration.plan(goal) if step.direction is Direction.UP
-    )
+    coming = frozenset(step.key for step in migration.plan(goal) if step.direction is Direction.UP)
     answers = linting.ask(migration, linting.scripts_of(conf.entry(alias)), coming)
     in_the_way = [one for one in answers if one.in_the_way]
     if in_the_way:
@@ -118,6 +118,7 @@ def _refuse_beside_bootstrap(options: dict[str, Any]) -> None:
         "--fake": options["fake"],
         "--plan": options["plan"],
         "--check": options["check_unapplied"],
+        "--show-blockers": options["show_blockers"],
     }
     beside = [name for name, is_given in given.items() if is_given]
     if options["bootstrap"] and beside:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandParser
 
 from django_manticore import messages
-from django_manticore.management.base import ManticoreCommand, version
+from django_manticore.management.base import ManticoreCommand, script_key, version
 from django_manticore.migrators import get_migration
+from manticore_cockroachdb.types import batch_status, called
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration
@@ -29,10 +30,17 @@ class Command(ManticoreCommand):
         """The options; see `--help`."""
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
-            "--applied", type=version, metavar="V", help="Record this version as fully applied."
+            "--applied",
+            type=script_key,
+            metavar="V",
+            help="Record this version, or repeatable script (R__name), as fully applied.",
         )
         which.add_argument(
-            "--not-applied", type=version, metavar="V", help="Record this version as not applied."
+            "--not-applied",
+            type=script_key,
+            metavar="V",
+            help="Record this version as not applied; a repeatable script (R__name) then runs again, or "
+            "is forgotten if its file is gone.",
         )
         which.add_argument(
             "--unlock", action="store_true", help="Break the lease of a runner that is gone."
@@ -42,6 +50,13 @@ class Command(ManticoreCommand):
             type=version,
             metavar="V",
             help="Accept the change in the file of this applied version.",
+        )
+        which.add_argument(
+            "--restart-batch",
+            type=version,
+            metavar="V",
+            help="Start the statement in batches of this version again from its first row, as the file has "
+            "it now.",
         )
         self.add_database(parser)
         self.add_noinput(parser)
@@ -70,11 +85,16 @@ def _question(alias: str, options: dict[str, Any]) -> str | None:
     if options["unlock"]:
         what = f"Break the lease on {alias!r}?"
     elif options["applied"] is not None:
-        what = f"Record version {options['applied']} as applied on {alias!r}?"
+        what = f"Record {called(options['applied'])} as applied on {alias!r}?"
     elif options["not_applied"] is not None:
-        what = f"Record version {options['not_applied']} as not applied on {alias!r}?"
+        what = f"Record {called(options['not_applied'])} as not applied on {alias!r}?"
     elif options["accept_checksum"] is not None:
         what = f"Accept the changed file of version {options['accept_checksum']} on {alias!r}?"
+    elif options["restart_batch"] is not None:
+        return (
+            f"Start the batch of version {options['restart_batch']} on {alias!r} again from its first row? "
+            "Rows of the windows that are done are then changed a second time."
+        )
     else:
         return None
     return f"{what} Manticore cannot verify this."
@@ -88,10 +108,13 @@ def _record(migration: Migration, options: dict[str, Any], known: Known) -> str:
         return f"Broke the lease of {owner}." if owner else "Nobody holds the lease."
     if options["applied"] is not None:
         resolve.applied(options["applied"], known=known)
-        return f"Recorded version {options['applied']} as applied."
+        return f"Recorded {called(options['applied'])} as applied."
     if options["not_applied"] is not None:
         resolve.not_applied(options["not_applied"], known=known)
-        return f"Recorded version {options['not_applied']} as not applied."
+        return f"Recorded {called(options['not_applied'])} as not applied."
+    if options["restart_batch"] is not None:
+        resolve.restart_batch(options["restart_batch"], known=known)
+        return f"The next run starts the batch of version {options['restart_batch']} again."
     resolve.accept_checksum(options["accept_checksum"], known=known)
     return f"Recorded the new checksum of version {options['accept_checksum']}."
 
@@ -117,12 +140,14 @@ def known_lines(known: Known) -> Iterator[str]:
 
 
 def _unfinished(known: Known, progress: Progress) -> Iterator[str]:
-    name = known.script.path.name if known.script else f"version {progress.version}"
+    name = known.script.path.name if known.script else called(progress.key)
     yield (
         f"Unfinished: {name} ({progress.direction.value}), {messages.statements(progress.done)} done."
     )
     if known.statement is not None:
         state = "Sent, and never answered" if progress.in_flight else "Next"
         yield f"  {state}: {messages.statement_line(known.statement)}"
+    if progress.batch is not None:
+        yield f"  {messages.batch_line(batch_status(progress.batch, known.statement))}"
     for job in known.jobs:
         yield f"  {job}"

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_manticore.management import exit_codes, tasks
 from django_manticore.management.base import count, target
-from django_manticore.management.run_command import RunCommand, refuse_json_alone
+from django_manticore.management.run_command import RunCommand
 
 
 class Command(RunCommand):
@@ -33,7 +33,6 @@ class Command(RunCommand):
         )
         which.add_argument("--all", action="store_true", help="Revert every applied script.")
         self.add_running(parser, recorded_as="reverted")
-        parser.add_argument("--json", action="store_true", help="With --plan: print a JSON report.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Revert or plan, database by database."""
@@ -51,5 +50,4 @@ class Command(RunCommand):
         if options["plan"]:
             self.show_plans(aliases, task, options)
             return
-        refuse_json_alone(options, "--plan")
         self.run_each(aliases, task, options)

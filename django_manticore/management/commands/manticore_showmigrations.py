@@ -1,4 +1,4 @@
-"""`manage.py manticore_showmigrations`: every version, and where it stands."""
+"""`manage.py manticore_showmigrations`: every script, and where it stands."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Command(ManticoreCommand):
         if not statuses:
             self.stdout.write(self.style.ERROR(" (no scripts)"))
         for status in statuses:
-            remark = messages.list_remark(status.state)
+            remark = messages.list_remark(status)
             line = f" {messages.MARKS[status.state]} {messages.name_of(status)}"
             if verbosity >= 2:
                 line += _history(status)
@@ -63,6 +63,8 @@ class Command(ManticoreCommand):
                 line += f" ({remark})"
             calm = status.state in (State.APPLIED, State.PENDING)
             self.stdout.write(line if calm else self.style.WARNING(line))
+            if status.batch is not None:
+                self.stdout.write(f"       {messages.batch_line(status.batch)}")
 
 
 def _history(status: ScriptStatus) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..._backend import introspection
 from ..._backend.protocol import COMMIT, Command, Refusal, Result
-from ..._backend.retry import LOCK_NOT_AVAILABLE, RETRY
-from ..._planner import batch_key, window
+from ..._backend.retry import LOCK_NOT_AVAILABLE, QUERY_CANCELED, RETRY, TOO_LARGE
+from ..._planner import batch_key, batch_progress, window
 from ..._planner.batch_key import BatchKey, NoKey
 from ..._planner.decisions import outcome_unknown
 from ..._planner.plan import Step
@@ -24,11 +25,12 @@ from ..._sql.batch import Batch
 from ..._sql.statement import Statement
 from ..._sql.windowed import windowed
 from ..._store import run_state
-from ..._store.run_state import Progress
+from ..._store.run_state import BatchState, Progress
 from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
 from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
 from .. import concurrency
+from ..messages import windows_stay
 from .run import AsyncRun, UnderWay
 from .script_record import AsyncScriptRecord
 
@@ -72,7 +74,8 @@ class AsyncBatchedStatement:
         self._batch: Batch = self._statement.batch or Batch(1)
         self._windowed = windowed(self._statement.text)
         self._size = WindowSize(self._batch.rows, self._batch.target)
-        self._windows = self._rows = 0
+        self._state = BatchState(window.written(()), "")
+        self._position: Position = ()
         self._started = time.monotonic()
 
     async def run(self, resume: Progress | None) -> None:
@@ -82,32 +85,43 @@ class AsyncBatchedStatement:
             resume: What the run state says of it, if it has begun.
         """
         run, number = self._run, self._segment.start + 1
+        begun = resume.batch if resume is not None else None
+        if begun is not None and begun.windows:
+            self._state, self._position = begun, window.read(begun.position)
         key = await self._key()
-        position: Position = ()
-        if resume is not None and resume.batch_position is not None:
-            position = window.read(resume.batch_position)
-            self._windows, self._rows = resume.batch_windows, resume.batch_rows
+        if self._state.windows:
+            self._check_key(key)
         else:
-            await run.write(await self._record.begin_batch(self._segment, window.written(())))
+            self._state = replace(
+                self._state,
+                fingerprint=batch_progress.fingerprint(self._statement, key),
+                total=await self._estimate(),
+            )
+            await run.write(await self._record.begin_batch(self._segment, self._state))
         run.emit(StatementStarted(self._step, self._statement, number, self._total))
         while True:
             await self._wait_while_stopped()
-            upper = await self._upper(key, position)
+            upper, size = await self._upper(key), self._size.rows
             began = time.monotonic()
-            refusal, rows = await self._send(key, Window(position, upper))
+            refusal, rows = await self._send(key, Window(self._position, upper), size)
             if refusal is not None:
                 await self._again(refusal)
                 continue
             self._size.took(time.monotonic() - began)
-            self._windows += 1
-            self._rows = rows
-            self._tell()
+            self._state = replace(
+                self._state,
+                windows=self._state.windows + 1,
+                rows=rows,
+                scanned=self._state.scanned + size,
+            )
+            self._position = self._position if upper is None else upper
+            self._tell(is_last=upper is None)
             if upper is None:
                 break
-            position = upper
             await self._pause(self._batch.pause)
         seconds = time.monotonic() - self._started
-        run.emit(StatementFinished(self._step, self._statement, number, self._total, seconds))
+        rows = self._state.rows
+        run.emit(StatementFinished(self._step, self._statement, number, self._total, seconds, rows))
 
     async def _key(self) -> BatchKey:
         """Find the key to follow.
@@ -117,7 +131,8 @@ class AsyncBatchedStatement:
         """
         table = self._windowed.table
         try:
-            indexes, columns = await self._run.session.send(*introspection.unique_indexes(table))
+            asked = introspection.unique_indexes(self._run.server.kind, table)
+            indexes, columns = await self._run.session.send(*asked)
             return batch_key.choose_key(
                 table,
                 batch_key.read_indexes(table, indexes, columns),
@@ -130,37 +145,76 @@ class AsyncBatchedStatement:
             if outcome_unknown(error.sqlstate):
                 raise
             reason = f"the key of {table} could not be read: {error}"
+        raise self._not_continued(reason)
+
+    def _check_key(self, key: BatchKey) -> None:
+        """Refuse to go on along another key than the one the position belongs to.
+
+        Raises:
+            PlanRefused: The script asks for another one, or the table has another one now.
+        """
+        if self._state.fingerprint != batch_progress.fingerprint(self._statement, key):
+            columns = ", ".join(key.columns)
+            raise self._not_continued(
+                f"the key that its windows follow, now ({columns}), was changed since it began. "
+                "Restore it, or start the batch again from its first row with manticore_resolve "
+                f"--restart-batch {self._step.version}: rows of the windows that are done are then "
+                "changed again"
+            )
+
+    def _not_continued(self, reason: str) -> PlanRefused:
+        windows = self._state.windows
+        state = windows_stay(windows) if windows else "Nothing of this statement was run."
         problem = Problem(
-            f"{reason.rstrip('.')}. Nothing of this statement was run.",
+            f"{reason.rstrip('.')}. {state}",
             path=self._step.path,
             line=self._statement.line,
-            version=self._step.version,
+            version=self._step.version or None,
         )
-        raise PlanRefused("A batch was not started", [problem])
+        verb = "continued" if windows else "started"
+        return PlanRefused(f"A batch was not {verb}", [problem])
 
-    async def _upper(self, key: BatchKey, position: Position) -> Position | None:
-        asked = window.next_upper(self._windowed, key, position, self._size.rows)
-        rows = await self._ask(asked, "looking for the end of the next window")
+    async def _estimate(self) -> int | None:
+        """How many rows the table has, about; None where the server does not tell."""
+        question = introspection.row_estimate(self._windowed.table)
+        answers, _refusal = await self._run.session.ask(question)
+        return introspection.read_row_estimate(answers[0]) if answers else None
+
+    async def _upper(self, key: BatchKey) -> Position | None:
+        asked = window.next_upper(self._windowed, key, self._position, self._size.rows)
+        sent = self._run.session.state.unambiguous(asked)
+        rows = await self._ask(sent, sent.index(asked), "looking for the end of the next window")
         return rows[0] if rows else None
 
-    async def _ask(self, question: Command, what: str) -> list[tuple[Any, ...]]:
+    async def _ask(self, commands: Sequence[Command], at: int, what: str) -> list[tuple[Any, ...]]:
         """The rows that answer a question between two windows.
+
+        Args:
+            commands: The question, and what stands around it.
+            at: Which of them it is.
+            what: What is asked, for people.
 
         Raises:
             MigrationFailed: The server refused it; the windows before it stay done.
         """
         try:
-            return (await self._run.session.send(question))[0].rows
+            return (await self._run.session.send(*commands))[at].rows
         except DatabaseError as error:
             if outcome_unknown(error.sqlstate):
                 raise
             failed = DatabaseError(f"{what} failed: {error}", sqlstate=error.sqlstate)
             raise await self._record.fail_batch(
-                self._statement, failed, self._segment.start, self._windows
+                self._statement, failed, self._segment.start, self._state.windows
             ) from error
 
-    async def _send(self, key: BatchKey, cut: Window) -> tuple[Refusal | None, int]:
-        """Send one window; the refusal if there was one, and how many rows are changed by now."""
+    async def _send(self, key: BatchKey, cut: Window, size: int) -> tuple[Refusal | None, int]:
+        """Send one window; the refusal if there was one, and how many rows are changed by now.
+
+        Args:
+            key: The key.
+            cut: The window.
+            size: How many rows of the table it covers.
+        """
         run = self._run
         tables, lease = run.store.tables, run.lease
         statement = window.narrowed(self._windowed, key, cut)
@@ -170,7 +224,9 @@ class AsyncBatchedStatement:
         if counted:
             statement = run_state.count_rows(tables, statement)
         if cut.upper is not None:
-            write = run_state.save_window(tables, lease, window.written(cut.upper))
+            write = run_state.save_window(
+                tables, lease, window.written(cut.upper), scanned=size, seconds=self._seconds
+            )
         elif self._last:
             write = await self._record.complete(in_transaction=True)
         else:
@@ -192,7 +248,7 @@ class AsyncBatchedStatement:
         at = len(opening) + len(ours) + len(settings)
         commands.append(COMMIT)
         under_way = self._under_way
-        rows = self._rows
+        rows = self._state.rows
 
         def answered(number: int, result: Result) -> None:
             nonlocal rows
@@ -206,7 +262,9 @@ class AsyncBatchedStatement:
 
     @property
     def _under_way(self) -> UnderWay:
-        return UnderWay(self._step, self._segment.start, self._statement, windows=self._windows)
+        return UnderWay(
+            self._step, self._segment.start, self._statement, windows=self._state.windows
+        )
 
     async def _again(self, refusal: Refusal) -> None:
         """Prepare to send the window again, smaller; raises where that does not help."""
@@ -221,12 +279,19 @@ class AsyncBatchedStatement:
             where = f"{self._step.path.name}:{self._statement.line}"
             if await run.tries_again(error, place, f"{where}, a window"):
                 return
-        if error.sqlstate == LOCK_NOT_AVAILABLE:
+        elif error.sqlstate == LOCK_NOT_AVAILABLE:
             self._size.refused()
             if await run.waits_for_lock(error, self._step, self._statement, place):
                 return
+        elif self._size.rows > 1 and _is_too_large(error):
+            self._size.refused()
+            return
         raise await self._record.fail_batch(
-            self._statement, error, self._segment.start, self._windows
+            self._statement,
+            error,
+            self._segment.start,
+            self._state.windows,
+            is_smallest=self._size.rows == 1 and self._batch.rows > 1,
         ) from error
 
     async def _wait_while_stopped(self) -> None:
@@ -236,7 +301,7 @@ class AsyncBatchedStatement:
         began = time.monotonic()
         while True:
             what = f"its stop_if ({self._batch.stop_if})"
-            rows = await self._ask(Command(self._batch.stop_if), what)
+            rows = await self._ask((Command(self._batch.stop_if),), 0, what)
             if not rows or rows[0][0] is not True:
                 return
             self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))
@@ -251,10 +316,31 @@ class AsyncBatchedStatement:
             if seconds > 0:
                 await self._run.renew_lease()
 
-    def _tell(self) -> None:
-        elapsed = time.monotonic() - self._started
+    @property
+    def _seconds(self) -> float:
+        """How long runs have worked on it, this one and earlier ones."""
+        return self._state.seconds + time.monotonic() - self._started
+
+    def _tell(self, *, is_last: bool) -> None:
+        state, seconds = self._state, self._seconds
+        left = batch_progress.remaining(state.scanned, state.total, seconds)
         self._run.emit(
             BatchProgress(
-                self._step, self._statement, self._windows, self._rows, self._size.rows, elapsed
+                self._step,
+                self._statement,
+                state.windows,
+                state.rows,
+                self._size.rows,
+                time.monotonic() - self._started,
+                0.0 if is_last else left,
+                self._position,
+                batch_progress.rate(state.rows, seconds),
             )
         )
+
+
+def _is_too_large(error: DatabaseError) -> bool:
+    """Whether a smaller window may be done where this one was not."""
+    if error.sqlstate == QUERY_CANCELED:  # by a person, or by statement_timeout
+        return "timeout" in str(error)
+    return error.sqlstate in TOO_LARGE

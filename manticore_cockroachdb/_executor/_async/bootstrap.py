@@ -112,7 +112,7 @@ class AsyncBootstrap:
             if error.sqlstate == PARTIALLY_COMMITTED:
                 raise await self._partially_committed(batch, error)
             if error.sqlstate in RETRY and await run.tries_again(
-                error, (batch[0].step.version, len(batch)), "a batch of scripts"
+                error, (batch[0].step.key, len(batch)), "a batch of scripts"
             ):
                 continue
             return owner if owner is not None else len(batch) - 1
@@ -153,7 +153,7 @@ class AsyncBootstrap:
         run = self._run
         for prepared in batch:
             step = prepared.step
-            await run.write(run_state.remove(run.store.tables, run.lease, step.version))
+            await run.write(run_state.remove(run.store.tables, run.lease, step.key))
         first, last = batch[0].step, batch[-1].step
         return MigrationFailed(
             f"{first.path.name} to {last.path.name}: the server committed their transaction, but a schema "

@@ -14,12 +14,13 @@ from ..._backend import introspection
 from ..._backend.job_match import match_jobs, unfinished_on
 from ..._backend.jobs import Job, JobState, described
 from ..._planner import evidence
-from ..._planner.decisions import Action, Decision, Sent, decide
+from ..._planner.decisions import JOBS_KEPT, Action, Decision, Sent, decide
 from ..._planner.evidence import Trace
 from ..._planner.plan import Step
 from ..._scripts.direction import Direction
+from ..._scripts.script import called
 from ..._sql.schema_change import Repeat
-from ..._sql.statement import Statement, repeatable, summary
+from ..._sql.statement import Statement, makes_no_job, repeatable, summary
 from ..._store.run_state import Progress, clear_progress, save_progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
@@ -87,8 +88,8 @@ async def async_await_session(run: AsyncRun, sent: Progress) -> None:
             end = introspection.how_to_end(run.server, session_id)
             raise LeaseTimeout(
                 f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
-                f"there after {waited:.0f} s; the server may still be working on version "
-                f"{sent.version}. Let it end, or end it with {end}, and run again.",
+                f"there after {waited:.0f} s; the server may still be working on "
+                f"{called(sent.key)}. Let it end, or end it with {end}, and run again.",
                 owner=sent.sent_by,
                 waited=waited,
             )
@@ -143,10 +144,12 @@ async def async_await_own(
 
     Raises:
         JobFailed: One stands still.
-        OutcomeUnknown: One that may be somebody else's did not succeed.
+        OutcomeUnknown: One that may be somebody else's did not succeed, or the server no longer lists them.
     """
     started = time.monotonic()
     await run.read_name_context()
+    if not all(makes_no_job(each) for each in statements) and await _now(run) - since > JOBS_KEPT:
+        raise outcome_unknown(step, None, _NOT_LISTED)
     while True:
         found = await async_list_jobs(run.session, since)
         jobs = match_jobs(found, statements, run.name_context, since=since)
@@ -177,15 +180,17 @@ async def async_read_traces(run: AsyncRun, statement: Statement) -> list[Trace] 
     questions = introspection.traces(run.server, statement)
     if not questions:
         return None
-    return [
-        (name, definition)
-        for result in await run.session.send(*questions)
-        for name, definition in result.rows
-    ]
+    return introspection.found_traces(await run.session.send(*questions))
+
+
+async def _now(run: AsyncRun) -> float:
+    """The server's clock, in seconds since 1970."""
+    now: float = (await run.session.send(introspection.NOW))[0].rows[0][0]
+    return now
 
 
 async def _decide(run: AsyncRun, statement: Statement, sent: Progress) -> Decision:
-    now: float = (await run.session.send(introspection.NOW))[0].rows[0][0]
+    now = await _now(run)
     at = sent.sent_at if sent.sent_at is not None else now
     found = await async_list_jobs(run.session, at)
     traces = await async_read_traces(run, statement)
@@ -211,6 +216,7 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
         return
     undone = Progress(
         version=sent.version,
+        script=sent.script,
         direction=sent.direction,
         done=sent.done,
         in_flight=False,
@@ -221,6 +227,10 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
 
 
 _NO_ANSWER = "was sent by a run that did not live to see the answer"
+_NOT_LISTED = (
+    "was committed by a run that did not live to see the end of its schema changes, and the server no "
+    "longer lists their jobs"
+)
 _HARM = {
     Repeat.DESTRUCTIVE: "sending it again could take away what was made since",
 }
@@ -234,7 +244,6 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
         statement: The statement; None: the whole script, sent as one transaction.
         happened: What happened to it, and why that leaves the outcome open.
     """
-    version = step.version
     verb = step.direction.participle
     line = statement.line if statement else None
     where = f"{step.path.name}:{line}" if line else step.path.name
@@ -243,10 +252,10 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
     harm = _HARM.get(kind, "sending it again could do it twice")
     return OutcomeUnknown(
         f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
-        "statement took effect, finish the rest of the script by hand and say that version "
-        f"{version} is {verb}, or undo it by hand and say the opposite, with resolve (--applied {version} "
-        f"or --not-applied {version}).",
-        version=version,
+        "statement took effect, finish the rest of the script by hand and say that "
+        f"{step.called} is {verb}, or undo it by hand and say the opposite, with resolve "
+        f"(--applied {step.key} or --not-applied {step.key}).",
+        version=step.version,
         path=step.path,
         line=line,
     )

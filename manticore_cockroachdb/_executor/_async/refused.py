@@ -50,7 +50,7 @@ async def async_why_refused(
     elif error.sqlstate == _INSUFFICIENT_PRIVILEGE:
         message = refused(store.tables, server, error)
     else:
-        message = gone(store.tables, error, taker)
+        message = gone(store.tables, error, taker, await _moved_to(store))
     if step is None:
         return DatabaseError(message, sqlstate=error.sqlstate)
     return _failed(step, taker, message, error, committed=committed)
@@ -72,15 +72,29 @@ async def _look(store: AsyncStore) -> tuple[RunState | None, bool]:
     return record, hidden
 
 
+async def _moved_to(store: AsyncStore) -> str | None:
+    """The one other schema that holds both tables now, if there is one."""
+    tables = store.tables
+    asked = introspection.homes((tables.name, tables.state_name))
+    answers, _refusal = await store.session.ask(asked)
+    found: dict[str, set[str]] = {}
+    for schema, table, _on_path in answers[0].rows if answers else ():
+        found.setdefault(schema, set()).add(table)
+    if tables.schema in found:
+        return None
+    whole = [schema for schema, names in found.items() if len(names) == 2]
+    return whole[0] if len(whole) == 1 else None
+
+
 def _failed(
     step: Step, taker: Statement | None, message: str, error: DatabaseError, *, committed: bool
 ) -> MigrationFailed:
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
-        f"What version {step.version} did before is done, but not recorded as {verb}."
+        f"What {step.called} did before is done, but not recorded as {verb}."
         if committed
-        else f"Nothing of version {step.version} was {verb}."
+        else f"Nothing of {step.called} was {verb}."
     )
     return MigrationFailed(
         f"{where}: {message}\n  {state}",

@@ -14,6 +14,7 @@ from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
+from ..._planner.evidence import Trace
 from ..._planner.lock_limits import (
     local_settings,
     lock_limits,
@@ -22,13 +23,14 @@ from ..._planner.lock_limits import (
 )
 from ..._planner.losses import loss
 from ..._planner.plan import Step
+from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
-from ..._sql.statement import Statement
+from ..._sql.statement import Statement, rows_changed
 from ..._store import run_state
 from ..._store.run_state import Lease
 from ...errors import DatabaseError, JobFailed, ManticoreError
-from ...events import Event, Retrying, StillRunning, Warned
+from ...events import Event, Noticed, Retrying, StillRunning, Warned
 from .. import concurrency
 from ..options import Options
 from .heartbeat import AsyncHeartbeat
@@ -61,6 +63,7 @@ class UnderWay:
         statement: The statement; None where it is not known which one of a transaction it is.
         by_itself: Whether the statement was sent by itself, not as a part of a transaction.
         windows: How many windows of the statement are done, where it runs in batches.
+        committed: The statements of a whole script whose COMMIT waits for their schema changes.
     """
 
     step: Step
@@ -68,11 +71,30 @@ class UnderWay:
     statement: Statement | None = None
     by_itself: bool = False
     windows: int = 0
+    committed: tuple[Statement, ...] = ()
 
     @property
-    def place(self) -> tuple[int, str, int, int]:
+    def changes(self) -> tuple[Statement, ...]:
+        """The statements whose jobs are waited for."""
+        return (self.statement,) if self.by_itself and self.statement else self.committed
+
+    @property
+    def place(self) -> tuple[ScriptKey, str, int, int]:
         """How far the run has come, for counting attempts."""
-        return (self.step.version, self.step.direction.value, self.done, self.windows)
+        return (self.step.key, self.step.direction.value, self.done, self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class TracesAhead:
+    """What the catalogs showed of what a statement is about to change.
+
+    Attributes:
+        statement: The statement.
+        traces: The objects.
+    """
+
+    statement: Statement
+    traces: list[Trace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,11 @@ def _not_located(_text: str) -> UnderWay | None:
     return None
 
 
+def _keeps_others_out(_answered: int) -> bool:
+    """An open transaction that has written the run state's row needs no renewing of the lease."""
+    return False
+
+
 class AsyncRun:
     """One run that holds the lease.
 
@@ -118,6 +145,8 @@ class AsyncRun:
         locks: Waits for locks.
         session_touched: Whether a script may have left the session other than it was: another role,
             settings. Our own writes are then made as ourselves.
+        traces_ahead: What the catalogs showed for the statement that comes next, where that was read
+            together with the last write.
     """
 
     def __init__(
@@ -140,6 +169,7 @@ class AsyncRun:
         self.under_way: UnderWay | None = None
         self.sending = False
         self.session_touched = False
+        self.traces_ahead: TracesAhead | None = None
         self._settings = settings
         self._watch = AsyncHeartbeat(settings, f"{lease.owner}/watch", store.tables, lease, emit)
         self.locks = AsyncLocks(self._watch, emit, options.lock_retries, self.renew_lease)
@@ -163,6 +193,26 @@ class AsyncRun:
             step = self.under_way.step if self.under_way else None
             raise await self.why_refused(error, step, committed=True) from error
         self._watch.touch()
+
+    async def write_and_ask(self, write: Command, questions: Sequence[Command]) -> list[Result]:
+        """Send a fenced statement, and questions that are asked once it is committed.
+
+        Args:
+            write: The statement; it extends the lease.
+            questions: The questions.
+
+        Raises:
+            LeaseLost: Nothing was written.
+        """
+        try:
+            answers = await self.store.write_and_ask(
+                write, questions, as_ourselves=self.session_touched
+            )
+        except DatabaseError as error:
+            step = self.under_way.step if self.under_way else None
+            raise await self.why_refused(error, step, committed=True) from error
+        self._watch.touch()
+        return answers
 
     async def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool
@@ -191,14 +241,32 @@ class AsyncRun:
             limits: Seconds that the statements wait for a lock at most: who holds it is seen before that.
         """
         monitor = _ProgressMonitor(self, under_way, renew, locate)
+
+        async def heard(report: Callable[[T | Noticed], None]) -> R:
+            def notice(severity: str, message: str) -> None:
+                now = under_way()
+                report(Noticed(now.step, now.statement, severity, message))
+
+            self.session.on_notice = notice
+            try:
+                return await work(report)
+            finally:
+                self.session.on_notice = None
+
+        def item(reported: T | Noticed) -> None:
+            if isinstance(reported, Noticed):
+                self.emit(reported)
+            else:
+                on_item(reported)
+
         shortest = min((limit for limit in limits if limit), default=self.interval * _LOOKS)
         self.jobs_seen = ()
         self.session.noticed_jobs.clear()
         self.under_way, self.sending = under_way(), True
         try:
             outcome = await concurrency.async_supervise(
-                work,
-                on_item=on_item,
+                heard,
+                on_item=item,
                 on_tick=monitor.tick,
                 interval=max(_QUICKEST_TICK, min(self.interval, shortest / _LOOKS)),
                 abandon=self.session.abandon,
@@ -258,25 +326,30 @@ class AsyncRun:
         )
         return Limits(limits, local_settings(statements, start, limits))
 
-    async def run_statement(self, step: Step, statements: Sequence[Statement], done: int) -> None:
+    async def run_statement(
+        self, step: Step, statements: Sequence[Statement], done: int
+    ) -> int | None:
         """Send one statement by itself, supervised.
 
         Args:
             step: Its script.
             statements: The script's statements.
             done: How many of them are done: the next one is sent.
+
+        Returns:
+            How many rows it changed; None for what changes none.
         """
         statement = statements[done]
         (limit,) = self.lock_limits(step, statements, done, done + 1).seconds
 
-        async def work(_report: Callable[[None], None]) -> None:
-            await self.session.run(session_wide(statement))
+        async def work(_report: Callable[[None], None]) -> str:
+            return await self.session.run(session_wide(statement))
 
         if limit is not None:
             await self.session.run(session_setting(limit))
         under_way = UnderWay(step, done, statement, by_itself=True)
         try:
-            await self.supervise(
+            tag = await self.supervise(
                 work,
                 under_way=lambda: under_way,
                 on_item=_ignore,
@@ -286,6 +359,7 @@ class AsyncRun:
         finally:
             if limit is not None and self.session.usable:
                 await self.session.run(session_restored(statements[:done]))
+        return rows_changed(statement, tag)
 
     async def run_transaction(
         self,
@@ -293,6 +367,7 @@ class AsyncRun:
         under_way: Callable[[int], UnderWay],
         on_answer: Callable[[int, Result], None] | None = None,
         *,
+        renew: Callable[[int], bool] = _keeps_others_out,
         locate: Callable[[str], UnderWay | None] = _not_located,
         limits: Iterable[float | None] = (),
     ) -> Refusal | None:
@@ -302,6 +377,7 @@ class AsyncRun:
             commands: The whole transaction.
             under_way: What it is working on when so many of the commands have been answered.
             on_answer: Called with the number of each command, from 0, and its answer.
+            renew: Whether the lease needs renewing when so many of the commands have been answered.
             locate: As for `supervise`.
             limits: As for `supervise`.
         """
@@ -320,7 +396,7 @@ class AsyncRun:
             work,
             under_way=lambda: under_way(answered),
             on_item=_ignore,
-            renew=lambda: False,
+            renew=lambda: renew(answered),
             locate=locate,
             limits=limits,
         )
@@ -384,13 +460,13 @@ class AsyncRun:
         return sent_at, jobs
 
     def own_jobs(
-        self, statement: Statement | None, found: tuple[Job, ...], sent_at: float | None
+        self, statements: Sequence[Statement], found: tuple[Job, ...], sent_at: float | None
     ) -> tuple[Job, ...]:
-        """Those of the jobs there are that carry out the statement that was sent last."""
+        """Those of the jobs there are that carry out the statements that were sent last."""
         told = set(self.session.noticed_jobs)
         own = [job for job in found if job.job_id in told]
-        if statement is not None and sent_at is not None:
-            matching = match_jobs(found, (statement,), self.name_context, since=sent_at).own
+        if statements and sent_at is not None:
+            matching = match_jobs(found, statements, self.name_context, since=sent_at).own
             own += (job for job in matching if job not in own)
         return tuple(own)
 
@@ -398,7 +474,7 @@ class AsyncRun:
         """The jobs of a statement that was just refused, as they are now."""
         if self.server.has_jobs:
             sent_at, found = await self.look()
-            self.jobs_seen = self.own_jobs(statement, found, sent_at) or self.jobs_seen
+            self.jobs_seen = self.own_jobs((statement,), found, sent_at) or self.jobs_seen
         return self.jobs_seen
 
     async def close(self) -> None:
@@ -445,7 +521,7 @@ class _ProgressMonitor:
         sent_at, found = await self._run.look(renew=self._renew())
         now = self._under_way()
         statement = now.statement if now.by_itself else None
-        jobs = self._run.own_jobs(statement, found, sent_at)
+        jobs = self._run.own_jobs(now.changes, found, sent_at)
         if jobs:
             self._run.jobs_seen = jobs
         self._run.emit(StillRunning(now.step, statement, elapsed, jobs, self._remaining(jobs)))

@@ -18,18 +18,20 @@ from dataclasses import replace
 from enum import Enum
 
 from ..._backend import introspection
+from ..._backend.dialect import Server
 from ..._backend.protocol import Command
 from ..._planner import evidence
+from ..._planner.evidence import Trace
 from ..._planner.segments import Fingerprint, Prepared, Segment, Sending, segments
 from ..._scripts.direction import Direction
 from ..._sql.statement import Statement
 from ..._store import run_state
 from ..._store.ledger import LedgerRow
-from ..._store.run_state import Progress
+from ..._store.run_state import BatchState, Progress
 from ...errors import DatabaseError, MigrationFailed
-from ..messages import migration_failed
+from ..messages import migration_failed, windows_stay
 from .recovery import async_read_traces
-from .run import AsyncRun
+from .run import AsyncRun, TracesAhead
 
 
 class Recorded(Enum):
@@ -89,37 +91,82 @@ class AsyncScriptRecord:
         Where the catalogs are read for evidence, that is done just before the statement is sent, in the
         session as the script has set it by then; such an intent is not recorded here.
         """
-        if following is not None and self._wants_evidence(following):
+        if following is not None and self._questions(following):
             following = None
         progress = await self.progress(segment.end, following)
         self.recorded = Recorded.INTENT if progress.in_flight else Recorded.DONE
         return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
 
+    async def end(self, segment: Segment, following: Segment | None, *, last: bool) -> None:
+        """Record that a segment sent by itself is done, with the next intent where there is one.
+
+        What the catalogs are asked before the next segment is asked in the same round trip: nothing is sent
+        in between.
+
+        Args:
+            segment: The segment.
+            following: The next one of the script that is not settings only.
+            last: Whether it is the script's last segment: the ledger moves.
+        """
+        write = await (self.complete() if last else self.mark(segment, following))
+        if last:
+            upcoming = self._following and _first(self._following, self._run.server)
+        else:
+            upcoming = following if following and following.start == segment.end else None
+        questions = self._questions(upcoming) if upcoming else ()
+        if not upcoming or not questions:
+            await self._run.write(write)
+            return
+        answers = await self._run.write_and_ask(write, questions)
+        statement = upcoming.statements[0]
+        self._run.traces_ahead = TracesAhead(statement, introspection.found_traces(answers))
+
     async def mark_script(self, segment: Segment) -> Command:
         """The write, in a script's transaction, that it committed: its schema changes may still fail."""
         progress = await self.progress(segment.end, segment)
-        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+        return run_state.save_committed(self._run.store.tables, self._run.lease, progress)
 
-    def _wants_evidence(self, segment: Segment) -> bool:
-        """Whether the catalogs are read before a segment is sent, to know later whether it took effect."""
-        return bool(introspection.traces(self._run.server, segment.statements[0]))
+    def _questions(self, segment: Segment) -> tuple[Command, ...]:
+        """What the catalogs are asked before a segment is sent, to know later whether it took effect."""
+        if segment.sending is not Sending.AUTOCOMMIT:
+            return ()
+        return introspection.traces(self._run.server, segment.statements[0])
 
-    async def begin_batch(self, segment: Segment, position: str) -> Command:
+    async def _traces(self, statement: Statement) -> list[Trace] | None:
+        """What the catalogs show just before a statement is sent."""
+        ahead, self._run.traces_ahead = self._run.traces_ahead, None
+        if ahead is not None and ahead.statement is statement:
+            return ahead.traces
+        return await async_read_traces(self._run, statement)
+
+    async def begin_batch(self, segment: Segment, state: BatchState) -> Command:
         """The write that a statement begins to run in batches: it must not change from now on."""
-        progress = replace(
-            await self.progress(segment.start, None),
-            done_hash=self._fingerprint.of(segment.end),
-            batch_position=position,
-        )
+        progress = replace(await self.progress(segment.start, None), batch=state)
         self.recorded = Recorded.DONE
         return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
 
     async def fail_batch(
-        self, statement: Statement, error: DatabaseError, done: int, windows: int
+        self,
+        statement: Statement,
+        error: DatabaseError,
+        done: int,
+        windows: int,
+        *,
+        is_smallest: bool = False,
     ) -> MigrationFailed:
-        """Record that a window failed; the windows before it stay done. The error to raise."""
+        """Record that a window failed; the windows before it stay done. The error to raise.
+
+        Args:
+            statement: The statement.
+            error: What the server said.
+            done: How many statements of the script are done.
+            windows: How many windows of this one are.
+            is_smallest: Whether larger windows were refused before, and this one had one row.
+        """
         run = self._run
-        left = f"{windows} windows of it are done and stay done." if windows else None
+        left = windows_stay(windows) if windows else None
+        if is_smallest:
+            left = " ".join(filter(None, ("This window had a single row, so no size helps.", left)))
         failed = self.failure(statement, error, done, done + 1, left)
         await run.write(run_state.save_error(run.store.tables, run.lease, str(error)))
         return failed
@@ -145,10 +192,10 @@ class AsyncScriptRecord:
 
     async def first_intent(self) -> Progress | None:
         """What to record before the script's first segment, where the script before may do so."""
-        cut = segments(self._prepared.statements, self._prepared.mode, self._run.server)
-        if not cut or cut[0].sending is not Sending.AUTOCOMMIT or self._wants_evidence(cut[0]):
+        first = _first(self._prepared, self._run.server)
+        if first is None or first.sending is not Sending.AUTOCOMMIT or self._questions(first):
             return None
-        return await self.progress(0, cut[0])
+        return await self.progress(0, first)
 
     async def progress(
         self, done: int, following: Segment | None, error: str | None = None
@@ -158,10 +205,11 @@ class AsyncScriptRecord:
         guarded = following.end if following is not None and in_flight else done
         traces: str | None = None
         if following is not None and following.sending is Sending.AUTOCOMMIT:
-            found = await async_read_traces(self._run, following.statements[0])
+            found = await self._traces(following.statements[0])
             traces = None if found is None else evidence.fingerprints(found)
         return Progress(
             version=self._step.version,
+            script=self._step.script.repeatable,
             direction=self._step.direction,
             done=done,
             in_flight=in_flight,
@@ -230,3 +278,9 @@ class AsyncScriptRecord:
     async def _save(self, progress: Progress) -> None:
         run = self._run
         await run.write(run_state.save_progress(run.store.tables, run.lease, progress))
+
+
+def _first(prepared: Prepared, server: Server) -> Segment | None:
+    """The first segment of a script that is sent from its beginning."""
+    cut = segments(prepared.statements, prepared.mode, server)
+    return cut[0] if cut else None

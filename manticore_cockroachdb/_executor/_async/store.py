@@ -29,6 +29,12 @@ from ..._store.ledger import (
     tables_elsewhere,
     take_over,
 )
+from ..._store.repeatables import (
+    RepeatableRow,
+    create_repeatables,
+    read_repeatables,
+    repeatable_rows,
+)
 from ..._store.run_state import Blank, Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
@@ -38,6 +44,8 @@ from .session import AsyncSession
 #: A look at rows that another runner's open transaction holds is given up after this time, and tried
 #: again: CockroachDB lets readers wait for writers.
 _LOOK_SECONDS = 2
+#: How many results a look has before that of the repeatable scripts.
+_BOTH = 2
 #: Timed out, by our limit or the user's lock_timeout; or told to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
@@ -47,7 +55,7 @@ _READ_ONLY = "25006"
 
 
 class AsyncStore:
-    """The ledger and the run record, seen through one session.
+    """The ledger, the run record and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
@@ -69,7 +77,7 @@ class AsyncStore:
         self._emit = emit
 
     async def look(self) -> Snapshot | None:
-        """Both tables as they are now, or None while somebody's transaction keeps them from us.
+        """The tables as they are now, or None while somebody's transaction keeps them from us.
 
         Raises:
             LedgerRefused: The ledger's table is someone else's.
@@ -80,15 +88,18 @@ class AsyncStore:
     async def _surveyed(self, book: Snapshot) -> Snapshot:
         if not self.surveys or book.rows or book.record.progress is not None:
             return book
-        asked = introspection.relations_besides(self.tables.name, self.tables.state_name)
+        asked = introspection.relations_besides(self.tables.names)
         found = (await self.session.send(asked))[0].rows
         kind = self.session.server.kind.value
         return replace(book, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
 
     async def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
-        results, error = await self._bounded(ledger, state)
+        results, error = await self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
+            return await self._with_repeatables(self._snapshot(*results))
+        if len(results) == _BOTH and error.sqlstate in NO_TABLE:
+            self.tables = replace(self.tables, has_repeatables=False)  # dropped by hand since
             return self._snapshot(*results)
         if error.sqlstate in _BUSY:
             return None
@@ -112,10 +123,41 @@ class AsyncStore:
         lacking = run_state.missing_columns(results[-1]) if has_state else ()
         return Snapshot(rows, record, has_ledger, has_state, missing, lacking)
 
-    def _snapshot(self, ledger: Result, state: Result) -> Snapshot:
+    def _snapshot(
+        self, ledger: Result, state: Result, repeatables: Result | None = None
+    ) -> Snapshot:
         rows, missing = ledger_rows(self.tables, ledger)
-        lacking = run_state.missing_columns(state)
-        return Snapshot(rows, run_state.read(state), missing=missing, missing_state=lacking)
+        return Snapshot(
+            rows,
+            run_state.read(state),
+            missing=missing,
+            missing_state=run_state.missing_columns(state),
+            repeatables=repeatable_rows(self.tables, repeatables) if repeatables else (),
+        )
+
+    def _read_repeatables(self) -> tuple[Command, ...]:
+        return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
+
+    async def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+        """The same with the rows of a table that was made since the session began."""
+        if self.tables.has_repeatables or not book.record.has_repeatables:
+            return book
+        results, error = await self._bounded(read_repeatables(self.tables))
+        if error is not None:
+            if error.sqlstate in _BUSY:
+                return None
+            if error.sqlstate in NO_TABLE:
+                return book
+            raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
+        self.tables = replace(self.tables, has_repeatables=True)
+        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+
+    async def make_repeatables(self) -> tuple[RepeatableRow, ...]:
+        """Create the table of repeatable scripts; the rows, where it was there already."""
+        await self._create(create_repeatables(self.tables))
+        self.tables = replace(self.tables, has_repeatables=True)
+        results = await self.session.send(read_repeatables(self.tables))
+        return repeatable_rows(self.tables, results[0])
 
     async def prepare(self, book: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
@@ -135,6 +177,7 @@ class AsyncStore:
             run_state.acquire(self.tables, owner, seconds, self.session.session_id),
             read_ledger(self.tables),
             run_state.read_state(self.tables),
+            *self._read_repeatables(),
         )
         if error is not None:
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
@@ -145,7 +188,8 @@ class AsyncStore:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        return lease, await self._surveyed(self._snapshot(*results[1:]))
+        book = await self._with_repeatables(self._snapshot(*results[1:]))
+        return None if book is None else (lease, await self._surveyed(book))
 
     async def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
@@ -160,6 +204,28 @@ class AsyncStore:
         if as_ourselves:
             commands = self.session.state.as_ourselves(commands)
         await self.session.send(*commands, retried=self._retried)
+
+    async def write_and_ask(
+        self, write: Command, questions: Sequence[Command], *, as_ourselves: bool = False
+    ) -> list[Result]:
+        """Send a fenced statement and, in the same round trip, questions asked once it is committed.
+
+        Args:
+            write: The statement.
+            questions: The questions, asked as the session is.
+            as_ourselves: As for `write`.
+
+        Raises:
+            DatabaseError: The server refused the statement, and wrote nothing; or refused a question.
+        """
+        # A transaction of its own: so a refused question says nothing about the write.
+        own = self.session.state.alone(write, as_ourselves=as_ourselves)
+        results, refusal = await self.session.ask(*own, *questions)
+        if refusal is None:
+            return results[len(own) :]
+        if refusal.index < len(own):
+            await self.write(write, as_ourselves=as_ourselves)
+        return await self.session.send(*questions)
 
     async def release(self, owner: str) -> None:
         """Give the lease back, if it is this runner's. Where there is no table, there is no lease."""

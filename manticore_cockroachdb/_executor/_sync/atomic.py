@@ -29,7 +29,7 @@ from ..._planner.plan import Step
 from ..._planner.segments import Prepared
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
-from ..._sql.statement import Statement
+from ..._sql.statement import Statement, rows_changed
 from ..._store import run_state
 from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost
@@ -78,6 +78,7 @@ class Atomic:
         self._count = count
         self._in_flight: deque[_Sent] = deque()
         self._finished = self._started = 0
+        self._rows: dict[int, list[int | None]] = {}
         self._left = Leaves.NOTHING
         self._pace = Pace()
         self._moment = time.monotonic()
@@ -137,9 +138,13 @@ class Atomic:
 
     def _send(self, report: Callable[[int], None]) -> Refusal | None:
         self._in_flight.clear()
+        self._rows.clear()
 
-        def answered(_number: int, _result: Result) -> None:
+        def answered(_number: int, result: Result) -> None:
             sent = self._in_flight.popleft()
+            if sent.statement is not None:
+                changed = rows_changed(sent.statement, result.tag)
+                self._rows.setdefault(sent.place, []).append(changed)
             if sent.part is _Part.COMMIT:
                 for place in range(sent.first, sent.place + 1):
                     report(place)
@@ -217,7 +222,9 @@ class Atomic:
         self._finished = place + 1
         self._steps.forget(place)
         self._count(step)
-        self._run.emit(StepFinished(step, place + 1, len(self._steps), now - self._moment))
+        rows = tuple(self._rows.pop(place, ()))
+        took = now - self._moment
+        self._run.emit(StepFinished(step, place + 1, len(self._steps), took, rows=rows))
         self._moment = now
         self._emit_start()
 

@@ -115,7 +115,7 @@ class Bootstrap:
             if error.sqlstate == PARTIALLY_COMMITTED:
                 raise self._partially_committed(batch, error)
             if error.sqlstate in RETRY and run.tries_again(
-                error, (batch[0].step.version, len(batch)), "a batch of scripts"
+                error, (batch[0].step.key, len(batch)), "a batch of scripts"
             ):
                 continue
             return owner if owner is not None else len(batch) - 1
@@ -156,7 +156,7 @@ class Bootstrap:
         run = self._run
         for prepared in batch:
             step = prepared.step
-            run.write(run_state.remove(run.store.tables, run.lease, step.version))
+            run.write(run_state.remove(run.store.tables, run.lease, step.key))
         first, last = batch[0].step, batch[-1].step
         return MigrationFailed(
             f"{first.path.name} to {last.path.name}: the server committed their transaction, but a schema "

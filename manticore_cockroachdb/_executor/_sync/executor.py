@@ -27,7 +27,9 @@ from ..._planner.segments import header_problems, session_problems
 from ..._scripts.direction import Direction
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
+from ..._store import run_state
 from ..._store.ledger import Tables
+from ..._store.repeatables import RepeatableRow
 from ..._store.run_state import Lease, Snapshot
 from ...errors import (
     ConnectionFailed,
@@ -48,7 +50,11 @@ from ...events import (
     Warned,
 )
 from .. import concurrency
-from ..messages import connection_lost_twice
+from ..messages import (
+    connection_lost_before_any,
+    connection_lost_for_good,
+    connection_lost_twice,
+)
 from ..options import Options, new_owner
 from .atomic import Atomic
 from .bootstrap import Bootstrap
@@ -152,7 +158,10 @@ class Executor:
         """Pause before the next connection, unless that has been tried often enough.
 
         Raises:
-            MigrationFailed: A statement has lost its connection twice.
+            MigrationFailed: A statement has lost its connection twice, or the connection was lost around
+                it too often.
+            ConnectionLost: It was lost too often before any statement was sent.
+            ConnectionFailed: It could not be made again.
         """
         run = self._run
         if run is not None and run.under_way is not None:
@@ -164,17 +173,27 @@ class Executor:
         place = (len(self._done), self._reached.place if self._reached else None)
         pause = self._reconnects.failed(RECONNECT, place)
         if pause is None:
-            raise error
+            times = self._reconnects.count(RECONNECT)
+            if self._reached is None:
+                raise connection_lost_before_any(error, times) from error
+            at = self._reached
+            raise connection_lost_for_good(at.step, at.statement, error, times) from error
         self._lost = True
         self._emit(Reconnecting(str(error), self._reconnects.count(RECONNECT), pause))
         self._close_connections()
         concurrency.sleep(pause)
 
-    def settle(self, change: Callable[[Snapshot, Tables, Lease], list[Command]]) -> None:
+    def settle(
+        self,
+        change: Callable[[Snapshot, Tables, Lease], list[Command]],
+        *,
+        repeatable: bool = False,
+    ) -> None:
         """Take the lease and write what a person says is true.
 
         Args:
             change: The writes, from the tables as they are under the lease; raises to refuse.
+            repeatable: Whether it writes to the table of repeatable scripts.
         """
         try:
             started = self._start(lambda _book, _server: True)
@@ -183,7 +202,10 @@ class Executor:
             run, book = started
             if book.record.progress is not None:
                 await_session(run, book.record.progress)
-            for command in change(book, run.store.tables, run.lease):
+            commands = change(book, run.store.tables, run.lease)
+            if commands and repeatable and not run.store.tables.has_repeatables:
+                self._make_repeatables(run)
+            for command in commands:
                 run.write(command)
         finally:
             concurrency.shield(self._shut_down)
@@ -198,6 +220,12 @@ class Executor:
         if bootstrap and not self._found_empty:
             self._check_empty(run, book)
         steps = self._plan(goal, book, run.server, fake=fake)
+        if (
+            any(step.script.is_repeatable for step in steps)
+            and not run.store.tables.has_repeatables
+        ):
+            book = replace(book, repeatables=self._make_repeatables(run))
+            steps = self._plan(goal, book, run.server, fake=fake)
         self._begun = list(steps)
         strategies = self._strategies(run, steps, book, fake=fake)
         cursor = RunCursor(resume=book.record.progress)
@@ -285,10 +313,10 @@ class Executor:
         begun, self._begun = self._begun, []
         if book.record.owner != self._owner:
             return
-        left = {(step.version, step.direction) for step in steps}
+        left = {(step.key, step.direction) for step in steps}
         total = len(self._done) + len(begun)
         for step in begun:
-            if (step.version, step.direction) not in left:
+            if (step.key, step.direction) not in left:
                 self._count(step)
                 self._emit(StepFinished(step, len(self._done), total, 0.0))
 
@@ -310,11 +338,9 @@ class Executor:
     def _check_empty(self, run: Run, book: Snapshot) -> None:
         """The fast way is for fresh databases: nothing in them can be lost or half changed."""
         tables = run.store.tables
-        found = run.session.send(
-            introspection.objects_besides(tables.name, tables.state_name)
-        )
+        found = run.session.send(introspection.objects_besides(tables.names))
         there = [".".join(row) for row in found[0].rows]
-        if book.rows or book.record.progress or there:
+        if book.rows or book.repeatables or book.record.progress or there:
             what = ", ".join(there) if there else "the ledger has rows"
             problem = Problem(
                 f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
@@ -323,6 +349,13 @@ class Executor:
             )
             raise PlanRefused("Nothing was run", [problem])
         self._found_empty = True
+
+    def _make_repeatables(self, run: Run) -> tuple[RepeatableRow, ...]:
+        """Make the table of repeatable scripts for the first of them."""
+        rows = run.store.make_repeatables()
+        run.write(run_state.note_repeatables(run.store.tables, run.lease))
+        self._tables = run.store.tables
+        return rows
 
     def _count(self, step: Step) -> None:
         self._done.append(step)
@@ -352,9 +385,10 @@ class Executor:
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._done:
             return Interrupted(done, None, None, ())
-        if not (run.sending and under_way.by_itself):
+        if not (run.sending and under_way.changes):
             return Interrupted(done, under_way.step, None, (), under_way.done)
-        return Interrupted(done, under_way.step, under_way.statement, run.jobs_seen, under_way.done)
+        statement = under_way.statement if under_way.by_itself else None
+        return Interrupted(done, under_way.step, statement, run.jobs_seen, under_way.done)
 
     def _release(self) -> None:
         run, tables = self._run, self._tables
@@ -391,11 +425,10 @@ class Executor:
         if self._interrupted and self._begun:
             book = store.look()
             if book is not None and book.record.owner == self._owner:
-                ours = {row.version for row in book.rows}
-                half = book.unfinished.version if book.unfinished else None
+                half = book.unfinished.key if book.unfinished else None
                 for step in self._begun:
-                    there = step.version in ours
-                    if step.version != half and there == (step.direction is Direction.UP):
+                    there = book.applied(step.script)
+                    if step.key != half and there == (step.direction is Direction.UP):
                         self._count(step)
         store.release(self._owner)
 
@@ -416,8 +449,8 @@ def _losing_problems(
 ) -> list[Problem]:
     """What could lose a column's values, among the statements that no earlier run has done or sent."""
     progress = book.record.progress
-    begun = progress is not None and (progress.version, progress.direction) == (
-        step.version,
+    begun = progress is not None and (progress.key, progress.direction) == (
+        step.key,
         step.direction,
     )
     start = progress.done + progress.in_flight if progress is not None and begun else 0

@@ -8,7 +8,7 @@ Runs none of a script's statements. Refuses while another runner is alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..._backend import introspection
@@ -16,11 +16,9 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
-from ..._planner.checkpoints import replaced_versions, standing_for
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
-from ..._scripts.loader import Loaded
-from ..._scripts.script import MigrationScript
+from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
 from ..._store import run_state
@@ -35,7 +33,7 @@ from .job_list import list_jobs
 from .session import Session
 from .store import Store, open_store, takes_no_writes
 
-Load = Callable[[], Loaded]
+Load = Callable[[], list[MigrationScript]]
 
 
 class Resolve:
@@ -45,7 +43,7 @@ class Resolve:
         settings: Where.
         options: How.
         emit: Told what happens.
-        load: Reads the scripts and checkpoints.
+        load: Reads the scripts.
     """
 
     def __init__(
@@ -62,12 +60,12 @@ class Resolve:
 
     def known(self) -> Known:
         """What the tables, the jobs and the sessions tell. Changes nothing."""
-        found = self._load()
+        scripts = {script.key: script for script in self._load()}
         session, store = self._open()
         try:
             book = self._look(store)
             progress = book.record.progress
-            script = _begun(found, progress) if progress else None
+            script = scripts.get(progress.key) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
@@ -82,11 +80,11 @@ class Resolve:
         finally:
             session.close()
 
-    def applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is applied: it goes into the ledger and is no longer unfinished.
+    def applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
+        """Say that a script is applied: it goes into its table and is no longer unfinished.
 
         Args:
-            version: The version.
+            script: The version, or a repeatable script's name: it is applied as its file is now.
             known: What `known()` returned when a person decided this; refused if a runner has had the
                 lease since.
 
@@ -94,21 +92,47 @@ class Resolve:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = self._load()
-        script = _of_version(found, version)
+        found = self._script(script)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            if any(row.version == version for row in book.rows):
-                return _forget(book, version, tables, lease)
-            keep = _another(book, version)
-            progress = book.record.progress
-            begun = _begun(found, progress) if progress is not None and not keep else None
-            return [run_state.complete(tables, lease, begun or script, Direction.UP, keep=keep)]
+            if book.applied(found):
+                return _forget(book, script, tables, lease)
+            keep = _another(book, script)
+            return [run_state.complete(tables, lease, found, Direction.UP, keep=keep)]
+
+        self._settle(change, known, repeatable=found.is_repeatable)
+
+    def not_applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
+        """Say that a script is not applied: it leaves its table and is no longer unfinished.
+
+        A repeatable script then runs again; one without a file is forgotten.
+
+        Args:
+            script: The version, or a repeatable script's name.
+            known: What `known()` returned when a person decided this; refused if a runner has had the
+                lease since.
+
+        Raises:
+            PlanRefused: Neither the folder nor the tables know that script, or a runner has run since
+                `known`.
+            LeaseTimeout: A runner is alive.
+        """
+        on_disk = {each.key for each in self._load()}
+
+        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            half = book.record.progress is not None and book.record.progress.key == script
+            if not (book.known(script) or half or script in on_disk):
+                raise _unknown(script)
+            if not book.known(script):
+                return _forget(book, script, tables, lease)
+            return [run_state.remove(tables, lease, script, keep=_another(book, script))]
 
         self._settle(change, known)
 
-    def not_applied(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a version is not applied: it leaves the ledger and is no longer unfinished.
+    def restart_batch(self, version: int, *, known: Known | None = None) -> None:
+        """Say that a statement in batches is to start again from its first row, as the file has it now.
+
+        Rows of the windows that are done are changed again by the next run.
 
         Args:
             version: The version.
@@ -116,21 +140,20 @@ class Resolve:
                 lease since.
 
         Raises:
-            PlanRefused: Neither the folder nor the tables know that version, or a runner has run since
-                `known`.
+            PlanRefused: No batch of that version is under way, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = self._load()
-        versions = {*(script.version for script in found.scripts), *standing_for(found.checkpoints)}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            in_ledger = any(row.version == version for row in book.rows)
-            half = book.record.progress is not None and book.record.progress.version == version
-            if not (in_ledger or half or version in versions):
-                raise _no_version(version)
-            if not in_ledger:
-                return _forget(book, version, tables, lease)
-            return [run_state.remove(tables, lease, version, keep=_another(book, version))]
+            progress = book.record.progress
+            if progress is None or progress.version != version or progress.batch is None:
+                problem = Problem(
+                    f"no statement of version {version} has begun in batches",
+                    version=version,
+                    hint="see status (manticore_showmigrations).",
+                )
+                raise PlanRefused("Nothing was changed", [problem])
+            return [run_state.forget_batch(tables, lease)]
 
         self._settle(change, known)
 
@@ -146,10 +169,7 @@ class Resolve:
             PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = self._load()
-        script = _with_version(found.scripts, version)
-        if script is None:
-            raise _no_version(version)
+        script = self._script(version)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             row = next((row for row in book.rows if row.version == version), None)
@@ -213,7 +233,11 @@ class Resolve:
             session.close()
 
     def _settle(
-        self, change: Callable[[Snapshot, Tables, Lease], list[Command]], known: Known | None
+        self,
+        change: Callable[[Snapshot, Tables, Lease], list[Command]],
+        known: Known | None,
+        *,
+        repeatable: bool = False,
     ) -> None:
         def unless_stale(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             # Each lease has the next number: one in between was a runner's, who changed what was known.
@@ -222,7 +246,14 @@ class Resolve:
             return change(book, tables, lease)
 
         at_once = replace(self._options, lock_timeout=0.0)
-        Executor(self._settings, at_once, self._emit).settle(unless_stale)
+        executor = Executor(self._settings, at_once, self._emit)
+        executor.settle(unless_stale, repeatable=repeatable)
+
+    def _script(self, key: ScriptKey) -> MigrationScript:
+        for script in self._load():
+            if script.key == key:
+                return script
+        raise _unknown(key)
 
     def _open(self) -> tuple[Session, Store]:
         store = open_store(
@@ -248,50 +279,16 @@ class Resolve:
         return tuple(row[0] for row in session.send(alive)[0].rows)
 
 
-def _with_version(scripts: Sequence[MigrationScript], version: int) -> MigrationScript | None:
-    return next((script for script in scripts if script.version == version), None)
-
-
-def _begun(found: Loaded, progress: Progress) -> MigrationScript | None:
-    """The script, or the checkpoint, that is partially run."""
-    return _with_version(
-        found.checkpoints if progress.checkpoint else found.scripts, progress.version
-    )
-
-
-def _of_version(found: Loaded, version: int) -> MigrationScript:
-    """What goes into the ledger for a version, also where only a checkpoint has it.
-
-    Raises:
-        PlanRefused: Neither a script nor a checkpoint has it.
-    """
-    script = _with_version(found.scripts, version)
-    if script is not None:
-        return script
-    checkpoint = standing_for(found.checkpoints).get(version)
-    if checkpoint is None:
-        raise _no_version(version)
-    each = replaced_versions(found.checkpoints)[version]
-    return MigrationScript(
-        version=version,
-        description=each.description,
-        up_sql="",
-        down_sql=None,
-        path=checkpoint.path,
-        checksum=each.checksum,
-    )
-
-
-def _another(book: Snapshot, version: int) -> bool:
-    """Whether the unfinished script is another version."""
+def _another(book: Snapshot, key: ScriptKey) -> bool:
+    """Whether the unfinished script is another one."""
     progress = book.record.progress
-    return progress is not None and progress.version != version
+    return progress is not None and progress.key != key
 
 
-def _forget(book: Snapshot, version: int, tables: Tables, lease: Lease) -> list[Command]:
-    """Nothing of that version is unfinished; another version's record is left alone."""
+def _forget(book: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
+    """Nothing of that script is unfinished; another one's record is left alone."""
     progress = book.record.progress
-    if progress is not None and progress.version == version:
+    if progress is not None and progress.key == key:
         return [run_state.clear_progress(tables, lease)]
     return []
 
@@ -318,10 +315,10 @@ def _stale() -> PlanRefused:
     return PlanRefused("Nothing was changed", [problem])
 
 
-def _no_version(version: int) -> PlanRefused:
+def _unknown(key: ScriptKey) -> PlanRefused:
     problem = Problem(
-        f"there is no version {version} in the folder or the tables",
-        version=version,
+        f"there is no {called(key)} in the folder or the tables",
+        version=key if isinstance(key, int) else None,
         hint="see status (manticore_showmigrations).",
     )
     return PlanRefused("Nothing was changed", [problem])

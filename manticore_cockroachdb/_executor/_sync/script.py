@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..._backend import leftovers
 from ..._backend.dialect import PARTIALLY_COMMITTED
 from ..._backend.job_match import undoes
 from ..._backend.jobs import JobState, described
-from ..._backend.protocol import COMMIT, Command, Refusal
+from ..._backend.protocol import COMMIT, Command, Refusal, Result
+from ..._planner.batch_progress import statement_fingerprint
 from ..._planner.cursor import RunCursor
 from ..._planner.decisions import alone_unknown, outcome_unknown, proves_done
 from ..._planner.entry import Entry, entry_point
@@ -24,9 +26,16 @@ from ..._planner.segments import Prepared, Segment, Sending, replay, segments
 from ..._scripts.script import Mode
 from ..._sql.schema_change import Repeat
 from ..._sql.session_effects import defers_constraints, leaves, session_wide, sets_inside_block
-from ..._sql.statement import Kind, Statement, has_if_exists, makes_no_job, repeatable
+from ..._sql.statement import (
+    Kind,
+    Statement,
+    has_if_exists,
+    makes_no_job,
+    repeatable,
+    rows_changed,
+)
 from ..._store import run_state
-from ..._store.run_state import Progress
+from ..._store.run_state import BatchState, Progress
 from ..._store.transactions import Placed, begin, lock_state, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from ...events import (
@@ -37,7 +46,7 @@ from ...events import (
     TransactionStarted,
     Warned,
 )
-from ..messages import partially_committed
+from ..messages import partially_committed, windows_done
 from .batch import BatchedStatement
 from .leftovers import Leftovers
 from .recovery import (
@@ -114,6 +123,8 @@ class Script:
             return 0, None
         if not self._record.unchanged(at.guarded, resume.done_hash):
             raise self._changed(at.guarded)
+        if resume.batch is not None and resume.batch.windows:
+            self._check_batch(resume.batch, at.done)
         self._send_settings(replay(self._statements, at.start), resumed_at=at.done)
         match at.entry:
             case Entry.NOT_MARKED:
@@ -136,7 +147,7 @@ class Script:
             raise partially_committed(self._step, "one of its schema-change jobs failed", None)
 
     def _changed(self, count: int) -> PlanRefused:
-        version = self._step.version
+        step = self._step
         if count == 1:
             what, restore = (
                 "its first statement, which is done or under way, was changed",
@@ -151,14 +162,41 @@ class Script:
             "Nothing was run",
             [
                 Problem(
-                    f"version {version} is partially {self._step.direction.participle}, and {what}.",
-                    path=self._step.path,
-                    version=version,
+                    f"{step.called} is partially {step.direction.participle}, and {what}.",
+                    path=step.path,
+                    version=step.version or None,
                     hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {version} or --not-applied {version}).",
+                    f"(--applied {step.key} or --not-applied {step.key}).",
                 )
             ],
         )
+
+    def _check_batch(self, begun: BatchState, done: int) -> None:
+        """Refuse to go on with a statement other than the one whose windows are done.
+
+        Raises:
+            PlanRefused: It was changed, or does not run in batches any more.
+        """
+        statement = self._statements[done] if done < len(self._statements) else None
+        if (
+            statement is not None
+            and statement.batch is not None
+            and begun.fingerprint.startswith(statement_fingerprint(statement))
+        ):
+            return
+        version = self._step.version
+        where = "its statement in batches" if statement is None else f"statement {done + 1}"
+        problem = Problem(
+            f"version {version} is partially {self._step.direction.participle}, and {where}, of which "
+            f"{windows_done(begun.windows)}, was changed.",
+            path=self._step.path,
+            line=statement.line if statement is not None else None,
+            version=version,
+            hint="Restore it and its batch= option; later ones may be edited. Or start it again from its "
+            f"first row with manticore_resolve --restart-batch {version}: rows of the windows that are "
+            "done are then changed again.",
+        )
+        raise PlanRefused("Nothing was run", [problem])
 
     # The ways to send a segment.
 
@@ -234,9 +272,9 @@ class Script:
         number, total = segment.start + 1, len(self._statements)
         run.emit(TransactionStarted(self._step, segment.statements, number, total))
         began = time.monotonic()
-        self._send_commands(segment, commands, limits.seconds)
+        rows = self._send_commands(segment, commands, limits.seconds)
         seconds = time.monotonic() - began
-        run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds))
+        run.emit(TransactionFinished(self._step, segment.statements, number, total, seconds, rows))
         if any(each.kind is Kind.SESSION for each in segment.statements):
             run.read_name_context()
 
@@ -252,8 +290,11 @@ class Script:
             for each in with_write(segment.statements, mark)
             for command in (run.session.state.inside(mark) if each.ours else (each.command,))
         ]
+        # COMMIT waits for the schema changes, and others are no longer kept out then: the answers before it
+        # say when that begins.
+        placed[-1] = replace(placed[-1], command=replace(placed[-1].command, flushes=True))
         self._send_commands(
-            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)]
+            segment, [Placed(begin(run.server), True), *placed, Placed(COMMIT)], renews=True
         )
         run.write(self._record.complete())
 
@@ -262,13 +303,19 @@ class Script:
         segment: Segment,
         commands: Sequence[Placed],
         limits: Sequence[float | None] = (),
-    ) -> None:
+        *,
+        renews: bool = False,
+    ) -> tuple[int | None, ...]:
         """Send a segment's transaction, again and again on 40001 and where a lock was not granted.
 
         Args:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
+            renews: Whether the lease is renewed while COMMIT is under way.
+
+        Returns:
+            How many rows each statement changed; None for one that changes none.
         """
         run = self._run
         # Of each command: how many of the segment's statements come before it.
@@ -276,6 +323,8 @@ class Script:
 
         def under_way(answered: int) -> UnderWay:
             at = min(answered, len(commands) - 1)
+            if renews and answered == len(commands) - 1:
+                return UnderWay(self._step, segment.start, committed=segment.statements)
             statement = None
             if not commands[at].ours and before[at] < len(segment.statements):
                 statement = segment.statements[before[at]]
@@ -285,12 +334,24 @@ class Script:
             each = (UnderWay(self._step, segment.start, s) for s in segment.statements)
             return located(text, each)
 
+        rows: list[int | None] = []
+
+        def answered(number: int, result: Result) -> None:
+            if not commands[number].ours and before[number] < len(segment.statements):
+                rows.append(rows_changed(segment.statements[before[number]], result.tag))
+
         while True:
+            rows.clear()
             refusal = run.run_transaction(
-                [each.command for each in commands], under_way, locate=locate, limits=limits
+                [each.command for each in commands],
+                under_way,
+                answered,
+                renew=lambda answered: renews and answered == len(commands) - 1,
+                locate=locate,
+                limits=limits,
             )
             if refusal is None:
-                return
+                return tuple(rows)
             what = f"{self._step.path.name}, a transaction"
             if self._tries_again(refusal.error, segment.start, what):
                 continue
@@ -349,10 +410,7 @@ class Script:
         """Send a statement by itself, with its intent recorded before and its end after."""
         self._record.intend(segment)
         self._send_by_itself(segment, sent_before)
-        if last:
-            self._run.write(self._record.complete())
-        else:
-            self._run.write(self._record.mark(segment, following))
+        self._record.end(segment, following, last=last)
 
     # A statement sent by itself.
 
@@ -363,13 +421,14 @@ class Script:
         run.emit(StatementStarted(self._step, statement, number, total))
         run.session_touched |= self._touches(segment)
         began = time.monotonic()
+        rows: int | None = None
         where = self._where(statement)
         left = Leftovers(run, statement, where, sent_before is not None)
         while True:
             try:
                 if left.settle():
                     break
-                run.run_statement(self._step, self._statements, segment.start)
+                rows = run.run_statement(self._step, self._statements, segment.start)
             except ConnectionLost:
                 raise
             except DatabaseError as error:
@@ -393,7 +452,7 @@ class Script:
             if not self._was_cut_short(statement) and left.await_valid():
                 break
         seconds = time.monotonic() - began
-        run.emit(StatementFinished(self._step, statement, number, total, seconds))
+        run.emit(StatementFinished(self._step, statement, number, total, seconds, rows))
 
     def _failed(
         self, segment: Segment, error: DatabaseError, left: Sequence[leftovers.Leftover]

@@ -109,6 +109,8 @@ class Session:
         read_only: Why nothing can be written through it, or None.
         is_pooled: Whether a pooler stands between us and the server.
         first_answers: What the commands answered that `open` was given.
+        on_notice: Called with severity and message of each notice that the server sends, in the thread that
+            waits for the server.
         noticed_jobs: Ids of jobs that the server told it waits for (CockroachDB v26.1 and later).
     """
 
@@ -120,6 +122,7 @@ class Session:
         self.read_only: str | None = None
         self.is_pooled = False
         self.first_answers: list[Result] = []
+        self.on_notice: Callable[[str, str], None] | None = None
         self.noticed_jobs: list[int] = []
         self._last_words = ""
         self._connection = connection
@@ -274,14 +277,17 @@ class Session:
                 retried(refusal.error, attempts.count(TRANSACTION), pause)
             concurrency.sleep(pause)
 
-    def run(self, text: str) -> None:
+    def run(self, text: str) -> str:
         """Send one statement of a script by itself.
+
+        Returns:
+            The command tag, such as `UPDATE 3`.
 
         Raises:
             DatabaseError: The server refused it.
             ConnectionLost: No answer came; it may have taken effect.
         """
-        self._wait(protocol.simple(self._connection.pgconn, text))
+        return self._wait(protocol.simple(self._connection.pgconn, text))
 
     def abandon(self) -> None:
         """Make whatever is being waited for end soon, from another thread or task; may be called again.
@@ -338,9 +344,12 @@ class Session:
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         message = diagnostic.message_primary or ""
-        if (diagnostic.severity_nonlocalized or diagnostic.severity) in protocol.ENDING:
+        severity = diagnostic.severity_nonlocalized or diagnostic.severity or ""
+        if severity in protocol.ENDING:
             # The server ended an idle connection: its reason comes before the next statement is sent.
             self._last_words = f"{message} ({diagnostic.sqlstate})"
+        elif self.on_notice is not None:
+            self.on_notice(severity, message)
         self.noticed_jobs.extend(noticed(message))
 
 

@@ -78,6 +78,8 @@ class Stepwise:
         after = RunCursor(place + 1)
         if prepared.leaves or after.place >= len(self._steps):
             return None
+        if prepared.step.script.is_repeatable:
+            return None  # one statement changes their table once
         if any(other.accepts(after) for other in self._others):
             return None
         return self._steps.prepared(after.place)

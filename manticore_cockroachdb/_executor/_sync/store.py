@@ -32,7 +32,13 @@ from ..._store.ledger import (
     tables_elsewhere,
     take_over,
 )
-from ..._store.run_state import Blank, Lease, Snapshot
+from ..._store.repeatables import (
+    RepeatableRow,
+    create_repeatables,
+    read_repeatables,
+    repeatable_rows,
+)
+from ..._store.run_state import Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
 from .. import table_messages
@@ -41,6 +47,8 @@ from .session import Session
 #: A look at rows that another runner's open transaction holds is given up after this time, and tried
 #: again: CockroachDB lets readers wait for writers.
 _LOOK_SECONDS = 2
+#: How many results a look has before that of the repeatable scripts.
+_BOTH = 2
 #: Timed out, by our limit or the user's lock_timeout; or told to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
@@ -50,48 +58,32 @@ _READ_ONLY = "25006"
 
 
 class Store:
-    """The ledger and the run record, seen through one session.
+    """The ledger, the run record and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
         tables: The tables' names.
-        surveys: Whether to read what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self,
-        session: Session,
-        tables: Tables,
-        emit: Callable[[Event], None],
-        *,
-        surveys: bool = False,
+        self, session: Session, tables: Tables, emit: Callable[[Event], None]
     ) -> None:
         self.session = session
         self.tables = tables
-        self.surveys = surveys
         self._emit = emit
 
     def look(self) -> Snapshot | None:
-        """Both tables as they are now, or None while somebody's transaction keeps them from us.
+        """The tables as they are now, or None while somebody's transaction keeps them from us.
 
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
-        book = self._look()
-        return None if book is None else self._surveyed(book)
-
-    def _surveyed(self, book: Snapshot) -> Snapshot:
-        if not self.surveys or book.rows or book.record.progress is not None:
-            return book
-        asked = introspection.relations_besides(self.tables.name, self.tables.state_name)
-        found = self.session.send(asked)[0].rows
-        kind = self.session.server.kind.value
-        return replace(book, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
-
-    def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
-        results, error = self._bounded(ledger, state)
+        results, error = self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
+            return self._with_repeatables(self._snapshot(*results))
+        if len(results) == _BOTH and error.sqlstate in NO_TABLE:
+            self.tables = replace(self.tables, has_repeatables=False)  # dropped by hand since
             return self._snapshot(*results)
         if error.sqlstate in _BUSY:
             return None
@@ -115,10 +107,41 @@ class Store:
         lacking = run_state.missing_columns(results[-1]) if has_state else ()
         return Snapshot(rows, record, has_ledger, has_state, missing, lacking)
 
-    def _snapshot(self, ledger: Result, state: Result) -> Snapshot:
+    def _snapshot(
+        self, ledger: Result, state: Result, repeatables: Result | None = None
+    ) -> Snapshot:
         rows, missing = ledger_rows(self.tables, ledger)
-        lacking = run_state.missing_columns(state)
-        return Snapshot(rows, run_state.read(state), missing=missing, missing_state=lacking)
+        return Snapshot(
+            rows,
+            run_state.read(state),
+            missing=missing,
+            missing_state=run_state.missing_columns(state),
+            repeatables=repeatable_rows(self.tables, repeatables) if repeatables else (),
+        )
+
+    def _read_repeatables(self) -> tuple[Command, ...]:
+        return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
+
+    def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+        """The same with the rows of a table that was made since the session began."""
+        if self.tables.has_repeatables or not book.record.has_repeatables:
+            return book
+        results, error = self._bounded(read_repeatables(self.tables))
+        if error is not None:
+            if error.sqlstate in _BUSY:
+                return None
+            if error.sqlstate in NO_TABLE:
+                return book
+            raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
+        self.tables = replace(self.tables, has_repeatables=True)
+        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+
+    def make_repeatables(self) -> tuple[RepeatableRow, ...]:
+        """Create the table of repeatable scripts; the rows, where it was there already."""
+        self._create(create_repeatables(self.tables))
+        self.tables = replace(self.tables, has_repeatables=True)
+        results = self.session.send(read_repeatables(self.tables))
+        return repeatable_rows(self.tables, results[0])
 
     def prepare(self, book: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
@@ -138,6 +161,7 @@ class Store:
             run_state.acquire(self.tables, owner, seconds, self.session.session_id),
             read_ledger(self.tables),
             run_state.read_state(self.tables),
+            *self._read_repeatables(),
         )
         if error is not None:
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
@@ -148,7 +172,8 @@ class Store:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        return lease, self._surveyed(self._snapshot(*results[1:]))
+        book = self._with_repeatables(self._snapshot(*results[1:]))
+        return None if book is None else (lease, book)
 
     def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
@@ -163,6 +188,28 @@ class Store:
         if as_ourselves:
             commands = self.session.state.as_ourselves(commands)
         self.session.send(*commands, retried=self._retried)
+
+    def write_and_ask(
+        self, write: Command, questions: Sequence[Command], *, as_ourselves: bool = False
+    ) -> list[Result]:
+        """Send a fenced statement and, in the same round trip, questions asked once it is committed.
+
+        Args:
+            write: The statement.
+            questions: The questions, asked as the session is.
+            as_ourselves: As for `write`.
+
+        Raises:
+            DatabaseError: The server refused the statement, and wrote nothing; or refused a question.
+        """
+        # A transaction of its own: so a refused question says nothing about the write.
+        own = self.session.state.alone(write, as_ourselves=as_ourselves)
+        results, refusal = self.session.ask(*own, *questions)
+        if refusal is None:
+            return results[len(own) :]
+        if refusal.index < len(own):
+            self.write(write, as_ourselves=as_ourselves)
+        return self.session.send(*questions)
 
     def release(self, owner: str) -> None:
         """Give the lease back, if it is this runner's. Where there is no table, there is no lease."""
@@ -221,7 +268,6 @@ def open_store(
     *,
     pinned: Mapping[str, str] = MappingProxyType({}),
     tables: Tables | None = None,
-    surveys: bool = False,
 ) -> Store:
     """Connect, and find the tables.
 
@@ -232,7 +278,6 @@ def open_store(
         emit: Called with each event.
         pinned: Session variables that the run was given as arguments.
         tables: Where the tables are, if that is known: a run keeps its tables to its end.
-        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         ConnectionFailed: No connection.
@@ -243,7 +288,7 @@ def open_store(
     try:
         if tables is None:
             tables = _found_tables(session, table, session.first_answers)
-        return Store(session, tables, emit, surveys=surveys)
+        return Store(session, tables, emit)
     except BaseException:
         session.close()
         raise

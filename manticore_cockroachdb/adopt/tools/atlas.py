@@ -208,7 +208,10 @@ TOOL: Final = Tool(
     read_ledger=read_ledger,
     guard=guard,
     remedies={
-        Trouble.PARTIALLY_APPLIED: "Fix its file and run `atlas migrate apply`, which resumes there.",
+        # https://github.com/ariga/atlas/issues/2455: a file with fewer statements stays partially applied.
+        Trouble.PARTIALLY_APPLIED: "Fix the failed statement in its file, run `atlas migrate hash`, and "
+        "then `atlas migrate apply`, which resumes there. If you finish it by hand, or it still counts "
+        "as partially applied, run `atlas migrate set {name}`.",
         Trouble.CHANGED: "Restore the file of {name} as it was when it was applied.",
         Trouble.OUT_OF_ORDER: "Apply {name} with `atlas migrate apply --exec-order non-linear`, or "
         "remove its file.",

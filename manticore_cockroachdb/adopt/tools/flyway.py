@@ -189,12 +189,6 @@ class _Reader:
         self.left += [
             Remark("is an undo file without its V file.", sql.path) for sql in self.downs.values()
         ]
-        for migration in self.repeatables:
-            message = (
-                "is repeatable: it becomes one script after the others. A later change of it is a new "
-                "script."
-            )
-            self.notes.append(Remark(message, migration.up.path if migration.up else None))
         return Reading(
             (*ordered, *sorted(self.repeatables, key=lambda found: found.description)),
             tuple(self.problems),
@@ -267,14 +261,17 @@ def _row_key(row: Row) -> str:
 
 
 def guard(found: Found) -> Guard:
-    """A row that failed."""
+    """A row that failed, of a version below those of the files.
+
+    A single failed row above them is only warned of (`DbMigrate`: a failed future migration).
+    """
     table = found.names[_TABLE]
     return Guard(
-        says=f"Detected failed migration to version 9223372036854775807 ({MARK})",
+        says=f"Detected failed migration to version 0.9223372036854775807 ({MARK})",
         set=(
             f"INSERT INTO {table} (installed_rank, version, description, type, script, checksum, "
             "installed_by, execution_time, success) "
-            f"SELECT max(installed_rank) + 1, '9223372036854775807', '{MARK}', 'SQL', '{MARK}', 0, "
+            f"SELECT max(installed_rank) + 1, '0.9223372036854775807', '{MARK}', 'SQL', '{MARK}', 0, "
             f"current_user, 0, false FROM {table}"
         ),
         lift=f"DELETE FROM {table} WHERE description = '{MARK}'",

@@ -22,6 +22,7 @@ from . import (  # noqa: F401 - each registers its rules
     indexing,
     naming,
     portability,
+    repeating,
     rewriting,
     writing,
 )

@@ -54,8 +54,8 @@ def lock_timeout(step: Step) -> Iterator[Remark]:
     """A statement that waits for a strong lock makes everybody after it wait, too.
 
     While an ALTER TABLE waits for one long SELECT, every new query on the table has to
-    wait for both. With `lock_timeout` it gives up after that time, and the script is
-    run again later. Reported once for each script.
+    wait for both. With `-- manticore: lock_timeout=2s`, in the script's header or before the statement, it
+    is taken back after that time and sent again later. Reported once for each script.
     """
     lock = table_lock(step.read.command, step.before)
     if lock is None or step.is_new(lock.table) or step.waits_limited:
@@ -68,7 +68,7 @@ def lock_timeout(step: Step) -> Iterator[Remark]:
         "have to wait for it."
         if mode.startswith("A")
         else f"It waits for a {mode} lock on {table} without a limit, and new writes have to wait for it.",
-        f"SET lock_timeout = '2s';\n{step.text};",
+        f"-- manticore: lock_timeout=2s\n{step.text};",
     )
 
 

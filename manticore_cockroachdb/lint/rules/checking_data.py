@@ -14,7 +14,7 @@ from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
 from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
-from ..sql import allowed, keys, listed, scripts
+from ..sql import BATCHED, allowed, keys, listed, scripts
 from .blocking_constraints import known_not_null, not_null_steps
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
@@ -57,8 +57,8 @@ def required_column(step: Step) -> Iterator[Remark]:
             f"ADD COLUMN {name} NOT NULL without a default fails if {command.name} has rows.",
             scripts(
                 f"ALTER TABLE {command.name} ADD COLUMN {name} {column.type};",
-                f"-- fill the rows in portions: UPDATE {command.name} SET {name} = … WHERE {name} "
-                "IS NULL AND …",
+                f"-- fill the rows, with '{BATCHED}' before: UPDATE {command.name} SET {name} = … "
+                f"WHERE {name} IS NULL",
                 f"-- manticore: allow=not-null-on-data every row has it\n{last}"
                 if step.target.kind is CRDB
                 else last,

@@ -13,7 +13,7 @@ from ..._model.values import ConstraintKind, Function, Table, Type, View, quoted
 from ..._scripts.script import Mode
 from ..finding import Severity
 from ..rule import CRDB, ON_CRDB, Example, Remark, Step, rule
-from ..sql import allowed, scripts
+from ..sql import allowed, filled, scripts
 from .rewriting import keeps_storage, switch_column
 
 _RIDES = (
@@ -188,7 +188,7 @@ _UNCHECKED: Final = 64
 def add_sequence_column(step: Step) -> Iterator[Remark]:
     """CockroachDB refuses a new column with nextval() as its default, or an identity column, beside rows.
 
-    Add the column without a default, set the default, and fill the old rows in portions.
+    Add the column without a default, set the default, and fill the old rows in batches.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
@@ -210,8 +210,7 @@ def add_sequence_column(step: Step) -> Iterator[Remark]:
             scripts(
                 f"{made}ALTER TABLE {command.name} ADD COLUMN {name} {column.type};\n"
                 f"ALTER TABLE {command.name} ALTER COLUMN {name} SET DEFAULT {default};",
-                f"-- in portions: UPDATE {command.name} SET {name} = {default} WHERE {name} IS "
-                "NULL AND …",
+                filled(command.name, name, default),
             ),
         )
 

@@ -11,7 +11,7 @@ from ..._model.values import Name, Table, View, quoted
 from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
-from ..sql import scripts
+from ..sql import filled, scripts
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT);"
 _RENAME = "https://www.postgresql.org/docs/current/sql-altertable.html"
@@ -93,8 +93,8 @@ def rename_column(step: Step) -> Iterator[Remark]:
             f"Programs that use {command.name}.{old} fail from now on.{refused}",
             scripts(
                 f"ALTER TABLE {command.name} ADD COLUMN {new} {kind};",
-                f"-- every release writes both from here on; then fill the old rows in portions:\n"
-                f"-- UPDATE {command.name} SET {new} = {old} WHERE {new} IS NULL AND …",
+                f"-- every release writes both from here on; then:\n"
+                f"{filled(command.name, new, old)}",
                 f"-- when nothing uses {old} any more:\n-- ALTER TABLE {command.name} DROP COLUMN "
                 f"{old};",
             ),
@@ -128,7 +128,7 @@ def rename_enum_value(step: Step) -> Iterator[Remark]:
             f"Programs that write '{command.old}' fail from now on.",
             scripts(
                 f"ALTER TYPE {command.name} ADD VALUE '{command.new}';",
-                f"-- when no release writes '{command.old}' any more, change the rows in portions",
+                f"-- when no release writes '{command.old}' any more, change the rows in batches",
             ),
         )
 

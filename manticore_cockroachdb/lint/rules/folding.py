@@ -150,6 +150,8 @@ def missing_down(script: Script) -> Iterator[Remark]:
 
     Write `-- DOWN` and what reverts it. Where nothing can, say so in the allowance.
     """
+    if script.script.is_repeatable:
+        return
     if script.script.down_sql is None and script.statements:
         yield Remark("The script has no down section, so it cannot be rolled back.")
 

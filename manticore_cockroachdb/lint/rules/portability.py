@@ -32,7 +32,7 @@ from ..._model.commands import (
 )
 from ..._model.values import Column, Constraint, ConstraintKind, Index, Type, TypeKind, quoted
 from ..._sql.lexer import TokenKind, tokens
-from ..._sql.tokens import upper
+from ..._sql.tokens import head, upper
 from ..finding import Severity
 from ..rule import ON_CRDB, ON_PG, PG, Example, Remark, Step, rule
 
@@ -111,7 +111,8 @@ def _lacking_on_cockroachdb(step: Step) -> Iterator[str]:
         case CreateType(kind=TypeKind.COMPOSITE) if version < (23, 1):
             yield "composite types before v23.1"
         case CreateTrigger():
-            yield from _lacking_trigger(command, version)
+            replaces = head(step.text, 3) == ("CREATE", "OR", "REPLACE")
+            yield from _lacking_trigger(command, version, replaces=replaces)
         case CreateFunction() if version < (22, 2):
             yield "functions before v22.2"
         case Opaque(words="DO") if version < (24, 1):
@@ -173,10 +174,14 @@ _PG_OBJECTS: Final = frozenset(
 )
 
 
-def _lacking_trigger(command: CreateTrigger, version: tuple[int, ...]) -> Iterator[str]:
+def _lacking_trigger(
+    command: CreateTrigger, version: tuple[int, ...], *, replaces: bool
+) -> Iterator[str]:
     words = command.words
     if version < (24, 3):
         yield "triggers before v24.3"
+    elif version < (26, 2) and replaces:
+        yield "OR REPLACE of triggers before v26.2; drop it first with IF EXISTS"
     elif command.timing == "INSTEAD OF":
         yield "INSTEAD OF triggers"
     elif "STATEMENT" in words or "ROW" not in words:

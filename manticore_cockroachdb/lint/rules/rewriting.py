@@ -11,7 +11,7 @@ from ..._model.commands import AlterTable, Rebuild
 from ..._model.values import Column, Expression, Name, Type, TypeKind, UserType, quoted
 from ..finding import Severity
 from ..rule import ON_PG, Example, Remark, Step, rule
-from ..sql import scripts
+from ..sql import filled, scripts
 
 _RIDES = (
     "CREATE TABLE rides (id BIGINT PRIMARY KEY, city VARCHAR(20), price NUMERIC(10, 2), seats INT);"
@@ -152,8 +152,7 @@ def switch_column(name: Name, action: SetType) -> str:
     value = action.using.text if action.using is not None else old
     return scripts(
         f"ALTER TABLE {name} ADD COLUMN {new} {action.type};",
-        f"-- every release writes both columns from here on; then fill the old rows in portions:\n"
-        f"-- UPDATE {name} SET {new} = {value} WHERE {new} IS NULL AND …",
+        f"-- every release writes both columns from here on; then:\n{filled(name, new, value)}",
         f"-- when nothing uses {old} any more:\n"
         f"-- ALTER TABLE {name} DROP COLUMN {old};\n"
         f"-- ALTER TABLE {name} RENAME COLUMN {new} TO {old};",
@@ -173,7 +172,7 @@ def volatile_default(step: Step) -> Iterator[Remark]:
 
     A constant default, and a stable one such as now(), is stored once for all rows that are
     there. Add the column without the default, set the default for new rows, and fill the old
-    rows in portions.
+    rows in batches.
     """
     for table, column, volatile in _new_columns(step):
         if column.default is not None and volatile:
@@ -184,8 +183,7 @@ def volatile_default(step: Step) -> Iterator[Remark]:
                 scripts(
                     f"ALTER TABLE {table} ADD COLUMN {name} {column.type};\n"
                     f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {column.default.text};",
-                    f"-- in portions: UPDATE {table} SET {name} = {column.default.text} WHERE "
-                    f"{name} IS NULL AND …",
+                    filled(table, name, column.default.text),
                 ),
             )
 
@@ -232,8 +230,7 @@ def add_numbered_column(step: Step) -> Iterator[Remark]:
                     f"ALTER TABLE {table} ADD COLUMN {name} {column.type};\n"
                     f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT nextval('{sequence}');\n"
                     f"ALTER SEQUENCE {sequence} OWNED BY {table}.{name};",
-                    f"-- in portions: UPDATE {table} SET {name} = nextval('{sequence}') WHERE "
-                    f"{name} IS NULL AND …",
+                    filled(table, name, f"nextval('{sequence}')"),
                 ),
             )
 
@@ -266,7 +263,7 @@ def add_stored_column(step: Step) -> Iterator[Remark]:
                 f"{plain} GENERATED ALWAYS AS ({formula}) VIRTUAL;"
                 if step.target.version >= (18,)
                 else f"{plain};\n"
-                f"-- then a trigger that sets {name} = {formula}, and the old rows in portions",
+                f"-- then a trigger that sets {name} = {formula}, and the old rows in batches",
             )
 
 

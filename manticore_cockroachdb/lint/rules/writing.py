@@ -13,7 +13,7 @@ from ..._sql.windowed import NotWindowed, windowed
 from ..finding import Severity
 from ..rows import unique_keys
 from ..rule import BOTH, CRDB, ON_CRDB, Example, Remark, Step, rule
-from ..sql import scripts
+from ..sql import BATCHED, scripts
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
 
@@ -104,7 +104,7 @@ def _in_batches(step: Step) -> str | None:
     key = _key(step, name)
     if not key or step.is_new(name) or set(key) & cut.assigned:
         return None
-    return f"-- manticore: batch=5000\n{step.text};"
+    return f"{BATCHED}\n{step.text};"
 
 
 @rule(
@@ -122,7 +122,7 @@ def _in_batches(step: Step) -> str | None:
 def import_takes_offline(step: Step) -> Iterator[Remark]:
     """IMPORT INTO takes the whole table offline until it is done: nobody can read or write it.
 
-    Import into a new table and switch, or insert in portions.
+    Import into a new table and switch, or insert in batches.
     """
     command = step.read.command
     if isinstance(command, ImportInto) and not step.is_new(command.table):

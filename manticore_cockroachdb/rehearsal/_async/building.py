@@ -13,7 +13,7 @@ from ..._planner.plan import Step, plan_migrate
 from ..._printing.objects import Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
-from ..._store.ledger import split_table
+from ..._store.ledger import own_names, split_table
 from ..._store.run_state import Snapshot
 from ...events import Event, SchemaRead
 from .printing import async_read_schema
@@ -52,7 +52,13 @@ async def async_apply(
         applied = {row.version for row in book.rows}
         begin = tuple(Step(each, Direction.UP) for each in first if each.version not in applied)
         unfinished = None if begin else book.unfinished
-        return begin + plan_migrate(rest, book.rows, unfinished=unfinished, allow_out_of_order=True)
+        return begin + plan_migrate(
+            rest,
+            book.rows,
+            unfinished=unfinished,
+            allow_out_of_order=True,
+            repeatables=book.repeatables,
+        )
 
     return await AsyncExecutor(settings, scratch_options(options), emit).run(goal)
 
@@ -71,7 +77,7 @@ async def async_read(
     try:
         schema, name = split_table(table)
         ledger = (schema or session.server.schema, name)
-        own = [ledger, (ledger[0], f"{name}_state")]
+        own = [(ledger[0], each) for each in own_names(name)]
         printing = await async_read_schema(session, ledger=ledger, own=own)
     finally:
         await session.close()

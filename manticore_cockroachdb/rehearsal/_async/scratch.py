@@ -39,6 +39,9 @@ class AsyncScratches:
     async def __aenter__(self) -> Self:
         self._keeper = await AsyncSession.open(self._beside, scratch.keeper_name(self._owner))
         try:
+            if self._keeper.read_only:
+                server, place = self._keeper.server, self._beside.place
+                raise RehearsalRefused(scratch.read_only(server, place, self._keeper.read_only))
             await self._sweep(self._keeper)
         except BaseException:
             await self._keeper.close()

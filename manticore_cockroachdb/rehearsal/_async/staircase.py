@@ -19,7 +19,9 @@ from ..._printing.objects import Kind, Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._sql.statement import Statement
-from ..._store.run_state import Snapshot
+from ..._store import run_state
+from ..._store.ledger import Tables
+from ..._store.run_state import Lease, Snapshot
 from ...errors import DatabaseError, ManticoreError, RehearsalRefused
 from ...events import Event, ScriptRehearsed
 from ..results import Crash, Outcome, Rehearsed
@@ -133,6 +135,8 @@ class AsyncStaircase:
         failed = await self._failed_assertions(script)
         if failed:
             return result(Outcome.ASSERTION_FAILED, failed_assertions=failed)
+        if script.is_repeatable:
+            return await self._repeat(script, before, result)
         if script.down_sql is None:
             missing = Outcome.IRREVERSIBLE if script.is_irreversible else Outcome.NO_DOWN
             crashes = await self._tour(script, before, await self._print(), comes_back=False)
@@ -165,6 +169,35 @@ class AsyncStaircase:
             after_up_again=after_again,
             lost_rows=lost,
         )
+
+    async def _repeat(
+        self, script: MigrationScript, before: Printing, result: Callable[..., Rehearsed]
+    ) -> Rehearsed:
+        """Run a repeatable script once more, over what it has just made."""
+        first = await self._print()
+        rows = await self._rows(first)
+        try:
+            await self._forget(script)
+            await self._up((*self._base, *self._done))
+        except ManticoreError as error:
+            await self._rebuild()
+            return result(Outcome.AGAIN_FAILED, error=str(error))
+        again = await self._print()
+        differences, _ = compare(first, again)
+        others = _lost(rows, await self._rows(again))
+        if not (differences or others):
+            crashes = await self._tour(script, before, first, comes_back=False)
+            return result(Outcome.REPEATS, crashes=crashes)
+        await self._rebuild()
+        return result(Outcome.NOT_THE_SAME, after_up_again=differences, lost_rows=others)
+
+    async def _forget(self, script: MigrationScript) -> None:
+        """Have a repeatable script run again."""
+
+        def forgotten(_book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            return [run_state.remove(tables, lease, script.key)]
+
+        await AsyncExecutor(self._scratch, self._options, self._emit).settle(forgotten)
 
     async def _tour(
         self, script: MigrationScript, below: Printing, above: Printing, *, comes_back: bool
@@ -255,8 +288,7 @@ class AsyncStaircase:
 
         def goal(book: Snapshot) -> tuple[Step, ...]:
             begun = book.unfinished is not None
-            applied = any(row.version == script.version for row in book.rows)
-            return (step,) if begun or applied else ()
+            return (step,) if begun or book.applied(script) else ()
 
         executor = AsyncExecutor(settings or self._scratch, self._options, self._emit)
         await executor.run(goal)

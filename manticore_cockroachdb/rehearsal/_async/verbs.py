@@ -113,7 +113,7 @@ class AsyncScratchVerbs:
             MigrationFailed: A script failed on the scratch database.
         """
         book, kind = await self._book()
-        applied = applied_scripts(scripts, self._checkpoints, book, kind)
+        applied = applied_scripts(scripts, self._checkpoints, book, kind, to_compare=True)
         found = await async_read(self._target, self._options.table, self._emit)
         expected = await self._expected(applied, found)
         schema, _ = split_table(self._options.table)
@@ -185,8 +185,11 @@ class AsyncScratchVerbs:
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
                 base = tuple(script for script in every if script.checkpoint is not None)
-            done = {each.version for each in versions_of(base)}
-            pending = [script for script in scripts if script.version not in done]
+            done = {
+                *(script.key for script in base),
+                *(each.version for each in versions_of(base)),
+            }
+            pending = [script for script in scripts if script.key not in done]
             stairs = AsyncStaircase(
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
@@ -318,13 +321,15 @@ class AsyncScratchVerbs:
         Raises:
             PlanRefused: Files are gone, and no checkpoint was made on this kind of server.
         """
-        highest = max((script.version for script in scripts), default=None)
+        numbered = [script for script in scripts if not script.is_repeatable]
+        repeatable = [script for script in scripts if script.is_repeatable]
+        highest = max((script.version for script in numbered), default=None)
         covered = {
             version
             for version in replaced_versions(self._checkpoints)
             if highest is None or version <= highest
         }
-        versions = {*(script.version for script in scripts), *covered}
+        versions = {*(script.version for script in numbered), *covered}
         found, missing = sources(scripts, self._checkpoints, versions, server_kind)
         if missing:
             names = ", ".join(each.path.name for each in self._checkpoints)
@@ -335,7 +340,7 @@ class AsyncScratchVerbs:
                 hint="Restore the files from version control.",
             )
             raise PlanRefused("The scripts cannot be built", [problem])
-        return found
+        return (*found, *repeatable)
 
     async def _book(self) -> tuple[Snapshot, str]:
         """The target's tables, and the kind of its server."""

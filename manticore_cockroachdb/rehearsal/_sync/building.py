@@ -12,12 +12,10 @@ from ..._backend.settings import ConnectionSettings
 from ..._executor._sync.executor import Executor
 from ..._executor._sync.session import Session
 from ..._executor.options import Options, new_owner
-from ..._planner.plan import Step, plan_migrate
+from ..._planner.plan import plan_migrate
 from ..._printing.objects import Printing
-from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
-from ..._store.ledger import split_table
-from ..._store.run_state import Snapshot
+from ..._store.ledger import own_names, split_table
 from ...events import Event, SchemaRead
 from .printing import read_schema
 
@@ -36,28 +34,22 @@ def apply(
 ) -> int:
     """Apply scripts to a scratch database.
 
-    Args:
-        settings: The scratch database.
-        options: How runs are made.
-        emit: Called with each event.
-        scripts: The scripts, by version; the first one may be a checkpoint.
-
     Returns:
         How many were applied.
 
     Raises:
         MigrationFailed: A statement failed.
     """
-    first = tuple(script for script in scripts if script.checkpoint is not None)
-    rest = tuple(script for script in scripts if script.checkpoint is None)
-
-    def goal(book: Snapshot) -> tuple[Step, ...]:
-        applied = {row.version for row in book.rows}
-        begin = tuple(Step(each, Direction.UP) for each in first if each.version not in applied)
-        unfinished = None if begin else book.unfinished
-        return begin + plan_migrate(rest, book.rows, unfinished=unfinished, allow_out_of_order=True)
-
-    return Executor(settings, scratch_options(options), emit).run(goal)
+    executor = Executor(settings, scratch_options(options), emit)
+    return executor.run(
+        lambda book: plan_migrate(
+            scripts,
+            book.rows,
+            unfinished=book.unfinished,
+            allow_out_of_order=True,
+            repeatables=book.repeatables,
+        )
+    )
 
 
 def read(
@@ -74,7 +66,7 @@ def read(
     try:
         schema, name = split_table(table)
         ledger = (schema or session.server.schema, name)
-        own = [ledger, (ledger[0], f"{name}_state")]
+        own = [(ledger[0], each) for each in own_names(name)]
         printing = read_schema(session, ledger=ledger, own=own)
     finally:
         session.close()

@@ -42,6 +42,9 @@ class Scratches:
     def __enter__(self) -> Self:
         self._keeper = Session.open(self._beside, scratch.keeper_name(self._owner))
         try:
+            if self._keeper.read_only:
+                server, place = self._keeper.server, self._beside.place
+                raise RehearsalRefused(scratch.read_only(server, place, self._keeper.read_only))
             self._sweep(self._keeper)
         except BaseException:
             self._keeper.close()

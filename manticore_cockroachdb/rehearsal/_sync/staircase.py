@@ -22,7 +22,9 @@ from ..._printing.objects import Kind, Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._sql.statement import Statement
-from ..._store.run_state import Snapshot
+from ..._store import run_state
+from ..._store.ledger import Tables
+from ..._store.run_state import Lease, Snapshot
 from ...errors import DatabaseError, ManticoreError, RehearsalRefused
 from ...events import Event, ScriptRehearsed
 from ..results import Crash, Outcome, Rehearsed
@@ -136,6 +138,8 @@ class Staircase:
         failed = self._failed_assertions(script)
         if failed:
             return result(Outcome.ASSERTION_FAILED, failed_assertions=failed)
+        if script.is_repeatable:
+            return self._repeat(script, before, result)
         if script.down_sql is None:
             missing = Outcome.IRREVERSIBLE if script.is_irreversible else Outcome.NO_DOWN
             crashes = self._tour(script, before, self._print(), comes_back=False)
@@ -168,6 +172,35 @@ class Staircase:
             after_up_again=after_again,
             lost_rows=lost,
         )
+
+    def _repeat(
+        self, script: MigrationScript, before: Printing, result: Callable[..., Rehearsed]
+    ) -> Rehearsed:
+        """Run a repeatable script once more, over what it has just made."""
+        first = self._print()
+        rows = self._rows(first)
+        try:
+            self._forget(script)
+            self._up((*self._base, *self._done))
+        except ManticoreError as error:
+            self._rebuild()
+            return result(Outcome.AGAIN_FAILED, error=str(error))
+        again = self._print()
+        differences, _ = compare(first, again)
+        others = _lost(rows, self._rows(again))
+        if not (differences or others):
+            crashes = self._tour(script, before, first, comes_back=False)
+            return result(Outcome.REPEATS, crashes=crashes)
+        self._rebuild()
+        return result(Outcome.NOT_THE_SAME, after_up_again=differences, lost_rows=others)
+
+    def _forget(self, script: MigrationScript) -> None:
+        """Have a repeatable script run again."""
+
+        def forgotten(_book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            return [run_state.remove(tables, lease, script.key)]
+
+        Executor(self._scratch, self._options, self._emit).settle(forgotten)
 
     def _tour(
         self, script: MigrationScript, below: Printing, above: Printing, *, comes_back: bool
@@ -258,8 +291,7 @@ class Staircase:
 
         def goal(book: Snapshot) -> tuple[Step, ...]:
             begun = book.unfinished is not None
-            applied = any(row.version == script.version for row in book.rows)
-            return (step,) if begun or applied else ()
+            return (step,) if begun or book.applied(script) else ()
 
         executor = Executor(settings or self._scratch, self._options, self._emit)
         executor.run(goal)
