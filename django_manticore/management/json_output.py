@@ -8,8 +8,8 @@ Times are ISO 8601 with their zone; whatever is not known is null.
     `database` (the alias), `scripts`: a list by version, repeatable scripts last, of
     `version` (null for a repeatable script), `name`, `description`, `state`
     ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted",
-    "unavailable"), `applied_at`, `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement in batches that has begun:
-    `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
+    "unavailable"), `applied_at`, `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement
+    in batches that has begun: `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
     `remaining`).
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:

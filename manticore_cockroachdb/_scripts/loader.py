@@ -67,9 +67,7 @@ def load_all(folders: Sequence[Path]) -> Loaded:
         found += _entries(folder, problems)
     repeatable = [entry.path for entry in found if entry.name.is_repeatable]
     problems += repeated_names(repeatable)
-    entries = [
-        entry for entry in found if not (entry.name.is_repeatable or _is_checkpoint(entry))
-    ]
+    entries = [entry for entry in found if not (entry.name.is_repeatable or _is_checkpoint(entry))]
     ups = _by_version([entry for entry in entries if not entry.name.is_down], problems)
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
