@@ -9,8 +9,8 @@ Times are ISO 8601 with their zone; whatever is not known is null.
     `version` (null for a repeatable script), `name`, `description`, `state`
     ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted",
     "unavailable"), `applied_at`, `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement
-    in batches that has begun: `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
-    `remaining`).
+    in batches that has begun: `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`,
+    `seconds`, `rate`, `remaining`).
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:
     `database`, `server` (its name and version), `steps`: a list in the order of the run of
