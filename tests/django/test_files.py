@@ -253,6 +253,7 @@ def test_the_list_as_json(mixed: Site) -> None:
         "applied_by": None,
         "execution_ms": None,
         "path": str(mixed.folder / "V4__part_4.sql"),
+        "batch": None,
     }
 
 

@@ -27,8 +27,8 @@ OWN_TRANSACTIONS = (
 )
 FORM = (
     "is not a valid script name: expected V<number>__<description>.sql (a capital V, a whole number, two "
-    "underscores), for a down section alone the same with U, a repeatable script "
-    "R__<description>.sql; rename it or move it away"
+    "underscores), for a down section alone the same with U, a checkpoint with B, a repeatable "
+    "script R__<description>.sql; rename it or move it away"
 )
 
 FILES: dict[str, tuple[dict[str, str | bytes], str]] = {

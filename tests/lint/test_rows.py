@@ -17,8 +17,10 @@ def found(rule: str, sql: str, *, given: str = RIDES, server: str = "cockroachdb
 USERS = """
     CREATE TABLE users (id INT8 PRIMARY KEY, name TEXT UNIQUE, email TEXT, tenant INT8);
     CREATE UNIQUE INDEX by_email ON users (tenant, email);
+    CREATE TABLE other (id INT8 PRIMARY KEY, name TEXT);
 """
 WRITE = "UPDATE users SET email = lower(email) WHERE id = 1;"
+BY_NAME = "CREATE UNIQUE INDEX i ON users (name);"
 DELETE = "DELETE FROM rides WHERE id = 5;"
 RENAME = "UPDATE users SET name = 'x' WHERE id = 1;"
 GONE = "DELETE FROM users WHERE id = 5;"
@@ -41,11 +43,16 @@ BY_TAG = "CREATE UNIQUE INDEX i ON users (tag);"
         ),
         (f"DROP INDEX by_email; {GONE} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
         (f"DROP INDEX by_email; {RENAME} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        (
+            f"ALTER TABLE users RENAME TO gone; ALTER TABLE other RENAME TO users; {BY_NAME}",
+            1,
+        ),
         ("CREATE UNIQUE INDEX i ON users (lower(name));", 1),
         (f"{BY_LOWER} CREATE UNIQUE INDEX i ON users (lower(email), tenant);", 1),  # the first
         ("ALTER TABLE users ADD COLUMN tag TEXT; CREATE UNIQUE INDEX i ON users (tag);", 0),
         ("ALTER TABLE users ADD COLUMN tag TEXT, ADD CONSTRAINT u UNIQUE (tag, email);", 0),
         ("ALTER TABLE users ADD tag TEXT DEFAULT 'x'; CREATE UNIQUE INDEX i ON users (tag);", 1),
+        ("ALTER TABLE users ADD tag TEXT; ALTER TABLE users ADD PRIMARY KEY (tag);", 1),
         ("ALTER TABLE users ADD n BIGSERIAL; CREATE UNIQUE INDEX i ON users (n);", 0),
         (
             f"ALTER TABLE users ADD tag UUID DEFAULT gen_random_uuid(); {BY_TAG}",
@@ -143,6 +150,9 @@ def test_a_table_that_takes_the_name_of_a_new_one_is_not_new() -> None:
         ("UPDATE rides SET city = lower(note);", 1),
         ("UPDATE rides SET city = 'a' || note;", 1),
         ("UPDATE drivers SET city = 'Rome';", 1),
+        ("UPDATE rides SET city = 'Rome' FROM drivers;", 1),
+        ("DELETE FROM rides WHERE city IS NULL LIMIT 100;", 1),
+        ("UPDATE rides SET (city, 1) = ('Rome', 2);", 1),
     ],
 )
 def test_a_column_that_the_script_filled_is_not_asked_about(fill: str, count: int) -> None:

@@ -13,7 +13,7 @@ from manticore_cockroachdb._planner.plan import Rollback, plan_migrate, statuses
 from manticore_cockroachdb._scripts.script import MigrationScript, checksum
 from manticore_cockroachdb._store.ledger import LedgerRow
 from manticore_cockroachdb._store.repeatables import RepeatableRow
-from manticore_cockroachdb._store.run_state import Unfinished
+from manticore_cockroachdb._store.run_state import Progress, Unfinished
 from manticore_cockroachdb.errors import FilesRefused, PartiallyApplied, SettingsError
 from manticore_cockroachdb.scripts import (
     create_repeatable_script,
@@ -91,7 +91,8 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'R__c' is none; write it as in "
         "after=R__other.sql\n"
         "  - R__d.sql:1: unknown option 'mood=good'; known: mode=atomic|stepwise|autocommit, "
-        "isolation=read committed|repeatable read|serializable, after=R__name.sql"
+        "isolation=read committed|repeatable read|serializable, lock_timeout=2s, "
+        "after=R__name.sql"
     )
 
 
@@ -353,7 +354,10 @@ def test_a_rollback_reverts_versions_alone() -> None:
 def test_where_each_repeatable_script_stands(
     repeatables: list[RepeatableRow], unfinished: Unfinished | None, states: dict[str, State]
 ) -> None:
-    found = statuses(SCRIPTS, [applied(1), applied(2)], unfinished, repeatables)
+    progress = unfinished and Progress(
+        unfinished.version, unfinished.direction, 0, in_flight=False, script=unfinished.script
+    )
+    found = statuses(SCRIPTS, [applied(1), applied(2)], progress, repeatables)
     assert [each.key for each in found[:2]] == [1, 2]
     assert {each.key: each.state for each in found[2:]} == states
 

@@ -18,8 +18,8 @@ from manticore_cockroachdb.errors import FilesRefused, SettingsError
 
 FORM = (
     "is not a valid script name: expected V<number>__<description>.sql (a capital V, a whole number, "
-    "two underscores), for a down section alone the same with U, a repeatable script "
-    "R__<description>.sql; rename it or move it away"
+    "two underscores), for a down section alone the same with U, a checkpoint with B, a repeatable "
+    "script R__<description>.sql; rename it or move it away"
 )
 
 

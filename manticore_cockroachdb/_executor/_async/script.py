@@ -182,16 +182,16 @@ class AsyncScript:
             and begun.fingerprint.startswith(statement_fingerprint(statement))
         ):
             return
-        version = self._step.version
+        step = self._step
         where = "its statement in batches" if statement is None else f"statement {done + 1}"
         problem = Problem(
-            f"version {version} is partially {self._step.direction.participle}, and {where}, of which "
+            f"{step.called} is partially {step.direction.participle}, and {where}, of which "
             f"{windows_done(begun.windows)}, was changed.",
-            path=self._step.path,
+            path=step.path,
             line=statement.line if statement is not None else None,
-            version=version,
+            version=step.version or None,
             hint="Restore it and its batch= option; later ones may be edited. Or start it again from its "
-            f"first row with manticore_resolve --restart-batch {version}: rows of the windows that are "
+            f"first row with manticore_resolve --restart-batch {step.key}: rows of the windows that are "
             "done are then changed again.",
         )
         raise PlanRefused("Nothing was run", [problem])

@@ -16,8 +16,10 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
+from ..._planner.checkpoints import replaced_versions, standing_for
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
+from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
@@ -33,17 +35,17 @@ from .job_list import list_jobs
 from .session import Session
 from .store import Store, open_store, takes_no_writes
 
-Load = Callable[[], list[MigrationScript]]
+Load = Callable[[], Loaded]
 
 
 class Resolve:
     """Records the outcome of a migration that Manticore could not determine.
 
     Args:
-        settings: The connection's parameters.
-        options: Run options.
-        emit: Called with each event.
-        load: Reads the scripts.
+        settings: Where.
+        options: How.
+        emit: Told what happens.
+        load: Reads the scripts and checkpoints.
     """
 
     def __init__(
@@ -60,12 +62,12 @@ class Resolve:
 
     def known(self) -> Known:
         """Return what the tables, the jobs and the sessions show. Changes nothing."""
-        scripts = {script.key: script for script in self._load()}
+        found = self._load()
         session, store = self._open()
         try:
             book = self._look(store)
             progress = book.record.progress
-            script = scripts.get(progress.key) if progress else None
+            script = _begun(found, progress) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
@@ -92,13 +94,17 @@ class Resolve:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = self._script(script)
+        loaded = self._load()
+        found = _of_key(loaded, script)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             if book.applied(found):
                 return _forget(book, script, tables, lease)
             keep = _another(book, script)
-            return [run_state.complete(tables, lease, found, Direction.UP, keep=keep)]
+            progress = book.record.progress
+            begun = _begun(loaded, progress) if progress is not None and not keep else None
+            done = begun or found
+            return [run_state.complete(tables, lease, done, Direction.UP, keep=keep)]
 
         self._settle(change, known, repeatable=found.is_repeatable)
 
@@ -117,7 +123,8 @@ class Resolve:
                 `known`.
             LeaseTimeout: A runner is alive.
         """
-        on_disk = {each.key for each in self._load()}
+        loaded = self._load()
+        on_disk = {*(each.key for each in loaded.scripts), *standing_for(loaded.checkpoints)}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             half = book.record.progress is not None and book.record.progress.key == script
@@ -129,27 +136,27 @@ class Resolve:
 
         self._settle(change, known)
 
-    def restart_batch(self, version: int, *, known: Known | None = None) -> None:
-        """Let a statement in batches start again from its first row, as the file has it now.
+    def restart_batch(self, script: ScriptKey, *, known: Known | None = None) -> None:
+        """Say that a statement in batches is to start again from its first row, as the file has it now.
 
         Rows of the windows that are done are changed again by the next run.
 
         Args:
-            version: The version.
+            script: Its version, or a repeatable script's name.
             known: The result of `known()` on which the decision was based; refused if a runner has held
                 the lease since.
 
         Raises:
-            PlanRefused: No batch of that version is unfinished, or a runner has run since `known`.
+            PlanRefused: No batch of that script is under way, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             progress = book.record.progress
-            if progress is None or progress.version != version or progress.batch is None:
+            if progress is None or progress.key != script or progress.batch is None:
                 problem = Problem(
-                    f"no statement of version {version} has begun in batches",
-                    version=version,
+                    f"no statement of {called(script)} has begun in batches",
+                    version=script if isinstance(script, int) else None,
                     hint="see status (manticore_showmigrations).",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
@@ -250,7 +257,7 @@ class Resolve:
         executor.settle(unless_stale, repeatable=repeatable)
 
     def _script(self, key: ScriptKey) -> MigrationScript:
-        for script in self._load():
+        for script in self._load().scripts:
             if script.key == key:
                 return script
         raise _unknown(key)
@@ -277,6 +284,35 @@ class Resolve:
         ids = [record.session_id] if record.session_id else []
         alive = introspection.sessions_alive(session.server, ids, f"{record.owner}/")
         return tuple(row[0] for row in session.send(alive)[0].rows)
+
+
+def _begun(loaded: Loaded, progress: Progress) -> MigrationScript | None:
+    """The script, or the checkpoint, that is partially run."""
+    scripts = loaded.checkpoints if progress.checkpoint else loaded.scripts
+    return next((script for script in scripts if script.key == progress.key), None)
+
+
+def _of_key(loaded: Loaded, key: ScriptKey) -> MigrationScript:
+    """What is recorded for a script, also where only a checkpoint has it.
+
+    Raises:
+        PlanRefused: Neither a script nor a checkpoint has it.
+    """
+    script = next((script for script in loaded.scripts if script.key == key), None)
+    if script is not None:
+        return script
+    checkpoint = standing_for(loaded.checkpoints).get(key) if isinstance(key, int) else None
+    if checkpoint is None:
+        raise _unknown(key)
+    each = replaced_versions(loaded.checkpoints)[int(key)]
+    return MigrationScript(
+        version=each.version,
+        description=each.description,
+        up_sql="",
+        down_sql=None,
+        path=checkpoint.path,
+        checksum=each.checksum,
+    )
 
 
 def _another(book: Snapshot, key: ScriptKey) -> bool:
