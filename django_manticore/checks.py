@@ -31,6 +31,10 @@ id                      what it found
 ``manticore.W009``      The ledger's table is someone else's.
 ``manticore.W010``      Another app's `migrate` command hides this app's.
 ``manticore.W021``      A pending script has an error of `manticore_lint`.
+``manticore.E031``      RECORD_SCHEMA is invalid.
+``manticore.W030``      Files were removed that a database still needs, and `migrate` runs no scripts.
+``manticore.E030``      The same, and `migrate` would run scripts.
+``manticore.I030``      Files may be removed: a checkpoint stands for them.
 ======================  ===========================================================
 """
 
@@ -67,10 +71,11 @@ from . import conf, messages
 from .conf import Entry, RunWithMigrate
 from .connections import connection_settings
 from .migrators import get_migration
+from .removal import advice
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, E016, E021, W003, W010."""
+    """E001 to E012, E016, E021, E031, W003, W010."""
     found: list[CheckMessage] = [
         checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()
@@ -98,13 +103,17 @@ def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_databases(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """E014, E015, W004 to W009, W021, for the databases that are named."""
-    return [
+    """E014, E015, E030, W004 to W009, W021, W030, I030, for the databases that are named."""
+    statuses: dict[str, list[ScriptStatus]] = {}
+    found = [
         message
         for entry in _entries()
         if entry.alias in (databases or ())
-        for message in _ledger(entry)
+        for message in _ledger(entry, statuses)
     ]
+    if statuses:
+        found += (checks.Info(text, id="manticore.I030") for text in advice(statuses))
+    return found
 
 
 def _entries() -> Iterator[Entry]:
@@ -199,10 +208,10 @@ def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
             )
 
 
-def _ledger(entry: Entry) -> list[CheckMessage]:
+def _ledger(entry: Entry, found: dict[str, list[ScriptStatus]]) -> list[CheckMessage]:
     alias = entry.alias
     try:
-        statuses = get_migration(alias).status()
+        statuses = found[alias] = get_migration(alias).status()
     except (FilesRefused, SettingsError):
         return []  # E012, E013, W001
     except LedgerRefused as error:
@@ -250,6 +259,7 @@ def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -
 def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
     alias = entry.alias
     pending: list[ScriptKey] = []
+    unavailable: list[int] = []
     for status in statuses:
         name = status.script.path.name if status.script else status.called
         match status.state:
@@ -285,8 +295,20 @@ def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMes
                     hint="Restore the file, or update the code: the database is newer.",
                     id="manticore.W006",
                 )
+            case State.UNAVAILABLE:
+                unavailable.append(status.version)
             case State.APPLIED:
                 pass
+    if unavailable:
+        yield _wrong(
+            entry,
+            f"{alias}: {messages.scripts(len(unavailable))} must be applied, but "
+            f"{'its file was' if len(unavailable) == 1 else 'their files were'} removed: "
+            f"{messages.versions(unavailable)}.",
+            "Restore them from version control: only an empty database starts from a checkpoint.",
+            error="E030",
+            warning="W030",
+        )
     # With RUN_WITH_MIGRATE, `migrate` is about to apply them, and this check runs before it.
     if pending and entry.run_with_migrate is RunWithMigrate.NEVER:
         number = messages.scripts(len(pending))

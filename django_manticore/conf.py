@@ -32,6 +32,7 @@ LOCK_RETRIES           20                          How often a statement that di
 MODE                   None                        The mode of scripts whose files name none; None: the
                                                    server's default.
 ALLOW_OUT_OF_ORDER     False                       Apply pending scripts below the highest applied one.
+RECORD_SCHEMA          False                       Record a hash of the schema at the end of a run.
 PLACEHOLDERS           None                        What `${name}` in scripts stands for, as a dict; None:
                                                    `${` means nothing special.
 RUN_WITH_MIGRATE       None                        "before" or "after": Django's own `migrate` runs the
@@ -133,6 +134,7 @@ class Entry:
     lock_retries: int = _DEFAULTS.lock_retries
     mode: Mode | None = None
     allow_out_of_order: bool = False
+    record_schema: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
     run_with_migrate: RunWithMigrate = RunWithMigrate.NEVER
     drift_ignore: tuple[str, ...] = ()
@@ -481,6 +483,7 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "LOCK_RETRIES": (6, _retries, "Write a number, such as 20, or 0 to fail at once."),
     "MODE": (7, _mode, f"Write {_either(_MODES)}, or leave it out."),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
+    "RECORD_SCHEMA": (31, _flag, "Write True or False."),
     "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),
     "LINT": (

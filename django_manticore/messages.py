@@ -44,6 +44,7 @@ MARKS: Final = {
     State.MISSING: "[?]",
     State.PARTIALLY_APPLIED: "[~]",
     State.PARTIALLY_REVERTED: "[~]",
+    State.UNAVAILABLE: "[-]",
 }
 
 #: What a state means or asks for, where its name does not say so.
@@ -52,6 +53,7 @@ REMARKS: Final = {
     State.MISSING: "applied, but its file is missing",
     State.PARTIALLY_APPLIED: "run manticore_migrate to finish it",
     State.PARTIALLY_REVERTED: "run manticore_rollback to finish it",
+    State.UNAVAILABLE: "not applied, and its file was removed: restore it",
 }
 
 #: The command that finishes what is partially done.
@@ -89,7 +91,10 @@ def name_of(status: ScriptStatus) -> str:
 
 
 def doing(step: Step) -> str:
-    """`Applying V1__create_users_table`."""
+    """`Applying V1__create_users_table`; `Applying B40__schema.sql (stands for versions 1–40)`."""
+    checkpoint = step.script.checkpoint
+    if checkpoint is not None:
+        return f"{VERBS[step.direction]} {step.path.name} (stands for versions {checkpoint.span})"
     return f"{VERBS[step.direction]} {step.name}"
 
 

@@ -75,5 +75,6 @@ def _arguments(
         "lock_retries": configured.lock_retries,
         "mode": configured.mode,
         "allow_out_of_order": configured.allow_out_of_order,
+        "record_schema": configured.record_schema,
         "placeholders": configured.placeholders,
     }

@@ -453,3 +453,18 @@ class SchemaRead(Event):
 
     database: str
     objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class SquashAdvanced(Event):
+    """A squash goes on to its next stage.
+
+    Attributes:
+        stage: What it does now, in words.
+        number: Which stage that is, from 1.
+        total: How many there are.
+    """
+
+    stage: str
+    number: int
+    total: int

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,21 +27,24 @@ from ._executor.options import (
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
+from ._scripts.filenames import file_name
+from ._scripts.loader import Loaded
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
 from ._store.ledger import DEFAULT_TABLE, highest
 from ._store.own_tables import refuse_own_tables
 from ._store.run_state import Snapshot
 from .database import Database
-from .errors import SettingsError
-from .events import Event
+from .errors import ManticoreError, SettingsError
+from .events import Event, Warned
 
 if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
     from .rehearsal._sync.verbs import ScratchVerbs
-    from .rehearsal.drift import Drift
+    from .rehearsal.drift import Drift, QuickDrift
     from .rehearsal.results import Rehearsal
     from .rehearsal.seeds import Seed
     from .rehearsal.snapshot import SchemaSnapshot
+    from .rehearsal.squash import Squash
     from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
@@ -66,6 +70,7 @@ class Migration:
         mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
             is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        record_schema: Record a hash of the schema at the end of each run, for `quick_drift`.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
 
     Raises:
@@ -86,6 +91,7 @@ class Migration:
         lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
+        record_schema: bool = False,
         placeholders: Mapping[str, str] | None = None,
     ) -> None:
         folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
@@ -99,6 +105,7 @@ class Migration:
             lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
+            record_schema=record_schema,
             placeholders=placeholders,
         )
         self._db = db
@@ -226,7 +233,7 @@ class Migration:
             ConnectionFailed: The ledger could not be read.
         """
         if isinstance(script, int):
-            version, scripts = script, self._load_unfilled()
+            version, scripts = script, self._load_unfilled().scripts
         else:
             named = concurrency.in_thread(
                 lambda: loader.load_file(self.folders, str(script))
@@ -246,14 +253,25 @@ class Migration:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = self._load_unfilled()
-        if self.options.placeholders is not None:
-            scripts = filled(scripts, self.options.placeholders)
-        refuse_own_tables(scripts, self.options.table)
-        return list(scripts)
+        return list(self._load().scripts)
 
-    def _load_unfilled(self) -> tuple[MigrationScript, ...]:
-        return concurrency.in_thread(lambda: loader.load(self.folders))
+    def load_checkpoints(self) -> list[MigrationScript]:
+        """Read every checkpoint (`B40__schema.sql`), by version.
+
+        Raises:
+            FilesRefused: With every problem of every file.
+        """
+        return list(self._load().checkpoints)
+
+    def _load(self) -> Loaded:
+        found = self._load_unfilled()
+        if self.options.placeholders is not None:
+            found = replace(found, scripts=filled(found.scripts, self.options.placeholders))
+        refuse_own_tables(found.scripts, self.options.table)
+        return found
+
+    def _load_unfilled(self) -> Loaded:
+        return concurrency.in_thread(lambda: loader.load_all(self.folders))
 
     def migrate(
         self,
@@ -282,10 +300,11 @@ class Migration:
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(
-            _held(lambda book: self._up(scripts, book, target_version), confirmed), fake=fake
+        found = self._load()
+        done = self._engine(found).run(
+            _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
         )
+        return self._recorded(found, done)
 
     def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
         """Apply what is pending up to a version, and revert nothing.
@@ -307,10 +326,11 @@ class Migration:
             LeaseError: Another runner had the lease for too long, or took it over.
             ConnectionFailed: No connection, or it was lost and could not be made again.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(
-            lambda book: self._up(scripts, book, to_version, revert=False), fake=fake
+        found = self._load()
+        done = self._engine(found).run(
+            lambda book: self._up(found, book, to_version, revert=False), fake=fake
         )
+        return self._recorded(found, done)
 
     def bootstrap(self) -> int:
         """Apply every script to an empty database, as fast as the server allows.
@@ -325,8 +345,11 @@ class Migration:
             PlanRefused: The database is not empty. Nothing was run.
             MigrationFailed: A statement failed.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(lambda book: self._up(scripts, book, None), bootstrap=True)
+        found = self._load()
+        done = self._engine(found).run(
+            lambda book: self._up(found, book, None), bootstrap=True
+        )
+        return self._recorded(found, done)
 
     def rollback(
         self,
@@ -354,10 +377,12 @@ class Migration:
             MigrationFailed: A statement failed; the message says what is done and how to go on.
             LeaseError: Another runner had the lease for too long, or took it over.
         """
-        goal = Rollback(self.load_migrations(), count=count, to_version=to_version)
-        return self._engine().run(
+        found = self._load()
+        goal = _rollback(found, count, to_version)
+        done = self._engine(found).run(
             _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
         )
+        return self._recorded(found, done)
 
     def plan(self, target_version: int | None = None, *, patience: float = PATIENCE) -> Plan:
         """What `migrate` would do now, and on which server. Changes nothing.
@@ -370,9 +395,9 @@ class Migration:
             PlanRefused: `migrate` would refuse to run.
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = self.load_migrations()
+        found = self._load()
         return self._planned(
-            lambda book: self._up(scripts, book, target_version), patience=patience
+            lambda book: self._up(found, book, target_version), found, patience=patience
         )
 
     def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
@@ -385,8 +410,9 @@ class Migration:
         Raises:
             PlanRefused: `rollback` would refuse to run.
         """
-        goal = Rollback(self.load_migrations(), count=count, to_version=to_version)
-        return self._planned(lambda book: goal.steps(book.rows, book.unfinished))
+        found = self._load()
+        goal = _rollback(found, count, to_version)
+        return self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
 
     def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
         """Every script that the folder or a table knows, and where it stands. Changes nothing.
@@ -401,9 +427,16 @@ class Migration:
         Raises:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = self.load_migrations()
-        book = self._book(patience)
-        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
+        found = self._load()
+        book = self._book(patience, surveys=bool(found.checkpoints))
+        return statuses(
+            found.scripts,
+            book.rows,
+            book.record.progress,
+            book.repeatables,
+            checkpoints=found.checkpoints,
+            blank=book.blank,
+        )
 
     def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
         """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
@@ -418,12 +451,12 @@ class Migration:
         Raises:
             PlanRefused: `migrate` would refuse to run.
         """
-        scripts = self.load_migrations()
+        found = self._load()
 
         def look(store: Store, book: Snapshot) -> tuple[Blocker, ...]:
-            return lock_holders(store, book, self._up(scripts, book, target_version))
+            return lock_holders(store, book, self._up(found, book, target_version))
 
-        return self._with_book(look)
+        return self._with_book(look, surveys=bool(found.checkpoints))
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None
@@ -443,8 +476,8 @@ class Migration:
             RehearsalRefused: The user may not create databases, or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
         """
-        scripts = self.load_migrations()
-        return self._rehearsal(scratch, surroundings).snapshot(scripts)
+        found = self._load()
+        return self._rehearsal(found, scratch, surroundings).snapshot(found.scripts)
 
     def drift(
         self,
@@ -470,8 +503,25 @@ class Migration:
                 or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
         """
-        scripts = self.load_migrations()
-        return self._rehearsal(scratch, surroundings).drift(scripts, ignore)
+        found = self._load()
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        drift = rehearsal.drift(found.scripts, ignore)
+        if self.options.record_schema and not drift and not ignore:
+            rehearsal.record()
+        return drift
+
+    def quick_drift(self) -> QuickDrift:
+        """Whether the schema was changed after the last run that recorded it. Changes nothing.
+
+        Needs `record_schema=True`, and no scratch database: the hash that was recorded at the end of that
+        run is compared with the schema now. It does not say what was changed; `drift` does. What another
+        tool changes in the database counts, too.
+
+        Raises:
+            ConnectionFailed: No connection.
+            RehearsalRefused: The schema cannot be printed.
+        """
+        return self._rehearsal(self._load(), None, None).quick_drift()
 
     def rehearse(
         self,
@@ -502,72 +552,168 @@ class Migration:
                 printed.
             MigrationFailed: A script that is applied already failed on the scratch database.
         """
-        scripts = self.load_migrations()
-        found: Mapping[int, Seed] = {}
+        found = self._load()
+        sown: Mapping[int, Seed] = {}
         if seeds is not None:
             from .rehearsal.seeds import load_seeds  # noqa: PLC0415 - see above
 
             folder = Path(seeds)
-            found = concurrency.in_thread(lambda: load_seeds(folder, scripts))
-        rehearsal = self._rehearsal(scratch, surroundings)
-        return rehearsal.rehearse(scripts, found, all_scripts=all_scripts, crash=crash)
+            sown = concurrency.in_thread(lambda: load_seeds(folder, found.scripts))
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        return rehearsal.rehearse(found.scripts, sown, all_scripts=all_scripts, crash=crash)
+
+    def squash(
+        self,
+        version: int,
+        *,
+        description: str = "schema",
+        max_rows: int = 10_000,
+        leave_out_server: bool = False,
+        scratch: Database | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> Squash:
+        """Write a checkpoint `B40__schema.sql`: what the scripts up to a version make, in one file.
+
+        The scripts are applied to a scratch database; its schema and the rows that they inserted become the
+        file. The file is then applied to another scratch database, and is kept only if both are equal. Both
+        databases are dropped afterwards. Empty databases start from the checkpoint; others never use it.
+
+        Args:
+            version: The version to squash to; its script must be in the folder.
+            description: What its file is called. A checkpoint of that version that is there keeps its name.
+            max_rows: How many rows the file may have.
+            leave_out_server: Leave out statements that change the server and not the database, such as
+                CREATE ROLE, instead of refusing the scripts that have them.
+            scratch: A database beside which the scratch databases are made; None: beside this one.
+            surroundings: What else the database holds, such as another tool's tables.
+
+        Raises:
+            SettingsError: The description makes no file name, or `max_rows` is below 0.
+            FilesRefused: A file breaks a rule, or the folder cannot be written to.
+            PlanRefused: There is no such version, or the scripts cannot be squashed.
+            RehearsalRefused: The user may not create databases, the schema cannot be printed, there are too
+                many rows, or the checkpoint does not make what the scripts make. No file was written.
+            MigrationFailed: A script, or the checkpoint, failed on a scratch database.
+        """
+        from .rehearsal.squash import nothing_to_squash, refuse_placeholders  # noqa: PLC0415 - see above
+
+        if max_rows < 0:
+            raise SettingsError(f"max_rows must be 0 or more; got {max_rows}.")
+        unfilled = self._load_unfilled().scripts
+        found = self._load()
+        numbered = [script for script in found.scripts if not script.is_repeatable]
+        wanted = [script for script in numbered if script.version <= version]
+        if not wanted or wanted[-1].version != version:
+            raise nothing_to_squash(version, numbered)
+        refuse_placeholders(
+            [script for script in unfilled if 0 < script.version <= version],
+            {script.version: script for script in wanted},
+        )
+        there = next((each.path for each in found.checkpoints if each.version == version), None)
+        path = there or wanted[-1].path.with_name(file_name(version, description, "B"))
+        below = replace(
+            found,
+            checkpoints=tuple(each for each in found.checkpoints if each.version < version),
+        )
+        text, squash = self._rehearsal(below, scratch, surroundings).squash(
+            wanted, path, most_rows=max_rows, leave_out_server=leave_out_server
+        )
+        is_new = concurrency.in_thread(lambda: writer.write_checkpoint(path, text))
+        return replace(squash, is_new=is_new)
 
     @property
     def resolve(self) -> Resolve:
         """The way out by hand, for when only a person can know what is true."""
-        return Resolve(self._db.settings, self.options, self._listener, self.load_migrations)
+        return Resolve(self._db.settings, self.options, self._listener, self._load)
 
     def _up(
         self,
-        scripts: Sequence[MigrationScript],
+        found: Loaded,
         book: Snapshot,
         target: int | None,
         *,
         revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
-            scripts,
+            found.scripts,
             book.rows,
             target=target,
             unfinished=book.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
+            checkpoints=found.checkpoints,
+            blank=book.blank,
             repeatables=book.repeatables,
         )
 
+    def _recorded(self, found: Loaded, done: int) -> int:
+        """Record the schema after a run, where that is wanted; how many steps the run has done."""
+        if done and self.options.record_schema:
+            try:
+                self._rehearsal(found, None, None).record()
+            except ManticoreError as error:
+                self._listener(
+                    Warned(f"The scripts are done, but the schema could not be recorded: {error}")
+                )
+        return done
+
     def _planned(
-        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = PATIENCE
+        self,
+        goal: Callable[[Snapshot], tuple[Step, ...]],
+        found: Loaded,
+        *,
+        patience: float = PATIENCE,
     ) -> Plan:
         def planned(store: Store, book: Snapshot) -> Plan:
             return plan_for(store.session.server, goal(book), book, self.options.mode)
 
-        return self._with_book(planned, patience)
+        return self._with_book(planned, patience, surveys=bool(found.checkpoints))
 
-    def _engine(self) -> Executor:
-        return Executor(self._db.settings, self.options, self._listener)
+    def _engine(self, found: Loaded) -> Executor:
+        return Executor(
+            self._db.settings, self.options, self._listener, surveys=bool(found.checkpoints)
+        )
 
     def _rehearsal(
-        self, scratch: Database | None, surroundings: Surroundings | None
+        self,
+        found: Loaded,
+        scratch: Database | None,
+        surroundings: Surroundings | None,
     ) -> ScratchVerbs:
         from .rehearsal._sync.verbs import ScratchVerbs  # noqa: PLC0415 - see above
 
         beside = scratch.settings if scratch is not None else None
         return ScratchVerbs(
-            self._db.settings, self.options, self._listener, beside, surroundings
+            self._db.settings,
+            self.options,
+            self._listener,
+            beside,
+            surroundings,
+            found.checkpoints,
         )
 
-    def _book(self, patience: float = PATIENCE) -> Snapshot:
+    def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
         def just_look(_journal: Store, book: Snapshot) -> Snapshot:
             return book
 
-        return self._with_book(just_look, patience)
+        return self._with_book(just_look, patience, surveys=surveys)
 
     def _with_book(
-        self, use: Callable[[Store, Snapshot], R], patience: float = PATIENCE
+        self,
+        use: Callable[[Store, Snapshot], R],
+        patience: float = PATIENCE,
+        *,
+        surveys: bool = False,
     ) -> R:
         return with_snapshot(
-            self._db.settings, self.options, self._listener, use, patience
+            self._db.settings, self.options, self._listener, use, patience, surveys=surveys
         )
+
+
+def _rollback(found: Loaded, count: int, to_version: int | None) -> Rollback:
+    return Rollback(
+        found.scripts, count=count, to_version=to_version, checkpoints=found.checkpoints
+    )
 
 
 def _held(

@@ -4,14 +4,23 @@
     `database`, `server`, `version`, `objects` (how many were compared), `unused_ignores`, `differences`:
     a list of `change` ("missing", "extra", "changed"), `kind`, `name`, `details`, `expected`, `found`,
     `repair`, `adopt`: the last four are lists of SQL statements.
+
+`manticore_drift --quick --json`, besides `ok` (true if nothing was changed), each database:
+    `database`, `answer` ("unchanged", "changed", "unknown"), `reason` (why it is not known).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from manticore_cockroachdb.rehearsal import Change, Difference, Drift
+from manticore_cockroachdb.rehearsal import (
+    Change,
+    Difference,
+    Drift,
+    QuickDrift,
+    SinceLastRun,
+)
 
 from .json_output import FORMAT
 
@@ -31,6 +40,30 @@ def summary(alias: str, drift: Drift) -> str:
         else f"{count} object{'s differ' if count > 1 else ' differs'}"
     )
     return f"{alias}: {said} ({drift.objects} objects compared at version {drift.version})"
+
+
+_ANSWERS = {
+    SinceLastRun.UNCHANGED: "the schema is as the last run left it.",
+    SinceLastRun.CHANGED: "the schema was changed after the last run.",
+    SinceLastRun.UNKNOWN: "not known.",
+}
+
+
+def quick(alias: str, found: QuickDrift) -> str:
+    """One line: whether a schema was changed."""
+    return " ".join(filter(None, (f"{alias}: {_ANSWERS[found.answer]}", found.reason)))
+
+
+def quick_report(found: Mapping[str, QuickDrift]) -> dict[str, Any]:
+    """The report of `manticore_drift --quick`."""
+    return {
+        "format": FORMAT,
+        "ok": all(each.answer is SinceLastRun.UNCHANGED for each in found.values()),
+        "databases": [
+            {"database": alias, "answer": each.answer.value, "reason": each.reason}
+            for alias, each in found.items()
+        ],
+    }
 
 
 def in_words(difference: Difference) -> Iterator[str]:

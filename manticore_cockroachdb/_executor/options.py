@@ -49,6 +49,7 @@ class Options:
         lock_retries: How often a statement that did not get its lock is tried again; 0: not at all.
         mode: Mode of scripts whose file names none; None: what is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        record_schema: Record a hash of the schema at the end of a run.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
     """
 
@@ -60,6 +61,7 @@ class Options:
     lock_retries: int = DEFAULT_LOCK_RETRIES
     mode: Mode | None = None
     allow_out_of_order: bool = False
+    record_schema: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

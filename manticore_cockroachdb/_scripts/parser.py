@@ -42,8 +42,8 @@ def parse_script(
         message = f"fits no rule: a script is named {FORM}, a repeatable one {REPEATABLE_FORM}"
         return None, [Problem(message, path)]
     problems: list[Problem] = []
-    text = _decode(path, raw, problems)
-    down_text = _decode(*down, problems) if down else None
+    text = decode(path, raw, problems)
+    down_text = decode(*down, problems) if down else None
     found = split(text, wanted=WANTED_COMMENTS)
     header = read_options(path, found.comments, problems, repeatable=name.is_repeatable)
     problems += check(path, found)
@@ -93,7 +93,7 @@ def parse_script(
     )
 
 
-def _decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
+def decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     r"""The text of a file, line ends as `\n`; "" where it is none, with the problem noted."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         problems.append(Problem("is UTF-16, not UTF-8", path, 1, hint="save it as UTF-8"))

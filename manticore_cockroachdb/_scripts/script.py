@@ -12,6 +12,7 @@ from typing import Final
 
 from .._sql.lexer import BLANKS
 from .._sql.statement import Statement
+from .checkpoint import Checkpoint, Replaced
 from .statements import read_statements
 from .text import trim, universal_newlines
 
@@ -76,6 +77,7 @@ class MigrationScript:
         mode: What its header asks for; None leaves it to the server's default.
         isolation: The isolation level its header asks for; None means the server's own default.
         after: The repeatable scripts that this repeatable script runs after.
+        checkpoint: For a file `B40__….sql`: the versions that it stands for; None for every other script.
         lock_timeout: Seconds that each of its statements waits for a lock at most, as its header asks for
             (PostgreSQL); 0 means no limit, None leaves it to the setting.
         up_line: The line of the file on which `up_sql` begins.
@@ -96,6 +98,7 @@ class MigrationScript:
     isolation: Isolation | None = None
     lock_timeout: float | None = None
     after: tuple[After, ...] = ()
+    checkpoint: Checkpoint | None = None
 
     @property
     def is_repeatable(self) -> bool:
@@ -111,6 +114,11 @@ class MigrationScript:
     def key(self) -> ScriptKey:
         """What tables and commands call it: its version, or a repeatable script's name."""
         return self.repeatable or self.version
+
+    @property
+    def stands_for(self) -> tuple[Replaced, ...]:
+        """The versions that a checkpoint stands for; none for every other script."""
+        return self.checkpoint.versions if self.checkpoint is not None else ()
 
     @property
     def is_irreversible(self) -> bool:

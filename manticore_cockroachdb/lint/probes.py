@@ -134,7 +134,7 @@ def probes(
     touched = _Touched(schema)
     for script in scripts:
         begin_script(schema)
-        pending = script.key in only
+        pending = script.key in only and script.checkpoint is None
         for raw in split(script.up_sql, script.up_line).up:
             command = read(raw.text, target.kind)
             if pending:

@@ -18,7 +18,7 @@ from tests.django.conftest import Ran, Site
 KEYS = (
     "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, "
     "DDL_LOCK_TIMEOUT, LOCK_RETRIES, MODE, "
-    "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, DRIFT_IGNORE, LINT, URL"
+    "ALLOW_OUT_OF_ORDER, RECORD_SCHEMA, PLACEHOLDERS, RUN_WITH_MIGRATE, DRIFT_IGNORE, LINT, URL"
 )
 MODES = "'atomic', 'stepwise' or 'autocommit'"
 EXAMPLE = 'Write MANTICORE = {"default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"}}.'
@@ -131,6 +131,7 @@ PLACEHOLDERS_HINT = 'Write a dict of texts, such as {"owner": "app"}.'
             "must be True or False; got 1.",
             "Write True or False.",
         ),
+        ("E031", "RECORD_SCHEMA", "x", "must be True or False; got a str.", "Write True or False."),
         (
             "E009",
             "PLACEHOLDERS",
@@ -522,15 +523,61 @@ def test_w021_a_pending_script_has_an_error_of_the_linter(site: Site) -> None:
     assert ids(databases=["default"]) == []
 
 
+@pytest.fixture
+def squashed(site: Site) -> Site:
+    """V1 is applied, B2 stands for V1 and V2, and both files are gone."""
+    site.script("V1__a", "CREATE TABLE a (id INT8 PRIMARY KEY);", "DROP TABLE a;")
+    site.script("V2__b", "CREATE TABLE b (id INT8 PRIMARY KEY);", "DROP TABLE b;")
+    site.call("manticore_migrate", "1", verbosity=0)
+    site.call("manticore_squash", "2", verbosity=0)
+    for name in ("V1__a", "V2__b"):
+        (site.folder / f"{name}.sql").unlink()
+    return site
+
+
+RESTORE = "Restore them from version control: only an empty database starts from a checkpoint."
+
+
+def test_w030_a_file_is_needed_and_was_removed(squashed: Site) -> None:
+    assert ledger() == (
+        "manticore.W030",
+        "default: 1 script must be applied, but its file was removed: V2.",
+        RESTORE,
+    )
+
+
+def test_e030_it_is_an_error_where_migrate_would_need_it(squashed: Site) -> None:
+    squashed.entry(RUN_WITH_MIGRATE="after")
+    assert ledger() == (
+        "manticore.E030",
+        "default: 1 script must be applied, but its file was removed: V2.",
+        RESTORE,
+    )
+
+
+def test_i030_files_may_be_removed(site: Site) -> None:
+    site.script("V1__a", "CREATE TABLE a (id INT8 PRIMARY KEY);", "DROP TABLE a;")
+    site.call("manticore_squash", "1", verbosity=0)
+    site.call("manticore_migrate", verbosity=0)
+    assert ledger() == (
+        "manticore.I030",
+        (
+            "The file of version 1 may be removed: every configured database has it, or is empty and "
+            "starts from B1__schema.sql."
+        ),
+        None,
+    )
+
+
 def test_every_id_is_documented_once_and_has_a_test() -> None:
     from django_manticore import checks
 
-    documented = re.findall(r"^``manticore\.([EW]\d{3})``", checks.__doc__ or "", re.MULTILINE)
+    documented = re.findall(r"^``manticore\.([EWI]\d{3})``", checks.__doc__ or "", re.MULTILINE)
     assert [each for each, times in Counter(documented).items() if times > 1] == []
     tested = {
-        *re.findall(r"def test_([ew]\d{3})_", Path(__file__).read_text("utf-8")),
+        *re.findall(r"def test_([ewi]\d{3})_", Path(__file__).read_text("utf-8")),
         *("w008", "w009"),  # beside E014 and E015
-        *(f"e{number:03}" for number in (*range(4, 11), 16)),  # the table of values
+        *(f"e{number:03}" for number in (*range(4, 11), 16, 31)),  # the table of values
     }
     assert {each.lower() for each in documented} == tested
 

@@ -248,3 +248,25 @@ def test_cuts_are_counted_by_how_the_run_recovered(site: Site, manage: Callable[
         "default: 1 of 1 script can be applied, reverted and applied again.",
         "",
     ]
+
+
+def test_a_quick_look_needs_no_scratch_database(site: Site, manage: Callable[..., Any]) -> None:
+    site.script("V1__users", UP)
+    site.entry(RECORD_SCHEMA=True)
+    ran = manage("manticore_drift", "--quick")
+    assert ran.code == 2
+    assert ran.out.startswith("default: not known. No run has recorded the schema.")
+
+    site.call("manticore_migrate", verbosity=0)
+    ran = manage("manticore_drift", "--quick")
+    assert (ran.code, ran.out) == (0, "default: the schema is as the last run left it.\n")
+
+    site.query("CREATE TABLE by_hand (id INT8 PRIMARY KEY)")
+    ran = manage("manticore_drift", "--quick")
+    assert (ran.code, ran.out) == (1, "default: the schema was changed after the last run.\n")
+    assert ran.err.endswith(
+        "The schema was changed after the last run; manticore_drift says what.\n"
+    )
+    report = json.loads(manage("manticore_drift", "--quick", "--json").out)
+    assert report["databases"] == [{"database": "default", "answer": "changed", "reason": ""}]
+    assert manage("manticore_drift", "--quick", "--ignore", "table x").code == 2

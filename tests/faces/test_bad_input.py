@@ -27,8 +27,8 @@ OWN_TRANSACTIONS = (
 )
 FORM = (
     "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, two "
-    "underscores), a down part of its own the same with U, a repeatable script "
-    "R__<description>.sql; rename it or move it away"
+    "underscores), a down part of its own the same with U, a checkpoint with B, a repeatable "
+    "script R__<description>.sql; rename it or move it away"
 )
 
 FILES: dict[str, tuple[dict[str, str | bytes], str]] = {

@@ -18,8 +18,8 @@ from manticore_cockroachdb.errors import FilesRefused, SettingsError
 
 FORM = (
     "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, "
-    "two underscores), a down part of its own the same with U, a repeatable script "
-    "R__<description>.sql; rename it or move it away"
+    "two underscores), a down part of its own the same with U, a checkpoint with B, a repeatable "
+    "script R__<description>.sql; rename it or move it away"
 )
 
 

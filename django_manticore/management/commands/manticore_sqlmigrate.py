@@ -30,8 +30,10 @@ class Command(ManticoreCommand):
         """Print them."""
         alias = self.known_database(options["database"])
         wanted: ScriptKey = options["version"]
-        scripts = {script.key: script for script in get_migration(alias).load_migrations()}
-        script = scripts.get(wanted)
+        migration = get_migration(alias)
+        # A checkpoint where the script itself was removed.
+        every = (*migration.load_checkpoints(), *migration.load_migrations())
+        script = {script.key: script for script in every}.get(wanted)
         if script is None:
             raise CommandError(
                 f"There is no {called(wanted)} in the migrations folder; see manticore_showmigrations.",

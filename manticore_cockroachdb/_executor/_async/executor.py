@@ -84,14 +84,21 @@ class AsyncExecutor:
         settings: Where.
         options: How.
         emit: Told what happens.
+        surveys: Whether goals need to know what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self, settings: ConnectionSettings, options: Options, emit: Callable[[Event], None]
+        self,
+        settings: ConnectionSettings,
+        options: Options,
+        emit: Callable[[Event], None],
+        *,
+        surveys: bool = False,
     ) -> None:
         self._settings = settings
         self._options = options
         self._emit = emit
+        self._surveys = surveys
         self._owner = new_owner()
         self._connections = 0
         self._session: AsyncSession | None = None
@@ -265,6 +272,7 @@ class AsyncExecutor:
             self._emit,
             pinned=self._options.pinned,
             tables=self._tables,
+            surveys=self._surveys,
         )
         self._connections += 1
         self._session, self._tables = store.session, store.tables
@@ -317,8 +325,9 @@ class AsyncExecutor:
         if fake:
             return [AsyncFake(run, listed, self._count)]
         found: list[AsyncStrategy] = []
-        if self._found_empty and run.server.has_jobs:
-            found.append(AsyncBootstrap(run, listed, self._count))
+        begins_empty = self._found_empty or (steps and steps[0].script.checkpoint is not None)
+        if begins_empty and run.server.has_jobs:
+            found.append(AsyncBootstrap(run, listed, self._count, whole=self._found_empty))
         found.append(AsyncAtomic(run, listed, self._count))
         rows = {row.version: row for row in book.rows}
         return [*found, AsyncStepwise(run, listed, rows, found, self._count)]

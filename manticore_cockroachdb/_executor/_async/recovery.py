@@ -221,6 +221,7 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
         done=sent.done,
         in_flight=False,
         error=decision.reason,
+        checkpoint=sent.checkpoint,
     )
     await run.write(save_progress(tables, run.lease, undone))
 

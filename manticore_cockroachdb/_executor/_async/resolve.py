@@ -13,8 +13,10 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
+from ..._planner.checkpoints import replaced_versions, standing_for
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
+from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
@@ -30,7 +32,7 @@ from .job_list import async_list_jobs
 from .session import AsyncSession
 from .store import AsyncStore, async_open_store, takes_no_writes
 
-Load = Callable[[], Awaitable[list[MigrationScript]]]
+Load = Callable[[], Awaitable[Loaded]]
 
 
 class AsyncResolve:
@@ -40,7 +42,7 @@ class AsyncResolve:
         settings: Where.
         options: How.
         emit: Told what happens.
-        load: Reads the scripts.
+        load: Reads the scripts and checkpoints.
     """
 
     def __init__(
@@ -57,12 +59,12 @@ class AsyncResolve:
 
     async def known(self) -> Known:
         """What the tables, the jobs and the sessions tell. Changes nothing."""
-        scripts = {script.key: script for script in await self._load()}
+        found = await self._load()
         session, store = await self._open()
         try:
             book = await self._look(store)
             progress = book.record.progress
-            script = scripts.get(progress.key) if progress else None
+            script = _begun(found, progress) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
@@ -89,13 +91,17 @@ class AsyncResolve:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = await self._script(script)
+        loaded = await self._load()
+        found = _of_key(loaded, script)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             if book.applied(found):
                 return _forget(book, script, tables, lease)
             keep = _another(book, script)
-            return [run_state.complete(tables, lease, found, Direction.UP, keep=keep)]
+            progress = book.record.progress
+            begun = _begun(loaded, progress) if progress is not None and not keep else None
+            done = begun or found
+            return [run_state.complete(tables, lease, done, Direction.UP, keep=keep)]
 
         await self._settle(change, known, repeatable=found.is_repeatable)
 
@@ -114,7 +120,8 @@ class AsyncResolve:
                 `known`.
             LeaseTimeout: A runner is alive.
         """
-        on_disk = {each.key for each in await self._load()}
+        loaded = await self._load()
+        on_disk = {*(each.key for each in loaded.scripts), *standing_for(loaded.checkpoints)}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             half = book.record.progress is not None and book.record.progress.key == script
@@ -247,7 +254,7 @@ class AsyncResolve:
         await executor.settle(unless_stale, repeatable=repeatable)
 
     async def _script(self, key: ScriptKey) -> MigrationScript:
-        for script in await self._load():
+        for script in (await self._load()).scripts:
             if script.key == key:
                 return script
         raise _unknown(key)
@@ -274,6 +281,35 @@ class AsyncResolve:
         ids = [record.session_id] if record.session_id else []
         alive = introspection.sessions_alive(session.server, ids, f"{record.owner}/")
         return tuple(row[0] for row in (await session.send(alive))[0].rows)
+
+
+def _begun(loaded: Loaded, progress: Progress) -> MigrationScript | None:
+    """The script, or the checkpoint, that is partially run."""
+    scripts = loaded.checkpoints if progress.checkpoint else loaded.scripts
+    return next((script for script in scripts if script.key == progress.key), None)
+
+
+def _of_key(loaded: Loaded, key: ScriptKey) -> MigrationScript:
+    """What is recorded for a script, also where only a checkpoint has it.
+
+    Raises:
+        PlanRefused: Neither a script nor a checkpoint has it.
+    """
+    script = next((script for script in loaded.scripts if script.key == key), None)
+    if script is not None:
+        return script
+    checkpoint = standing_for(loaded.checkpoints).get(key) if isinstance(key, int) else None
+    if checkpoint is None:
+        raise _unknown(key)
+    each = replaced_versions(loaded.checkpoints)[int(key)]
+    return MigrationScript(
+        version=each.version,
+        description=each.description,
+        up_sql="",
+        down_sql=None,
+        path=checkpoint.path,
+        checksum=each.checksum,
+    )
 
 
 def _another(book: Snapshot, key: ScriptKey) -> bool:

@@ -35,7 +35,7 @@ from ..._store.repeatables import (
     read_repeatables,
     repeatable_rows,
 )
-from ..._store.run_state import Lease, Snapshot
+from ..._store.run_state import Blank, Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
 from .. import table_messages
@@ -60,13 +60,20 @@ class AsyncStore:
     Attributes:
         session: The session.
         tables: The tables' names.
+        surveys: Whether to read what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self, session: AsyncSession, tables: Tables, emit: Callable[[Event], None]
+        self,
+        session: AsyncSession,
+        tables: Tables,
+        emit: Callable[[Event], None],
+        *,
+        surveys: bool = False,
     ) -> None:
         self.session = session
         self.tables = tables
+        self.surveys = surveys
         self._emit = emit
 
     async def look(self) -> Snapshot | None:
@@ -75,6 +82,18 @@ class AsyncStore:
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
+        book = await self._look()
+        return None if book is None else await self._surveyed(book)
+
+    async def _surveyed(self, book: Snapshot) -> Snapshot:
+        if not self.surveys or book.rows or book.record.progress is not None:
+            return book
+        asked = introspection.relations_besides(self.tables.names)
+        found = (await self.session.send(asked))[0].rows
+        kind = self.session.server.kind.value
+        return replace(book, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
+
+    async def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
         results, error = await self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
@@ -161,6 +180,9 @@ class AsyncStore:
             *self._read_repeatables(),
         )
         if error is not None:
+            if len(results) > _BOTH and error.sqlstate in NO_TABLE:
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
@@ -170,7 +192,7 @@ class AsyncStore:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
         book = await self._with_repeatables(self._snapshot(*results[1:]))
-        return None if book is None else (lease, book)
+        return None if book is None else (lease, await self._surveyed(book))
 
     async def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
@@ -265,6 +287,7 @@ async def async_open_store(
     *,
     pinned: Mapping[str, str] = MappingProxyType({}),
     tables: Tables | None = None,
+    surveys: bool = False,
 ) -> AsyncStore:
     """Connect, and find the tables.
 
@@ -275,6 +298,7 @@ async def async_open_store(
         emit: Called with each event.
         pinned: Session variables that the run was given as arguments.
         tables: Where the tables are, if that is known: a run keeps its tables to its end.
+        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         ConnectionFailed: No connection.
@@ -285,7 +309,7 @@ async def async_open_store(
     try:
         if tables is None:
             tables = await _found_tables(session, table, session.first_answers)
-        return AsyncStore(session, tables, emit)
+        return AsyncStore(session, tables, emit, surveys=surveys)
     except BaseException:
         await session.close()
         raise

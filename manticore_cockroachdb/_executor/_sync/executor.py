@@ -87,14 +87,21 @@ class Executor:
         settings: Where.
         options: How.
         emit: Told what happens.
+        surveys: Whether goals need to know what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self, settings: ConnectionSettings, options: Options, emit: Callable[[Event], None]
+        self,
+        settings: ConnectionSettings,
+        options: Options,
+        emit: Callable[[Event], None],
+        *,
+        surveys: bool = False,
     ) -> None:
         self._settings = settings
         self._options = options
         self._emit = emit
+        self._surveys = surveys
         self._owner = new_owner()
         self._connections = 0
         self._session: Session | None = None
@@ -268,6 +275,7 @@ class Executor:
             self._emit,
             pinned=self._options.pinned,
             tables=self._tables,
+            surveys=self._surveys,
         )
         self._connections += 1
         self._session, self._tables = store.session, store.tables
@@ -320,8 +328,9 @@ class Executor:
         if fake:
             return [Fake(run, listed, self._count)]
         found: list[Strategy] = []
-        if self._found_empty and run.server.has_jobs:
-            found.append(Bootstrap(run, listed, self._count))
+        begins_empty = self._found_empty or (steps and steps[0].script.checkpoint is not None)
+        if begins_empty and run.server.has_jobs:
+            found.append(Bootstrap(run, listed, self._count, whole=self._found_empty))
         found.append(Atomic(run, listed, self._count))
         rows = {row.version: row for row in book.rows}
         return [*found, Stepwise(run, listed, rows, found, self._count)]

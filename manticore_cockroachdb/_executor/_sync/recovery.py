@@ -224,6 +224,7 @@ def _record_undone(run: Run, sent: Progress, decision: Decision) -> None:
         done=sent.done,
         in_flight=False,
         error=decision.reason,
+        checkpoint=sent.checkpoint,
     )
     run.write(save_progress(tables, run.lease, undone))
 

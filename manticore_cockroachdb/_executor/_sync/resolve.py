@@ -16,8 +16,10 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
+from ..._planner.checkpoints import replaced_versions, standing_for
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
+from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
@@ -33,7 +35,7 @@ from .job_list import list_jobs
 from .session import Session
 from .store import Store, open_store, takes_no_writes
 
-Load = Callable[[], list[MigrationScript]]
+Load = Callable[[], Loaded]
 
 
 class Resolve:
@@ -43,7 +45,7 @@ class Resolve:
         settings: Where.
         options: How.
         emit: Told what happens.
-        load: Reads the scripts.
+        load: Reads the scripts and checkpoints.
     """
 
     def __init__(
@@ -60,12 +62,12 @@ class Resolve:
 
     def known(self) -> Known:
         """What the tables, the jobs and the sessions tell. Changes nothing."""
-        scripts = {script.key: script for script in self._load()}
+        found = self._load()
         session, store = self._open()
         try:
             book = self._look(store)
             progress = book.record.progress
-            script = scripts.get(progress.key) if progress else None
+            script = _begun(found, progress) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
@@ -92,13 +94,17 @@ class Resolve:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = self._script(script)
+        loaded = self._load()
+        found = _of_key(loaded, script)
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             if book.applied(found):
                 return _forget(book, script, tables, lease)
             keep = _another(book, script)
-            return [run_state.complete(tables, lease, found, Direction.UP, keep=keep)]
+            progress = book.record.progress
+            begun = _begun(loaded, progress) if progress is not None and not keep else None
+            done = begun or found
+            return [run_state.complete(tables, lease, done, Direction.UP, keep=keep)]
 
         self._settle(change, known, repeatable=found.is_repeatable)
 
@@ -117,7 +123,8 @@ class Resolve:
                 `known`.
             LeaseTimeout: A runner is alive.
         """
-        on_disk = {each.key for each in self._load()}
+        loaded = self._load()
+        on_disk = {*(each.key for each in loaded.scripts), *standing_for(loaded.checkpoints)}
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             half = book.record.progress is not None and book.record.progress.key == script
@@ -250,7 +257,7 @@ class Resolve:
         executor.settle(unless_stale, repeatable=repeatable)
 
     def _script(self, key: ScriptKey) -> MigrationScript:
-        for script in self._load():
+        for script in self._load().scripts:
             if script.key == key:
                 return script
         raise _unknown(key)
@@ -277,6 +284,35 @@ class Resolve:
         ids = [record.session_id] if record.session_id else []
         alive = introspection.sessions_alive(session.server, ids, f"{record.owner}/")
         return tuple(row[0] for row in session.send(alive)[0].rows)
+
+
+def _begun(loaded: Loaded, progress: Progress) -> MigrationScript | None:
+    """The script, or the checkpoint, that is partially run."""
+    scripts = loaded.checkpoints if progress.checkpoint else loaded.scripts
+    return next((script for script in scripts if script.key == progress.key), None)
+
+
+def _of_key(loaded: Loaded, key: ScriptKey) -> MigrationScript:
+    """What is recorded for a script, also where only a checkpoint has it.
+
+    Raises:
+        PlanRefused: Neither a script nor a checkpoint has it.
+    """
+    script = next((script for script in loaded.scripts if script.key == key), None)
+    if script is not None:
+        return script
+    checkpoint = standing_for(loaded.checkpoints).get(key) if isinstance(key, int) else None
+    if checkpoint is None:
+        raise _unknown(key)
+    each = replaced_versions(loaded.checkpoints)[int(key)]
+    return MigrationScript(
+        version=each.version,
+        description=each.description,
+        up_sql="",
+        down_sql=None,
+        path=checkpoint.path,
+        checksum=each.checksum,
+    )
 
 
 def _another(book: Snapshot, key: ScriptKey) -> bool:

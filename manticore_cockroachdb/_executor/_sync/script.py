@@ -189,7 +189,7 @@ class Script:
         problem = Problem(
             f"{step.called} is partially {step.direction.participle}, and {where}, of which "
             f"{windows_done(begun.windows)}, was changed.",
-            path=self._step.path,
+            path=step.path,
             line=statement.line if statement is not None else None,
             version=step.version or None,
             hint="Restore it and its batch= option; later ones may be edited. Or start it again from its "

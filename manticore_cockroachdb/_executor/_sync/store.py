@@ -38,7 +38,7 @@ from ..._store.repeatables import (
     read_repeatables,
     repeatable_rows,
 )
-from ..._store.run_state import Lease, Snapshot
+from ..._store.run_state import Blank, Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
 from .. import table_messages
@@ -63,13 +63,20 @@ class Store:
     Attributes:
         session: The session.
         tables: The tables' names.
+        surveys: Whether to read what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self, session: Session, tables: Tables, emit: Callable[[Event], None]
+        self,
+        session: Session,
+        tables: Tables,
+        emit: Callable[[Event], None],
+        *,
+        surveys: bool = False,
     ) -> None:
         self.session = session
         self.tables = tables
+        self.surveys = surveys
         self._emit = emit
 
     def look(self) -> Snapshot | None:
@@ -78,6 +85,18 @@ class Store:
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
+        book = self._look()
+        return None if book is None else self._surveyed(book)
+
+    def _surveyed(self, book: Snapshot) -> Snapshot:
+        if not self.surveys or book.rows or book.record.progress is not None:
+            return book
+        asked = introspection.relations_besides(self.tables.names)
+        found = self.session.send(asked)[0].rows
+        kind = self.session.server.kind.value
+        return replace(book, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
+
+    def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
         results, error = self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
@@ -164,6 +183,9 @@ class Store:
             *self._read_repeatables(),
         )
         if error is not None:
+            if len(results) > _BOTH and error.sqlstate in NO_TABLE:
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
@@ -173,7 +195,7 @@ class Store:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
         book = self._with_repeatables(self._snapshot(*results[1:]))
-        return None if book is None else (lease, book)
+        return None if book is None else (lease, self._surveyed(book))
 
     def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
@@ -268,6 +290,7 @@ def open_store(
     *,
     pinned: Mapping[str, str] = MappingProxyType({}),
     tables: Tables | None = None,
+    surveys: bool = False,
 ) -> Store:
     """Connect, and find the tables.
 
@@ -278,6 +301,7 @@ def open_store(
         emit: Called with each event.
         pinned: Session variables that the run was given as arguments.
         tables: Where the tables are, if that is known: a run keeps its tables to its end.
+        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         ConnectionFailed: No connection.
@@ -288,7 +312,7 @@ def open_store(
     try:
         if tables is None:
             tables = _found_tables(session, table, session.first_answers)
-        return Store(session, tables, emit)
+        return Store(session, tables, emit, surveys=surveys)
     except BaseException:
         session.close()
         raise

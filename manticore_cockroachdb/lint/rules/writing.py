@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..._model.commands import AddEnumValue, ImportInto, Write
-from ..._model.cursor import Cursor
+from ..._model.cursor import Cursor, NotUnderstoodError
 from ..._model.values import Name
 from ..._sql.windowed import NotWindowed, windowed
 from ..finding import Severity
@@ -98,9 +98,9 @@ def _in_batches(step: Step) -> str | None:
     """The statement in batches; None where it cannot be cut along a key that is known."""
     try:
         cut = windowed(step.text)
-    except NotWindowed:
+        name = Cursor(cut.table).name()
+    except (NotWindowed, NotUnderstoodError):
         return None
-    name = Cursor(cut.table).name()
     key = _key(step, name)
     if not key or step.is_new(name) or set(key) & cut.assigned:
         return None

@@ -9,10 +9,12 @@ from ..._backend.settings import ConnectionSettings
 from ..._executor._async.executor import AsyncExecutor
 from ..._executor._async.session import AsyncSession
 from ..._executor.options import Options, new_owner
-from ..._planner.plan import plan_migrate
+from ..._planner.plan import Step, plan_migrate
 from ..._printing.objects import Printing
+from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._store.ledger import own_names, split_table
+from ..._store.run_state import Snapshot
 from ...events import Event, SchemaRead
 from .printing import async_read_schema
 
@@ -31,22 +33,34 @@ async def async_apply(
 ) -> int:
     """Apply scripts to a scratch database.
 
+    Args:
+        settings: The scratch database.
+        options: How runs are made.
+        emit: Called with each event.
+        scripts: The scripts, by version; the first one may be a checkpoint.
+
     Returns:
         How many were applied.
 
     Raises:
         MigrationFailed: A statement failed.
     """
-    executor = AsyncExecutor(settings, scratch_options(options), emit)
-    return await executor.run(
-        lambda book: plan_migrate(
-            scripts,
+    first = tuple(script for script in scripts if script.checkpoint is not None)
+    rest = tuple(script for script in scripts if script.checkpoint is None)
+
+    def goal(book: Snapshot) -> tuple[Step, ...]:
+        applied = {row.version for row in book.rows}
+        begin = tuple(Step(each, Direction.UP) for each in first if each.version not in applied)
+        unfinished = None if begin else book.unfinished
+        return begin + plan_migrate(
+            rest,
             book.rows,
-            unfinished=book.unfinished,
+            unfinished=unfinished,
             allow_out_of_order=True,
             repeatables=book.repeatables,
         )
-    )
+
+    return await AsyncExecutor(settings, scratch_options(options), emit).run(goal)
 
 
 async def async_read(
