@@ -54,7 +54,7 @@ def configuration_of(
             chosen = f"{found.kind.name.lower()}:{number}"
         else:
             chosen = _kind(entry).name.lower()
-    return configure(chosen, choices.rules, choices.severity)
+    return configure(chosen, choices.rules, choices.severity, entry.ddl_lock_timeout)
 
 
 def _kind(entry: Entry) -> ServerKind:

@@ -10,6 +10,7 @@ leaves nothing of it behind. With --serve the page stays up until Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -43,6 +44,26 @@ REPAIRED = FAULTY.replace(
 ).replace("Two rows say otherwise, so this fails.", "The second Ada goes first.")
 
 
+PINGS = """\
+CREATE TABLE pings (id INT8 PRIMARY KEY, battery INT8 NOT NULL);
+
+INSERT INTO pings SELECT n, 50 FROM generate_series(1, 2500) AS numbers (n);
+
+-- DOWN
+DROP TABLE pings;
+"""
+BATCHED = """\
+-- A row that is changed twice would show: the statement adds to what is there.
+-- manticore: batch=500 pause=300ms
+UPDATE pings SET battery = battery + 1;
+
+-- Divides by zero unless each row was changed exactly once.
+SELECT 1 / (CASE WHEN min(battery) = 51 AND max(battery) = 51 THEN 1 ELSE 0 END) FROM pings;
+
+-- DOWN
+"""
+
+
 class UnexpectedExit(Exception):
     """A command ended otherwise than the demo says it does."""
 
@@ -63,6 +84,27 @@ def manage(*arguments: str, exits: int = 0) -> None:
         raise UnexpectedExit(
             f"manage.py {shown} exited with {done.returncode}; {exits} was expected."
         )
+
+
+def stop_in_the_middle(windows: int) -> None:
+    """Migrate, and press Ctrl-C when a statement in batches has done so many windows."""
+    command = [sys.executable, "manage.py", "manticore_migrate", "--json"]
+    print(f"$ python {' '.join(command[1:])}", flush=True)
+    stopped = False
+    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout or ():
+            event = json.loads(line)
+            if event["event"] != "batch_progress":
+                continue
+            shown = {key: event[key] for key in ("event", "windows", "rows", "position")}
+            print(json.dumps(shown), flush=True)
+            if event["windows"] == windows and not stopped:
+                stopped = True
+                print("^C", flush=True)
+                run.send_signal(signal.SIGINT)
+    print(f"(exit code {run.returncode})", flush=True)
+    if run.returncode != 130:
+        raise UnexpectedExit(f"The run exited with {run.returncode}; 130 was expected.")
 
 
 class Cells(HTMLParser):
@@ -164,6 +206,14 @@ def tour(scripts: Path, *, serve: bool) -> None:
     script.write_text(REPAIRED)
     manage("manticore_migrate")
     manage("manticore_showmigrations")
+    say("A large table in batches, stopped in the middle; each event is a line of JSON")
+    (scripts / "V9__pings.sql").write_text(PINGS)
+    (scripts / "V10__charge.sql").write_text(BATCHED)
+    print(f"$ cat V10__charge.sql\n{BATCHED}", flush=True)
+    stop_in_the_middle(2)
+    say("It continues after its last window: each row is changed exactly once")
+    manage("manticore_showmigrations")
+    manage("manticore_migrate")
     say("All the way down: every script has its down part")
     manage("manticore_migrate", "zero", "--noinput")
     if serve:

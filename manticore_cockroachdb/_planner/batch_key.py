@@ -75,8 +75,9 @@ def _index(row: dict[str, Any], known: dict[int, list[Any]]) -> Index:
     # Servers that do not tell how many columns are part of the key have no others in it.
     numbers = [int(number) for number in str(row["key_columns"]).split()]
     numbers = numbers[: row.get("indnkeyatts", len(numbers))]
-    whole = bool(row["whole"]) and all(number in known for number in numbers)
-    found = [known[number] for number in numbers] if whole else []
+    is_plain = all(number in known for number in numbers)
+    whole = bool(row["whole"]) and is_plain
+    found = [known[number] for number in numbers] if is_plain else []
     return Index(
         primary=row["indisprimary"],
         columns=tuple(name for name, _, _ in found),
@@ -102,7 +103,8 @@ def choose_key(
     """
     names = tuple(column.lower() if '"' not in column else column.strip('"') for column in wanted)
     if names:
-        found = next((index for index in indexes if index.columns == names), None)
+        same = [index for index in indexes if index.columns == names]
+        found = next((index for index in same if index.whole), next(iter(same), None))
         if found is None:
             raise NoKey(
                 f"key={','.join(names)}: {table} has no unique index over exactly these columns, in this "
@@ -135,6 +137,5 @@ def choose_key(
 
 
 def _shown(indexes: Sequence[Index]) -> str:
-    if not indexes:
-        return "no unique index"
-    return "unique indexes over " + "; ".join(f"({', '.join(i.columns)})" for i in indexes)
+    listed = "; ".join(f"({', '.join(index.columns)})" for index in indexes if index.whole)
+    return f"unique indexes over {listed}" if listed else "no unique index"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .._model.actions import AddColumn
-from .._model.commands import AlterTable, Write
+from .._model.commands import AlterTable, CreateTable, Rename, Write
 from .._model.cursor import Cursor
 from .._model.schema import Space
 from .._model.values import Column, Constraint, ConstraintKind, Expression, Index, Name, Table
@@ -34,7 +34,7 @@ def has_unique(step: Step, name: Name, keys: Iterable[str]) -> bool:
     asked = frozenset(keys)
     tables = [step.before.table(name)]
     if not _is_written(step, name, asked):
-        tables.append(step.script.before.table(name))
+        tables.append(_as_it_was(step, name))
     return any(key <= asked for table in tables if table is not None for key in unique_keys(table))
 
 
@@ -134,7 +134,7 @@ def has_reference(step: Step, name: Name, key: Constraint) -> bool:
 
     It counts as long as the script has written what it is about to neither table.
     """
-    table = step.script.before.table(name)
+    table = _as_it_was(step, name)
     if table is None or key.target is None:
         return False
     referred = frozenset(_referred(step, key))
@@ -152,6 +152,22 @@ def has_reference(step: Step, name: Name, key: Constraint) -> bool:
         and dict(zip(one.columns, _referred(step, one), strict=False)) == pairs
         for one in table.constraints
     )
+
+
+def _as_it_was(step: Step, name: Name) -> Table | None:
+    """The table before the script; None where the script has given its name to another table."""
+    key = step.before.key(Space.RELATION, name)
+    for command in step.earlier:
+        match command:
+            case CreateTable(name=made):
+                found = step.before.key(Space.RELATION, made)
+            case Rename(what="TABLE", name=old, new=new):
+                found = step.before.key(Space.RELATION, Name(old.schema, new))
+            case _:
+                continue
+        if found == key:
+            return None
+    return step.script.before.table(name)
 
 
 def _referred(step: Step, key: Constraint) -> tuple[str, ...]:

@@ -68,6 +68,16 @@ def test_all_scripts_are_judged_without_a_server(
     assert json.loads(ran.out)["servers"] == ["postgresql:17"]
 
 
+def test_the_settings_limit_on_waiting_for_a_lock_counts(applied: Site, manage: Manage) -> None:
+    def found() -> list[str]:
+        ran = manage("manticore_lint", "--server", "postgresql:17", "--format", "json")
+        return [one["rule"] for one in json.loads(ran.out)["findings"]]
+
+    assert "lock-timeout" in found()
+    applied.entry(DDL_LOCK_TIMEOUT=2)
+    assert "lock-timeout" not in found()
+
+
 @pytest.fixture
 def nowhere(site: Site) -> None:
     """The database is out of reach."""

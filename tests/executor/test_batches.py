@@ -257,3 +257,198 @@ async def test_a_condition_that_fails_is_told_with_file_and_line(any_mode: Harne
     any_mode.ask("CREATE TABLE nowhere AS SELECT false AS shut")
     assert await any_mode.engine().migrate() == 1
     assert counts(any_mode) == [(1, 250)]
+
+
+@pytest.mark.needs_postgresql(
+    "CockroachDB gives every table a primary key, and has no such partitions"
+)
+@pytest.mark.parametrize(
+    ("table", "script", "reason"),
+    [
+        (
+            "CREATE TABLE t (id INT8, n INT8);",
+            "-- manticore: batch=5\nUPDATE t SET n = 1;",
+            (
+                "t has no primary key to follow. Name the columns of a unique index with key=. It has no "
+                "unique index"
+            ),
+        ),
+        (
+            "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8) PARTITION BY RANGE (id);",
+            "-- manticore: batch=5\nUPDATE t SET n = 1;",
+            (
+                "t is a partitioned table: name one of its partitions, and a batch follows the key of an "
+                "ordinary table"
+            ),
+        ),
+        (
+            "CREATE TABLE t (id INT8 NOT NULL, n INT8); CREATE UNIQUE INDEX few ON t (id) WHERE n > 0;",
+            "-- manticore: batch=5 key=id\nUPDATE t SET n = 1;",
+            "the index over id covers a part of the rows only; name a unique index of all rows with key=",
+        ),
+    ],
+)
+async def test_a_table_without_a_key_to_follow_is_refused(
+    any_mode: Harness, table: str, script: str, reason: str
+) -> None:
+    any_mode.write("V1__t", table)
+    any_mode.write("V2__add", script)
+    with pytest.raises(PlanRefused) as caught:
+        await any_mode.engine().migrate()
+    assert str(caught.value) == NOT_STARTED.format(reason=reason)
+    assert any_mode.ledger() == [1]
+
+
+@pytest.mark.needs_postgresql("CockroachDB's statement_timeout is told in other words")
+async def test_a_window_that_no_size_makes_small_enough_fails_with_what_is_done(
+    harness: Harness,
+) -> None:
+    add_one(
+        harness,
+        "-- manticore: batch=8 target=60s\nUPDATE t SET n = n + 1 WHERE id <> 20 OR "
+        "length(pg_sleep(30)::TEXT) = 0;",
+    )
+    with pytest.raises(MigrationFailed) as caught:
+        await harness.engine(statement_timeout=0.5).migrate()
+    message = str(caught.value)
+    assert message.startswith("V2__add.sql:2: UPDATE t SET n = n + 1 WHERE id <> 20 OR")
+    assert "canceling statement due to statement timeout (57014)" in message
+    assert "This window had a single row, so no size helps." in message
+    assert "windows of it are done and stay done." in message
+    assert counts(harness) == [(0, 231), (1, 19)]
+
+
+async def test_an_edited_batch_can_be_started_again_from_its_first_row(any_mode: Harness) -> None:
+    add_one(any_mode)
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(1)).migrate()
+    any_mode.write("V2__add", ADD_ONE.replace("n + 1", "n + 10"))
+    with pytest.raises(PlanRefused) as caught:
+        await any_mode.engine().migrate()
+    assert str(caught.value) == (
+        "Nothing was run: V2__add.sql:2: version 2 is partially applied, and statement 1, of which 1 "
+        "window is done, was changed. Restore it and its batch= option; later ones may be edited. Or start "
+        "it again from its first row with manticore_resolve --restart-batch 2: rows of the windows that "
+        "are done are then changed again."
+    )
+    await any_mode.engine().resolve.restart_batch(2)
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(10, 150), (11, 100)]
+
+
+async def test_only_a_batch_that_has_begun_can_be_started_again(any_mode: Harness) -> None:
+    add_one(any_mode)
+    await any_mode.engine().migrate(1)
+    with pytest.raises(PlanRefused) as caught:
+        await any_mode.engine().resolve.restart_batch(2)
+    assert str(caught.value) == (
+        "Nothing was changed: no statement of version 2 has begun in batches; see status "
+        "(manticore_showmigrations)."
+    )
+
+
+async def test_a_statement_that_has_begun_in_batches_cannot_go_on_as_a_whole(
+    any_mode: Harness,
+) -> None:
+    add_one(any_mode)
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(1)).migrate()
+    any_mode.write("V2__add", "-- no batch any more\nUPDATE t SET n = n + 1;")
+    with pytest.raises(PlanRefused, match=r"Restore it and its batch= option"):
+        await any_mode.engine().migrate()
+    assert counts(any_mode) == [(0, 150), (1, 100)]
+
+
+async def test_a_batch_cannot_go_on_along_another_key(any_mode: Harness) -> None:
+    any_mode.write(
+        "V1__t",
+        TABLE.replace("n INT8 NOT NULL", "n INT8 NOT NULL, other INT8 NOT NULL UNIQUE").replace(
+            "SELECT i, 0", "SELECT i, 0, 1000 - i"
+        ),
+    )
+    any_mode.write("V2__add", ADD_ONE)
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(1)).migrate()
+    any_mode.write("V2__add", ADD_ONE.replace("batch=100", "batch=100 key=other"))
+    with pytest.raises(PlanRefused) as caught:
+        await any_mode.engine().migrate()
+    assert str(caught.value) == (
+        "A batch was not continued: V2__add.sql:2: the key that its windows follow, now (other), was "
+        "changed since it began. Restore it, or start the batch again from its first row with "
+        "manticore_resolve --restart-batch 2: rows of the windows that are done are then changed again. "
+        "1 window of it is done and stays done."
+    )
+    any_mode.write("V2__add", ADD_ONE)
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]
+
+
+@pytest.mark.needs_postgresql("CockroachDB sets a DateStyle by database since v22.1 only")
+async def test_a_position_reads_the_same_whatever_style_the_next_session_has(
+    any_mode: Harness,
+) -> None:
+    any_mode.write(
+        "V1__t",
+        "CREATE TABLE t (at TIMESTAMP PRIMARY KEY, n INT8 NOT NULL);\nINSERT INTO t SELECT "
+        "TIMESTAMP '2024-01-01' + i * INTERVAL '1 day', 0 FROM generate_series(1, 250) AS g(i);",
+    )
+    any_mode.write("V2__add", ADD_ONE)
+    name = any_mode.one("SELECT current_database()")
+    any_mode.ask(f"ALTER DATABASE {name} SET datestyle = 'SQL, DMY'")
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(1)).migrate()
+    position = any_mode.one("SELECT batch_position FROM _migrations_state")
+    assert position == '["2024-04-10 00:00:00"]'
+    any_mode.ask(f"ALTER DATABASE {name} SET datestyle = 'SQL, MDY'")
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]
+
+
+@pytest.mark.needs_postgresql("CockroachDB has collations of its own")
+async def test_an_index_that_sorts_otherwise_than_its_column_changes_nothing(
+    any_mode: Harness,
+) -> None:
+    any_mode.write(
+        "V1__t",
+        "CREATE TABLE t (k TEXT NOT NULL, n INT8 NOT NULL);\n"
+        'CREATE UNIQUE INDEX by_bytes ON t (k COLLATE "C" DESC);\n'
+        "INSERT INTO t SELECT chr(64 + i % 60) || i, 0 FROM generate_series(1, 250) AS g(i);",
+    )
+    any_mode.write("V2__add", ADD_ONE.replace("batch=100", "batch=100 key=k"))
+    assert await any_mode.engine().migrate() == 2
+    assert counts(any_mode) == [(1, 250)]
+
+
+async def test_status_says_how_far_a_batch_has_come(any_mode: Harness) -> None:
+    add_one(any_mode)
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(2)).migrate()
+    first, second = await any_mode.engine().status()
+    assert first.batch is None
+    batch = second.batch
+    assert batch is not None
+    assert (batch.line, batch.position, batch.windows, batch.rows, batch.scanned) == (
+        2,
+        ("200",),
+        2,
+        200,
+        200,
+    )
+    assert batch.rate is not None
+    assert batch.seconds > 0
+    progress = any_mode.told(BatchProgress)[-1] if any_mode.told(BatchProgress) else None
+    assert progress is None or progress.position == ("200",)
+
+
+async def test_progress_has_position_pace_and_time_left(any_mode: Harness) -> None:
+    add_one(any_mode)
+    await any_mode.engine().migrate(1)
+    any_mode.ask("ANALYZE t")
+    await any_mode.engine().migrate()
+    first, *_, last = any_mode.told(BatchProgress)
+    assert first.position == ("100",)
+    assert first.rate is not None
+    if not any_mode.server_is_cockroachdb:
+        assert first.remaining is not None
+        assert first.remaining > 0
+    assert (last.rows, last.remaining) == (250, 0.0)

@@ -17,8 +17,10 @@ def found(rule: str, sql: str, *, given: str = RIDES, server: str = "cockroachdb
 USERS = """
     CREATE TABLE users (id INT8 PRIMARY KEY, name TEXT UNIQUE, email TEXT, tenant INT8);
     CREATE UNIQUE INDEX by_email ON users (tenant, email);
+    CREATE TABLE other (id INT8 PRIMARY KEY, name TEXT);
 """
 WRITE = "UPDATE users SET email = lower(email) WHERE id = 1;"
+BY_NAME = "CREATE UNIQUE INDEX i ON users (name);"
 DELETE = "DELETE FROM rides WHERE id = 5;"
 RENAME = "UPDATE users SET name = 'x' WHERE id = 1;"
 GONE = "DELETE FROM users WHERE id = 5;"
@@ -41,6 +43,10 @@ BY_TAG = "CREATE UNIQUE INDEX i ON users (tag);"
         ),
         (f"DROP INDEX by_email; {GONE} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
         (f"DROP INDEX by_email; {RENAME} CREATE UNIQUE INDEX i ON users (email, tenant);", 0),
+        (
+            f"ALTER TABLE users RENAME TO gone; ALTER TABLE other RENAME TO users; {BY_NAME}",
+            1,
+        ),
         ("CREATE UNIQUE INDEX i ON users (lower(name));", 1),
         (f"{BY_LOWER} CREATE UNIQUE INDEX i ON users (lower(email), tenant);", 1),  # the first
         ("ALTER TABLE users ADD COLUMN tag TEXT; CREATE UNIQUE INDEX i ON users (tag);", 0),

@@ -101,6 +101,20 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     ),
 }
 
+#: Repeatable scripts, which nothing of the versions' down sections is in the way of. What they add to the
+#: rows shows how often they ran.
+REPEATABLE = {
+    "R__again": """-- manticore: after=R__twice.sql
+        INSERT INTO journal (what) VALUES ('again');
+        CREATE OR REPLACE FUNCTION thrice(i INT8) RETURNS INT8 LANGUAGE sql AS 'SELECT i * 3';
+        UPDATE riders SET rides = rides + 100;
+    """,
+    "R__twice": """
+        CREATE OR REPLACE FUNCTION four_times(i INT8) RETURNS INT8 LANGUAGE sql AS 'SELECT twice(i) * 2';
+        INSERT INTO journal (what) VALUES ('more');
+    """,
+}
+
 
 def _there(name: str) -> str:
     """Asked of the catalogs' rows: the server's caches may be behind the question's snapshot."""
@@ -136,6 +150,8 @@ def write(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, (up, down) in SCRIPTS.items():
         (folder / f"{name}.sql").write_text(f"{up}\n-- DOWN\n{down}\n")
+    for name, text in REPEATABLE.items():
+        (folder / f"{name}.sql").write_text(text)
     return folder
 
 
@@ -154,7 +170,8 @@ def snapshot(url: str) -> dict[str, object]:
         "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
         "ORDER BY 1",
         "ledger": "SELECT version, description, checksum FROM public._migrations ORDER BY 1",
-        "half done": "SELECT version, in_flight FROM public._migrations_state",
+        "repeatable": "SELECT name, checksum FROM public._migrations_repeatable ORDER BY 1",
+        "unfinished": "SELECT version, script, in_flight FROM public._migrations_state",
     }
     with psycopg.connect(url, autocommit=True) as connection:
         found: dict[str, object] = {
