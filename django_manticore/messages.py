@@ -23,6 +23,7 @@ from manticore_cockroachdb.types import (
     Direction,
     Job,
     JobState,
+    Known,
     ScriptKey,
     ScriptStatus,
     State,
@@ -132,6 +133,17 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m {rest:02}s"
     return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def how_far(known: Known) -> str:
+    """`2 of 5 statements done`; "" if nothing is unfinished."""
+    at = known.record.progress
+    if at is None:
+        return ""
+    total = 0
+    if known.script is not None:
+        total = len(Step(known.script, at.direction).statements())
+    return f"{at.done} of {statements(total)} done" if total else f"{statements(at.done)} done"
 
 
 def statement_line(statement: Statement) -> str:
@@ -247,5 +259,5 @@ def stopped(event: Interrupted | None) -> str:
         lines.append(f"{event.step.name}{at} was running; it is not recorded as {recorded}.")
     running = [job for job in event.jobs if job.state is JobState.RUNNING]
     lines += [f"The server continues: {job}." for job in running]
-    lines.append("Run the same command again to finish: it checks first what became of it.")
+    lines.append("Run the same command again to finish: it first checks what happened.")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 - `manticore_server`: a server for the whole run (see `manticore_cockroachdb.testing`): the one that
   MANTICORE_TEST_URL names, else one that is started and ends with the tests.
 - The option `manticore_server` in pytest's configuration names aliases of DATABASES that are put on that
-  server, for projects that have none of their own:
+  server, for projects that have none:
 
       [tool.pytest.ini_options]
       manticore_server = ["default"]
@@ -18,7 +18,7 @@
 - `manticore_rehearsal`: `manticore_rehearsal(alias="default", **options)` runs every script up, down and
   up again on a scratch database, and fails the test where one does not come back.
 
-A migration uses a connection of its own, so a test with one of these runs outside a transaction: both
+A migration uses its own connection, so a test with one of these runs outside a transaction: both
 fixtures depend on pytest-django's `transactional_db`, which deletes all rows after the test.
 
 Imports nothing of Django until a fixture is used, so projects without Django are left alone.
@@ -162,7 +162,7 @@ def _drop_template(config: pytest.Config, alias: str, template: str) -> None:
 
     creation = connections[alias].creation
     with config.stash[blocking_manager_key].unblock():
-        creation._destroy_test_db(template, verbosity=0)
+        creation._destroy_test_db(template, verbosity=0)  # type: ignore[attr-defined] # not in the stubs
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -239,7 +239,7 @@ def manticore_at(
 
 @pytest.fixture
 def manticore_rehearsal(request: pytest.FixtureRequest) -> Callable[..., Rehearsal]:
-    """Rehearses the scripts of an alias, all of them unless told otherwise."""
+    """Rehearses the scripts of an alias, all of them by default."""
     _need_django(request)
 
     def rehearse(alias: str = "default", **options: Any) -> Rehearsal:

@@ -1,4 +1,4 @@
-"""The migration engine's public face: thin verbs over files, plan and engine."""
+"""The public face: `AsyncMigrator`, thin methods over files, plan and executor."""
 
 from __future__ import annotations
 
@@ -50,28 +50,29 @@ R = TypeVar("R")
 class AsyncMigrator:
     """Creates, applies and reverts SQL migrations on one database.
 
-    It opens connections of its own by the database's settings, and closes them before a verb returns.
+    It uses the database's settings, opens its own connections, and closes them before a method returns.
 
     Args:
-        db: The database; it need not be connected.
-        migrations_dir: The folder of the scripts; or several, whose versions are unique over all. New
-            scripts go into the first.
+        db: The database. It does not have to be connected.
+        migrations_dir: The folder of the scripts, or several folders with unique versions across them. New
+            scripts are written to the first.
         listener: Called with each `Event` of a run.
         table: The ledger's table, `name` or `schema.name`.
-        lock_timeout: Seconds to wait for another runner at most.
-        lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
-        statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
-        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
-            PostgreSQL, before it is taken back and tried again; None means as the session has it.
-        lock_retries: How often a statement that did not get its lock is tried again.
-        mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
-            is right for the server.
+        lock_timeout: Seconds to wait for another runner; 0 fails immediately.
+        lease: Seconds until the lease expires unless it is extended, at least 1: how soon another runner
+            can take over from a dead one.
+        statement_timeout: Seconds the server may work on one statement; None means no limit.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock on PostgreSQL,
+            before it is rolled back and retried; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is retried.
+        mode: The mode of scripts that do not set one: `atomic`, `stepwise` or `autocommit`; None means
+            that server and script decide.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         record_schema: Record a hash of the schema at the end of each run, for `quick_drift`.
-        placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
+        placeholders: The values of `${name}` in scripts; with None, `${` has no special meaning.
 
     Raises:
-        SettingsError: An argument is out of its range.
+        SettingsError: An argument is invalid.
     """
 
     def __init__(
@@ -114,11 +115,11 @@ class AsyncMigrator:
         return self._db
 
     async def initialize(self) -> None:
-        """Create the ledger's tables where they are not there. Optional: a run does so itself.
+        """Create the ledger's tables if they do not exist. Optional: a run does it, too.
 
         Raises:
             ConnectionFailed: No connection.
-            LedgerRefused: A table of that name is someone else's.
+            LedgerRefused: A table of that name belongs to another tool.
         """
 
         async def prepare(store: AsyncStore, book: Snapshot) -> None:
@@ -143,20 +144,21 @@ class AsyncMigrator:
         """Write a new script: `V{next version}__{description}.sql`.
 
         Args:
-            description: What it does, in a few words.
+            description: A few words that say what it does.
             up_sql: The statements that apply it.
-            down_sql: The statements that revert it; None: it cannot be rolled back.
-            timestamp: Use the time (UTC) as the version instead of the next number; None follows what the
-                folders have.
-            folder: Which of the folders it goes to; None: the first.
+            down_sql: The statements that revert it. With None it cannot be rolled back.
+            timestamp: Use the time (UTC) as the version instead of the next number; None does what the
+                newest script did.
+            folder: The folder to write to, one of the migrations folders; None means the first.
 
         Returns:
-            The file's path. Nothing is ever overwritten.
+            The file's path. An existing file is never overwritten.
 
         Raises:
-            SettingsError: The description makes no file name, or the folder is none of the folders.
-            FilesRefused: The SQL makes no script, or the folder cannot be written to.
-            ConnectionFailed: The ledger could not be asked for its highest version.
+            SettingsError: The description is not usable as a file name, or the folder is not one of the
+                migrations folders.
+            FilesRefused: The SQL is not a valid script, or the folder cannot be written.
+            ConnectionFailed: The ledger could not be read for its highest version.
         """
         chosen = self.folder(folder)
         book = await self._book()
@@ -180,13 +182,14 @@ class AsyncMigrator:
         Args:
             description: What it makes, in a few words.
             sql: Its statements, such as CREATE OR REPLACE VIEW.
-            folder: Which of the folders it goes to; None: the first.
+            folder: The folder to write to, one of the migrations folders; None means the first.
 
         Returns:
-            The file's path. Nothing is ever overwritten.
+            The file's path. An existing file is never overwritten.
 
         Raises:
-            SettingsError: The description makes no file name, or the folder is none of the folders.
+            SettingsError: The description is not usable as a file name, or the folder is not one of the
+                migrations folders.
             FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
         """
         chosen = self.folder(folder)
@@ -198,10 +201,10 @@ class AsyncMigrator:
         """One of the migrations folders.
 
         Args:
-            folder: Which one; None: the first, where new scripts go.
+            folder: The folder; None means the first, to which new scripts are written.
 
         Raises:
-            SettingsError: It is none of them.
+            SettingsError: It is not one of them.
         """
         if folder is None:
             return self.folders[0]
@@ -214,17 +217,17 @@ class AsyncMigrator:
     async def renumber_migration(
         self, script: int | str | Path, *, timestamp: bool | None = None
     ) -> Path:
-        """Give a script the next free version: another one took its number, or it came too late.
+        """Give a script the next free version, because another one took its number or was applied first.
 
         Args:
-            script: Its version now, or its file's name where two scripts have that version.
-            timestamp: Use the time (UTC) as the version; None follows what the folders have.
+            script: Its current version, or its file name if two scripts have that version.
+            timestamp: Use the time (UTC) as the version; None does what the newest script did.
 
         Returns:
             The file's new path.
 
         Raises:
-            PlanRefused: There is no such version, or it is applied from this very file.
+            PlanRefused: There is no such version, or it is applied.
             FilesRefused: There is no such file, a file is not a valid script, or the folder cannot be
                 written to.
             ConnectionFailed: The ledger could not be read.
@@ -282,20 +285,20 @@ class AsyncMigrator:
         Repeatable scripts whose text has changed run after the versions, and only without a target.
 
         Args:
-            target_version: Where to end; None: apply everything, 0: revert everything.
-            fake: Move the ledger only; run nothing.
-            confirmed: What `plan(target_version)` returned: run exactly that plan, or refuse.
+            target_version: The version to migrate to. None applies everything, 0 reverts everything.
+            fake: Only change the ledger; run none of the scripts' statements.
+            confirmed: The result of `plan(target_version)`: run exactly that plan, or refuse.
 
         Returns:
             How many scripts this run applied or reverted.
 
         Raises:
             FilesRefused: A file breaks a rule. Nothing was run.
-            PlanRefused: Files, ledger and target do not fit together, or the plan is not the one that was
-                confirmed. Nothing was run.
-            MigrationFailed: A statement failed; the message says what is done and how to go on.
-            LeaseError: Another runner had the lease for too long, or took it over.
-            ConnectionFailed: No connection, or it was lost and could not be made again.
+            PlanRefused: Files, ledger and target disagree, or the plan is not the one that was confirmed.
+                Nothing was run.
+            MigrationFailed: A statement failed. The message says what is done and how to continue.
+            LeaseError: Another runner held the lease for all of `lock_timeout`, or took it over.
+            ConnectionFailed: The connection failed, or was lost and could not be reestablished.
         """
         found = await self._load()
         done = await self._engine(found).run(
@@ -306,22 +309,22 @@ class AsyncMigrator:
     async def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
         """Apply what is pending up to a version, and revert nothing.
 
-        Unlike `migrate(to_version)` this leaves higher versions as they are, also those that another
-        runner applies at the same time.
+        Unlike `migrate(to_version)`, this never reverts higher versions, such as those that another runner
+        applies at the same time.
 
         Args:
-            to_version: The last version to apply; None: the highest, and then the repeatable scripts.
-            fake: Move the ledger only; run nothing.
+            to_version: The last version to apply; None means the highest, and then the repeatable scripts.
+            fake: Only change the ledger; run none of the scripts' statements.
 
         Returns:
             How many scripts this run applied.
 
         Raises:
             FilesRefused: A file breaks a rule. Nothing was run.
-            PlanRefused: Files and ledger do not fit together, or there is no such version. Nothing was run.
-            MigrationFailed: A statement failed; the message says what is done and how to go on.
-            LeaseError: Another runner had the lease for too long, or took it over.
-            ConnectionFailed: No connection, or it was lost and could not be made again.
+            PlanRefused: Files and ledger disagree, or there is no such version. Nothing was run.
+            MigrationFailed: A statement failed. The message says what is done and how to continue.
+            LeaseError: Another runner held the lease for all of `lock_timeout`, or took it over.
+            ConnectionFailed: The connection failed, or was lost and could not be reestablished.
         """
         found = await self._load()
         done = await self._engine(found).run(
@@ -332,8 +335,8 @@ class AsyncMigrator:
     async def bootstrap(self) -> int:
         """Apply every script to an empty database, as fast as the server allows.
 
-        On CockroachDB many scripts share a transaction as long as they only change what that transaction
-        itself made; on PostgreSQL this is `migrate`. For test databases and new environments.
+        Use it for test databases and new environments. On CockroachDB many scripts share a transaction, as
+        long as they only change what that transaction created. On PostgreSQL this is `migrate`.
 
         Returns:
             How many scripts were applied.
@@ -359,20 +362,20 @@ class AsyncMigrator:
         """Revert the highest applied migrations.
 
         Args:
-            count: How many; at least 1. If fewer are applied, all of them.
-            to_version: Instead of a count: the version to end at; 0: revert all.
-            fake: Move the ledger only; run nothing.
-            confirmed: What `plan_rollback` returned for the same arguments: run exactly that plan, or
+            count: How many to revert, at least 1. If fewer are applied, all of them.
+            to_version: Revert all above this version instead; 0 reverts all.
+            fake: Only change the ledger; run none of the scripts' statements.
+            confirmed: The result of `plan_rollback` with the same arguments: run exactly that plan, or
                 refuse.
 
         Returns:
             How many scripts this run reverted.
 
         Raises:
-            PlanRefused: One of them has no down part or no file, or the plan is not the one that was
+            PlanRefused: One of them has no down section or no file, or the plan is not the one that was
                 confirmed. Nothing was run.
-            MigrationFailed: A statement failed; the message says what is done and how to go on.
-            LeaseError: Another runner had the lease for too long, or took it over.
+            MigrationFailed: A statement failed. The message says what is done and how to continue.
+            LeaseError: Another runner held the lease for all of `lock_timeout`, or took it over.
         """
         found = await self._load()
         goal = _rollback(found, count, to_version)
@@ -382,7 +385,7 @@ class AsyncMigrator:
         return await self._recorded(found, done)
 
     async def plan(self, target_version: int | None = None, *, patience: float = PATIENCE) -> Plan:
-        """What `migrate` would do now, and on which server. Changes nothing.
+        """Return what `migrate` would do now, and on which server. Changes nothing.
 
         Args:
             target_version: As for `migrate`.
@@ -398,7 +401,7 @@ class AsyncMigrator:
         )
 
     async def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
-        """What `rollback` would do now, and on which server. Changes nothing.
+        """Return what `rollback` would do now, and on which server. Changes nothing.
 
         Args:
             count: As for `rollback`.
@@ -412,14 +415,13 @@ class AsyncMigrator:
         return await self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
 
     async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Every script that the folder or a table knows, and where it stands. Changes nothing.
+        """Return every script of the folder and the tables, with its state. Changes nothing.
 
         Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
-            patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
-                lets readers wait for it; a look takes 2 seconds at most, so the wait may end that much
-                later.
+            patience: Seconds to wait while a runner's open transaction locks the tables, as on CockroachDB.
+                The wait may end up to 2 seconds later.
 
         Raises:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
@@ -458,15 +460,15 @@ class AsyncMigrator:
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None
     ) -> SchemaSnapshot:
-        """Print the schema that the scripts make: for review, and to find out what changed it.
+        """Print the schema that the scripts create, for review.
 
         The scripts are applied to a scratch database, which is dropped afterwards. The database itself is
-        not touched.
+        not changed.
 
         Args:
-            scratch: A database beside which the scratch database is made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables. What is made before
-                the scripts is left out of the snapshot.
+            scratch: The database on whose server the scratch database is created; None means this one.
+            surroundings: What else the database contains, such as another tool's tables. What exists before
+                the scripts run is left out of the snapshot.
 
         Raises:
             FilesRefused: A file breaks a rule.
@@ -483,19 +485,19 @@ class AsyncMigrator:
         scratch: AsyncDatabase | None = None,
         surroundings: Surroundings | None = None,
     ) -> Drift:
-        """Compare the database with what the scripts of its ledger make. Changes nothing.
+        """Compare the database with what its applied scripts create. Changes nothing.
 
         The scripts are applied to a scratch database, which is dropped afterwards; then both schemas are
         read and compared, object by object.
 
         Args:
             ignore: Patterns of objects that may differ, such as `table public.audit_*`.
-            scratch: A database beside which the scratch database is made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables.
+            scratch: The database on whose server the scratch database is created; None means this one.
+            surroundings: What else the database contains, such as another tool's tables.
 
         Raises:
             FilesRefused: A file breaks a rule.
-            PlanRefused: Files and ledger do not fit together, or a script is partially run.
+            PlanRefused: Files and ledger disagree, or a script is partially applied.
             RehearsalRefused: The user may not create databases, the scratch's server has another version,
                 or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
@@ -531,20 +533,21 @@ class AsyncMigrator:
     ) -> Rehearsal:
         """Run each pending script up, down and up again on a scratch database. Changes nothing else.
 
-        After the down section the schema must be as before, and after the second up as after the first.
+        After the down section the schema must equal the schema before, and after the second up section the
+        schema after the first.
 
         Args:
-            all_scripts: Rehearse applied scripts, too, from an empty database on.
+            all_scripts: Rehearse applied scripts, too, starting with an empty database.
             crash: Cut the connection before and after each statement in turn, too, and compare what
                 the run ends in.
             seeds: A folder with files `V7__name.sql`: rows that are there before script 7, and SELECT
-                statements whose values must be true after it. With it, rows are compared, too.
-            scratch: A database beside which the scratch database is made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables.
+                statements whose values must be true after it. If given, rows are compared, too.
+            scratch: The database on whose server the scratch database is created; None means this one.
+            surroundings: What else the database contains, such as another tool's tables.
 
         Raises:
             FilesRefused: A file breaks a rule.
-            PlanRefused: Files and ledger do not fit together, or a script is partially run.
+            PlanRefused: Files and ledger disagree, or a script is partially applied.
             RehearsalRefused: The user may not create databases, a seed failed, or the schema cannot be
                 printed.
             MigrationFailed: A script that is applied already failed on the scratch database.
@@ -582,7 +585,7 @@ class AsyncMigrator:
             leave_out_server: Leave out statements that change the server and not the database, such as
                 CREATE ROLE, instead of refusing the scripts that have them.
             scratch: A database beside which the scratch databases are made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables.
+            surroundings: What else the database contains, such as another tool's tables.
 
         Raises:
             SettingsError: The description makes no file name, or `max_rows` is below 0.
@@ -620,7 +623,7 @@ class AsyncMigrator:
 
     @property
     def resolve(self) -> AsyncResolve:
-        """The way out by hand, for when only a person can know what is true."""
+        """Methods that record the outcome of a migration when it cannot be determined."""
         return AsyncResolve(self._db.settings, self.options, self._listener, self._load)
 
     def _up(

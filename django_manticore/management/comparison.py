@@ -25,9 +25,9 @@ from manticore_cockroachdb.rehearsal import (
 from .json_output import FORMAT
 
 _MEANING = {
-    Change.MISSING: "the scripts make it; the database does not have it",
-    Change.EXTRA: "the database has it; no script makes it",
-    Change.CHANGED: "it is not as the scripts make it",
+    Change.MISSING: "the scripts create it; the database does not have it",
+    Change.EXTRA: "the database has it; no script creates it",
+    Change.CHANGED: "it is not as the scripts create it",
 }
 
 
@@ -72,14 +72,14 @@ def in_words(difference: Difference) -> Iterator[str]:
     for detail in difference.details:
         yield f"    {detail}"
     if difference.change is Change.CHANGED and not difference.details:
-        yield from _block("The scripts make:", difference.expected)
+        yield from _block("The scripts create:", difference.expected)
         yield from _block("The database has:", difference.found)
     if difference.repair:
-        yield from _block("To bring the database to the scripts:", difference.repair)
+        yield from _block("To make the database match the scripts:", difference.repair)
     if difference.adopt:
         yield from _block("To keep it, put this into a new script:", difference.adopt)
     if not difference.repair and not difference.adopt:
-        yield "    No statement is certain to bring one to the other: write it by hand."
+        yield "    No statement certainly changes one into the other: write it by hand."
 
 
 def _block(title: str, statements: Sequence[str]) -> Iterator[str]:

@@ -31,7 +31,8 @@ def mode_named(mode: str | Mode | None) -> Mode | None:
     except ValueError:
         known = ", ".join(repr(each.value) for each in Mode)
         raise SettingsError(
-            f"The mode {mode!r} is unknown; write one of {known}, or None for what is right for the server."
+            f"The mode {mode!r} is unknown; write one of {known}, or None to let the server and "
+            "the script decide."
         ) from None
 
 
@@ -65,7 +66,7 @@ class Options:
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Refuse what is invalid.
 
         Raises:
             SettingsError: A value is out of its range.
@@ -80,7 +81,7 @@ class Options:
         if self.statement_timeout is not None and self.statement_timeout <= 0:
             raise SettingsError(
                 f"statement_timeout is {self.statement_timeout}; it must be more than 0 seconds, or "
-                "None for as long as it takes."
+                "None for no limit."
             )
         if self.ddl_lock_timeout is not None and self.ddl_lock_timeout <= 0:
             raise SettingsError(

@@ -83,13 +83,13 @@ class State(Enum):
     PENDING = "pending"
     """Not applied; or repeatable, and to be run again."""
     DRIFTED = "drifted"
-    """Applied, but the file's up part is no longer what was applied."""
+    """Applied, but the file's up section is no longer what was applied."""
     MISSING = "missing"
     """Applied, but its file is not in the folder."""
     PARTIALLY_APPLIED = "partially_applied"
-    """Some statements of its up part are done; migrating finishes it."""
+    """Some statements of its up section are done; migrating finishes it."""
     PARTIALLY_REVERTED = "partially_reverted"
-    """Some statements of its down part are done; rolling back finishes it."""
+    """Some statements of its down section are done; rolling back finishes it."""
     UNAVAILABLE = "unavailable"
     """Not applied, and its file is gone: a checkpoint stands for it, from which only empty databases
     start."""
@@ -150,7 +150,7 @@ def renumberable(
     script = next((script for script in versions if script.version == version), None)
     row = next((row for row in rows if row.version == version), None)
     if script is None:
-        problem = Problem(f"there is no version {version} in the folder.", version=version)
+        problem = Problem(f"There is no version {version} in the folder.", version=version)
     elif row is not None and not replaced(script, row):
         problem = Problem(
             f"version {version} is applied. Under another number it would be applied a second time.",
@@ -313,7 +313,7 @@ class Rollback:
                 "Nothing was run",
                 [
                     Problem(
-                        f"the number of migrations to roll back is {count}",
+                        f"The number of migrations to roll back is {count}",
                         hint="it must be 1 or more.",
                     )
                 ],
@@ -333,7 +333,7 @@ class Rollback:
         """The steps left, the highest version first.
 
         Raises:
-            PlanRefused: One of them has no file or no down part, or there is no such version.
+            PlanRefused: One of them has no file or no down section, or there is no such version.
             PartiallyApplied: A script is partially applied: migrating finishes it, not this.
         """
         applied = _applied(rows, unfinished)
@@ -397,22 +397,23 @@ def statuses(
         )
         for version in sorted({*applied, *known, *covered, *([partial] if partial else [])})
     ]
-    return found + _repeatable_statuses(scripts, repeatables, unfinished)
+    again = progress if progress is not None and progress.script is not None else None
+    return found + _repeatable_statuses(scripts, repeatables, again)
 
 
 def _repeatable_statuses(
     scripts: Iterable[MigrationScript],
     repeatables: Iterable[RepeatableRow],
-    unfinished: Unfinished | None,
+    progress: Progress | None,
 ) -> list[ScriptStatus]:
     rows = {row.name: row for row in repeatables}
     known = {str(script.key): script for script in scripts if script.is_repeatable}
-    half = unfinished.script if unfinished else None
-    names = dict.fromkeys([*known, *rows, *([half] if half else [])])
+    partial = progress.script if progress else None
+    names = dict.fromkeys([*known, *rows, *([partial] if partial else [])])
     found = []
     for name in names:
         script, row = known.get(name), rows.get(name)
-        if name == half:
+        if name == partial:
             state = State.PARTIALLY_APPLIED
         elif script is None:
             state = State.MISSING
@@ -427,6 +428,7 @@ def _repeatable_statuses(
                 applied_by=row.applied_by if row else None,
                 execution_ms=row.execution_ms if row else None,
                 script=script,
+                batch=_batch(script, progress if name == partial else None),
                 repeatable=name,
             )
         )
@@ -513,12 +515,12 @@ def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> 
             )
         else:
             yield Problem(
-                f"version {version} was changed after it was applied: its up part's checksum is "
+                f"version {version} was changed after it was applied: its up section's checksum is "
                 f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}….",
                 path=script.path,
                 version=version,
                 hint="Restore the file and put the change into a new script; if the change is harmless "
-                f"(a comment), accept it with resolve (--accept-checksum {version}).",
+                f"(a comment), accept it with manticore_resolve --accept-checksum {version}.",
             )
 
 
@@ -548,14 +550,14 @@ def _reverting(
                     f"version {version} ({applied[version].description}) is applied but its file is "
                     "not in the folder, so it cannot be rolled back.",
                     version=version,
-                    hint="Restore the file; or revert it by hand, and record that with resolve "
-                    f"(--not-applied {version}).",
+                    hint="Restore the file; or revert it by hand, and record that with manticore_resolve "
+                    f"--not-applied {version}.",
                 )
             )
         elif script.down_sql is None:
             problems.append(
                 Problem(
-                    f"version {version} has no down part, so it cannot be rolled back.",
+                    f"version {version} has no down section, so it cannot be rolled back.",
                     path=script.path,
                     version=version,
                     hint="Add a line '-- DOWN' and the statements that revert it (none, if there is "
@@ -575,7 +577,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     else:
         hint = "The folder has no scripts"
     return Problem(
-        f"there is no version {target} to migrate to.",
+        f"There is no version {target} to migrate to.",
         version=target,
         hint=f"{hint}; see status (manticore_showmigrations).",
     )
@@ -600,8 +602,8 @@ def _finishing(
     if script is None:
         why = "its file is not in the folder"
         hint = (
-            "Restore the file and run again, or say by hand what is true with resolve "
-            f"(--applied {key} or --not-applied {key})."
+            "Restore the file and run again, or record what is true with manticore_resolve "
+            f"--applied {key} or --not-applied {key}."
         )
     elif isinstance(key, str):
         why = "this would not finish it"

@@ -49,7 +49,7 @@ class ScriptName:
     Attributes:
         version: The number, whatever its leading zeros; 0 for a repeatable script.
         description: The part after the two underscores, with blanks for underscores.
-        is_down: Whether the file is a down part of its own (`U…`).
+        is_down: Whether the file is a down section of its own (`U…`).
         is_repeatable: Whether the file is a repeatable script (`R__…`).
     """
 

@@ -24,7 +24,7 @@ from .parser import parse_script
 from .repeatables import in_order, repeated_names
 from .script import MigrationScript
 
-_REFUSED: Final = "Migration files refused"
+_REFUSED: Final = "Nothing was run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def load_all(folders: Sequence[Path]) -> Loaded:
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
         Problem(
-            f"is a down part, but there is no V{entry.name.version}__….sql it belongs to",
+            f"is a down section, but there is no V{entry.name.version}__….sql it belongs to",
             entry.path,
             version=version,
             hint="add that file or remove this one",
@@ -141,7 +141,7 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
         if script is not None:
             return script
     where = ", ".join(map(str, folders))
-    missing = Problem(f"there is no script {Path(name).name} in {where}", hint="check the name")
+    missing = Problem(f"There is no script {Path(name).name} in {where}", hint="check the name")
     raise FilesRefused(_REFUSED, problems or [missing])
 
 
@@ -156,17 +156,17 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
         names = sorted(entry.name for entry in scan(folder))
     except FileNotFoundError:
         hint = (
-            f"make it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, which "
-            "makes it too"
+            f"create it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, "
+            "which creates it too"
         )
-        problems.append(Problem(f"the migrations folder {folder} does not exist", hint=hint))
+        problems.append(Problem(f"The migrations folder {folder} does not exist", hint=hint))
         return []
     except NotADirectoryError:
         message = f"{folder} is a file, not a folder of migrations"
         problems.append(Problem(message, hint="check the path"))
         return []
     except OSError as error:
-        message = f"the migrations folder {folder} cannot be read: {error.strerror or error}"
+        message = f"The migrations folder {folder} cannot be read: {error.strerror or error}"
         problems.append(Problem(message, hint="check its permissions"))
         return []
     for file in names:
@@ -185,8 +185,8 @@ def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
         problems.append(Problem(message, path.with_name(shown)))
     elif name is None:
         message = (
-            f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-            "underscores), a down part of its own the same with U, a checkpoint with B, a repeatable "
+            f"is not a valid script name: expected {FORM} (a capital V, a whole number, two "
+            "underscores), for a down section alone the same with U, a checkpoint with B, a repeatable "
             f"script {REPEATABLE_FORM}"
         )
         problems.append(Problem(message, path, hint="rename it or move it away"))
@@ -210,7 +210,7 @@ def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _En
             other = first.path.name
             if first.path.parent != entry.path.parent:
                 other = str(first.path)
-            what = "the down part of version" if entry.name.is_down else "version"
+            what = "the down section of version" if entry.name.is_down else "version"
             hint = (
                 "remove one of them, or give the one that is not applied anywhere another number: "
                 "manticore_makemigration --renumber FILE"

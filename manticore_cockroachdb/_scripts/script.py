@@ -16,7 +16,7 @@ from .checkpoint import Checkpoint, Replaced
 from .statements import read_statements
 from .text import trim, universal_newlines
 
-#: A comment that says that a down part is missing on purpose.
+#: A comment that says that a down section is missing on purpose.
 IRREVERSIBLE: Final = re.compile(
     r"^--[ \t]*manticore[ \t]*:[ \t]*irreversible[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
@@ -70,10 +70,10 @@ class MigrationScript:
     Attributes:
         version: Its number, from 1; 0 for a repeatable script, which has none.
         description: What its file name says, with blanks.
-        up_sql: The up part.
-        down_sql: The down part; None where there is none, "" where it is empty.
+        up_sql: The up section.
+        down_sql: The down section; None where there is none, "" where it is empty.
         path: Its file.
-        checksum: SHA-256 of the up part, see `checksum`.
+        checksum: SHA-256 of the up section, see `checksum`.
         mode: What its header asks for; None leaves it to the server's default.
         isolation: The isolation level its header asks for; None means the server's own default.
         after: The repeatable scripts that this repeatable script runs after.
@@ -82,7 +82,7 @@ class MigrationScript:
             (PostgreSQL); 0 means no limit, None leaves it to the setting.
         up_line: The line of the file on which `up_sql` begins.
         down_line: The line of its file on which `down_sql` begins.
-        down_path: The file of the down part, where it has one of its own.
+        down_path: The file of the down section, where it has one of its own.
     """
 
     version: int
@@ -122,15 +122,15 @@ class MigrationScript:
 
     @property
     def is_irreversible(self) -> bool:
-        """Whether a comment `-- manticore: irreversible` says that it has no down part on purpose."""
+        """Whether a comment `-- manticore: irreversible` says that it has no down section on purpose."""
         return IRREVERSIBLE.search(self.up_sql) is not None
 
     def up_statements(self) -> tuple[Statement, ...]:
-        """The statements of the up part, read anew on each call."""
+        """The statements of the up section, read anew on each call."""
         return read_statements(self.up_sql, self.up_line, after_header=True)
 
     def down_statements(self) -> tuple[Statement, ...]:
-        """The statements of the down part, read anew on each call; none where there is no part."""
+        """The statements of the down section, read anew on each call; none where there is no part."""
         return read_statements(self.down_sql or "", self.down_line)
 
 
@@ -144,7 +144,7 @@ _PIECE: Final = 1024 * 1024
 
 
 def checksum(up_text: str) -> str:
-    r"""SHA-256, in hexadecimal, of an up part as people see it.
+    r"""SHA-256, in hexadecimal, of an up section as people see it.
 
     Line ends count as `\n`; a byte-order mark, blanks at the end of a line, and blank lines before
     and after the text do not count.

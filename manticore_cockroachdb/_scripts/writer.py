@@ -48,7 +48,7 @@ def create(
 
     Args:
         folder: Where to; it is made, with its parents, if it is not there.
-        description: What the script does, in a few words: becomes the file's name.
+        description: Describe the script in a few words: becomes the file's name.
         up: The up section.
         down: The down section; None for a script that cannot be rolled back.
         at_least: The highest version known elsewhere (the ledger's): the new one is higher.

@@ -51,7 +51,7 @@ def read_batch(text: str) -> Batch:
     for option in text.split():
         name, separator, value = option.partition("=")
         if name.lower() == "lock_timeout":
-            raise BadBatch("lock_timeout= stands on a line of its own")
+            raise BadBatch("lock_timeout= must be on a separate line")
         if not separator or name.lower() not in ("batch", "key", "pause", "target"):
             raise BadBatch(f"unknown option {option!r}; {_KNOWN}")
         if values.setdefault(name.lower(), value) is not value:

@@ -43,7 +43,7 @@ class Kind(Enum):
     SCHEMA = "schema"
     """Changes objects, or is not known: sent alone."""
     DATA = "data"
-    """Reads or writes rows: may share a transaction with its neighbours."""
+    """Reads or writes rows: may share a transaction with its neighbors."""
     SESSION = "session"
     """Changes the session only: sent again before a run is resumed."""
     TRANSACTION = "transaction"

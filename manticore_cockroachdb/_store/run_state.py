@@ -487,7 +487,13 @@ def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
 
 
 def save_window(
-    tables: Tables, lease: Lease, position: str, *, scanned: int, seconds: float
+    tables: Tables,
+    lease: Lease,
+    position: str,
+    *,
+    scanned: int,
+    seconds: float,
+    rows: int | None = None,
 ) -> Command:
     """Write that one more window of a batch is done, and how far it has come.
 
@@ -497,12 +503,17 @@ def save_window(
         position: The last row of the window.
         scanned: How many rows of the table the window covers.
         seconds: How long runs have worked on the batch.
+        rows: How many rows the windows before have changed; None where `count_rows` counts them.
     """
     changes = (
         "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, "
         "batch_scanned = coalesce(batch_scanned, 0) + $5::INT8, batch_ms = $6::INT8, error = NULL"
     )
-    return _fenced(tables, lease, changes, (position, str(scanned), str(int(seconds * 1000))))
+    params: tuple[str, ...] = (position, str(scanned), str(int(seconds * 1000)))
+    if rows is not None:
+        changes += ", batch_rows = $7::INT8"
+        params = (*params, str(rows))
+    return _fenced(tables, lease, changes, params)
 
 
 def forget_batch(tables: Tables, lease: Lease) -> Command:

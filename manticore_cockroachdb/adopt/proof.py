@@ -39,7 +39,7 @@ class Proof:
         if len(self.differences) > _SHOWN:
             problems.append(Problem(f"{len(self.differences) - _SHOWN} more objects differ."))
         raise PlanRefused(
-            "Nothing was adopted: the scripts do not make the schema that is there", problems
+            "The scripts do not create the live schema, so nothing was adopted", problems
         )
 
 
@@ -55,8 +55,8 @@ def not_proved(error: MigrationFailed) -> PlanRefused:
 def told(difference: Difference) -> str:
     """One difference for people, seen from the scripts."""
     said = {
-        "missing": "the scripts make it, and the database does not have it",
-        "extra": "the database has it, and no script makes it",
+        "missing": "the scripts create it, and the database does not have it",
+        "extra": "the database has it, and no script creates it",
         "changed": "it differs",
     }[difference.change.value]
     details = f": {'; '.join(difference.details)}" if difference.details else ""

@@ -272,7 +272,7 @@ def _split(script: MigrationScript, text: str, line: int) -> SplitText:
         problem = Problem(
             found.fault.message, script.path, found.fault.line, script.version or None
         )
-        raise FilesRefused("Migration files refused", [problem])
+        raise FilesRefused("Nothing was run", [problem])
     return found
 
 

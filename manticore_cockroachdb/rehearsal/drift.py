@@ -180,7 +180,7 @@ def _problems(
 
 def _changed_file(script: MigrationScript, row: LedgerRow) -> Problem:
     return Problem(
-        f"version {script.version} was changed after it was applied: its up part's checksum is "
+        f"version {script.version} was changed after it was applied: its up section's checksum is "
         f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}…. Restore the file; or, "
         f"if the change is harmless, run manticore_resolve --accept-checksum {script.version}.",
         path=script.path,

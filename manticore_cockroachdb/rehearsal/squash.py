@@ -77,7 +77,7 @@ def nothing_to_squash(version: int, scripts: Sequence[MigrationScript]) -> PlanR
     known = [script.version for script in scripts]
     hint = f"The folder has versions {span(known)}" if known else "The folder has no scripts"
     problem = Problem(
-        f"there is no script of version {version} to squash to.", version=version, hint=f"{hint}."
+        f"There is no script of version {version} to squash to.", version=version, hint=f"{hint}."
     )
     return PlanRefused(_NOT_WRITTEN, [problem])
 

@@ -48,19 +48,19 @@ def test_each_difference_is_told_with_the_statements_for_it(
 
     assert ran.code == 1
     assert ran.out.split("\n", 1)[1] == (
-        "  missing index public.by_email: the scripts make it; the database does not have it.\n"
-        "    To bring the database to the scripts:\n"
+        "  missing index public.by_email: the scripts create it; the database does not have it.\n"
+        "    To make the database match the scripts:\n"
         "      CREATE INDEX by_email ON public.users USING btree (email);\n"
         "    To keep it, put this into a new script:\n"
         "      DROP INDEX public.by_email;\n"
-        "  changed table public.users: it is not as the scripts make it.\n"
+        "  changed table public.users: it is not as the scripts create it.\n"
         "    column nickname is extra: nickname text\n"
-        "    To bring the database to the scripts:\n"
+        "    To make the database match the scripts:\n"
         "      ALTER TABLE public.users DROP COLUMN nickname;\n"
         "    To keep it, put this into a new script:\n"
         "      ALTER TABLE public.users ADD COLUMN nickname text;\n"
     )
-    assert ran.err == "CommandError: The database is not what its scripts make.\n"
+    assert ran.err == "CommandError: The database does not match its scripts.\n"
 
 
 def test_the_json_report_has_every_difference(applied: Site, manage: Callable[..., Any]) -> None:
@@ -116,7 +116,7 @@ def test_a_changed_table_of_a_model_is_found(site: Site, manage: Callable[..., A
 
     assert ran.code == 1
     assert (
-        "  changed table public.django_migrations: it is not as the scripts make it.\n" in ran.out
+        "  changed table public.django_migrations: it is not as the scripts create it.\n" in ran.out
     )
 
 

@@ -160,7 +160,7 @@ def test_a_kept_test_database_is_named_when_a_script_was_edited(
     out = run(command, environment, code=5)
     assert out.endswith(
         f"\nThis is the test database {project['TESTS_DJANGO_TEST_NAME']!r}. If it was kept by --keepdb "
-        "(pytest: --reuse-db), build it again: run the tests once without that option (pytest: with "
+        "(pytest: --reuse-db), create it again: run the tests once without that option (pytest: with "
         "--create-db).\n"
     )
     run([each for each in command if each != "--keepdb"], environment)

@@ -59,10 +59,10 @@ async def test_a_database_with_its_tables_and_no_ledger_goes_on_with_the_scripts
     with pytest.raises(PlanRefused) as refused:
         await old.engine().migrate()
     assert str(refused.value) == (
-        "Nothing was run: versions 1–3 must be applied, but their files are not in the folder. "
+        "versions 1–3 must be applied, but their files are not in the folder. "
         "B3__schema.sql stands for them, but this database does not start from that: this database is not "
         "empty: public.t3 is there already. Restore the files from version control, and remove them when "
-        "every database has them."
+        "every database has them. Nothing was run."
     )
 
 
@@ -78,9 +78,9 @@ async def test_files_that_are_gone_are_missed_only_where_they_are_needed(
     with pytest.raises(PlanRefused) as refused:
         await old.engine().migrate()
     assert str(refused.value) == (
-        "Nothing was run: version 3 must be applied, but its file is not in the folder. B3__schema.sql "
+        "version 3 must be applied, but its file is not in the folder. B3__schema.sql "
         "stands for it, but only an empty database starts from that, and this one has a history. Restore "
-        "the file from version control, and remove them when every database has them."
+        "the file from version control, and remove them when every database has them. Nothing was run."
     )
 
     await new.engine().migrate()
@@ -101,9 +101,9 @@ async def test_rolling_back_below_a_checkpoint_needs_the_files(fleet: list[Harne
         with pytest.raises(PlanRefused) as refused:
             await refusing
         assert str(refused.value) == (
-            "Nothing was run: version 3 (t3) is below the checkpoint B3__schema.sql, and its file is not "
+            "version 3 (t3) is below the checkpoint B3__schema.sql, and its file is not "
             "in the folder, so it cannot be rolled back. Restore its file from version control and roll "
-            "back again."
+            "back again. Nothing was run."
         )
     assert new.ledger() == [1, 2, 3]
 
@@ -119,8 +119,8 @@ async def test_a_script_that_was_changed_since_is_found_before_a_database_starts
         await new.engine().migrate()
 
     assert str(refused.value) == (
-        "Nothing was run: V2__t2.sql: version 2 was changed after B3__schema.sql was made from it. Restore "
-        "the file, or write the checkpoint again: manticore_squash 3."
+        "V2__t2.sql: version 2 was changed after B3__schema.sql was made from it. Restore "
+        "the file, or write the checkpoint again: manticore_squash 3. Nothing was run."
     )
 
 

@@ -210,8 +210,8 @@ async def test_an_edited_checkpoint_is_refused(harness: Harness) -> None:
         await harness.engine().migrate()
 
     assert str(refused.value) == (
-        "Migration files refused: B2__schema.sql:1: was edited since it was proved; restore it, or write "
-        "it again: manticore_squash 2"
+        "B2__schema.sql:1: was edited since it was proved; restore it, or write "
+        "it again: manticore_squash 2. Nothing was run."
     )
 
 
@@ -229,7 +229,7 @@ async def test_what_is_wrong_with_checkpoints_is_said_at_once(harness: Harness) 
     restore = "restore that file, or remove every file up to it"
     gone = "whose file is not in the folder, although that of version 1 is"
     assert str(refused.value).split("\n") == [
-        "Migration files refused (4 problems):",
+        "4 problems. Nothing was run:",
         f"  - B1__by_hand.sql:1: has no head that says which versions it stands for; {again}",
         f"  - B2__again.sql: stands for version 2 (sales), {gone}; {restore}",
         "  - B2__schema.sql: is a checkpoint of version 2, and so is B2__again.sql; remove one of them",

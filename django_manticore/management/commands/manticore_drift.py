@@ -32,7 +32,7 @@ class Command(ManticoreCommand):
             action="append",
             default=[],
             metavar="PATTERN",
-            help="Objects that may differ, such as 'table public.audit_*'; may be repeated. Added to "
+            help="Ignore these objects, such as 'table public.audit_*'; may be repeated. Added to "
             "the setting's DRIFT_IGNORE.",
         )
         parser.add_argument(
@@ -76,9 +76,9 @@ class Command(ManticoreCommand):
                 self.stdout.write(json_output.text(comparison.report(found)))
         if any(drift for _, drift in found):
             raise CommandError(
-                "The database is not what its scripts make."
+                "The database does not match its scripts."
                 if len(found) == 1
-                else "Some databases are not what their scripts make.",
+                else "Some databases do not match their scripts.",
                 returncode=exit_codes.ERROR,
             )
 

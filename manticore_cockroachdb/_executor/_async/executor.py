@@ -43,6 +43,7 @@ from ...events import (
     Interrupted,
     Planned,
     Reconnecting,
+    RunEnded,
     StepFinished,
     Warned,
 )
@@ -68,7 +69,7 @@ from .strategy import AsyncStrategy
 _SESSION_ENDS = 5.0
 
 _POOLED = (
-    "The connection goes through a connection pooler. Migrations need a session of their own. With "
+    "The connection goes through a connection pooler. Migrations need their own session. With "
     "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
     "Connect migrations to the server itself, or use pool_mode = session."
 )
@@ -117,6 +118,7 @@ class AsyncExecutor:
         self._lost = False
         self._found_empty = False
         self._interrupted = False
+        self._failure: BaseException | None = None
 
     async def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
@@ -141,9 +143,11 @@ class AsyncExecutor:
                     return len(self._done)
         except BaseException as error:
             self._interrupted = not isinstance(error, Exception)
+            self._failure = error
             raise
         finally:
             await concurrency.async_shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
@@ -204,8 +208,12 @@ class AsyncExecutor:
                 await self._make_repeatables(run)
             for command in commands:
                 await run.write(command)
+        except BaseException as error:
+            self._failure = error
+            raise
         finally:
             await concurrency.async_shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     async def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = await self._start(
@@ -340,7 +348,7 @@ class AsyncExecutor:
         if book.rows or book.repeatables or book.record.progress or there:
             what = ", ".join(there) if there else "the ledger has rows"
             problem = Problem(
-                f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
+                f"The database {run.server.database} is not empty ({what}), and bootstrap is for empty "
                 "ones only.",
                 hint="Migrate it without bootstrap.",
             )
@@ -367,7 +375,7 @@ class AsyncExecutor:
         except ManticoreError as error:
             self._emit(
                 Warned(
-                    f"The lease could not be given back ({error}); it runs out by itself in "
+                    f"The lease could not be released ({error}); it expires in "
                     f"{self._options.lease:.0f} s."
                 )
             )

@@ -124,8 +124,8 @@ class AsyncHeartbeat:
             self._worried = True
             self._emit(
                 Warned(
-                    "The lease is no longer ours: it ran out or was broken. The statement under way "
-                    "cannot be called back; nothing more will be sent after it."
+                    "This runner no longer holds the lease: it expired or was broken. "
+                    "The running statement cannot be stopped; nothing will be sent after it."
                 )
             )
 
@@ -135,8 +135,8 @@ class AsyncHeartbeat:
             self._worried = True
             self._emit(
                 Warned(
-                    f"The lease could not be renewed for {age:.0f} s ({error}); it is being tried "
-                    "again. If it runs out, another runner may take over once this one's session is "
+                    f"The lease could not be renewed for {age:.0f} s ({error}); it is being "
+                    "retried. If it expires, another runner may take over once this one's session is "
                     "gone."
                 )
             )

@@ -180,6 +180,9 @@ class AsyncStore:
             *self._read_repeatables(),
         )
         if error is not None:
+            if len(results) > _BOTH and error.sqlstate in NO_TABLE:
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
@@ -348,9 +351,9 @@ async def _check_moved(session: AsyncSession, elsewhere: Tables) -> None:
 def lease_lost() -> LeaseLost:
     """The error for a fence that did not hold."""
     return LeaseLost(
-        "The lease was lost: it ran out while this runner stood still, or was broken by hand, and "
-        "another runner may have it now. This runner has written nothing since and stops here; run "
-        "again to finish whatever is left."
+        "The lease was lost: it expired while this runner was paused, or was broken by hand, "
+        "and another runner may hold it now. This runner has written nothing since and stops here; "
+        "run again to finish what is left."
     )
 
 

@@ -46,6 +46,7 @@ from ...events import (
     Interrupted,
     Planned,
     Reconnecting,
+    RunEnded,
     StepFinished,
     Warned,
 )
@@ -71,7 +72,7 @@ from .strategy import Strategy
 _SESSION_ENDS = 5.0
 
 _POOLED = (
-    "The connection goes through a connection pooler. Migrations need a session of their own. With "
+    "The connection goes through a connection pooler. Migrations need their own session. With "
     "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
     "Connect migrations to the server itself, or use pool_mode = session."
 )
@@ -120,6 +121,7 @@ class Executor:
         self._lost = False
         self._found_empty = False
         self._interrupted = False
+        self._failure: BaseException | None = None
 
     def run(self, goal: Goal, *, fake: bool = False, bootstrap: bool = False) -> int:
         """Run until the goal is reached.
@@ -144,9 +146,11 @@ class Executor:
                     return len(self._done)
         except BaseException as error:
             self._interrupted = not isinstance(error, Exception)
+            self._failure = error
             raise
         finally:
             concurrency.shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
@@ -207,8 +211,12 @@ class Executor:
                 self._make_repeatables(run)
             for command in commands:
                 run.write(command)
+        except BaseException as error:
+            self._failure = error
+            raise
         finally:
             concurrency.shield(self._shut_down)
+            self._emit(RunEnded(len(self._done), self._failure))
 
     def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = self._start(
@@ -343,7 +351,7 @@ class Executor:
         if book.rows or book.repeatables or book.record.progress or there:
             what = ", ".join(there) if there else "the ledger has rows"
             problem = Problem(
-                f"the database {run.server.database} is not empty ({what}), and bootstrap is for empty "
+                f"The database {run.server.database} is not empty ({what}), and bootstrap is for empty "
                 "ones only.",
                 hint="Migrate it without bootstrap.",
             )
@@ -370,7 +378,7 @@ class Executor:
         except ManticoreError as error:
             self._emit(
                 Warned(
-                    f"The lease could not be given back ({error}); it runs out by itself in "
+                    f"The lease could not be released ({error}); it expires in "
                     f"{self._options.lease:.0f} s."
                 )
             )

@@ -105,9 +105,9 @@ def _whole(store: Store, book: Snapshot) -> Snapshot:
 
 def _timed_out(holder: str | None, doing: str, waited: float, expires_in: float | None) -> str:
     who = holder or "another runner"
-    until = f"; its lease runs out in {expires_in:.0f} s unless it renews it" if expires_in else ""
+    until = f"; its lease expires in {expires_in:.0f} s unless it is renewed" if expires_in else ""
     return (
-        f"{who} holds the lease ({doing}{until}). Waited {waited:.0f} s for it. Wait for that runner to "
-        "end, or allow more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
-        "out by itself; to break it at once, use resolve (--unlock)."
+        f"Timed out after {waited:.0f} s waiting for the lease, which {who} holds ({doing}{until}). If "
+        "that runner is alive, wait for it to end, or allow more time (lock_timeout, --lock-timeout). If "
+        "it is dead, wait for its lease to expire, or run manticore_resolve --unlock."
     )

@@ -114,4 +114,4 @@ class Leftovers:
 def _said(left: Leftover) -> str:
     if left.kind is Kind.PENDING_DETACH:
         return f"completed the detach of the partition {left.name}, which an earlier attempt had begun."
-    return f"dropped the invalid index {left.name}, which an attempt that failed had left."
+    return f"dropped the invalid index {left.name}, which a failed attempt had left."

@@ -1,7 +1,7 @@
 # Generated from _async/resolve.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""The way out by hand: a person says what is true, and the tables are made to say so.
+"""Resolves by hand: a person says what is true, and the tables are changed to say it.
 
 Runs none of a script's statements. Refuses while another runner is alive.
 """
@@ -39,7 +39,7 @@ Load = Callable[[], Loaded]
 
 
 class Resolve:
-    """What a person may say.
+    """Records the outcome of a migration that Manticore could not determine.
 
     Args:
         settings: Where.
@@ -61,7 +61,7 @@ class Resolve:
         self._load = load
 
     def known(self) -> Known:
-        """What the tables, the jobs and the sessions tell. Changes nothing."""
+        """Return what the tables, the jobs and the sessions show. Changes nothing."""
         found = self._load()
         session, store = self._open()
         try:
@@ -87,8 +87,8 @@ class Resolve:
 
         Args:
             script: The version, or a repeatable script's name: it is applied as its file is now.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: There is no such script, or a runner has run since `known`.
@@ -115,8 +115,8 @@ class Resolve:
 
         Args:
             script: The version, or a repeatable script's name.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: Neither the folder nor the tables know that script, or a runner has run since
@@ -136,27 +136,27 @@ class Resolve:
 
         self._settle(change, known)
 
-    def restart_batch(self, version: int, *, known: Known | None = None) -> None:
+    def restart_batch(self, script: ScriptKey, *, known: Known | None = None) -> None:
         """Say that a statement in batches is to start again from its first row, as the file has it now.
 
         Rows of the windows that are done are changed again by the next run.
 
         Args:
-            version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            script: Its version, or a repeatable script's name.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
-            PlanRefused: No batch of that version is under way, or a runner has run since `known`.
+            PlanRefused: No batch of that script is under way, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
 
         def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             progress = book.record.progress
-            if progress is None or progress.version != version or progress.batch is None:
+            if progress is None or progress.key != script or progress.batch is None:
                 problem = Problem(
-                    f"no statement of version {version} has begun in batches",
-                    version=version,
+                    f"no statement of {called(script)} has begun in batches",
+                    version=script if isinstance(script, int) else None,
                     hint="see status (manticore_showmigrations).",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
@@ -165,12 +165,12 @@ class Resolve:
         self._settle(change, known)
 
     def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a change in an applied script's file is harmless: its new checksum is recorded.
+        """Accept a harmless change in the file of an applied script: record its new checksum.
 
         Args:
             version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
@@ -202,17 +202,17 @@ class Resolve:
         self._settle(change, known)
 
     def unlock(self, *, known: Known | None = None) -> str | None:
-        """Break the lease of a runner that is gone, without waiting for it to run out.
+        """Break the lease of a runner that is gone, without waiting for it to expire.
 
         Args:
-            known: What `known()` returned when a person decided this; refused if the lease is another's
-                since.
+            known: The result of `known()` on which the decision was based; refused if the lease has
+                changed since.
 
         Returns:
             The runner whose lease was broken, or None if nobody holds it.
 
         Raises:
-            PlanRefused: The lease is not the one that `known` tells of.
+            PlanRefused: The lease is not the one in `known`.
             LeaseTimeout: That runner's session is still connected.
         """
         session, store = self._open()
@@ -272,7 +272,7 @@ class Resolve:
         book = store.look()
         if book is None:
             raise LeaseTimeout(
-                "A runner is alive: its transaction holds the run record just now. Wait for it to end.",
+                "A runner is alive: its transaction holds the run state just now. Wait for it to end.",
                 owner=None,
                 waited=0.0,
             )
@@ -345,7 +345,7 @@ def _jobs_of(session: Session, statement: Statement, sent_at: float) -> tuple[Jo
 
 def _stale() -> PlanRefused:
     problem = Problem(
-        "a runner has run since the database was looked at.",
+        "A runner has run since the database was looked at.",
         hint="Look again (manticore_resolve without an option), and decide again.",
     )
     return PlanRefused("Nothing was changed", [problem])

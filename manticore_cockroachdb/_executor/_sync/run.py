@@ -578,12 +578,13 @@ def what_to_do(job: Job) -> str:
     """The way on from a job that did not succeed."""
     if job.status == "paused":
         return (
-            f"It is paused: the change is neither done nor undone. See why (a low disk pauses "
-            f"back-fills), then RESUME JOB {job.job_id} or CANCEL JOB {job.job_id}, and run again."
+            f"It is paused: the change is neither done nor rolled back. Find out why (a "
+            f"nearly full disk pauses back-fills), then RESUME JOB {job.job_id} or CANCEL JOB "
+            f"{job.job_id}, and run again."
         )
     if job.status == "revert-failed":
         return (
-            "The server could not take the change back either: the table needs a person. See the "
-            f"job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
+            "The server could not roll the change back; manual repair is required. "
+            f"See the job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
         )
-    return "The server took the change back. Repair the cause (the rows, or the statement) and run again."
+    return "The server rolled the change back. Fix the cause (the rows, or the statement) and run again."
