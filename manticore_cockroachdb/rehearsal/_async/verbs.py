@@ -268,11 +268,14 @@ class AsyncScratchVerbs:
         self._emit(SquashAdvanced(stage.value, stages.index(stage) + 1, len(stages)))
 
     async def _around(self, settings: ConnectionSettings) -> tuple[Printing, Contents]:
-        """Make what else the target holds before its scripts run; its schema and its rows."""
+        """Make what else the target holds before its scripts run; its schema and its rows.
+
+        What every new database holds, such as the schema `public` and its grants, is among it.
+        """
         await self._make(self._surroundings.before, settings)
-        if self._surroundings.before is None:
-            return Printing("", (), {}), Contents()
         around = await self._read(settings)
+        if self._surroundings.before is None:
+            return around, Contents()
         return around, await async_read_contents(settings, _tables(around), (), most_rows=None)
 
     async def _contents(

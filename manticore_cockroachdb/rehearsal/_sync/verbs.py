@@ -271,11 +271,14 @@ class ScratchVerbs:
         self._emit(SquashAdvanced(stage.value, stages.index(stage) + 1, len(stages)))
 
     def _around(self, settings: ConnectionSettings) -> tuple[Printing, Contents]:
-        """Make what else the target holds before its scripts run; its schema and its rows."""
+        """Make what else the target holds before its scripts run; its schema and its rows.
+
+        What every new database holds, such as the schema `public` and its grants, is among it.
+        """
         self._make(self._surroundings.before, settings)
-        if self._surroundings.before is None:
-            return Printing("", (), {}), Contents()
         around = self._read(settings)
+        if self._surroundings.before is None:
+            return around, Contents()
         return around, read_contents(settings, _tables(around), (), most_rows=None)
 
     def _contents(
