@@ -44,7 +44,7 @@ class Resolve:
     Args:
         settings: Where.
         options: How.
-        emit: Receives the events.
+        emit: Called with each event.
         load: Reads the scripts and checkpoints.
     """
 
@@ -137,7 +137,7 @@ class Resolve:
         self._settle(change, known)
 
     def restart_batch(self, script: ScriptKey, *, known: Known | None = None) -> None:
-        """Say that a statement in batches is to start again from its first row, as the file has it now.
+        """Let a statement in batches start again from its first row, as the file has it now.
 
         Rows of the windows that are done are changed again by the next run.
 
@@ -147,7 +147,7 @@ class Resolve:
                 the lease since.
 
         Raises:
-            PlanRefused: That script has no unfinished batch, or a runner has run since `known`.
+            PlanRefused: No batch of that script is unfinished, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
 
