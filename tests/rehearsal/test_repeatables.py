@@ -145,12 +145,12 @@ async def test_what_nobody_has_the_text_of_is_not_compared(harness: Harness) -> 
     await engine.migrate()
     harness.write("R__names", f"{VIEW} WHERE id > 0;")
     assert await refused(engine.drift()) == (
-        "The database cannot be compared with its scripts: R__names.sql: R__names was applied and is to "
-        "run again: its text was changed, or a version was reverted. Run manticore_migrate, then compare."
+        "R__names.sql: R__names was applied and is to run again: its text was changed, or a version was "
+        "reverted. Run manticore_migrate, then compare. The database cannot be compared with its scripts."
     )
     (harness.folder / "R__names.sql").unlink()
     assert await refused(engine.drift()) == (
-        "The database cannot be compared with its scripts: R__names was applied, but its file is not in "
-        "the folder. Restore the file; or have a version drop what it made, and forget it: "
-        "manticore_resolve --not-applied R__names."
+        "R__names was applied, but its file is not in the folder. Restore the file; or have a version drop "
+        "what it made, and forget it: manticore_resolve --not-applied R__names. The database cannot be "
+        "compared with its scripts."
     )
