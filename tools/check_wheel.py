@@ -37,7 +37,7 @@ def main(wheel: Path) -> int:
         }
         work = folder / "work"
         work.mkdir()
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, f"{wheel}[server]"], check=True, env=environment, cwd=work)
         command = [str(python), "-m", "manticore_cockroachdb.testing", "--database", "shop"]
         with _server(command, environment, work) as exported:

@@ -264,7 +264,8 @@ def svg(frames: list[tuple[float, tuple[tuple[Cell, ...], ...]]], length: float)
     (or should not: `prefers-reduced-motion`), the last frame is seen.
     """
     height, advance = 19, 8.43
-    body, styles = [], []
+    body: list[str] = []
+    styles: list[str] = []
     for row in range(ROWS):
         spans: list[tuple[float, float, tuple[Cell, ...]]] = []
         for at, (begin, shown) in enumerate(frames):
