@@ -117,18 +117,24 @@ class AsyncMigrator:
     async def initialize(self) -> None:
         """Create the ledger's tables if they do not exist. Optional: a run does it, too.
 
+        The table of repeatable scripts is created where a folder has such scripts.
+
         Raises:
             ConnectionFailed: No connection.
             LedgerRefused: A table of that name belongs to another tool.
         """
+        wants = await concurrency.async_in_thread(lambda: loader.has_repeatables(self.folders))
 
         async def prepare(store: AsyncStore, snapshot: Snapshot) -> None:
             lacking = snapshot.missing or snapshot.missing_state
-            if snapshot.has_ledger and snapshot.has_state and not lacking:
+            repeatables = wants and not store.tables.has_repeatables
+            if snapshot.has_ledger and snapshot.has_state and not lacking and not repeatables:
                 return
             if store.session.read_only:
                 raise takes_no_writes(store.session, store.session.read_only)
             await store.prepare(snapshot)
+            if repeatables:
+                await store.make_repeatables()
 
         await self._with_book(prepare)
 

@@ -120,18 +120,24 @@ class Migration:
     def initialize(self) -> None:
         """Create the ledger's tables if they do not exist. Optional: a run does it, too.
 
+        The table of repeatable scripts is created where a folder has such scripts.
+
         Raises:
             ConnectionFailed: No connection.
             LedgerRefused: A table of that name belongs to another tool.
         """
+        wants = concurrency.in_thread(lambda: loader.has_repeatables(self.folders))
 
         def prepare(store: Store, snapshot: Snapshot) -> None:
             lacking = snapshot.missing or snapshot.missing_state
-            if snapshot.has_ledger and snapshot.has_state and not lacking:
+            repeatables = wants and not store.tables.has_repeatables
+            if snapshot.has_ledger and snapshot.has_state and not lacking and not repeatables:
                 return
             if store.session.read_only:
                 raise takes_no_writes(store.session, store.session.read_only)
             store.prepare(snapshot)
+            if repeatables:
+                store.make_repeatables()
 
         self._with_book(prepare)
 

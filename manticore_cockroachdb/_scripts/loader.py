@@ -94,6 +94,13 @@ def load_all(folders: Sequence[Path]) -> Loaded:
     return Loaded(tuple(scripts), checkpoints)
 
 
+def has_repeatables(folders: Sequence[Path]) -> bool:
+    """Whether there is a repeatable script, by the files' names alone; a folder may be missing."""
+    present = (folder for folder in _distinct(folders) if folder.is_dir())
+    names = (read_name(entry.name) for folder in present for entry in scan(folder))
+    return any(name is not None and name.is_repeatable for name in names)
+
+
 def _is_checkpoint(entry: _Entry) -> bool:
     return entry.path.name.startswith("B")
 

@@ -400,3 +400,24 @@ def test_the_least_of_all_privileges_is_enough_for_a_script_with_rows_only(
     path.write_text("-- one ride\n" + path.read_text())
     migration.resolve.accept_checksum(1)
     assert migration.migrate() == 0
+
+
+def test_the_privileges_for_repeatable_scripts_are_enough(
+    server: RunningServer, shop: tuple[Database, Database], tmp_path: Path
+) -> None:
+    admin, migrator = shop
+    password = "" if server.kind == "cockroachdb" else "PASSWORD 'choose-one'"
+    admin.execute(f"CREATE ROLE shop_migrator LOGIN {password}")
+    admin.execute("CREATE TABLE rides (i INT8)")
+    admin.execute("GRANT SELECT, INSERT, DELETE ON rides TO shop_migrator")
+    migration = Migration(migrator, tmp_path)
+    migration.create_repeatable(
+        "fill", "INSERT INTO rides SELECT 1 WHERE NOT EXISTS (TABLE rides);"
+    )
+    Migration(admin, tmp_path).initialize()
+    _grant(admin, server, "Both servers")
+    _grant(admin, server, "Both servers, for repeatable scripts")
+
+    assert (migration.migrate(), migration.migrate()) == (1, 0)
+    migration.resolve.not_applied("R__fill")
+    assert migration.migrate() == 1
