@@ -84,10 +84,12 @@ class FakeCockroach(Proxy):
         if self._cockroach is not None and interception.error is None and _locks(sql):
             interception.error = ServerError("42883", "unknown function: pg_advisory_lock()")
         if self._cockroach is not None:
-            # Also of what a rule answers: a COMMIT that is refused ends its transaction.
-            refusal = self._transactions[traffic.number].refusal(sql[:_LONGEST_LOOKED_AT])
-            if self._orders_transactions and interception.error is None:
-                interception.error = refusal
+            transaction = self._transactions[traffic.number]
+            if interception.error is not None:
+                transaction.end()
+            else:
+                refusal = transaction.refusal(sql[:_LONGEST_LOOKED_AT])
+                interception.error = refusal if self._orders_transactions else None
         return interception
 
     def _new_passage(self, sql: str, traffic: Traffic) -> Interception:
