@@ -8,6 +8,7 @@
 #   make test-cockroachdb COCKROACH_BINARY=/usr/local/bin/cockroach
 #   make check
 #   make bench
+#   make dist
 
 PYTHON ?= python3
 DJANGO ?=
@@ -15,14 +16,14 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-# What .venv was made for: another Python or Django makes it anew.
+# What .venv was made for: another Python or Django makes it again.
 WANTED := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') $(DJANGO)
 MADE := $(shell cat $(VENV)/made-for 2>/dev/null)
 ifneq ($(strip $(WANTED)),$(strip $(MADE)))
 .PHONY: $(VENV)/made-for
 endif
 
-.PHONY: help demo test test-cockroachdb check bench generate format clean
+.PHONY: help demo test test-cockroachdb check dist bench generate format clean
 help:
 	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
 
@@ -47,9 +48,18 @@ check: $(VENV)/for-check
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/rules_page.py --check
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs/test_prose.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+# Builds the release files, and tries the wheel as a user would: in an empty environment.
+dist: $(VENV)/for-check
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/check_wheel.py dist/*.whl
 
 bench: $(VENV)/for-bench
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -73,7 +83,7 @@ $(VENV)/made-for:
 
 $(VENV)/for-demo: EXTRAS := django,server
 $(VENV)/for-test: EXTRAS := django,server,test
-$(VENV)/for-check: EXTRAS := django,server,test,docs,dev
+$(VENV)/for-check: EXTRAS := django,server,telemetry,test,docs,dev
 $(VENV)/for-bench: EXTRAS := django,server,bench
 $(VENV)/for-%: pyproject.toml $(VENV)/made-for
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

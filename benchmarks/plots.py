@@ -44,11 +44,11 @@ def _bars(path: Path, title: str, bars: list[tuple[str, float]], label: str) -> 
     bars = sorted(bars, key=lambda bar: -bar[1])
     names = [name.replace("`", "") for name, _ in bars]
     values = [value for _, value in bars]
-    colours = [_OURS if name == "Manticore" else _OTHERS for name in names]
+    colors = [_OURS if name == "Manticore" else _OTHERS for name in names]
     # Text as text, and nothing that differs from run to run but the figures.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem, "font.size": 11}):
         figure, axes = plt.subplots(figsize=(8, 0.5 * len(bars) + 0.8), layout="constrained")
-        drawn = axes.barh(names, values, color=colours, height=0.62)
+        drawn = axes.barh(names, values, color=colors, height=0.62)
         axes.bar_label(drawn, [label.format(value) for value in values], padding=5, color=_INK)
         axes.set_xscale("log")
         axes.set_xlim(min(values) / 2, max(values) * 2.5)

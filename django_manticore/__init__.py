@@ -4,7 +4,7 @@
 
     get_migration("default").migrate()
 
-Has no SQL of its own: `manticore_cockroachdb` does what happens on a server.
+Contains no SQL: `manticore_cockroachdb` does what happens on a server.
 """
 
 # ruff: noqa: PLC0415 - see `__getattr__`

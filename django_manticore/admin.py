@@ -1,13 +1,14 @@
-"""The admin's page: every database's scripts and where they stand. Read only.
+"""The admin's pages: the scripts of every database, their state, and one script. Read only.
 
-Reads through the library; there is no form, and whatever Django's admin would change with is refused.
+Reads through the library. There is no form, and the admin's views that change something are refused.
 """
 
 # ruff: noqa: ARG002 - Django's methods are given more than these need
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from manticore_cockroachdb.errors import LeaseTimeout, ManticoreError
+from manticore_cockroachdb.lint.finding import Finding
 from manticore_cockroachdb.types import Known, ScriptStatus, State
 
 from . import conf, messages
@@ -50,7 +52,7 @@ class ShownJob:
 
     Attributes:
         text: One line about it.
-        fraction: How much of it is done, 0 to 1; 0 where the server does not tell.
+        fraction: How much of it is done, 0 to 1; 0 if unknown.
     """
 
     text: str
@@ -62,14 +64,20 @@ class ShownScript:
     """One script, as the page shows it.
 
     Attributes:
-        status: Where it stands.
+        status: Its state.
         url: The page of its script.
         jobs: Its schema-change jobs, while it is unfinished.
+        progress: How far it is, while it is unfinished.
+        error: What stopped it last, while it is unfinished.
+        findings: What the linter reports of it, while it is pending.
     """
 
     status: ScriptStatus
     url: str
-    jobs: tuple[ShownJob, ...]
+    jobs: tuple[ShownJob, ...] = ()
+    progress: str = ""
+    error: str = ""
+    findings: tuple[Finding, ...] = ()
 
     @property
     def name(self) -> str:
@@ -239,19 +247,46 @@ def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
     statuses = migration.status(patience=_PATIENCE)
     unfinished = any(status.state in messages.FINISHED_BY for status in statuses)
     known = _known(migration) if unfinished else None
-    jobs = tuple(ShownJob(str(job), job.fraction) for job in known.jobs) if known else ()
-    return [
-        ShownScript(
-            status,
-            _url("change", alias, status.key),
-            jobs if status.state in messages.FINISHED_BY else (),
-        )
-        for status in statuses
-    ], known
+    findings = _findings(alias, statuses)
+    return [_shown(alias, status, known, findings) for status in statuses], known
+
+
+def _shown(
+    alias: str,
+    status: ScriptStatus,
+    known: Known | None,
+    findings: Mapping[Path, list[Finding]],
+) -> ShownScript:
+    shown = ShownScript(
+        status,
+        _url("change", alias, status.key),
+        findings=tuple(findings.get(status.script.path, ())) if status.script else (),
+    )
+    if known is None or status.state not in messages.FINISHED_BY:
+        return shown
+    return replace(
+        shown,
+        jobs=tuple(ShownJob(str(job), job.fraction) for job in known.jobs),
+        progress=messages.how_far(known),
+        error=known.record.error or "",
+    )
+
+
+def _findings(alias: str, statuses: Iterable[ScriptStatus]) -> dict[Path, list[Finding]]:
+    """What the linter reports of the pending scripts, by file."""
+    pending = frozenset(each.key for each in statuses if each.state is State.PENDING)
+    found: dict[Path, list[Finding]] = {}
+    if pending:
+        # The rules are loaded only where there is something to judge.
+        from .linting import lint_versions  # noqa: PLC0415 - see above
+
+        for finding in lint_versions(conf.entry(alias), pending).findings:
+            found.setdefault(finding.path, []).append(finding)
+    return found
 
 
 def _known(migration: Migration) -> Known | None:
-    """What is known of the unfinished script, unless a runner's transaction holds the run record."""
+    """What is known of the unfinished script, unless a runner's transaction holds the run state."""
     try:
         return migration.resolve.known()
     except LeaseTimeout:

@@ -22,6 +22,8 @@ class ManticoreConfig(AppConfig):
         register(checks.check_settings)
         register(checks.check_files)
         register(checks.check_databases, Tags.database)
+        register(checks.check_deployment, deploy=True)
+        register(checks.check_before_serving)
         pre_migrate.connect(
             receivers.before_migrate, dispatch_uid="django_manticore.before_migrate"
         )

@@ -17,9 +17,10 @@ id                      what it found
 ``manticore.E012``      The database's ENGINE or OPTIONS cannot be used.
 ``manticore.E013``      A file breaks a rule; one for each problem.
 ``manticore.E014``      An applied script was changed, and `migrate` would run scripts.
-``manticore.E015``      The ledger's table is someone else's, and `migrate` would run scripts.
+``manticore.E015``      The ledger's table belongs to another tool, and `migrate` would run scripts.
 ``manticore.E016``      DRIFT_IGNORE is not a list of patterns.
 ``manticore.E021``      LINT is invalid.
+``manticore.E022``      LISTENERS is invalid.
 ``manticore.W001``      A migrations folder does not exist.
 ``manticore.W002``      A script has no down section.
 ``manticore.W003``      URL names another database than DATABASES does.
@@ -31,12 +32,17 @@ id                      what it found
 ``manticore.W009``      The ledger's table is someone else's.
 ``manticore.W010``      Another app's `migrate` command hides this app's.
 ``manticore.W021``      A pending script has an error of `manticore_lint`.
+``manticore.E031``      RECORD_SCHEMA is invalid.
+``manticore.W030``      Files were removed that a database still needs, and `migrate` runs no scripts.
+``manticore.E030``      The same, and `migrate` would run scripts.
+``manticore.I030``      Files may be removed: a checkpoint stands for them.
 ======================  ===========================================================
 """
 
 # ruff: noqa: ARG001 - Django calls checks with more than these need
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +64,6 @@ from manticore_cockroachdb.scripts import load_scripts
 from manticore_cockroachdb.types import (
     ConnectionSettings,
     MigrationScript,
-    ScriptKey,
     ScriptStatus,
     State,
 )
@@ -67,10 +72,11 @@ from . import conf, messages
 from .conf import Entry, RunWithMigrate
 from .connections import connection_settings
 from .migrators import get_migration
+from .removal import advice
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001 to E012, E016, E021, W003, W010."""
+    """E001 to E012, E016, E021, E022, E031, W003, W010."""
     found: list[CheckMessage] = [
         checks.Error(problem.message, hint=problem.hint, id=f"manticore.E{problem.number:03}")
         for problem in conf.problems()
@@ -98,13 +104,40 @@ def check_files(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_databases(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """E014, E015, W004 to W009, W021, for the databases that are named."""
-    return [
+    """E014, E015, E030, W004 to W009, W021, W030, I030, for the databases that are named."""
+    statuses: dict[str, list[ScriptStatus]] = {}
+    found = [
         message
         for entry in _entries()
         if entry.alias in (databases or ())
-        for message in _ledger(entry)
+        for message in _ledger(entry, statuses)
     ]
+    if statuses:
+        found += (checks.Info(text, id="manticore.I030") for text in advice(statuses))
+    return found
+
+
+def check_deployment(
+    app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The same for every database, with `check --deploy`; those that are named are checked already."""
+    return [
+        message
+        for entry in _entries()
+        if entry.alias not in (databases or ())
+        for message in _ledger(entry, {}, before_migrate=False)
+    ]
+
+
+def check_before_serving(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """W004 and W005 of every database when `runserver` starts, as Django reports its own migrations.
+
+    Only these two: a developer's server starts without a database, and with edited scripts.
+    """
+    if sys.argv[1:2] != ["runserver"]:
+        return []
+    found = check_deployment()
+    return [message for message in found if message.id in ("manticore.W004", "manticore.W005")]
 
 
 def _entries() -> Iterator[Entry]:
@@ -199,14 +232,23 @@ def _without_down(scripts: Iterable[MigrationScript]) -> Iterator[CheckMessage]:
             )
 
 
-def _ledger(entry: Entry) -> list[CheckMessage]:
+def _ledger(
+    entry: Entry, found: dict[str, list[ScriptStatus]], *, before_migrate: bool = True
+) -> list[CheckMessage]:
+    """What the ledger says.
+
+    Args:
+        entry: The entry.
+        found: The states of each database, filled here.
+        before_migrate: Django's `migrate` may be about to run: what it applies is not reported.
+    """
     alias = entry.alias
     try:
-        statuses = get_migration(alias).status()
+        statuses = found[alias] = get_migration(alias).status()
     except (FilesRefused, SettingsError):
         return []  # E012, E013, W001
     except LedgerRefused as error:
-        hint = "Give this project a table of its own: TABLE in its entry of MANTICORE."
+        hint = "Give this project its own table: TABLE in its entry of MANTICORE."
         return [_wrong(entry, f"{alias}: {error}", hint, error="E015", warning="W009")]
     except ManticoreError as error:
         return [
@@ -216,7 +258,12 @@ def _ledger(entry: Entry) -> list[CheckMessage]:
                 id="manticore.W007",
             )
         ]
-    return [*_states(entry, statuses), *_dangerous(entry, statuses)]
+    applies = before_migrate and entry.run_with_migrate is not RunWithMigrate.NEVER
+    return [
+        *_states(entry, statuses),
+        *_pending(entry, statuses, applies),
+        *_dangerous(entry, statuses),
+    ]
 
 
 def _dangerous(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
@@ -249,12 +296,10 @@ def _wrong(entry: Entry, message: str, hint: str, *, error: str, warning: str) -
 
 def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMessage]:
     alias = entry.alias
-    pending: list[ScriptKey] = []
+    unavailable: list[int] = []
     for status in statuses:
         name = status.script.path.name if status.script else status.called
         match status.state:
-            case State.PENDING:
-                pending.append(status.key)
             case State.DRIFTED:
                 yield _wrong(
                     entry,
@@ -285,15 +330,32 @@ def _states(entry: Entry, statuses: Iterable[ScriptStatus]) -> Iterator[CheckMes
                     hint="Restore the file, or update the code: the database is newer.",
                     id="manticore.W006",
                 )
-            case State.APPLIED:
+            case State.UNAVAILABLE:
+                unavailable.append(status.version)
+            case State.APPLIED | State.PENDING:
                 pass
-    # With RUN_WITH_MIGRATE, `migrate` is about to apply them, and this check runs before it.
-    if pending and entry.run_with_migrate is RunWithMigrate.NEVER:
+    if unavailable:
+        yield _wrong(
+            entry,
+            f"{alias}: {messages.scripts(len(unavailable))} must be applied, but "
+            f"{'its file was' if len(unavailable) == 1 else 'their files were'} removed: "
+            f"{messages.versions(unavailable)}.",
+            "Restore them from version control: only an empty database starts from a checkpoint.",
+            error="E030",
+            warning="W030",
+        )
+
+
+def _pending(
+    entry: Entry, statuses: Iterable[ScriptStatus], are_being_applied: bool
+) -> Iterator[CheckMessage]:
+    pending = [status.key for status in statuses if status.state is State.PENDING]
+    if pending and not are_being_applied:
         number = messages.scripts(len(pending))
         verb = "is" if len(pending) == 1 else "are"
         yield checks.Warning(
-            f"{alias}: {number} {verb} not applied: {messages.versions(pending)}.",
-            hint=f"Run manage.py manticore_migrate --database {alias}.",
+            f"{entry.alias}: {number} {verb} not applied: {messages.versions(pending)}.",
+            hint=f"Run manage.py manticore_migrate --database {entry.alias}.",
             id="manticore.W004",
         )
 

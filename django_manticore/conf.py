@@ -7,7 +7,7 @@ message and no `repr` made here shows a value that may hold a password: of a tex
         "default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"},
     }
 
-Keys are aliases of `DATABASES`, or any name for an entry with a `URL` of its own. In an entry:
+Keys are aliases of `DATABASES`, or any name for an entry that has a `URL`. In an entry:
 
 =====================  ==========================  =====================================================
 key                    default                     meaning
@@ -16,7 +16,7 @@ MIGRATIONS_DIR         BASE_DIR/"migrations_sql"   The folder of the scripts, or
                                                    one per app; versions must be unique across them. New
                                                    scripts go into the first. A relative path starts at
                                                    BASE_DIR, where the settings have one.
-TABLE                  "_migrations"               The ledger's table; the run record's table has the same
+TABLE                  "_migrations"               The ledger's table; the run state's table has the same
                                                    name with `_state` added.
 SCHEMA                 None                        The schema of these tables; None: the session's.
 LOCK_TIMEOUT           600                         Seconds to wait for another runner; 0: fail immediately.
@@ -25,13 +25,14 @@ LEASE                  30                          Seconds the lease lasts unles
 STATEMENT_TIMEOUT      None                        Seconds the server may work on one statement; None means
                                                    no limit.
 DDL_LOCK_TIMEOUT       None                        Seconds that a statement which changes the schema waits
-                                                   for a lock at most, on PostgreSQL, before it is taken
-                                                   back and tried again; None: as the session has it.
+                                                   for a lock at most, on PostgreSQL, before it is
+                                                   rolled back and retried; None: as the session has it.
 LOCK_RETRIES           20                          How often a statement that did not get its lock is tried
                                                    again.
 MODE                   None                        The mode of scripts whose files name none; None: the
                                                    server's default.
 ALLOW_OUT_OF_ORDER     False                       Apply pending scripts below the highest applied one.
+RECORD_SCHEMA          False                       Record a hash of the schema at the end of a run.
 PLACEHOLDERS           None                        What `${name}` in scripts stands for, as a dict; None:
                                                    `${` means nothing special.
 RUN_WITH_MIGRATE       None                        "before" or "after": Django's own `migrate` runs the
@@ -39,9 +40,11 @@ RUN_WITH_MIGRATE       None                        "before" or "after": Django's
                                                    test databases get them.
 DRIFT_IGNORE           ()                          Objects that may differ from what the scripts make, as
                                                    patterns: "table public.audit_*".
-LINT                   None                        What `manticore_lint` judges by, as a dict: "rules"
-                                                   (a severity or "off" by rule), "severity" (the mildest
+LINT                   None                        Options of `manticore_lint`, as a dict: "rules"
+                                                   (a severity or "off" by rule), "severity" (the lowest
                                                    to report), "server" ("cockroachdb:25.4").
+LISTENERS              ()                          Dotted paths of what is called with each event of a run:
+                                                   functions, or classes, whose instances are called.
 URL                    None                        The connection to use instead of that of `DATABASES`. For
                                                    an alias of `DATABASES` it replaces all but the
                                                    database's name, so that tests stay in their test
@@ -59,13 +62,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from manticore_cockroachdb.errors import SettingsError
 from manticore_cockroachdb.types import ConnectionSettings, Mode, Options
+
+if TYPE_CHECKING:
+    from manticore_cockroachdb.events import Event
 
 SETTING: Final = "MANTICORE"
 DEFAULT_FOLDER: Final = "migrations_sql"
@@ -133,10 +140,12 @@ class Entry:
     lock_retries: int = _DEFAULTS.lock_retries
     mode: Mode | None = None
     allow_out_of_order: bool = False
+    record_schema: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
     run_with_migrate: RunWithMigrate = RunWithMigrate.NEVER
     drift_ignore: tuple[str, ...] = ()
     lint: LintChoices | None = None
+    listeners: tuple[Callable[[], Callable[[Event], None]], ...] = ()
     url: str | None = field(default=None, repr=False)
 
     @property
@@ -209,7 +218,7 @@ def _raw() -> Mapping[str, Any] | SettingProblem:
             return SettingProblem(
                 1,
                 f"{SETTING} has a key that is not a database alias; got {_key(key)}.",
-                f"Write {_EXAMPLE}. A database URL belongs into its entry, as URL.",
+                f"Write {_EXAMPLE}. Write a database URL in its entry, as URL.",
             )
     return given
 
@@ -270,7 +279,7 @@ class _Invalid(Exception):
 
     Attributes:
         requirement: What it must be: `must be a dict`, or a whole sentence with `show=False`.
-        show: Whether the message goes on with what was given instead.
+        show: Whether the message ends with what was given instead.
     """
 
     def __init__(self, requirement: str, *, show: bool = True) -> None:
@@ -379,7 +388,7 @@ def _flag(value: Any) -> bool:
 
 def _placeholders(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
-        raise _Invalid("must be a dict from names to texts")
+        raise _Invalid("must be a dict from names to strings")
     for name, text in value.items():
         if not isinstance(name, str) or not _PLACEHOLDER_NAME.fullmatch(name):
             raise _Invalid(
@@ -440,6 +449,21 @@ def _lint(value: Any) -> LintChoices:
     return LintChoices(dict(rules), severity, server)
 
 
+def _listeners(value: Any) -> tuple[Callable[[], Callable[[Event], None]], ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise _Invalid("must be a list of dotted paths")
+    return tuple(map(_listener, value))
+
+
+def _listener(path: str) -> Callable[[], Callable[[Event], None]]:
+    """What makes the listener of a run: a class makes one for each, a function is one itself."""
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        raise _Invalid(f"is invalid: {error}", show=False) from None
+    return found if isinstance(found, type) else lambda: found
+
+
 def _sentence(error: Exception) -> str:
     """What an error says, with a mark at its end."""
     text = str(error)
@@ -481,7 +505,8 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
     "LOCK_RETRIES": (6, _retries, "Write a number, such as 20, or 0 to fail at once."),
     "MODE": (7, _mode, f"Write {_either(_MODES)}, or leave it out."),
     "ALLOW_OUT_OF_ORDER": (8, _flag, "Write True or False."),
-    "PLACEHOLDERS": (9, _placeholders, 'Write a dict of texts, such as {"owner": "app"}.'),
+    "RECORD_SCHEMA": (31, _flag, "Write True or False."),
+    "PLACEHOLDERS": (9, _placeholders, 'Write a dict of strings, such as {"owner": "app"}.'),
     "RUN_WITH_MIGRATE": (10, _run_with_migrate, 'Write "before" or "after", or leave it out.'),
     "LINT": (
         21,
@@ -489,5 +514,10 @@ _READERS: Final[dict[str, tuple[int, Callable[[Any], Any], str]]] = {
         'Write a dict such as {"server": "cockroachdb:25.4", "rules": {"short-key": "off"}}.',
     ),
     "DRIFT_IGNORE": (16, _patterns, 'Write a list of patterns, such as ["table public.audit_*"].'),
+    "LISTENERS": (
+        22,
+        _listeners,
+        'Write a list of dotted paths, such as ["manticore_cockroachdb.telemetry.LogListener"].',
+    ),
     "URL": (_URL, _url, "Write postgresql://user:password@host:port/database."),
 }

@@ -12,7 +12,7 @@ from manticore_cockroachdb.lint.configuration import Configuration, configure
 from manticore_cockroachdb.lint.engine import lint_configured
 from manticore_cockroachdb.lint.probes import Answer, probes
 from manticore_cockroachdb.lint.probing import ask_data
-from manticore_cockroachdb.scripts import load_scripts
+from manticore_cockroachdb.scripts import load_history
 from manticore_cockroachdb.types import MigrationScript, ScriptKey, Server, ServerKind
 
 from .conf import Entry, LintChoices
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def scripts_of(entry: Entry) -> tuple[MigrationScript, ...]:
-    """Every script of an entry, placeholders filled.
+    """Every script of an entry, placeholders filled, after a checkpoint for those that were removed.
 
     Raises:
         FilesRefused: With every problem of every file.
     """
     return tuple(
-        load_scripts(entry.migrations_dir, placeholders=entry.placeholders, table=entry.ledger)
+        load_history(entry.migrations_dir, placeholders=entry.placeholders, table=entry.ledger)
     )
 
 

@@ -23,6 +23,7 @@ from manticore_cockroachdb.types import (
     Direction,
     Job,
     JobState,
+    Known,
     ScriptKey,
     ScriptStatus,
     State,
@@ -44,6 +45,7 @@ MARKS: Final = {
     State.MISSING: "[?]",
     State.PARTIALLY_APPLIED: "[~]",
     State.PARTIALLY_REVERTED: "[~]",
+    State.UNAVAILABLE: "[-]",
 }
 
 #: What a state means or asks for, where its name does not say so.
@@ -52,6 +54,7 @@ REMARKS: Final = {
     State.MISSING: "applied, but its file is missing",
     State.PARTIALLY_APPLIED: "run manticore_migrate to finish it",
     State.PARTIALLY_REVERTED: "run manticore_rollback to finish it",
+    State.UNAVAILABLE: "not applied, and its file was removed: restore it",
 }
 
 #: The command that finishes what is partially done.
@@ -89,7 +92,10 @@ def name_of(status: ScriptStatus) -> str:
 
 
 def doing(step: Step) -> str:
-    """`Applying V1__create_users_table`."""
+    """`Applying V1__create_users_table`; `Applying B40__schema.sql (stands for versions 1–40)`."""
+    checkpoint = step.script.checkpoint
+    if checkpoint is not None:
+        return f"{VERBS[step.direction]} {step.path.name} (stands for versions {checkpoint.span})"
     return f"{VERBS[step.direction]} {step.name}"
 
 
@@ -127,6 +133,17 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m {rest:02}s"
     return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def how_far(known: Known) -> str:
+    """`2 of 5 statements done`; "" if nothing is unfinished."""
+    at = known.record.progress
+    if at is None:
+        return ""
+    total = 0
+    if known.script is not None:
+        total = len(Step(known.script, at.direction).statements())
+    return f"{at.done} of {statements(total)} done" if total else f"{statements(at.done)} done"
 
 
 def statement_line(statement: Statement) -> str:
@@ -242,5 +259,5 @@ def stopped(event: Interrupted | None) -> str:
         lines.append(f"{event.step.name}{at} was running; it is not recorded as {recorded}.")
     running = [job for job in event.jobs if job.state is JobState.RUNNING]
     lines += [f"The server continues: {job}." for job in running]
-    lines.append("Run the same command again to finish: it checks first what became of it.")
+    lines.append("Run the same command again to finish: it first checks what happened.")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .conf import entry
+from .conf import Entry, entry
 from .connections import connection_settings
 
 if TYPE_CHECKING:
@@ -59,6 +59,18 @@ def get_async_migrator(
     return AsyncMigrator(AsyncDatabase.from_settings(settings), **arguments)
 
 
+def _combined(
+    configured: Entry, listener: Callable[[Event], None] | None
+) -> Callable[[Event], None] | None:
+    """The listener of a run, and those of the setting LISTENERS."""
+    if not configured.listeners:
+        return listener
+    from manticore_cockroachdb.telemetry import combine
+
+    own = () if listener is None else (listener,)
+    return combine(*own, *(make() for make in configured.listeners))
+
+
 def _arguments(
     alias: str, listener: Callable[[Event], None] | None, lock_timeout: float | None
 ) -> tuple[ConnectionSettings, dict[str, Any]]:
@@ -66,7 +78,7 @@ def _arguments(
     configured = entry(alias)
     return connection_settings(configured), {
         "migrations_dir": configured.migrations_dir,
-        "listener": listener,
+        "listener": _combined(configured, listener),
         "table": configured.ledger,
         "lock_timeout": configured.lock_timeout if lock_timeout is None else lock_timeout,
         "lease": configured.lease,
@@ -75,5 +87,6 @@ def _arguments(
         "lock_retries": configured.lock_retries,
         "mode": configured.mode,
         "allow_out_of_order": configured.allow_out_of_order,
+        "record_schema": configured.record_schema,
         "placeholders": configured.placeholders,
     }

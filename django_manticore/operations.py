@@ -5,7 +5,7 @@
         dependencies = [("fleet", "0003_city")]
         operations = [RunScript("V7", state_operations=[…])]
 
-Scripts run on a connection of their own, so the migration must not hold a transaction open: each would
+Scripts use a separate connection, so the migration must not hold a transaction open: each would
 wait for the other's locks.
 """
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Handling(Enum):
-    """What becomes of the scripts in a `migrate`."""
+    """What happens to the scripts in a `migrate`."""
 
     RUN = "run"
     FAKE = "fake"
@@ -56,7 +56,7 @@ _HANDLING: Final[ContextVar[Handling]] = ContextVar("manticore_handling", defaul
 
 @contextmanager
 def handling(how: Handling) -> Iterator[None]:
-    """Say what becomes of the scripts while Django's `migrate` sends its signals."""
+    """Say what happens to the scripts while Django's `migrate` sends its signals."""
     token = _HANDLING.set(how)
     try:
         yield
@@ -154,7 +154,7 @@ def _about_test_database(alias: str) -> str:
         return ""
     name = connections[alias].settings_dict["NAME"]
     return (
-        f"\nThis is the test database {name!r}. If it was kept by --keepdb (pytest: --reuse-db), build it "
+        f"\nThis is the test database {name!r}. If it was kept by --keepdb (pytest: --reuse-db), create it "
         "again: run the tests once without that option (pytest: with --create-db)."
     )
 

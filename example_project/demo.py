@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 DEADLINE = 120.0
 
 FAULTY = """\
--- A phone number belongs to one rider. Two rows say otherwise, so this fails.
+-- A phone number belongs to one rider. Two riders share one, so this fails.
 CREATE UNIQUE INDEX riders_by_phone ON riders (phone);
 
 -- DOWN
@@ -41,7 +41,7 @@ DROP INDEX riders_by_phone;
 REPAIRED = FAULTY.replace(
     "CREATE UNIQUE INDEX",
     "DELETE FROM riders WHERE name = 'Ada; again';\n\nCREATE UNIQUE INDEX",
-).replace("Two rows say otherwise, so this fails.", "The second Ada goes first.")
+).replace("Two riders share one, so this fails.", "The second Ada goes first.")
 
 
 PINGS = """\
@@ -184,13 +184,13 @@ def tour(scripts: Path, *, serve: bool) -> None:
     """The whole story."""
     say("Seven SQL scripts, none applied yet")
     manage("manticore_showmigrations")
-    say("What would be done; nothing is sent")
+    say("The plan; nothing is sent")
     manage("manticore_migrate", "--plan")
     say("Do it")
     manage("manticore_migrate")
     say("The site reads these tables through unmanaged Django models")
     show_page(stay=False)
-    say("Take the newest one back, look, and apply it again")
+    say("Roll the newest one back, look, and apply it again")
     manage("manticore_rollback", "--noinput")
     manage("manticore_showmigrations")
     manage("manticore_migrate")
@@ -200,9 +200,9 @@ def tour(scripts: Path, *, serve: bool) -> None:
     print(f"$ cat {script.name}\n{FAULTY}", flush=True)
     say("The linter reads it, and asks the data: known before it runs")
     manage("manticore_lint", "--live", exits=1)
-    say("Run it all the same")
+    say("Run it nevertheless")
     manage("manticore_migrate", exits=4)
-    say("The ledger claims nothing that is not so. Repair the file, and run the same command again")
+    say("The ledger lists only what is applied. Fix the file, and run the same command again")
     script.write_text(REPAIRED)
     manage("manticore_migrate")
     manage("manticore_showmigrations")
@@ -214,7 +214,7 @@ def tour(scripts: Path, *, serve: bool) -> None:
     say("It continues after its last window: each row is changed exactly once")
     manage("manticore_showmigrations")
     manage("manticore_migrate")
-    say("All the way down: every script has its down part")
+    say("Revert everything: every script has a down section")
     manage("manticore_migrate", "zero", "--noinput")
     if serve:
         say("And up again, for you to look at")

@@ -1,4 +1,4 @@
-"""Plain-SQL migrations for CockroachDB that finish, whatever dies in the middle."""
+"""SQL migrations for CockroachDB and PostgreSQL that recover from crashes."""
 
 from __future__ import annotations
 

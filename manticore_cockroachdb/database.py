@@ -1,9 +1,9 @@
 # Generated from async_database.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""A database for everyday statements: a pool, rows as dicts, and transactions that try again.
+"""A database for your own statements: a pool, rows as dicts, and transactions that are retried.
 
-Engines do not send through it: they take its settings and open connections of their own.
+Migrations do not use its pool. They take its settings and open their own connections.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 class Transaction:
-    """What the work inside `run_in_transaction` sends through."""
+    """Sends the statements of a function that `run_in_transaction` calls."""
 
     def __init__(self, connection: Connection[Row]) -> None:
         self._connection = connection
@@ -46,24 +46,24 @@ class Transaction:
 class Database:
     """A database on CockroachDB or PostgreSQL.
 
-    Parameters that are not given come from libpq's environment variables (`PGHOST`, …); where those are
-    not set either, host is localhost, port 26257, user root, database defaultdb. TLS is as libpq does it
-    by default; every other libpq parameter (`sslmode`, `sslrootcert`, `options`, …) can be given, too.
+    Parameters that are left out come from libpq's environment variables (`PGHOST`, …). If those are not
+    set either, the host is localhost, the port 26257, the user root and the database defaultdb. libpq
+    decides about TLS. Every other libpq parameter (`sslmode`, `sslrootcert`, `options`, …) is accepted.
 
     Args:
         database: The database's name.
-        host: Where the server is.
+        host: The server's host.
         port: Its port.
-        user: Who we are there.
+        user: The user's name.
         password: The password, if one is needed.
         min_connections: Connections the pool keeps open.
-        max_connections: Connections the pool opens at most.
+        max_connections: The highest number of connections in the pool.
         timeout: Seconds to wait for a connection of the pool.
-        application_name: What the server's session list shows.
+        application_name: The name in the server's list of sessions.
         **options: Any other libpq parameter.
 
     Raises:
-        SettingsError: A parameter that libpq does not know.
+        SettingsError: libpq has no such parameter.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class Database:
         Args:
             url: The URL, with any libpq option in its query part.
             min_connections: Connections the pool keeps open.
-            max_connections: Connections the pool opens at most.
+            max_connections: The highest number of connections in the pool.
             timeout: Seconds to wait for a connection of the pool.
-            application_name: What the server's session list shows.
+            application_name: The name in the server's list of sessions.
 
         Raises:
             SettingsError: The URL cannot be read.
@@ -146,56 +146,56 @@ class Database:
 
     @property
     def settings(self) -> ConnectionSettings:
-        """Where the database is; engines connect by these."""
+        """The connection's parameters, which migrations use, too."""
         return self._settings
 
     @property
     def server(self) -> Server | None:
-        """What is at the other end, once connected."""
+        """The server, once connected."""
         return self._server
 
     def connect(self) -> None:
-        """Connect and check that the database is there; does nothing if that is done.
+        """Connect, and check that the database exists. Does nothing if it is connected.
 
         Raises:
-            ConnectionFailed: No server, wrong password.
-            DatabaseMissing: No such database.
+            ConnectionFailed: There is no server, or the password is wrong.
+            DatabaseMissing: The database does not exist.
         """
         self._opened()
 
     def execute(self, query: str, params: Parameters | None = None) -> list[Row]:
-        """Run a statement, committed at once.
+        """Run a statement and commit it at once.
 
         Args:
-            query: SQL; with `params`, `%s` and `%(name)s` stand for them, and `%%` for a percent sign.
+            query: SQL. With `params`, `%s` and `%(name)s` stand for them, and `%%` for a percent sign.
             params: The parameters.
 
         Returns:
-            Its rows, each a dict by column name; an empty list for statements without rows.
+            The rows, each a dict by column name, or an empty list if the statement returns none.
 
         Raises:
             DatabaseError: The server refused it; its code is in `sqlstate`.
-            ConnectionFailed: No connection could be had.
+            ConnectionFailed: The pool has no connection.
         """
         return self._with_connection(lambda connection: _execute(connection, query, params))
 
     def run_in_transaction(self, work: Callable[[Transaction], R]) -> R:
-        """Run `work` in a SERIALIZABLE transaction, again from the start whenever the server says so.
+        """Run `work` in a SERIALIZABLE transaction, and retry it whenever the server asks to.
 
         Args:
-            work: Is given the transaction; may be called several times, so it should do nothing but send
-                statements through it. What it raises rolls the transaction back.
+            work: Called with the transaction, possibly several times, so it should only send statements
+                through it. If it raises, the transaction is rolled back.
 
         Returns:
-            What `work` returned when its transaction was committed.
+            What `work` returned in the transaction that was committed.
 
         Raises:
-            DatabaseError: With `sqlstate` 40001 when it was still refused after all attempts.
+            DatabaseError: With `sqlstate` 40001 if all attempts were refused.
         """
         return self._with_connection(lambda connection: _transact(connection, work))
 
     def close(self) -> None:
-        """Close every connection. The database may be connected again."""
+        """Close every connection. You can connect again."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
@@ -254,7 +254,7 @@ class Database:
                 return use(connection)
         except (PoolTimeout, PoolClosed) as error:
             raise ConnectionFailed(
-                f"No connection to {self._settings.place} could be had: {error}. Check that the server "
+                f"No connection to {self._settings.place} is available: {error}. Check that the server "
                 "is up, or allow the pool more connections (max_connections)."
             ) from error
 

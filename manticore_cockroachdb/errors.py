@@ -1,27 +1,27 @@
 """Every error this package raises, in one tree.
 
-A message says what happened, to which file, line, version or owner, and what to do next; the facts
-it was made of stand beside it as attributes. Passwords are never part of either.
+A message says what happened, to which file, line, version or owner, and what to do next. The facts
+in it are attributes, too. Neither contains passwords.
 
     ManticoreError
-    ├── SettingsError             a parameter, URL or option makes no sense
+    ├── SettingsError             a parameter, URL or option is invalid
     ├── ConnectionFailed          no server, wrong password, no such host
     │   └── DatabaseMissing       the server is there, the database is not
     ├── DatabaseError             the server refused a statement; carries its SQLSTATE
     │   └── ConnectionLost        the answer to a statement never came: its outcome is unknown
     ├── FilesRefused              the folder or its files break a rule: all problems at once
     ├── GitFailed                 git cannot say which scripts are new
-    ├── PlanRefused               files, ledger and target do not fit together: all problems at once
+    ├── PlanRefused               files, ledger and target disagree: all problems at once
     │   └── PartiallyApplied              a script is partially applied and this verb does not finish it
-    ├── LedgerRefused             the ledger's table is someone else's
+    ├── LedgerRefused             the ledger's table belongs to another tool
     ├── LeaseError
-    │   ├── LeaseTimeout          another runner held the lease for as long as we were ready to wait
-    │   └── LeaseLost             the lease went to another runner: this one may write nothing more
-    ├── MigrationFailed           a statement of a script failed; script, line and cause stand in it
-    │   ├── LockNotGranted        it did not get a lock, however often it was tried (PostgreSQL)
-    │   └── JobFailed             its schema-change job ended badly or stands still (paused)
+    │   ├── LeaseTimeout          another runner held the lease for all of lock_timeout
+    │   └── LeaseLost             the lease was lost: this runner's writes are rejected
+    ├── MigrationFailed           a statement of a script failed; has script, line and cause
+    │   ├── LockNotGranted        it did not get a lock in any attempt (PostgreSQL)
+    │   └── JobFailed             its schema-change job failed or is paused
     ├── RehearsalRefused          a schema cannot be printed, compared or rehearsed
-    └── OutcomeUnknown            whether a statement took effect cannot be known: a person must say
+    └── OutcomeUnknown            the outcome of a statement could not be determined
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from pathlib import Path
 
 
 class ManticoreError(Exception):
-    """The root: `except ManticoreError` catches everything this package raises."""
+    """The base class: `except ManticoreError` catches everything this package raises."""
 
 
 class SettingsError(ManticoreError):
-    """A parameter, a URL or an option makes no sense; nothing was sent to any server."""
+    """A parameter, a URL or an option is invalid; nothing was sent to any server."""
 
 
 class ConnectionFailed(ManticoreError):
@@ -47,7 +47,7 @@ class DatabaseMissing(ConnectionFailed):
     """The server answers, but the database does not exist on it.
 
     Attributes:
-        database: The name that was asked for.
+        database: The name of the database.
     """
 
     def __init__(self, message: str, *, database: str) -> None:
@@ -62,7 +62,7 @@ class DatabaseError(ManticoreError):
         sqlstate: The five characters of the server's error code, or None where it gave none.
         detail: The server's DETAIL field, if any.
         hint: The server's HINT field, if any.
-        position: Character position (from 1) of the error in the statement, if the server told it.
+        position: Character position (from 1) of the error in the statement, if the server reported it.
     """
 
     def __init__(
@@ -118,15 +118,16 @@ class Problem:
 
 
 class _Problems(ManticoreError):
-    """Shared by the errors that report every problem at once."""
+    """The base of the errors that report every problem at once."""
 
     def __init__(self, headline: str, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         if len(self.problems) == 1:
-            super().__init__(f"{headline}: {self.problems[0]}")
+            first = str(self.problems[0])
+            super().__init__(f"{first}{'' if first.endswith('.') else '.'} {headline}.")
         else:
             lines = "".join(f"\n  - {problem}" for problem in self.problems)
-            super().__init__(f"{headline} ({len(self.problems)} problems):{lines}")
+            super().__init__(f"{len(self.problems)} problems. {headline}:{lines}")
 
 
 class FilesRefused(_Problems):
@@ -138,11 +139,11 @@ class FilesRefused(_Problems):
 
 
 class GitFailed(ManticoreError):
-    """git is not there, knows no repository here, or does not know the revision."""
+    """git is not installed, the folder is not in a repository, or the revision is unknown."""
 
 
 class PlanRefused(_Problems):
-    """Files, ledger and target do not fit together; no statement was run.
+    """Files, ledger and target disagree; no statement was run.
 
     Attributes:
         problems: Every `Problem` found, by version.
@@ -150,7 +151,7 @@ class PlanRefused(_Problems):
 
 
 class PartiallyApplied(PlanRefused):
-    """A script is partially applied or reverted, and the verb that was called does not finish it.
+    """A script is partially applied or reverted, and the method that was called cannot finish it.
 
     Attributes:
         version: The script's version; 0 for a repeatable script.
@@ -158,17 +159,17 @@ class PartiallyApplied(PlanRefused):
     """
 
     def __init__(self, problem: Problem, *, version: int, direction: str) -> None:
-        super().__init__("Refused", [problem])
+        super().__init__("Nothing was run", [problem])
         self.version = version
         self.direction = direction
 
 
 class LedgerRefused(ManticoreError):
-    """A table has the ledger's name but not its columns: it is someone else's."""
+    """A table has the ledger's name but not its columns: it belongs to another tool."""
 
 
 class LeaseError(ManticoreError):
-    """The right to run could not be had, or was lost."""
+    """The lease could not be acquired, or was lost."""
 
 
 class LeaseTimeout(LeaseError):
@@ -186,7 +187,7 @@ class LeaseTimeout(LeaseError):
 
 
 class LeaseLost(LeaseError):
-    """The lease ran out or was broken and may be another runner's now; this one wrote nothing more."""
+    """The lease expired or was broken, and another runner may hold it; this one wrote nothing more."""
 
 
 class MigrationFailed(ManticoreError):
@@ -237,7 +238,7 @@ class LockNotGranted(MigrationFailed):
 
 
 class JobFailed(MigrationFailed):
-    """A schema-change job ended badly, or stands still and needs a person.
+    """A schema-change job failed, or is paused.
 
     Attributes:
         job_id: The job's id, as in SHOW JOBS.
@@ -265,7 +266,7 @@ class RehearsalRefused(ManticoreError):
 
 
 class OutcomeUnknown(ManticoreError):
-    """Whether a statement took effect cannot be known, and sending it again could do it twice.
+    """Whether a statement took effect cannot be known, and it could take effect twice.
 
     Attributes:
         version: The script's version; 0 for a repeatable script.

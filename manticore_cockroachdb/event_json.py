@@ -3,7 +3,7 @@
 The keys are the names of the event's attributes, and `event`, its kind: `step_started` for `StepStarted`.
 What attributes hold is written so:
 
-    a step or script    `version`, `name`, `path`, and of a step its `direction`
+    a step or script    `version` (null for a repeatable script), `name`, `path`; a step: `direction`
     a statement         `line`, `kind`, and `summary`: one line, literals that may be passwords masked
     a server            `name`, `database`
     a job               `id`, `kind`, `description`, `status`, `fraction`, `error`
@@ -67,7 +67,7 @@ def _plain(value: object) -> Any:
 
 
 def _script(script: MigrationScript) -> dict[str, Any]:
-    return {"version": script.version, "name": script.path.stem, "path": str(script.path)}
+    return {"version": script.version or None, "name": script.path.stem, "path": str(script.path)}
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -97,6 +97,10 @@ def _job(job: Job) -> dict[str, Any]:
     }
 
 
+def _error(error: BaseException) -> dict[str, Any]:
+    return {"class": type(error).__name__, "message": str(error)}
+
+
 _WRITERS: Final[Mapping[type, Callable[[Any], dict[str, Any]]]] = MappingProxyType(
     {
         Step: _step,
@@ -105,5 +109,6 @@ _WRITERS: Final[Mapping[type, Callable[[Any], dict[str, Any]]]] = MappingProxyTy
         Server: _server,
         Job: _job,
         Blocker: blocker_values,
+        BaseException: _error,
     }
 )

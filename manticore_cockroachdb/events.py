@@ -1,8 +1,8 @@
-"""What a run tells its listener: frozen values, in the order things happen.
+"""The events of a run: frozen values, in the order in which things happen.
 
-Engines print nothing. Whoever starts a run may give a listener, any callable that takes an `Event`, and
-turn events into lines, a progress bar, log records or metrics. Listeners are called in the thread (or
-task) that called the verb, one at a time.
+The library prints nothing. Pass a listener, any callable that takes an `Event`, and turn events into
+lines, a progress bar, log records or spans (`manticore_cockroachdb.telemetry`). The listener is called
+in the thread (or task) that called the method, one event at a time.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The root of all events."""
+    """The base class of all events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connected(Event):
-    """The run's connection stands.
+    """The run is connected.
 
     Attributes:
-        server: What was found at its other end.
+        server: The server it is connected to.
     """
 
     server: Server
@@ -37,7 +37,7 @@ class Connected(Event):
 
 @dataclass(frozen=True, slots=True)
 class Planned(Event):
-    """What this run is going to do; told again when another runner did part of it meanwhile.
+    """The plan of this run; emitted again if another runner did part of it meanwhile.
 
     Attributes:
         steps: The steps, in order; empty when there is nothing to do.
@@ -48,13 +48,13 @@ class Planned(Event):
 
 @dataclass(frozen=True, slots=True)
 class LeaseAwaited(Event):
-    """Another runner holds the lease; told once a second while waiting.
+    """Another runner holds the lease; emitted once a second while waiting.
 
     Attributes:
         owner: Who holds it: host, pid and a random part; None where it could not be read just now.
-        doing: What that runner is at, as far as its run record tells.
+        doing: What that runner is doing, according to the run state.
         waited: Seconds waited so far.
-        expires_in: Seconds until its lease runs out unless it is renewed, by the server's clock.
+        expires_in: Seconds until its lease expires unless it is renewed, by the server's clock.
     """
 
     owner: str | None
@@ -65,10 +65,10 @@ class LeaseAwaited(Event):
 
 @dataclass(frozen=True, slots=True)
 class LeaseTaken(Event):
-    """The lease is ours.
+    """This runner holds the lease.
 
     Attributes:
-        owner: Our own name in it.
+        owner: Its name in the lease.
         epoch: The lease's number.
     """
 
@@ -97,7 +97,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StatementStarted(Event):
-    """A statement is about to be sent by itself (stepwise mode).
+    """A statement is about to be sent alone (stepwise mode).
 
     Attributes:
         step: Its script.
@@ -114,14 +114,14 @@ class StatementStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StatementFinished(Event):
-    """A statement ended well.
+    """A statement succeeded.
 
     Attributes:
         step: Its script.
         statement: The statement.
         number: Which statement of the script, from 1.
         total: How many statements the script has.
-        seconds: How long it took, as seen from here.
+        seconds: How long it took, measured by the client.
         rows: How many rows it changed; None for what changes none.
     """
 
@@ -135,7 +135,7 @@ class StatementFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransactionStarted(Event):
-    """Neighbouring statements of a script are about to be sent as one transaction (stepwise mode).
+    """Neighboring statements of a script are about to be sent as one transaction (stepwise mode).
 
     Attributes:
         step: Their script.
@@ -152,14 +152,14 @@ class TransactionStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransactionFinished(Event):
-    """A transaction of neighbouring statements was committed.
+    """A transaction of neighboring statements was committed.
 
     Attributes:
         step: Their script.
         statements: The statements, at least one.
         number: Which statement of the script the first of them is, from 1.
         total: How many statements the script has.
-        seconds: How long the transaction took, as seen from here.
+        seconds: How long the transaction took, measured by the client.
         rows: How many rows each of them changed; None for one that changes none.
     """
 
@@ -190,14 +190,14 @@ class Noticed(Event):
 
 @dataclass(frozen=True, slots=True)
 class StillRunning(Event):
-    """A sign of life while the server works on a statement, about once a second.
+    """The server is still working on a statement; emitted about once a second.
 
     Attributes:
         step: Its script.
-        statement: The statement, or None while a whole script is under way as one transaction.
+        statement: The statement, or None while a whole script runs as one transaction.
         elapsed: Seconds since it was sent.
         jobs: The schema-change jobs it started, where the server shows any.
-        remaining: Estimated seconds left, only while a job reports a fraction that moves.
+        remaining: Estimated seconds left; None unless a job reports its progress.
     """
 
     step: Step
@@ -218,7 +218,7 @@ class BatchProgress(Event):
         rows: How many rows they changed.
         size: Rows in the next window at most.
         elapsed: Seconds since this run began with the statement.
-        remaining: Estimated seconds left; None where nothing tells.
+        remaining: Estimated seconds left, or None if unknown.
         position: The key of the last row of this window, as text.
         rate: Rows changed in a second, over all runs.
     """
@@ -236,7 +236,7 @@ class BatchProgress(Event):
 
 @dataclass(frozen=True, slots=True)
 class BatchPaused(Event):
-    """A batch waits: its `stop_if` is true.
+    """A batch is waiting, because its `stop_if` is true.
 
     Attributes:
         step: The script.
@@ -251,7 +251,7 @@ class BatchPaused(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobsAwaited(Event):
-    """Schema-change jobs, an earlier run's or somebody else's, must end before the run goes on.
+    """Schema-change jobs of an earlier run or of somebody else must end before the run continues.
 
     Attributes:
         step: The script that needs them to end.
@@ -266,7 +266,7 @@ class JobsAwaited(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionAwaited(Event):
-    """The server is still working for a runner that is gone; its session must end first.
+    """The server is still working for a runner that is gone, whose session must end first.
 
     Attributes:
         application_name: The name of that session in the server's session list.
@@ -304,10 +304,10 @@ class LockAwaited(Event):
 
 @dataclass(frozen=True, slots=True)
 class Retrying(Event):
-    """The server asked to try again (40001); nothing of the attempt took effect.
+    """The server asked to retry (40001); the attempt had no effect.
 
     Attributes:
-        what: What is tried again.
+        what: What is retried.
         sqlstate: The code it answered.
         attempt: Which attempt failed, from 1.
         pause: Seconds until the next.
@@ -336,7 +336,7 @@ class Reconnecting(Event):
 
 @dataclass(frozen=True, slots=True)
 class Reconciled(Event):
-    """What became of a statement whose answer never came has been found out.
+    """The outcome of a statement whose answer was lost has been determined.
 
     Attributes:
         step: Its script.
@@ -351,10 +351,10 @@ class Reconciled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Warned(Event):
-    """Something a person should know, though the run goes on.
+    """A warning; the run continues.
 
     Attributes:
-        message: What, and what to do about it.
+        message: What happened, and what to do.
     """
 
     message: str
@@ -362,13 +362,13 @@ class Warned(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepFinished(Event):
-    """A script is done and the ledger says so.
+    """A script is done and recorded in the ledger.
 
     Attributes:
         step: The script and its direction.
         number: Which step of the run, from 1.
         total: How many steps the run has.
-        seconds: How long it took, as seen from here.
+        seconds: How long it took, measured by the client.
         faked: Only the ledger was changed; none of the script's statements was sent.
         rows: Of a script that ran as one transaction, how many rows each of its statements changed; None
             for one that changes none. Of others the events of their statements tell.
@@ -384,14 +384,14 @@ class StepFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Interrupted(Event):
-    """The run was told to stop (Ctrl-C, SIGTERM, cancellation); the lease is being given back.
+    """The run was asked to stop (Ctrl-C, SIGTERM, cancellation), and has released its lease.
 
     Attributes:
         done: How many steps this run finished.
-        step: The script that was under way, if any.
-        statement: The statement that was under way by itself, if any.
-        jobs: Its schema-change jobs as last seen: they go on without us.
-        statements_done: How many statements of the script that was under way are done and recorded.
+        step: The script that was running, if any.
+        statement: The statement that was running alone, if any.
+        jobs: Its schema-change jobs as last seen. The server continues them.
+        statements_done: How many statements of that script are done and recorded.
     """
 
     done: int
@@ -402,8 +402,21 @@ class Interrupted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RunEnded(Event):
+    """The run is over, its lease released and its connections closed: always its last event.
+
+    Attributes:
+        done: How many steps it finished.
+        error: What ended it, or None if it reached its goal.
+    """
+
+    done: int
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScratchCreated(Event):
-    """A scratch database was made beside the target.
+    """A scratch database was created.
 
     Attributes:
         name: Its name.
@@ -429,7 +442,7 @@ class ScriptRehearsed(Event):
 
     Attributes:
         script: The script.
-        outcome: How that ended, in words.
+        outcome: The outcome, in words.
         seconds: How long it took.
         number: Which script of the rehearsal it was, from 1.
         total: How many there are.
@@ -453,3 +466,18 @@ class SchemaRead(Event):
 
     database: str
     objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class SquashAdvanced(Event):
+    """A squash goes on to its next stage.
+
+    Attributes:
+        stage: What it does now, in words.
+        number: Which stage that is, from 1.
+        total: How many there are.
+    """
+
+    stage: str
+    number: int
+    total: int

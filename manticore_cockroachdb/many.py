@@ -1,4 +1,4 @@
-"""Many databases side by side: bounded, one report, and a failure in one leaves the others alone."""
+"""Many databases at the same time: a bounded number, and a failure in one does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import ManticoreError
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one database.
+    """The result for one database.
 
     Attributes:
         count: How many scripts were applied or reverted; None if the run failed.
@@ -29,12 +29,12 @@ async def run_many(
     *,
     jobs: int = 8,
 ) -> dict[str, Outcome]:
-    """Call one verb on many engines.
+    """Call one method on many migrators.
 
     Args:
-        migrators: The engines by name.
-        verb: What to call on each, such as `lambda migrator: migrator.migrate()`.
-        jobs: How many run at once at most.
+        migrators: The migrators by name.
+        verb: Called with each, such as `lambda migrator: migrator.migrate()`.
+        jobs: How many may run at the same time.
 
     Returns:
         Each database's outcome, in the order given.

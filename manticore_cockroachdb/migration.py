@@ -1,11 +1,12 @@
 # Generated from async_migration.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""The migration engine's public face: thin verbs over files, plan and engine."""
+"""The public face: `Migration`, thin methods over files, plan and executor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,21 +27,24 @@ from ._executor.options import (
 from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
 from ._scripts import loader, writer
+from ._scripts.filenames import file_name
+from ._scripts.loader import Loaded
 from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
 from ._store.ledger import DEFAULT_TABLE, highest
 from ._store.own_tables import refuse_own_tables
 from ._store.run_state import Snapshot
 from .database import Database
-from .errors import SettingsError
-from .events import Event
+from .errors import ManticoreError, SettingsError
+from .events import Event, Warned
 
 if TYPE_CHECKING:  # Rehearsing is a third of everything there is to import: a run does without it.
     from .rehearsal._sync.verbs import ScratchVerbs
-    from .rehearsal.drift import Drift
+    from .rehearsal.drift import Drift, QuickDrift
     from .rehearsal.results import Rehearsal
     from .rehearsal.seeds import Seed
     from .rehearsal.snapshot import SchemaSnapshot
+    from .rehearsal.squash import Squash
     from .rehearsal.surroundings import Surroundings
 
 R = TypeVar("R")
@@ -49,27 +53,29 @@ R = TypeVar("R")
 class Migration:
     """Creates, applies and reverts SQL migrations on one database.
 
-    It opens connections of its own by the database's settings, and closes them before a verb returns.
+    It uses the database's settings, opens its own connections, and closes them before a method returns.
 
     Args:
-        db: The database; it need not be connected.
-        migrations_dir: The folder of the scripts; or several, whose versions are unique over all. New
-            scripts go into the first.
+        db: The database. It does not have to be connected.
+        migrations_dir: The folder of the scripts, or several folders with unique versions across them. New
+            scripts are written to the first.
         listener: Called with each `Event` of a run.
         table: The ledger's table, `name` or `schema.name`.
-        lock_timeout: Seconds to wait for another runner at most.
-        lease: Seconds the lease lasts unless extended: how soon a dead runner's work is taken over.
-        statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
-        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
-            PostgreSQL, before it is taken back and tried again; None means as the session has it.
-        lock_retries: How often a statement that did not get its lock is tried again.
-        mode: Mode of scripts whose file names none: `atomic`, `stepwise` or `autocommit`; None means what
-            is right for the server.
+        lock_timeout: Seconds to wait for another runner; 0 fails immediately.
+        lease: Seconds until the lease expires unless it is extended, at least 1: how soon another runner
+            can take over from a dead one.
+        statement_timeout: Seconds the server may work on one statement; None means no limit.
+        ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock on PostgreSQL,
+            before it is rolled back and retried; None means as the session has it.
+        lock_retries: How often a statement that did not get its lock is retried.
+        mode: The mode of scripts that do not set one: `atomic`, `stepwise` or `autocommit`; None means
+            that server and script decide.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
-        placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
+        record_schema: Record a hash of the schema at the end of each run, for `quick_drift`.
+        placeholders: The values of `${name}` in scripts; with None, `${` has no special meaning.
 
     Raises:
-        SettingsError: An argument is out of its range.
+        SettingsError: An argument is invalid.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class Migration:
         lock_retries: int = DEFAULT_LOCK_RETRIES,
         mode: str | Mode | None = None,
         allow_out_of_order: bool = False,
+        record_schema: bool = False,
         placeholders: Mapping[str, str] | None = None,
     ) -> None:
         folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
@@ -99,6 +106,7 @@ class Migration:
             lock_retries=lock_retries,
             mode=mode_named(mode),
             allow_out_of_order=allow_out_of_order,
+            record_schema=record_schema,
             placeholders=placeholders,
         )
         self._db = db
@@ -110,20 +118,20 @@ class Migration:
         return self._db
 
     def initialize(self) -> None:
-        """Create the ledger's tables where they are not there. Optional: a run does so itself.
+        """Create the ledger's tables if they do not exist. Optional: a run does it, too.
 
         Raises:
             ConnectionFailed: No connection.
-            LedgerRefused: A table of that name is someone else's.
+            LedgerRefused: A table of that name belongs to another tool.
         """
 
-        def prepare(store: Store, book: Snapshot) -> None:
-            lacking = book.missing or book.missing_state
-            if book.has_ledger and book.has_state and not lacking:
+        def prepare(store: Store, snapshot: Snapshot) -> None:
+            lacking = snapshot.missing or snapshot.missing_state
+            if snapshot.has_ledger and snapshot.has_state and not lacking:
                 return
             if store.session.read_only:
                 raise takes_no_writes(store.session, store.session.read_only)
-            store.prepare(book)
+            store.prepare(snapshot)
 
         self._with_book(prepare)
 
@@ -139,30 +147,31 @@ class Migration:
         """Write a new script: `V{next version}__{description}.sql`.
 
         Args:
-            description: What it does, in a few words.
+            description: A few words that say what it does.
             up_sql: The statements that apply it.
-            down_sql: The statements that revert it; None: it cannot be rolled back.
-            timestamp: Use the time (UTC) as the version instead of the next number; None follows what the
-                folders have.
-            folder: Which of the folders it goes to; None: the first.
+            down_sql: The statements that revert it. With None it cannot be rolled back.
+            timestamp: Use the time (UTC) as the version instead of the next number; None does what the
+                newest script did.
+            folder: The folder to write to, one of the migrations folders; None means the first.
 
         Returns:
-            The file's path. Nothing is ever overwritten.
+            The file's path. An existing file is never overwritten.
 
         Raises:
-            SettingsError: The description makes no file name, or the folder is none of the folders.
-            FilesRefused: The SQL makes no script, or the folder cannot be written to.
-            ConnectionFailed: The ledger could not be asked for its highest version.
+            SettingsError: The description is not usable as a file name, or the folder is not one of the
+                migrations folders.
+            FilesRefused: The SQL is not a valid script, or the folder cannot be written.
+            ConnectionFailed: The ledger could not be read for its highest version.
         """
         chosen = self.folder(folder)
-        book = self._book()
+        snapshot = self._book()
         return concurrency.in_thread(
             lambda: writer.create(
                 chosen,
                 description,
                 up_sql,
                 down_sql,
-                at_least=highest(book.rows),
+                at_least=highest(snapshot.rows),
                 others=[each for each in self.folders if each is not chosen],
                 timestamp=timestamp,
             )
@@ -176,13 +185,14 @@ class Migration:
         Args:
             description: What it makes, in a few words.
             sql: Its statements, such as CREATE OR REPLACE VIEW.
-            folder: Which of the folders it goes to; None: the first.
+            folder: The folder to write to, one of the migrations folders; None means the first.
 
         Returns:
-            The file's path. Nothing is ever overwritten.
+            The file's path. An existing file is never overwritten.
 
         Raises:
-            SettingsError: The description makes no file name, or the folder is none of the folders.
+            SettingsError: The description is not usable as a file name, or the folder is not one of the
+                migrations folders.
             FilesRefused: The name is taken, the SQL makes no script, or the folder cannot be written to.
         """
         chosen = self.folder(folder)
@@ -194,10 +204,10 @@ class Migration:
         """One of the migrations folders.
 
         Args:
-            folder: Which one; None: the first, where new scripts go.
+            folder: The folder; None means the first, to which new scripts are written.
 
         Raises:
-            SettingsError: It is none of them.
+            SettingsError: It is not one of them.
         """
         if folder is None:
             return self.folders[0]
@@ -210,33 +220,33 @@ class Migration:
     def renumber_migration(
         self, script: int | str | Path, *, timestamp: bool | None = None
     ) -> Path:
-        """Give a script the next free version: another one took its number, or it came too late.
+        """Give a script the next free version, because another one took its number or was applied first.
 
         Args:
-            script: Its version now, or its file's name where two scripts have that version.
-            timestamp: Use the time (UTC) as the version; None follows what the folders have.
+            script: Its current version, or its file name if two scripts have that version.
+            timestamp: Use the time (UTC) as the version; None does what the newest script did.
 
         Returns:
             The file's new path.
 
         Raises:
-            PlanRefused: There is no such version, or it is applied from this very file.
+            PlanRefused: There is no such version, or it is applied.
             FilesRefused: There is no such file, a file is not a valid script, or the folder cannot be
                 written to.
             ConnectionFailed: The ledger could not be read.
         """
         if isinstance(script, int):
-            version, scripts = script, self._load_unfilled()
+            version, scripts = script, self._load_unfilled().scripts
         else:
             named = concurrency.in_thread(
                 lambda: loader.load_file(self.folders, str(script))
             )
             version, scripts = named.version, (named,)
-        book = self._book()
-        chosen = renumberable(version, scripts, book.rows)
+        snapshot = self._book()
+        chosen = renumberable(version, scripts, snapshot.rows)
         return concurrency.in_thread(
             lambda: writer.renumber(
-                chosen, self.folders, at_least=highest(book.rows), timestamp=timestamp
+                chosen, self.folders, at_least=highest(snapshot.rows), timestamp=timestamp
             )
         )
 
@@ -246,14 +256,25 @@ class Migration:
         Raises:
             FilesRefused: With every problem of every file.
         """
-        scripts = self._load_unfilled()
-        if self.options.placeholders is not None:
-            scripts = filled(scripts, self.options.placeholders)
-        refuse_own_tables(scripts, self.options.table)
-        return list(scripts)
+        return list(self._load().scripts)
 
-    def _load_unfilled(self) -> tuple[MigrationScript, ...]:
-        return concurrency.in_thread(lambda: loader.load(self.folders))
+    def load_checkpoints(self) -> list[MigrationScript]:
+        """Read every checkpoint (`B40__schema.sql`), by version.
+
+        Raises:
+            FilesRefused: With every problem of every file.
+        """
+        return list(self._load().checkpoints)
+
+    def _load(self) -> Loaded:
+        found = self._load_unfilled()
+        if self.options.placeholders is not None:
+            found = replace(found, scripts=filled(found.scripts, self.options.placeholders))
+        refuse_own_tables(found.scripts, self.options.table)
+        return found
+
+    def _load_unfilled(self) -> Loaded:
+        return concurrency.in_thread(lambda: loader.load_all(self.folders))
 
     def migrate(
         self,
@@ -267,56 +288,58 @@ class Migration:
         Repeatable scripts whose text has changed run after the versions, and only without a target.
 
         Args:
-            target_version: Where to end; None: apply everything, 0: revert everything.
-            fake: Move the ledger only; run nothing.
-            confirmed: What `plan(target_version)` returned: run exactly that plan, or refuse.
+            target_version: The version to migrate to. None applies everything, 0 reverts everything.
+            fake: Only change the ledger; run none of the scripts' statements.
+            confirmed: The result of `plan(target_version)`: run exactly that plan, or refuse.
 
         Returns:
             How many scripts this run applied or reverted.
 
         Raises:
             FilesRefused: A file breaks a rule. Nothing was run.
-            PlanRefused: Files, ledger and target do not fit together, or the plan is not the one that was
-                confirmed. Nothing was run.
-            MigrationFailed: A statement failed; the message says what is done and how to go on.
-            LeaseError: Another runner had the lease for too long, or took it over.
-            ConnectionFailed: No connection, or it was lost and could not be made again.
+            PlanRefused: Files, ledger and target disagree, or the plan is not the one that was confirmed.
+                Nothing was run.
+            MigrationFailed: A statement failed. The message says what is done and how to continue.
+            LeaseError: Another runner held the lease for all of `lock_timeout`, or took it over.
+            ConnectionFailed: The connection failed, or was lost and could not be reestablished.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(
-            _held(lambda book: self._up(scripts, book, target_version), confirmed), fake=fake
+        found = self._load()
+        done = self._engine(found).run(
+            _held(lambda snapshot: self._up(found, snapshot, target_version), confirmed), fake=fake
         )
+        return self._recorded(found, done)
 
     def apply(self, to_version: int | None = None, *, fake: bool = False) -> int:
         """Apply what is pending up to a version, and revert nothing.
 
-        Unlike `migrate(to_version)` this leaves higher versions as they are, also those that another
-        runner applies at the same time.
+        Unlike `migrate(to_version)`, this never reverts higher versions, such as those that another runner
+        applies at the same time.
 
         Args:
-            to_version: The last version to apply; None: the highest, and then the repeatable scripts.
-            fake: Move the ledger only; run nothing.
+            to_version: The last version to apply; None means the highest, and then the repeatable scripts.
+            fake: Only change the ledger; run none of the scripts' statements.
 
         Returns:
             How many scripts this run applied.
 
         Raises:
             FilesRefused: A file breaks a rule. Nothing was run.
-            PlanRefused: Files and ledger do not fit together, or there is no such version. Nothing was run.
-            MigrationFailed: A statement failed; the message says what is done and how to go on.
-            LeaseError: Another runner had the lease for too long, or took it over.
-            ConnectionFailed: No connection, or it was lost and could not be made again.
+            PlanRefused: Files and ledger disagree, or there is no such version. Nothing was run.
+            MigrationFailed: A statement failed. The message says what is done and how to continue.
+            LeaseError: Another runner held the lease for all of `lock_timeout`, or took it over.
+            ConnectionFailed: The connection failed, or was lost and could not be reestablished.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(
-            lambda book: self._up(scripts, book, to_version, revert=False), fake=fake
+        found = self._load()
+        done = self._engine(found).run(
+            lambda snapshot: self._up(found, snapshot, to_version, revert=False), fake=fake
         )
+        return self._recorded(found, done)
 
     def bootstrap(self) -> int:
         """Apply every script to an empty database, as fast as the server allows.
 
-        On CockroachDB many scripts share a transaction as long as they only change what that transaction
-        itself made; on PostgreSQL this is `migrate`. For test databases and new environments.
+        Use it for test databases and new environments. On CockroachDB many scripts share a transaction, as
+        long as they only change what that transaction created. On PostgreSQL this is `migrate`.
 
         Returns:
             How many scripts were applied.
@@ -325,8 +348,11 @@ class Migration:
             PlanRefused: The database is not empty. Nothing was run.
             MigrationFailed: A statement failed.
         """
-        scripts = self.load_migrations()
-        return self._engine().run(lambda book: self._up(scripts, book, None), bootstrap=True)
+        found = self._load()
+        done = self._engine(found).run(
+            lambda snapshot: self._up(found, snapshot, None), bootstrap=True
+        )
+        return self._recorded(found, done)
 
     def rollback(
         self,
@@ -339,28 +365,31 @@ class Migration:
         """Revert the highest applied migrations.
 
         Args:
-            count: How many; at least 1. If fewer are applied, all of them.
-            to_version: Instead of a count: the version to end at; 0: revert all.
-            fake: Move the ledger only; run nothing.
-            confirmed: What `plan_rollback` returned for the same arguments: run exactly that plan, or
+            count: How many to revert, at least 1. If fewer are applied, all of them.
+            to_version: Revert all above this version instead; 0 reverts all.
+            fake: Only change the ledger; run none of the scripts' statements.
+            confirmed: The result of `plan_rollback` with the same arguments: run exactly that plan, or
                 refuse.
 
         Returns:
             How many scripts this run reverted.
 
         Raises:
-            PlanRefused: One of them has no down part or no file, or the plan is not the one that was
+            PlanRefused: One of them has no down section or no file, or the plan is not the one that was
                 confirmed. Nothing was run.
-            MigrationFailed: A statement failed; the message says what is done and how to go on.
-            LeaseError: Another runner had the lease for too long, or took it over.
+            MigrationFailed: A statement failed. The message says what is done and how to continue.
+            LeaseError: Another runner held the lease for all of `lock_timeout`, or took it over.
         """
-        goal = Rollback(self.load_migrations(), count=count, to_version=to_version)
-        return self._engine().run(
-            _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
+        found = self._load()
+        goal = _rollback(found, count, to_version)
+        done = self._engine(found).run(
+            _held(lambda snapshot: goal.steps(snapshot.rows, snapshot.unfinished), confirmed),
+            fake=fake,
         )
+        return self._recorded(found, done)
 
     def plan(self, target_version: int | None = None, *, patience: float = PATIENCE) -> Plan:
-        """What `migrate` would do now, and on which server. Changes nothing.
+        """Return what `migrate` would do now, and on which server. Changes nothing.
 
         Args:
             target_version: As for `migrate`.
@@ -370,13 +399,13 @@ class Migration:
             PlanRefused: `migrate` would refuse to run.
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = self.load_migrations()
+        found = self._load()
         return self._planned(
-            lambda book: self._up(scripts, book, target_version), patience=patience
+            lambda snapshot: self._up(found, snapshot, target_version), found, patience=patience
         )
 
     def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
-        """What `rollback` would do now, and on which server. Changes nothing.
+        """Return what `rollback` would do now, and on which server. Changes nothing.
 
         Args:
             count: As for `rollback`.
@@ -385,25 +414,34 @@ class Migration:
         Raises:
             PlanRefused: `rollback` would refuse to run.
         """
-        goal = Rollback(self.load_migrations(), count=count, to_version=to_version)
-        return self._planned(lambda book: goal.steps(book.rows, book.unfinished))
+        found = self._load()
+        goal = _rollback(found, count, to_version)
+        return self._planned(
+            lambda snapshot: goal.steps(snapshot.rows, snapshot.unfinished), found
+        )
 
     def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
-        """Every script that the folder or a table knows, and where it stands. Changes nothing.
+        """Return every script of the folder and the tables, with its state. Changes nothing.
 
         Versions come in their order, then repeatable scripts in the order in which they run.
 
         Args:
-            patience: Seconds to wait while a runner's open transaction holds the tables. CockroachDB
-                lets readers wait for it; a look takes 2 seconds at most, so the wait may end that much
-                later.
+            patience: Seconds to wait while a runner's open transaction locks the tables, as on CockroachDB.
+                The wait may end up to 2 seconds later.
 
         Raises:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
-        scripts = self.load_migrations()
-        book = self._book(patience)
-        return statuses(scripts, book.rows, book.record.progress, book.repeatables)
+        found = self._load()
+        snapshot = self._book(patience, surveys=bool(found.checkpoints))
+        return statuses(
+            found.scripts,
+            snapshot.rows,
+            snapshot.record.progress,
+            snapshot.repeatables,
+            checkpoints=found.checkpoints,
+            blank=snapshot.blank,
+        )
 
     def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
         """Who holds locks that the pending scripts need, or that a runner waits for now. Changes nothing.
@@ -418,33 +456,35 @@ class Migration:
         Raises:
             PlanRefused: `migrate` would refuse to run.
         """
-        scripts = self.load_migrations()
+        found = self._load()
 
-        def look(store: Store, book: Snapshot) -> tuple[Blocker, ...]:
-            return lock_holders(store, book, self._up(scripts, book, target_version))
+        def look(store: Store, snapshot: Snapshot) -> tuple[Blocker, ...]:
+            return lock_holders(
+                store, snapshot, self._up(found, snapshot, target_version)
+            )
 
-        return self._with_book(look)
+        return self._with_book(look, surveys=bool(found.checkpoints))
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None
     ) -> SchemaSnapshot:
-        """Print the schema that the scripts make: for review, and to find out what changed it.
+        """Print the schema that the scripts create, for review.
 
         The scripts are applied to a scratch database, which is dropped afterwards. The database itself is
-        not touched.
+        not changed.
 
         Args:
-            scratch: A database beside which the scratch database is made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables. What is made before
-                the scripts is left out of the snapshot.
+            scratch: The database on whose server the scratch database is created; None means this one.
+            surroundings: What else the database contains, such as another tool's tables. What exists before
+                the scripts run is left out of the snapshot.
 
         Raises:
             FilesRefused: A file breaks a rule.
             RehearsalRefused: The user may not create databases, or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
         """
-        scripts = self.load_migrations()
-        return self._rehearsal(scratch, surroundings).snapshot(scripts)
+        found = self._load()
+        return self._rehearsal(found, scratch, surroundings).snapshot(found.scripts)
 
     def drift(
         self,
@@ -453,25 +493,42 @@ class Migration:
         scratch: Database | None = None,
         surroundings: Surroundings | None = None,
     ) -> Drift:
-        """Compare the database with what the scripts of its ledger make. Changes nothing.
+        """Compare the database with what its applied scripts create. Changes nothing.
 
         The scripts are applied to a scratch database, which is dropped afterwards; then both schemas are
         read and compared, object by object.
 
         Args:
             ignore: Patterns of objects that may differ, such as `table public.audit_*`.
-            scratch: A database beside which the scratch database is made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables.
+            scratch: The database on whose server the scratch database is created; None means this one.
+            surroundings: What else the database contains, such as another tool's tables.
 
         Raises:
             FilesRefused: A file breaks a rule.
-            PlanRefused: Files and ledger do not fit together, or a script is partially run.
+            PlanRefused: Files and ledger disagree, or a script is partially applied.
             RehearsalRefused: The user may not create databases, the scratch's server has another version,
                 or the schema cannot be printed.
             MigrationFailed: A script failed on the scratch database.
         """
-        scripts = self.load_migrations()
-        return self._rehearsal(scratch, surroundings).drift(scripts, ignore)
+        found = self._load()
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        drift = rehearsal.drift(found.scripts, ignore)
+        if self.options.record_schema and not drift and not ignore:
+            rehearsal.record()
+        return drift
+
+    def quick_drift(self) -> QuickDrift:
+        """Whether the schema was changed after the last run that recorded it. Changes nothing.
+
+        Needs `record_schema=True`, and no scratch database: the hash that was recorded at the end of that
+        run is compared with the schema now. It does not say what was changed; `drift` does. What another
+        tool changes in the database counts, too.
+
+        Raises:
+            ConnectionFailed: No connection.
+            RehearsalRefused: The schema cannot be printed.
+        """
+        return self._rehearsal(self._load(), None, None).quick_drift()
 
     def rehearse(
         self,
@@ -484,90 +541,187 @@ class Migration:
     ) -> Rehearsal:
         """Run each pending script up, down and up again on a scratch database. Changes nothing else.
 
-        After the down section the schema must be as before, and after the second up as after the first.
+        After the down section the schema must equal the schema before, and after the second up section the
+        schema after the first.
 
         Args:
-            all_scripts: Rehearse applied scripts, too, from an empty database on.
+            all_scripts: Rehearse applied scripts, too, starting with an empty database.
             crash: Cut the connection before and after each statement in turn, too, and compare what
                 the run ends in.
             seeds: A folder with files `V7__name.sql`: rows that are there before script 7, and SELECT
-                statements whose values must be true after it. With it, rows are compared, too.
-            scratch: A database beside which the scratch database is made; None: beside this one.
-            surroundings: What else the database holds, such as another tool's tables.
+                statements whose values must be true after it. If given, rows are compared, too.
+            scratch: The database on whose server the scratch database is created; None means this one.
+            surroundings: What else the database contains, such as another tool's tables.
 
         Raises:
             FilesRefused: A file breaks a rule.
-            PlanRefused: Files and ledger do not fit together, or a script is partially run.
+            PlanRefused: Files and ledger disagree, or a script is partially applied.
             RehearsalRefused: The user may not create databases, a seed failed, or the schema cannot be
                 printed.
             MigrationFailed: A script that is applied already failed on the scratch database.
         """
-        scripts = self.load_migrations()
-        found: Mapping[int, Seed] = {}
+        found = self._load()
+        sown: Mapping[int, Seed] = {}
         if seeds is not None:
             from .rehearsal.seeds import load_seeds  # noqa: PLC0415 - see above
 
             folder = Path(seeds)
-            found = concurrency.in_thread(lambda: load_seeds(folder, scripts))
-        rehearsal = self._rehearsal(scratch, surroundings)
-        return rehearsal.rehearse(scripts, found, all_scripts=all_scripts, crash=crash)
+            sown = concurrency.in_thread(lambda: load_seeds(folder, found.scripts))
+        rehearsal = self._rehearsal(found, scratch, surroundings)
+        return rehearsal.rehearse(found.scripts, sown, all_scripts=all_scripts, crash=crash)
+
+    def squash(
+        self,
+        version: int,
+        *,
+        description: str = "schema",
+        max_rows: int = 10_000,
+        leave_out_server: bool = False,
+        scratch: Database | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> Squash:
+        """Write a checkpoint `B40__schema.sql`: what the scripts up to a version make, in one file.
+
+        The scripts are applied to a scratch database; its schema and the rows that they inserted become the
+        file. The file is then applied to another scratch database, and is kept only if both are equal. Both
+        databases are dropped afterwards. Empty databases start from the checkpoint; others never use it.
+
+        Args:
+            version: The version to squash to; its script must be in the folder.
+            description: What its file is called. A checkpoint of that version that is there keeps its name.
+            max_rows: How many rows the file may have.
+            leave_out_server: Leave out statements that change the server and not the database, such as
+                CREATE ROLE, instead of refusing the scripts that have them.
+            scratch: A database beside which the scratch databases are made; None: beside this one.
+            surroundings: What else the database contains, such as another tool's tables.
+
+        Raises:
+            SettingsError: The description makes no file name, or `max_rows` is below 0.
+            FilesRefused: A file breaks a rule, or the folder cannot be written to.
+            PlanRefused: There is no such version, or the scripts cannot be squashed.
+            RehearsalRefused: The user may not create databases, the schema cannot be printed, there are too
+                many rows, or the checkpoint does not make what the scripts make. No file was written.
+            MigrationFailed: A script, or the checkpoint, failed on a scratch database.
+        """
+        from .rehearsal.squash import nothing_to_squash, refuse_placeholders  # noqa: PLC0415 - see above
+
+        if max_rows < 0:
+            raise SettingsError(f"max_rows must be 0 or more; got {max_rows}.")
+        unfilled = self._load_unfilled().scripts
+        found = self._load()
+        numbered = [script for script in found.scripts if not script.is_repeatable]
+        wanted = [script for script in numbered if script.version <= version]
+        if not wanted or wanted[-1].version != version:
+            raise nothing_to_squash(version, numbered)
+        refuse_placeholders(
+            [script for script in unfilled if 0 < script.version <= version],
+            {script.version: script for script in wanted},
+        )
+        there = next((each.path for each in found.checkpoints if each.version == version), None)
+        path = there or wanted[-1].path.with_name(file_name(version, description, "B"))
+        below = replace(
+            found,
+            checkpoints=tuple(each for each in found.checkpoints if each.version < version),
+        )
+        text, squash = self._rehearsal(below, scratch, surroundings).squash(
+            wanted, path, most_rows=max_rows, leave_out_server=leave_out_server
+        )
+        is_new = concurrency.in_thread(lambda: writer.write_checkpoint(path, text))
+        return replace(squash, is_new=is_new)
 
     @property
     def resolve(self) -> Resolve:
-        """The way out by hand, for when only a person can know what is true."""
-        return Resolve(self._db.settings, self.options, self._listener, self.load_migrations)
+        """Methods that record the outcome of a migration when it cannot be determined."""
+        return Resolve(self._db.settings, self.options, self._listener, self._load)
 
     def _up(
         self,
-        scripts: Sequence[MigrationScript],
-        book: Snapshot,
+        found: Loaded,
+        snapshot: Snapshot,
         target: int | None,
         *,
         revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
-            scripts,
-            book.rows,
+            found.scripts,
+            snapshot.rows,
             target=target,
-            unfinished=book.unfinished,
+            unfinished=snapshot.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
-            repeatables=book.repeatables,
+            checkpoints=found.checkpoints,
+            blank=snapshot.blank,
+            repeatables=snapshot.repeatables,
         )
 
+    def _recorded(self, found: Loaded, done: int) -> int:
+        """Record the schema after a run, where that is wanted; how many steps the run has done."""
+        if done and self.options.record_schema:
+            try:
+                self._rehearsal(found, None, None).record()
+            except ManticoreError as error:
+                self._listener(
+                    Warned(f"The scripts are done, but the schema could not be recorded: {error}")
+                )
+        return done
+
     def _planned(
-        self, goal: Callable[[Snapshot], tuple[Step, ...]], *, patience: float = PATIENCE
+        self,
+        goal: Callable[[Snapshot], tuple[Step, ...]],
+        found: Loaded,
+        *,
+        patience: float = PATIENCE,
     ) -> Plan:
-        def planned(store: Store, book: Snapshot) -> Plan:
-            return plan_for(store.session.server, goal(book), book, self.options.mode)
+        def planned(store: Store, snapshot: Snapshot) -> Plan:
+            return plan_for(store.session.server, goal(snapshot), snapshot, self.options.mode)
 
-        return self._with_book(planned, patience)
+        return self._with_book(planned, patience, surveys=bool(found.checkpoints))
 
-    def _engine(self) -> Executor:
-        return Executor(self._db.settings, self.options, self._listener)
+    def _engine(self, found: Loaded) -> Executor:
+        return Executor(
+            self._db.settings, self.options, self._listener, surveys=bool(found.checkpoints)
+        )
 
     def _rehearsal(
-        self, scratch: Database | None, surroundings: Surroundings | None
+        self,
+        found: Loaded,
+        scratch: Database | None,
+        surroundings: Surroundings | None,
     ) -> ScratchVerbs:
         from .rehearsal._sync.verbs import ScratchVerbs  # noqa: PLC0415 - see above
 
         beside = scratch.settings if scratch is not None else None
         return ScratchVerbs(
-            self._db.settings, self.options, self._listener, beside, surroundings
+            self._db.settings,
+            self.options,
+            self._listener,
+            beside,
+            surroundings,
+            found.checkpoints,
         )
 
-    def _book(self, patience: float = PATIENCE) -> Snapshot:
-        def just_look(_journal: Store, book: Snapshot) -> Snapshot:
-            return book
+    def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
+        def just_look(_journal: Store, snapshot: Snapshot) -> Snapshot:
+            return snapshot
 
-        return self._with_book(just_look, patience)
+        return self._with_book(just_look, patience, surveys=surveys)
 
     def _with_book(
-        self, use: Callable[[Store, Snapshot], R], patience: float = PATIENCE
+        self,
+        use: Callable[[Store, Snapshot], R],
+        patience: float = PATIENCE,
+        *,
+        surveys: bool = False,
     ) -> R:
         return with_snapshot(
-            self._db.settings, self.options, self._listener, use, patience
+            self._db.settings, self.options, self._listener, use, patience, surveys=surveys
         )
+
+
+def _rollback(found: Loaded, count: int, to_version: int | None) -> Rollback:
+    return Rollback(
+        found.scripts, count=count, to_version=to_version, checkpoints=found.checkpoints
+    )
 
 
 def _held(

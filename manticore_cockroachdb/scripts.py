@@ -21,10 +21,39 @@ from ._store.own_tables import refuse_own_tables
 __all__ = [
     "create_repeatable_script",
     "create_script",
+    "load_checkpoints",
+    "load_history",
     "load_scripts",
     "repeatable_template",
     "template",
 ]
+
+
+def load_history(
+    migrations_dir: str | Path | Sequence[str | Path],
+    *,
+    placeholders: Mapping[str, str] | None = None,
+    table: str = DEFAULT_TABLE,
+) -> list[MigrationScript]:
+    """Read every script of a folder, by version, after the checkpoint for those whose files are gone.
+
+    Args:
+        migrations_dir: The folder; or several.
+        placeholders: As for `load_scripts`.
+        table: As for `load_scripts`.
+
+    Raises:
+        FilesRefused: With every problem of every file.
+    """
+    checkpoints = load_checkpoints(migrations_dir)
+    scripts = load_scripts(migrations_dir, placeholders=placeholders, table=table)
+    known = {script.version for script in scripts}
+    covered = {each.version for checkpoint in checkpoints for each in checkpoint.stands_for}
+    for checkpoint in checkpoints:
+        numbers = {each.version for each in checkpoint.stands_for}
+        if covered - known and numbers.issuperset(covered - known):
+            return [checkpoint, *(script for script in scripts if script.version not in numbers)]
+    return scripts
 
 
 def load_scripts(
@@ -48,6 +77,18 @@ def load_scripts(
         scripts = filled(scripts, placeholders)
     refuse_own_tables(scripts, table)
     return list(scripts)
+
+
+def load_checkpoints(migrations_dir: str | Path | Sequence[str | Path]) -> list[MigrationScript]:
+    """Read every checkpoint (`B40__schema.sql`) of a folder, by version.
+
+    Args:
+        migrations_dir: The folder; or several.
+
+    Raises:
+        FilesRefused: With every problem of every file.
+    """
+    return list(loader.load_all(_folders(migrations_dir)).checkpoints)
 
 
 def create_script(

@@ -11,6 +11,7 @@ from ._executor.options import Options
 from ._planner.batch_progress import BatchStatus, batch_status
 from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
+from ._scripts.checkpoint import Checkpoint, Replaced, span
 from ._scripts.direction import Direction
 from ._scripts.script import MigrationScript, Mode, ScriptKey, called
 from ._sql.server_kind import ServerKind
@@ -21,6 +22,7 @@ __all__ = [
     "BatchState",
     "BatchStatus",
     "Blocker",
+    "Checkpoint",
     "ConnectionSettings",
     "Direction",
     "Job",
@@ -33,6 +35,7 @@ __all__ = [
     "Plan",
     "PlannedStep",
     "Progress",
+    "Replaced",
     "RunState",
     "ScriptKey",
     "ScriptStatus",
@@ -43,4 +46,5 @@ __all__ = [
     "Step",
     "batch_status",
     "called",
+    "span",
 ]

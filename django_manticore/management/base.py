@@ -72,7 +72,7 @@ class ManticoreCommand(BaseCommand):
             "--database",
             default=DEFAULT_DB_ALIAS,
             metavar="ALIAS",
-            help='A key of the MANTICORE setting. Defaults to the "default" one.',
+            help='Use this key of the MANTICORE setting. Default: "default".',
         )
 
     def add_databases(self, parser: CommandParser) -> None:
@@ -82,7 +82,7 @@ class ManticoreCommand(BaseCommand):
             "--database",
             action="append",
             metavar="ALIAS",
-            help='A key of the MANTICORE setting; may be repeated. Defaults to the "default" one.',
+            help='Use this key of the MANTICORE setting; may be repeated. Default: "default".',
         )
         group.add_argument(
             "--all-databases",
@@ -96,8 +96,8 @@ class ManticoreCommand(BaseCommand):
         parser.add_argument(
             "--scratch",
             metavar="URL",
-            help="A database beside which the scratch database is made, on a server of the same "
-            "version, by a user who may create databases. Defaults to the database itself.",
+            help="Create the scratch database on the server of this database, which must have "
+            "the same version and a user who may create databases. Default: the database itself.",
         )
 
     def add_noinput(self, parser: CommandParser) -> None:
@@ -197,6 +197,7 @@ class ManticoreCommand(BaseCommand):
         try:
             answer = input(f"{question}\n\n    Type 'yes' to continue, or 'no' to cancel: ")
         except EOFError:
+            self.stdout.write("")  # the line of the question ends here
             raise CommandError(
                 "Nobody answered, so nothing was done. Use --noinput to run without confirmation.",
                 returncode=exit_codes.USAGE,

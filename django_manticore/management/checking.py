@@ -39,6 +39,7 @@ class Findings:
         partially_reverted: The version that an earlier run left partially reverted.
         missing: Applied versions without a file. Alone that is no finding: the code may be older than the
             database on purpose.
+        unavailable: Versions that are not applied and whose files were removed.
         repeatable_pending: Repeatable scripts to run; none with a target, which leaves them alone.
         repeatable_unfinished: The repeatable script that an earlier run left partially applied.
         repeatable_missing: Repeatable scripts that were applied, without a file. No finding, likewise.
@@ -56,6 +57,7 @@ class Findings:
     repeatable_pending: tuple[str, ...] = ()
     repeatable_unfinished: tuple[str, ...] = ()
     repeatable_missing: tuple[str, ...] = ()
+    unavailable: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -66,6 +68,7 @@ class Findings:
             or self.drifted
             or self.partially_applied
             or self.partially_reverted
+            or self.unavailable
             or self.repeatable_pending
             or self.repeatable_unfinished
         )
@@ -108,6 +111,7 @@ def findings(
         partially_applied=tuple(by_state[State.PARTIALLY_APPLIED]),
         partially_reverted=tuple(by_state[State.PARTIALLY_REVERTED]),
         missing=tuple(by_state[State.MISSING]),
+        unavailable=tuple(v for v in by_state[State.UNAVAILABLE] if target is None or v <= target),
         repeatable_pending=tuple(repeatable[State.PENDING]) if target is None else (),
         repeatable_unfinished=tuple(repeatable[State.PARTIALLY_APPLIED]),
         repeatable_missing=tuple(repeatable[State.MISSING]),
@@ -131,6 +135,12 @@ def in_words(found: Findings) -> list[str]:
             f"{what}, so manticore_migrate refuses to run. Give {_them(found.out_of_order)} the next free "
             f"{'number' if len(found.out_of_order) == 1 else 'numbers'} (manticore_makemigration "
             "--renumber), or set ALLOW_OUT_OF_ORDER."
+        )
+    if found.unavailable:
+        what = _are(found.unavailable, "not applied, and the files were removed")
+        lines.append(
+            f"{what}. Restore {_them(found.unavailable)} from version control: only an empty database "
+            "starts from a checkpoint."
         )
     if found.to_revert:
         what = _are(found.to_revert, f"applied above version {found.target}")

@@ -4,21 +4,30 @@
     `database`, `server`, `version`, `objects` (how many were compared), `unused_ignores`, `differences`:
     a list of `change` ("missing", "extra", "changed"), `kind`, `name`, `details`, `expected`, `found`,
     `repair`, `adopt`: the last four are lists of SQL statements.
+
+`manticore_drift --quick --json`, besides `ok` (true if nothing was changed), each database:
+    `database`, `answer` ("unchanged", "changed", "unknown"), `reason` (why it is not known).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from manticore_cockroachdb.rehearsal import Change, Difference, Drift
+from manticore_cockroachdb.rehearsal import (
+    Change,
+    Difference,
+    Drift,
+    QuickDrift,
+    SinceLastRun,
+)
 
 from .json_output import FORMAT
 
 _MEANING = {
-    Change.MISSING: "the scripts make it; the database does not have it",
-    Change.EXTRA: "the database has it; no script makes it",
-    Change.CHANGED: "it is not as the scripts make it",
+    Change.MISSING: "the scripts create it; the database does not have it",
+    Change.EXTRA: "the database has it; no script creates it",
+    Change.CHANGED: "it is not as the scripts create it",
 }
 
 
@@ -33,20 +42,44 @@ def summary(alias: str, drift: Drift) -> str:
     return f"{alias}: {said} ({drift.objects} objects compared at version {drift.version})"
 
 
+_ANSWERS = {
+    SinceLastRun.UNCHANGED: "the schema is as the last run left it.",
+    SinceLastRun.CHANGED: "the schema was changed after the last run.",
+    SinceLastRun.UNKNOWN: "not known.",
+}
+
+
+def quick(alias: str, found: QuickDrift) -> str:
+    """One line: whether a schema was changed."""
+    return " ".join(filter(None, (f"{alias}: {_ANSWERS[found.answer]}", found.reason)))
+
+
+def quick_report(found: Mapping[str, QuickDrift]) -> dict[str, Any]:
+    """The report of `manticore_drift --quick`."""
+    return {
+        "format": FORMAT,
+        "ok": all(each.answer is SinceLastRun.UNCHANGED for each in found.values()),
+        "databases": [
+            {"database": alias, "answer": each.answer.value, "reason": each.reason}
+            for alias, each in found.items()
+        ],
+    }
+
+
 def in_words(difference: Difference) -> Iterator[str]:
     """The lines for one object."""
     yield f"  {difference.change.value} {difference.name}: {_MEANING[difference.change]}."
     for detail in difference.details:
         yield f"    {detail}"
     if difference.change is Change.CHANGED and not difference.details:
-        yield from _block("The scripts make:", difference.expected)
+        yield from _block("The scripts create:", difference.expected)
         yield from _block("The database has:", difference.found)
     if difference.repair:
-        yield from _block("To bring the database to the scripts:", difference.repair)
+        yield from _block("To make the database match the scripts:", difference.repair)
     if difference.adopt:
         yield from _block("To keep it, put this into a new script:", difference.adopt)
     if not difference.repair and not difference.adopt:
-        yield "    No statement is certain to bring one to the other: write it by hand."
+        yield "    No statement certainly changes one into the other: write it by hand."
 
 
 def _block(title: str, statements: Sequence[str]) -> Iterator[str]:

@@ -79,7 +79,7 @@ class Renderer:
         self._open: str | None = None
         self._spoke = time.monotonic()
         self._waits_for: type[Event] | None = None
-        self._bar: Bar | None = open_bar(stdout, style.NOTICE) if verbosity else None
+        self._bar: Bar | None = open_bar(stdout, style.WARNING) if verbosity else None
 
     def __call__(self, event: Event) -> None:
         """Write what an event has to say."""
@@ -149,7 +149,7 @@ class Renderer:
                 self._finish(event)
             case Retrying(what, sqlstate, attempt, pause):
                 self._notice(
-                    f"{what}: the server asked to try again ({sqlstate}); attempt {attempt + 1} in "
+                    f"{what}: the server asked to retry ({sqlstate}); attempt {attempt + 1} in "
                     f"{messages.duration(pause)}"
                 )
             case Reconnecting(reason, attempt, pause):
@@ -245,7 +245,7 @@ class Renderer:
 
     def _notice(self, text: str) -> None:
         self._close()
-        self._line(self._style.NOTICE(f"    {text}"))
+        self._line(self._style.WARNING(f"    {text}"))
 
     def _text(self, statement: Statement) -> None:
         for line in statement.text.splitlines():

@@ -68,7 +68,7 @@ class JsonLines:
                 "error": type(error).__name__,
                 "message": str(error),
                 "exit_code": code,
-                "version": failed.version if failed else None,
+                "version": (failed.version or None) if failed else None,
                 "path": str(failed.path) if failed else None,
                 "line": failed.line if failed else None,
                 "sqlstate": getattr(error, "sqlstate", None),

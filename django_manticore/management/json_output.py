@@ -7,10 +7,10 @@ Times are ISO 8601 with their zone; whatever is not known is null.
 `manticore_showmigrations --json`, each database:
     `database` (the alias), `scripts`: a list by version, repeatable scripts last, of
     `version` (null for a repeatable script), `name`, `description`, `state`
-    ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted"), `applied_at`,
-    `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement in batches that has begun:
-    `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`, `seconds`, `rate`,
-    `remaining`).
+    ("applied", "pending", "drifted", "missing", "partially_applied", "partially_reverted",
+    "unavailable"), `applied_at`, `applied_by`, `execution_ms`, `path`, `batch` (null, or of the statement
+    in batches that has begun: `line`, `position` (a list of texts), `windows`, `rows`, `scanned`, `total`,
+    `seconds`, `rate`, `remaining`).
 
 `manticore_migrate --plan --json`, `manticore_rollback --plan --json`, each database:
     `database`, `server` (its name and version), `steps`: a list in the order of the run of
@@ -26,7 +26,8 @@ Times are ISO 8601 with their zone; whatever is not known is null.
 checked:
     `database`, `ok`, and lists of versions: `pending`, `out_of_order` (those of them that
     manticore_migrate refuses), `to_revert`, `drifted`, `partially_applied`, `partially_reverted`,
-    `missing`. A missing file alone is no finding: the code may be older than the database on purpose.
+    `missing`, `unavailable` (not applied, and the file was removed). A missing file alone is no finding:
+    the code may be older than the database on purpose.
     `repeatable` has lists of names: `pending`, `partially_applied`, `missing`.
 """
 
@@ -62,6 +63,7 @@ def checked(found: Iterable[Findings], *, ok: bool) -> dict[str, Any]:
                 "partially_applied": list(each.partially_applied),
                 "partially_reverted": list(each.partially_reverted),
                 "missing": list(each.missing),
+                "unavailable": list(each.unavailable),
                 "repeatable": {
                     "pending": list(each.repeatable_pending),
                     "partially_applied": list(each.repeatable_unfinished),

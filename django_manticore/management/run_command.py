@@ -33,7 +33,7 @@ class RunCommand(ManticoreCommand):
         parser.add_argument(
             "--plan",
             action="store_true",
-            help="Show what would be done and change nothing; verbosity 2 adds the statements.",
+            help="Show the plan and change nothing; verbosity 2 adds the statements.",
         )
         parser.add_argument(
             "--fake",
@@ -140,7 +140,7 @@ class RunCommand(ManticoreCommand):
             )
         if not plan.reverts or self.confirmed(_question(alias, plan, fake=task.fake)):
             return True, plan
-        self.stdout.write("Cancelled: nothing was changed.")
+        self.stdout.write("Canceled: nothing was changed.")
         return False, None
 
 

@@ -153,18 +153,23 @@ NAME_CONTEXT = Command(
 )
 
 
-def objects_besides(names: Sequence[str]) -> Command:
-    """Schema and name of a few tables, views and sequences other than these."""
+def relations_besides(names: Sequence[str]) -> Command:
+    """Schema and name of the tables, views and sequences other than these."""
     ours = ", ".join(f"${number}::TEXT" for number in range(1, len(names) + 1))
     return Command(
         "SELECT n.nspname::TEXT, c.relname::TEXT FROM pg_catalog.pg_class c "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') "
         "AND n.nspname NOT IN ('information_schema', 'crdb_internal') "
-        f"AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ({ours}) "
-        "ORDER BY 1, 2 LIMIT 3",
+        f"AND n.nspname NOT LIKE 'pg\\_%' AND c.relname NOT IN ({ours})",
         tuple(names),
     )
+
+
+def objects_besides(names: Sequence[str]) -> Command:
+    """Schema and name of a few tables, views and sequences other than these."""
+    every = relations_besides(names)
+    return Command(f"{every.sql} ORDER BY 1, 2 LIMIT 3", every.params)
 
 
 def sessions_alive(server: Server, session_ids: Iterable[str], name: str | None = None) -> Command:

@@ -34,9 +34,9 @@ class JobState(Enum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     REVERTED = "reverted"
-    """It failed or was cancelled, and the server took the change back."""
+    """It failed or was canceled, and the server rolled the change back."""
     BLOCKED = "blocked"
-    """It stands still until a person does something; the change is neither done nor undone."""
+    """It is paused until a person acts; the change is neither done nor rolled back."""
 
 
 _OUTLOOK = {

@@ -85,7 +85,7 @@ class ConnectionSettings:
         if "@" in rest.partition("/")[2].partition("?")[0]:
             # libpq would read the password's head as a port, and the rest as the database's name.
             raise SettingsError(
-                "The database URL cannot be read: an '@' stands behind its first '/'. Percent-encode "
+                "The database URL cannot be read: an '@' comes after its first '/'. Percent-encode "
                 "'/' in user name and password (%2F), and '@' in the database's name (%40)."
             )
         try:
@@ -100,7 +100,7 @@ class ConnectionSettings:
         if "@" in parameters.get("host", ""):
             # libpq lets the user's part end at the first '@': the rest of a password became the host.
             raise SettingsError(
-                "The database URL cannot be read: more than one '@' stands before its host. "
+                "The database URL cannot be read: more than one '@' comes before its host. "
                 "Percent-encode '@' in user name and password (%40)."
             )
         if not all(map(_is_port, filter(None, parameters.get("port", "").split(",")))):
@@ -125,8 +125,8 @@ class ConnectionSettings:
         unknown = sorted(set(given) - _keywords())
         if unknown:
             raise SettingsError(
-                f"Unknown connection parameter {', '.join(map(repr, unknown))}: libpq knows no such "
-                "keyword. See the list of parameter key words in PostgreSQL's libpq documentation."
+                f"Unknown connection parameter {', '.join(map(repr, unknown))}: libpq has no "
+                "such parameter. See the list of parameter key words in PostgreSQL's libpq documentation."
             )
         for part in given.get("port", "").split(","):
             # Of several hosts' ports some may be left out: libpq's default stands for them.
@@ -194,7 +194,7 @@ class ConnectionSettings:
         service = self.parameters.get("service") or os.environ.get("PGSERVICE")
         found = {**_libpq_defaults(), **self.parameters}
         hosts = (found.get("host") or found.get("hostaddr") or "local socket").split(",")
-        # libpq fills in a default port; it is told only where somebody gave one.
+        # libpq fills in a default port; it is named only where somebody gave one.
         given = self.parameters.get("port") or os.environ.get("PGPORT", "")
         if service and "host" not in self.parameters:
             hosts, given = [f"service {service}"], ""

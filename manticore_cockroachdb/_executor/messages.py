@@ -98,7 +98,7 @@ def migration_failed(
         lines.append(f"  {advice.text}")
     if any(_makes_temporary(done_before) for done_before in step.statements()[:done]):
         lines.append(
-            "  A statement that is done made a temporary table; it went with the connection that made it. "
+            "  A statement that is done created a temporary table; it was dropped with its connection. "
             "If that is what is missing, use an ordinary table, or mode=atomic where the server allows it."
         )
     return MigrationFailed(
@@ -125,15 +125,15 @@ class _Advice:
 
 _OUTSIDE = _Advice(
     Mode.AUTOCOMMIT,
-    "With '-- manticore: mode=autocommit' as the file's first line, each statement runs outside any "
-    "transaction of Manticore's.",
+    "With '-- manticore: mode=autocommit' as the file's first line, each statement runs outside "
+    "Manticore's transactions.",
 )
 _ADVICE = {
     # https://www.postgresql.org/docs/current/sql-altertype.html
     "55P04": _Advice(
         Mode.STEPWISE,
         "A new enum value can be used only after the transaction that added it. With '-- manticore: "
-        "mode=stepwise' as the file's first line, each schema statement is a transaction of its own.",
+        "mode=stepwise' as the file's first line, each schema statement has its own transaction.",
     ),
     "25001": _OUTSIDE,
     "2D000": _OUTSIDE,
@@ -237,13 +237,15 @@ def connection_lost_before_any(
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
     lost = what_may_be_lost(dropped_columns(step.statements()))
-    told = f"\n  {lost}" if lost else ""
+    damage = f"\n  {lost}" if lost else ""
     return MigrationFailed(
-        f"{step.path.name}: the server committed its transaction and then gave up a schema change "
-        f"in it: {reason}{told}\n  Part of {step.called} is there and part is not, and it is not in "
-        "the ledger. Compare the schema with the file, mend one of them by hand, then say what is true "
-        f"with resolve (--applied {step.key} or --not-applied {step.key}). Without mode=atomic in the "
-        "file, each schema statement is recorded by itself and this cannot happen.",
+        f"{step.path.name}: the transaction committed, but a schema change in "
+        f"it failed: {reason}{damage}\n  Part of {step.called} exists and part does not, and it is "
+        "not recorded as applied. Compare the schema with the file, fix one of them by hand, "
+        "then record what "
+        f"is true with manticore_resolve --applied {step.key} or --not-applied {step.key}. "
+        "Without mode=atomic in the "
+        "file, each schema statement is recorded separately and this cannot happen.",
         version=step.version,
         path=step.path,
         sqlstate=sqlstate,
@@ -299,13 +301,11 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
     verb = step.direction.participle
     if not done and partly:
         return (
-            f"{capitalized(step.called)} is not recorded as {verb}. Repair the file (or the rows) and "
+            f"{capitalized(step.called)} is not recorded as {verb}. Fix the file (or the rows) and "
             f"{again} again."
         )
     if not done:
-        return (
-            f"Nothing of {step.called} was {verb}. Repair the file (or the rows) and {again} again."
-        )
+        return f"Nothing of {step.called} was {verb}. Fix the file (or the rows) and {again} again."
     which = "Its first statement is" if done == 1 else f"Its first {done} of {total} statements are"
     if 0 < number <= done:
         return (
@@ -314,7 +314,7 @@ def _way_on(step: Step, number: int, done: int, total: int, *, partly: bool = Fa
             f"{again} again."
         )
     return (
-        f"{which} done and recorded; {step.called} is partially {verb}. Repair statement "
-        f"{number or done + 1} in the file (or the rows) and {again} again: the run goes on there. Leave "
-        "the statements before it as they are."
+        f"{which} done and recorded; {step.called} is partially {verb}. Fix statement "
+        f"{number or done + 1} in the file (or the rows) and {again} again: the run continues there. Do "
+        "not edit the statements before it."
     )

@@ -1,4 +1,4 @@
-"""What a run may be told, with its defaults. Values only."""
+"""The options of a run, with their defaults. Values only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def mode_named(mode: str | Mode | None) -> Mode | None:
     except ValueError:
         known = ", ".join(repr(each.value) for each in Mode)
         raise SettingsError(
-            f"The mode {mode!r} is unknown; write one of {known}, or None for what is right for the server."
+            f"The mode {mode!r} is unknown; write one of {known}, or None to let the server and "
+            "the script decide."
         ) from None
 
 
@@ -49,6 +50,7 @@ class Options:
         lock_retries: How often a statement that did not get its lock is tried again; 0: not at all.
         mode: Mode of scripts whose file names none; None: what is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
+        record_schema: Record a hash of the schema at the end of a run.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.
     """
 
@@ -60,10 +62,11 @@ class Options:
     lock_retries: int = DEFAULT_LOCK_RETRIES
     mode: Mode | None = None
     allow_out_of_order: bool = False
+    record_schema: bool = False
     placeholders: Mapping[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Refuse what is invalid.
 
         Raises:
             SettingsError: A value is out of its range.
@@ -78,7 +81,7 @@ class Options:
         if self.statement_timeout is not None and self.statement_timeout <= 0:
             raise SettingsError(
                 f"statement_timeout is {self.statement_timeout}; it must be more than 0 seconds, or "
-                "None for as long as it takes."
+                "None for no limit."
             )
         if self.ddl_lock_timeout is not None and self.ddl_lock_timeout <= 0:
             raise SettingsError(

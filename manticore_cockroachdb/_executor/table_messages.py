@@ -22,27 +22,27 @@ def gone(
     Args:
         tables: The tables.
         error: What the server said.
-        statement: The statement that took them away, as far as it can be told.
+        statement: The statement that took them away, as far as it is known.
         now_in: The schema that they are in now, where it is another one.
     """
-    said = "the run's own row is no longer in it" if error.sqlstate == LOST else str(error)
+    said = "the run's row is no longer in it" if error.sqlstate == LOST else str(error)
     cause = (
-        "They were dropped, moved or changed while the run was at work."
+        "They were dropped, moved or changed during the run."
         if statement is None
-        else f"{summary(statement)} takes them away."
+        else f"{summary(statement)} removes them."
     )
     way = (
         f"They are in schema {now_in} now. Name them there (table='{now_in}.{tables.name}', TABLE in the "
         f"MANTICORE setting), or put {now_in} on the search_path, and run the same command again: it "
         "continues after this statement."
         if now_in is not None
-        else "Drop or rename a database by hand, outside of its own migrations."
+        else "Drop or rename a database by hand, outside its migrations."
         if statement is not None and "DATABASE" in head(statement.text, 2)
-        else "Keep the ledger where no script reaches, in a schema of its own "
-        "(table='manticore._migrations', TABLE in the MANTICORE setting)."
+        else "Keep the ledger in its own "
+        "schema (table='manticore._migrations', TABLE in the MANTICORE setting)."
     )
     return (
-        f"the ledger's tables ({tables.place} and {tables.state_place}) cannot be written any more: "
+        f"the ledger's tables ({tables.place} and {tables.state_place}) can no longer be written: "
         f"{said}. {cause} {way}"
     )
 
@@ -65,8 +65,8 @@ def hidden(tables: Tables, error: DatabaseError) -> str:
     )
     said = "" if error.sqlstate == LOST else f" ({error})"
     return (
-        f"row-level security on {tables.state_place} hides the run's own row from this role{said}. Take it "
-        f"off the ledger's tables: {off.as_string(None)}."
+        f"row-level security on {tables.state_place} hides the run's row from this role{said}. Disable it "
+        f"on the ledger's tables: {off.as_string(None)}."
     )
 
 
@@ -89,7 +89,8 @@ def not_made(tables: Tables, server: Server, error: DatabaseError) -> str:
         sql.Identifier(tables.schema), sql.Identifier(server.user)
     )
     return (
-        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be made: {error}. Have "
+        f"The ledger's tables ({tables.place} and {tables.state_place}) could not be created: "
+        f"{error}. Have "
         f"an administrator run: {grant.as_string(None)}. Or name a schema that {server.user} may create "
         f"tables in (table='app.{tables.name}', TABLE in the MANTICORE setting)."
     )
@@ -111,9 +112,9 @@ def read_only(server: Server, reason: str) -> str:
     way = (
         "Connect to the primary."
         if "standby" in reason
-        else f"To change it all the same, set that off ({off.as_string(None)}, or the same for the role)."
+        else f"To change it nevertheless, turn that off ({off.as_string(None)}, or the same for the role)."
     )
     return (
-        f"Nothing was run: the database {server.database} is read-only: {reason}. {way} Showing and "
-        "planning work as it is."
+        f"The database {server.database} is read-only: {reason}. Nothing was run. {way} Listing and "
+        "planning still work."
     )

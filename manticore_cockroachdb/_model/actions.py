@@ -163,7 +163,7 @@ class SetLocality:
 
 @dataclass(frozen=True, slots=True)
 class OtherAction:
-    """Another action of ALTER TABLE, known to change nothing that is modelled.
+    """Another action of ALTER TABLE, known to change nothing that is modeled.
 
     Attributes:
         words: Its words.

@@ -1,6 +1,6 @@
 """What a statement says, as a value: one class for each kind of statement that matters.
 
-`Understood` stands for a statement that is known and changes nothing modelled; `Unknown` for one
+`Understood` stands for a statement that is known and changes nothing modeled; `Unknown` for one
 that is not understood.
 """
 
@@ -38,7 +38,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A statement that is known and changes nothing that is modelled.
+    """A statement that is known and changes nothing that is modeled.
 
     Attributes:
         words: Its first words.

@@ -8,7 +8,7 @@ from .._sql.tokens import word_set
 
 TEMPORARY: Final = frozenset(("TEMP", "TEMPORARY", "LOCAL", "GLOBAL"))
 ROUTINES: Final = frozenset(("FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE"))
-#: Kinds of objects that are known and not modelled.
+#: Kinds of objects that are known and not modeled.
 UNMODELLED: Final = word_set(
     "ACCESS AGGREGATE CAST COLLATION CONVERSION DATABASE DEFAULT EVENT EXTERNAL FOREIGN GROUP "
     "LANGUAGE OPERATOR POLICY PUBLICATION ROLE RULE SERVER STATISTICS SUBSCRIPTION TABLESPACE "

@@ -65,7 +65,7 @@ def _action(part: Cursor, server: ServerKind) -> Action:
     raise NotUnderstoodError
 
 
-#: Actions that change nothing modelled.
+#: Actions that change nothing modeled.
 _UNMODELLED: Final = word_set(
     "CLUSTER CONFIGURE DISABLE ENABLE EXPERIMENTAL_AUDIT EXPERIMENTAL_RELOCATE FORCE INHERIT "
     "NO NOT OF OWNER PARTITION REPLICA RESET SCATTER SET SPLIT UNSPLIT"

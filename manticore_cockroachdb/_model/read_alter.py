@@ -70,7 +70,10 @@ def _alter_table(cursor: Cursor, server: ServerKind, what: str) -> Command:
     found = _renamed(cursor, what, name, exists=exists)
     if found is not None:
         return found
-    return AlterTable(name, read_actions(cursor, server), exists, what)
+    actions = read_actions(cursor, server)
+    if not actions:
+        raise NotUnderstoodError
+    return AlterTable(name, actions, exists, what)
 
 
 def _renamed(

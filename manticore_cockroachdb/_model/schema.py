@@ -224,7 +224,7 @@ class Schema:
             self._indexes[Key(Space.INDEX, key.schema, name)] = key
 
     def _references(self, value: Object | None) -> frozenset[Key]:
-        """What an object depends on, as far as that is modelled."""
+        """What an object depends on, as far as that is modeled."""
         if isinstance(value, Table):
             found = {
                 self.key(Space.RELATION, one.target)

@@ -3,7 +3,7 @@
 Theory of operation
 ===================
 
-The run record says "in flight" before a statement is sent by itself, and "done" after its answer. A run
+The run state says "in flight" before a statement is sent by itself, and "done" after its answer. A run
 that finds "in flight" (after a crash, or after a connection lost in mid-statement) first waits until the
 session that sent it is gone; then it decides. Each line below is tried in this order, and the first that
 applies holds:
@@ -155,11 +155,11 @@ def _by_own_jobs(own: tuple[Job, ...]) -> Decision:
 
 def _unknown(unclear: tuple[Job, ...]) -> Decision:
     if not unclear:
-        return Decision(Action.ASK, "nothing on the server tells whether it took effect")
+        return Decision(Action.ASK, "nothing on the server shows whether it took effect")
     seen = "; ".join(described(job) for job in unclear)
     return Decision(
         Action.ASK,
-        f"whether it took effect cannot be told from the jobs that may be its own ({seen})",
+        f"the jobs that may be its own do not show whether it took effect ({seen})",
     )
 
 

@@ -67,7 +67,7 @@ def what_may_be_lost(columns: Sequence[str]) -> str | None:
         return None
     which = f"column {columns[0]}" if len(columns) == 1 else f"columns {', '.join(columns)}"
     return (
-        f"What {which} held may be lost: taking back a dropped column, the server leaves NULLs in it "
+        f"What {which} held may be lost: when the server restores a dropped column, it leaves NULLs in it "
         f"({_ISSUE}). Look at the table before you run again."
     )
 
@@ -85,7 +85,7 @@ def _problem(step: Step, unit: Sequence[Statement], *, together: bool) -> Proble
             message = (
                 f"this statement drops column {column} in one transaction with the one in line "
                 f"{other.line}, which fails if the rows do not fit. {lost}Remove mode=atomic and drop the "
-                "column behind that statement, or in a later script."
+                "column after that statement, or in a later script."
             )
         else:
             message = (

@@ -11,14 +11,23 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from .._scripts.checkpoint import Replaced
 from .._scripts.direction import Direction
 from .._scripts.script import MigrationScript, ScriptKey, called
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
 from .._store.repeatables import RepeatableRow
-from .._store.run_state import Progress, Unfinished
+from .._store.run_state import Blank, Progress, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
 from .batch_progress import BatchStatus, batch_status
+from .checkpoints import (
+    changed_since,
+    replaced_versions,
+    standing_for,
+    starting_point,
+    unavailable,
+    unavailable_problem,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class Step:
         return self.script.path
 
     def statements(self) -> tuple[Statement, ...]:
-        """The statements of the part that is run, read from the script's text anew at each call."""
+        """The statements of the part that is run, read from the script's text at each call."""
         if self.direction is Direction.UP:
             return self.script.up_statements()
         return self.script.down_statements()
@@ -74,13 +83,16 @@ class State(Enum):
     PENDING = "pending"
     """Not applied; or repeatable, and to be run again."""
     DRIFTED = "drifted"
-    """Applied, but the file's up part is no longer what was applied."""
+    """Applied, but the file's up section is no longer what was applied."""
     MISSING = "missing"
     """Applied, but its file is not in the folder."""
     PARTIALLY_APPLIED = "partially_applied"
-    """Some statements of its up part are done; migrating finishes it."""
+    """Some statements of its up section are done; migrating finishes it."""
     PARTIALLY_REVERTED = "partially_reverted"
-    """Some statements of its down part are done; rolling back finishes it."""
+    """Some statements of its down section are done; rolling back finishes it."""
+    UNAVAILABLE = "unavailable"
+    """Not applied, and its file is gone: a checkpoint stands for it, from which only empty databases
+    start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +150,7 @@ def renumberable(
     script = next((script for script in versions if script.version == version), None)
     row = next((row for row in rows if row.version == version), None)
     if script is None:
-        problem = Problem(f"there is no version {version} in the folder.", version=version)
+        problem = Problem(f"There is no version {version} in the folder.", version=version)
     elif row is not None and not replaced(script, row):
         problem = Problem(
             f"version {version} is applied. Under another number it would be applied a second time.",
@@ -163,6 +175,8 @@ def plan_migrate(
     unfinished: Unfinished | None = None,
     allow_out_of_order: bool = False,
     revert: bool = True,
+    checkpoints: Sequence[MigrationScript] = (),
+    blank: Blank | None = None,
     repeatables: Sequence[RepeatableRow] = (),
 ) -> tuple[Step, ...]:
     """The steps that bring the database to a version.
@@ -178,6 +192,8 @@ def plan_migrate(
         unfinished: What an earlier run left unfinished.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         revert: Revert what is applied above the target; False leaves it applied.
+        checkpoints: Every checkpoint, by version.
+        blank: What else the database holds, where nothing has run in it.
         repeatables: The repeatable scripts that were applied.
 
     Raises:
@@ -188,12 +204,20 @@ def plan_migrate(
     known = {script.version: script for script in versions}
     applied = _applied(rows, unfinished)
     problems = list(_drift(known, applied))
-    if target is not None and target != 0 and target not in known and target not in applied:
-        problems.append(_unknown_target(target, known))
+    covered = replaced_versions(checkpoints)
+    if target not in (None, 0) and not any(target in there for there in (known, applied, covered)):
+        problems.append(_unknown_target(target or 0, known))
         raise PlanRefused("Nothing was run", problems)
-    highest = max(applied, default=0)
+    start = _begun(checkpoints, unfinished, target) or starting_point(checkpoints, blank, target)
+    done = {*applied, *_numbers(start)}
+    if start is not None:
+        problems += changed_since(start, known)
+    missing = unavailable(checkpoints, known, done, target)
+    if missing:
+        problems.append(unavailable_problem(checkpoints, missing, blank, target))
+    highest = max(done, default=0)
     wanted = [s for s in versions if target is None or s.version <= target]
-    pending = [script for script in wanted if script.version not in applied]
+    pending = [script for script in wanted if script.version not in done]
     resuming = unfinished.version if unfinished and unfinished.direction is Direction.UP else None
     if not allow_out_of_order:
         problems += (
@@ -210,15 +234,28 @@ def plan_migrate(
         )
     above = (v for v in applied if revert and target is not None and v > target)
     surplus = sorted(above, reverse=True)
-    down, missing = _reverting(surplus, known, applied)
-    problems += missing
+    down, irreversible = _reverting(surplus, known, applied, standing_for(checkpoints))
+    problems += irreversible
     if problems:
         raise PlanRefused("Nothing was run", problems)
-    steps = [*down, *(Step(script, Direction.UP) for script in pending)]
+    up = (*([start] if start else []), *pending)
+    steps = [*down, *(Step(script, Direction.UP) for script in up)]
     if target is None:
         again = to_run_again(scripts, repeatables, unfinished)
         steps += (Step(script, Direction.UP) for script in again)
-    return _finishing(tuple(steps), unfinished, {script.key: script for script in scripts})
+    known_by_key = {script.key: script for script in scripts}
+    return _finishing(tuple(steps), unfinished, known_by_key, checkpoints)
+
+
+def _begun(
+    checkpoints: Sequence[MigrationScript], unfinished: Unfinished | None, target: int | None
+) -> MigrationScript | None:
+    """The checkpoint that an earlier run has begun, if this plan goes as far."""
+    if unfinished is None or not unfinished.checkpoint:
+        return None
+    if target is not None and target < unfinished.version:
+        return None
+    return next((each for each in checkpoints if each.version == unfinished.version), None)
 
 
 def to_run_again(
@@ -251,12 +288,13 @@ class Rollback:
     """The goal of a rollback: which versions it reverts is settled when the ledger is first seen.
 
     So a rollback that waited for another runner, or that goes on after a lost connection, reverts what it
-    was called for and nothing more. Only when something newer was applied meanwhile it chooses anew.
+    was called for and nothing more. Only when something newer was applied meanwhile it chooses again.
 
     Args:
         scripts: Every script, by version.
         count: How many of the highest applied migrations to revert, or
         to_version: the version to end at: all above are reverted, none is applied.
+        checkpoints: Every checkpoint, by version.
 
     Raises:
         PlanRefused: `count` is below 1.
@@ -268,19 +306,22 @@ class Rollback:
         *,
         count: int = 1,
         to_version: int | None = None,
+        checkpoints: Sequence[MigrationScript] = (),
     ) -> None:
         if count < 1:
             raise PlanRefused(
                 "Nothing was run",
                 [
                     Problem(
-                        f"the number of migrations to roll back is {count}",
+                        f"The number of migrations to roll back is {count}",
                         hint="it must be 1 or more.",
                     )
                 ],
             )
         self._scripts = {script.key: script for script in scripts}
         self._known = {script.version: script for script in scripts if not script.is_repeatable}
+        self._checkpoints = checkpoints
+        self._covered = standing_for(checkpoints)
         self._count = count
         self._to_version = to_version
         self._chosen: tuple[int, ...] = ()
@@ -292,7 +333,7 @@ class Rollback:
         """The steps left, the highest version first.
 
         Raises:
-            PlanRefused: One of them has no file or no down part, or there is no such version.
+            PlanRefused: One of them has no file or no down section, or there is no such version.
             PartiallyApplied: A script is partially applied: migrating finishes it, not this.
         """
         applied = _applied(rows, unfinished)
@@ -300,17 +341,17 @@ class Rollback:
         if top > self._top:
             self._chosen, self._top = self._choose(applied), top
         left = [version for version in self._chosen if version in applied]
-        steps, problems = _reverting(left, self._known, applied)
+        steps, problems = _reverting(left, self._known, applied, self._covered)
         if problems:
             raise PlanRefused("Nothing was run", problems)
-        return _finishing(tuple(steps), unfinished, self._scripts)
+        return _finishing(tuple(steps), unfinished, self._scripts, self._checkpoints)
 
     def _choose(self, applied: dict[int, LedgerRow]) -> tuple[int, ...]:
         downwards = sorted(applied, reverse=True)
         to = self._to_version
         if to is None:
             return tuple(downwards[: self._count])
-        if to != 0 and to not in self._known and to not in applied:
+        if to != 0 and not any(to in there for there in (self._known, applied, self._covered)):
             raise PlanRefused("Nothing was run", [_unknown_target(to, self._known)])
         return tuple(version for version in downwards if version > to)
 
@@ -320,6 +361,9 @@ def statuses(
     rows: Sequence[LedgerRow],
     progress: Progress | None = None,
     repeatables: Sequence[RepeatableRow] = (),
+    *,
+    checkpoints: Sequence[MigrationScript] = (),
+    blank: Blank | None = None,
 ) -> list[ScriptStatus]:
     """Every script that the folder or a table knows, and where it stands.
 
@@ -330,36 +374,46 @@ def statuses(
         rows: The ledger.
         progress: What is unfinished.
         repeatables: The rows of repeatable scripts.
+        checkpoints: Every checkpoint, by version.
+        blank: What else the database holds, where nothing has run in it.
     """
     unfinished = progress.unfinished if progress else None
     applied = {row.version: row for row in rows}
     known = {script.version: script for script in scripts if not script.is_repeatable}
+    covered = replaced_versions(checkpoints)
     partial = unfinished.version if unfinished and unfinished.script is None else None
+    start = _begun(checkpoints, unfinished, None) or starting_point(checkpoints, blank, None)
+    lost = {*unavailable(checkpoints, known, {*applied, *_numbers(start)}, None)}
+    if unfinished is not None and unfinished.checkpoint and start is not None:
+        known[start.version] = start
     found = [
         _status(
             version,
             known.get(version),
             applied.get(version),
             progress if version == partial else None,
+            covered.get(version),
+            lost=version in lost,
         )
-        for version in sorted({*applied, *known, *([partial] if partial else [])})
+        for version in sorted({*applied, *known, *covered, *([partial] if partial else [])})
     ]
-    return found + _repeatable_statuses(scripts, repeatables, unfinished)
+    again = progress if progress is not None and progress.script is not None else None
+    return found + _repeatable_statuses(scripts, repeatables, again)
 
 
 def _repeatable_statuses(
     scripts: Iterable[MigrationScript],
     repeatables: Iterable[RepeatableRow],
-    unfinished: Unfinished | None,
+    progress: Progress | None,
 ) -> list[ScriptStatus]:
     rows = {row.name: row for row in repeatables}
     known = {str(script.key): script for script in scripts if script.is_repeatable}
-    half = unfinished.script if unfinished else None
-    names = dict.fromkeys([*known, *rows, *([half] if half else [])])
+    partial = progress.script if progress else None
+    names = dict.fromkeys([*known, *rows, *([partial] if partial else [])])
     found = []
     for name in names:
         script, row = known.get(name), rows.get(name)
-        if name == half:
+        if name == partial:
             state = State.PARTIALLY_APPLIED
         elif script is None:
             state = State.MISSING
@@ -374,6 +428,7 @@ def _repeatable_statuses(
                 applied_by=row.applied_by if row else None,
                 execution_ms=row.execution_ms if row else None,
                 script=script,
+                batch=_batch(script, progress if name == partial else None),
                 repeatable=name,
             )
         )
@@ -383,6 +438,10 @@ def _repeatable_statuses(
 def _description(name: str) -> str:
     """What a repeatable script's name says, where its file is missing."""
     return " ".join(name.removeprefix("R__").replace("_", " ").split())
+
+
+def _numbers(checkpoint: MigrationScript | None) -> Iterator[int]:
+    return (each.version for each in (checkpoint.stands_for if checkpoint else ()))
 
 
 _UNFINISHED = {
@@ -396,16 +455,20 @@ def _status(
     script: MigrationScript | None,
     row: LedgerRow | None,
     progress: Progress | None,
+    covered: Replaced | None,
+    *,
+    lost: bool,
 ) -> ScriptStatus:
     if progress is not None:
         state = _UNFINISHED[progress.direction]
     elif row is None:
-        state = State.PENDING
+        state = State.UNAVAILABLE if lost else State.PENDING
     elif script is None:
-        state = State.MISSING
+        state = State.APPLIED if covered else State.MISSING
     else:
         state = State.DRIFTED if drifted(script, row) else State.APPLIED
-    description = script.description if script else row.description if row else ""
+    named = script or row or covered
+    description = named.description if named else ""
     return ScriptStatus(
         version=version,
         description=description,
@@ -452,36 +515,49 @@ def _drift(known: dict[int, MigrationScript], applied: dict[int, LedgerRow]) -> 
             )
         else:
             yield Problem(
-                f"version {version} was changed after it was applied: its up part's checksum is "
+                f"version {version} was changed after it was applied: its up section's checksum is "
                 f"{script.checksum[:12]}…, the ledger has {(row.checksum or '')[:12]}….",
                 path=script.path,
                 version=version,
                 hint="Restore the file and put the change into a new script; if the change is harmless "
-                f"(a comment), accept it with resolve (--accept-checksum {version}).",
+                f"(a comment), accept it with manticore_resolve --accept-checksum {version}.",
             )
 
 
 def _reverting(
-    versions: Iterable[int], known: dict[int, MigrationScript], applied: dict[int, LedgerRow]
+    versions: Iterable[int],
+    known: dict[int, MigrationScript],
+    applied: dict[int, LedgerRow],
+    covered: dict[int, MigrationScript],
 ) -> tuple[list[Step], list[Problem]]:
     steps: list[Step] = []
     problems: list[Problem] = []
     for version in versions:
         script = known.get(version)
-        if script is None:
+        if script is None and version in covered:
+            problems.append(
+                Problem(
+                    f"version {version} ({applied[version].description}) is below the checkpoint "
+                    f"{covered[version].path.name}, and its file is not in the folder, so it cannot be "
+                    "rolled back.",
+                    version=version,
+                    hint="Restore its file from version control and roll back again.",
+                )
+            )
+        elif script is None:
             problems.append(
                 Problem(
                     f"version {version} ({applied[version].description}) is applied but its file is "
                     "not in the folder, so it cannot be rolled back.",
                     version=version,
-                    hint="Restore the file; or revert it by hand, and record that with resolve "
-                    f"(--not-applied {version}).",
+                    hint="Restore the file; or revert it by hand, and record that with manticore_resolve "
+                    f"--not-applied {version}.",
                 )
             )
         elif script.down_sql is None:
             problems.append(
                 Problem(
-                    f"version {version} has no down part, so it cannot be rolled back.",
+                    f"version {version} has no down section, so it cannot be rolled back.",
                     path=script.path,
                     version=version,
                     hint="Add a line '-- DOWN' and the statements that revert it (none, if there is "
@@ -501,7 +577,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     else:
         hint = "The folder has no scripts"
     return Problem(
-        f"there is no version {target} to migrate to.",
+        f"There is no version {target} to migrate to.",
         version=target,
         hint=f"{hint}; see status (manticore_showmigrations).",
     )
@@ -511,20 +587,23 @@ def _finishing(
     steps: tuple[Step, ...],
     unfinished: Unfinished | None,
     known: Mapping[ScriptKey, MigrationScript],
+    checkpoints: Sequence[MigrationScript],
 ) -> tuple[Step, ...]:
     """`steps`, the unfinished one first; refuses if they do not have it."""
     if unfinished is None:
         return steps
     for step in steps:
-        if (step.key, step.direction) == (unfinished.key, unfinished.direction):
+        if _is_of(step, unfinished):
             return (step, *(other for other in steps if other is not step))
     key, direction = unfinished.key, unfinished.direction
     script = known.get(key)
+    if unfinished.checkpoint:
+        script = next((each for each in checkpoints if each.version == key), None)
     if script is None:
         why = "its file is not in the folder"
         hint = (
-            "Restore the file and run again, or say by hand what is true with resolve "
-            f"(--applied {key} or --not-applied {key})."
+            "Restore the file and run again, or record what is true with manticore_resolve "
+            f"--applied {key} or --not-applied {key}."
         )
     elif isinstance(key, str):
         why = "this would not finish it"
@@ -544,4 +623,13 @@ def _finishing(
         ),
         version=unfinished.version,
         direction=direction.value,
+    )
+
+
+def _is_of(step: Step, unfinished: Unfinished) -> bool:
+    """Whether a step is what was left unfinished."""
+    return (step.key, step.direction, step.script.checkpoint is not None) == (
+        unfinished.key,
+        unfinished.direction,
+        unfinished.checkpoint,
     )

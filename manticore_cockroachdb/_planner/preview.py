@@ -136,7 +136,7 @@ class ConfirmedGoal:
         else:
             reason = f"{was}. Now it is: {now}."
         return Problem(
-            f"the plan is not the one that was confirmed: {reason}",
+            f"The plan is not the one that was confirmed: {reason}",
             hint="Look at the new plan and confirm that one.",
         )
 

@@ -1,6 +1,6 @@
 """How a script is cut into the units that are sent, and in which mode it runs. Pure.
 
-A segment is one schema statement alone, or neighbouring data statements together. What may share a
+A segment is one schema statement alone, or neighboring data statements together. What may share a
 transaction with the ledger differs by server; everything else here does not.
 """
 
@@ -27,17 +27,17 @@ class Sending(Enum):
     """In one transaction with its progress mark: it is done if, and only if, the mark is there."""
 
     AUTOCOMMIT = "autocommit"
-    """By itself, with "in flight" recorded before and "done" after."""
+    """Alone, with "in flight" recorded before and "done" after."""
 
     SESSION = "session"
-    """By itself and unrecorded: it only changes the session, and is sent again whenever a run resumes."""
+    """Alone and unrecorded: it only changes the session, and is sent again whenever a run resumes."""
 
     BATCH = "batch"
     """In windows over a key, each a transaction with the position it has reached: done exactly once."""
 
     SCRIPT_TRANSACTION = "script transaction"
     """Every statement in one transaction on a server whose schema changes outlive it: recorded like a
-    segment that is sent by itself, with a mark inside that tells whether the transaction committed."""
+    segment that is sent alone, with a mark inside that tells whether the transaction committed."""
 
     @property
     def has_intent(self) -> bool:
@@ -134,8 +134,8 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
     if script.mode in (Mode.ATOMIC, Mode.AUTOCOMMIT):
         problems += (
             Problem(
-                f"batch= runs this statement in transactions of its own, and the file says "
-                f"mode={script.mode.value}. Move it into a script of its own, or remove the mode.",
+                f"batch= runs this statement in its own transactions, and the file says "
+                f"mode={script.mode.value}. Move it into a separate script, or remove the mode.",
                 path=step.path,
                 line=statement.line,
                 version=step.version or None,
@@ -151,7 +151,7 @@ def header_problems(step: Step, server: Server) -> list[Problem]:
                 path=step.path,
                 line=statement.line,
                 version=step.version or None,
-                hint="Move it into a script of its own, or remove the mode.",
+                hint="Move it into a separate script, or remove the mode.",
             )
             for statement in step.statements()
             if refuses_transaction(statement, server.kind)

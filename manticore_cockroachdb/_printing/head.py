@@ -47,7 +47,7 @@ def snapshot(printing: Printing, scripts: Sequence[tuple[int, str]]) -> str:
         printing: The schema.
         scripts: Version and checksum of each script that made it.
     """
-    text = _PREAMBLE.get(printing.server.partition(" ")[0], "") + body(printing)
+    text = preamble(printing.server) + body(printing)
     highest = max((version for version, _ in scripts), default=0)
     lines = [
         "-- The schema that the migration scripts make. Written by manticore_snapshot; do not edit it.",
@@ -58,6 +58,15 @@ def snapshot(printing: Printing, scripts: Sequence[tuple[int, str]]) -> str:
         *(f"-- Not printed: {line}" for line in omitted_lines(printing)),
     ]
     return "\n".join(lines) + "\n\n" + text
+
+
+def preamble(server: str) -> str:
+    """What comes before a printing's statements where they are run.
+
+    Args:
+        server: The server's kind and version.
+    """
+    return _PREAMBLE.get(server.partition(" ")[0], "")
 
 
 def read(text: str) -> Head | None:

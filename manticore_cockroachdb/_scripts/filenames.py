@@ -20,6 +20,7 @@ REPEATABLE_FORM: Final = "R__<description>.sql"
 """What the name of a repeatable script looks like."""
 
 _FILE_NAME = re.compile(r"([VU])([0-9]+)__(.+)\.sql", re.DOTALL)
+_CHECKPOINT_NAME = re.compile(r"B([0-9]+)__(.+)\.sql", re.DOTALL)
 _REPEATABLE_NAME = re.compile(r"R__(.+)\.sql", re.DOTALL)
 _SLUG_BYTES: Final = 200
 
@@ -48,7 +49,7 @@ class ScriptName:
     Attributes:
         version: The number, whatever its leading zeros; 0 for a repeatable script.
         description: The part after the two underscores, with blanks for underscores.
-        is_down: Whether the file is a down part of its own (`U…`).
+        is_down: Whether the file is a down section of its own (`U…`).
         is_repeatable: Whether the file is a repeatable script (`R__…`).
     """
 
@@ -79,7 +80,14 @@ def _words(slug: str) -> str:
     return " ".join(slug.replace("_", " ").split())
 
 
-def file_name(version: int, description: str) -> str:
+def read_checkpoint_name(name: str) -> ScriptName | None:
+    """Read the file name of a checkpoint, `B40__schema.sql`; None where it is another's."""
+    match = _CHECKPOINT_NAME.fullmatch(name)
+    description = _words(match[2]) if match else ""
+    return ScriptName(int(match[1]), description, is_down=False) if match and description else None
+
+
+def file_name(version: int, description: str, letter: str = "V") -> str:
     """The name of the file for a description: "create users table" → `V1__create_users_table.sql`.
 
     Letters and digits of every language stay, all else becomes one underscore; a long description
@@ -88,7 +96,7 @@ def file_name(version: int, description: str) -> str:
     Raises:
         SettingsError: Nothing of the description can stand in a file name.
     """
-    return f"V{version}__{_slug(description)}.sql"
+    return f"{letter}{version}__{_slug(description)}.sql"
 
 
 def repeatable_file_name(description: str) -> str:

@@ -98,7 +98,7 @@ def read_options(
         if not comment.leading:
             problems.append(
                 Problem(
-                    "options stand before the first statement of the up part",
+                    "options must come before the first statement of the up section",
                     path,
                     comment.line,
                     hint="move this line there",

@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import FilesRefused, Problem
-from .filenames import FORM, HIGHEST_VERSION, REPEATABLE_FORM, ScriptName, read_name
+from .checkpoint_file import missing_files, parse_checkpoint
+from .filenames import (
+    FORM,
+    HIGHEST_VERSION,
+    REPEATABLE_FORM,
+    ScriptName,
+    read_checkpoint_name,
+    read_name,
+)
 from .folder import scan
 from .parser import parse_script
 from .repeatables import in_order, repeated_names
 from .script import MigrationScript
 
-_REFUSED: Final = "Migration files refused"
+_REFUSED: Final = "Nothing was run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,28 @@ class _Entry:
     name: ScriptName
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What folders hold.
+
+    Attributes:
+        scripts: The scripts, by version.
+        checkpoints: The checkpoints, by version.
+    """
+
+    scripts: tuple[MigrationScript, ...]
+    checkpoints: tuple[MigrationScript, ...] = ()
+
+
 def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
-    """Read every script of these folders: versions in their order, then repeatable scripts in theirs.
+    """Read every script of these folders; see `load_all`."""
+    return load_all(folders).scripts
+
+
+def load_all(folders: Sequence[Path]) -> Loaded:
+    """Read every script and checkpoint of these folders.
+
+    Versions come in their order, then repeatable scripts in theirs; checkpoints by version.
 
     Subfolders, hidden files and files that do not end in .sql are left alone.
 
@@ -34,17 +62,17 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
         FilesRefused: With every problem of every file, in the order of the files.
     """
     problems: list[Problem] = []
-    entries: list[_Entry] = []
+    found: list[_Entry] = []
     for folder in _distinct(folders):
-        entries += _entries(folder, problems)
-    repeatable = [entry.path for entry in entries if entry.name.is_repeatable]
+        found += _entries(folder, problems)
+    repeatable = [entry.path for entry in found if entry.name.is_repeatable]
     problems += repeated_names(repeatable)
-    entries = [entry for entry in entries if not entry.name.is_repeatable]
+    entries = [entry for entry in found if not (entry.name.is_repeatable or _is_checkpoint(entry))]
     ups = _by_version([entry for entry in entries if not entry.name.is_down], problems)
     downs = _by_version([entry for entry in entries if entry.name.is_down], problems)
     problems += [
         Problem(
-            f"is a down part, but there is no V{entry.name.version}__….sql it belongs to",
+            f"is a down section, but there is no V{entry.name.version}__….sql it belongs to",
             entry.path,
             version=version,
             hint="add that file or remove this one",
@@ -57,17 +85,34 @@ def load(folders: Sequence[Path]) -> tuple[MigrationScript, ...]:
         script = _read(ups[version].path, downs.get(version), problems)
         if script is not None:
             scripts.append(script)
+    checkpoints = _checkpoints([each for each in found if _is_checkpoint(each)], problems)
+    problems += missing_files(checkpoints, ups)
     again = [_read(path, None, problems) for path in repeatable]
     scripts += in_order([each for each in again if each is not None], repeatable, problems)
     if problems:
         raise FilesRefused(_REFUSED, _in_file_order(problems))
-    return tuple(scripts)
+    return Loaded(tuple(scripts), checkpoints)
+
+
+def _is_checkpoint(entry: _Entry) -> bool:
+    return entry.path.name.startswith("B")
+
+
+def _checkpoints(entries: list[_Entry], problems: list[Problem]) -> tuple[MigrationScript, ...]:
+    checkpoints = []
+    for _, entry in sorted(_by_version(entries, problems).items()):
+        raw = _bytes(entry.path, problems)
+        if raw is not None:
+            script, wrong = parse_checkpoint(entry.path, entry.name, raw)
+            problems += wrong
+            checkpoints += [script] if script else []
+    return tuple(checkpoints)
 
 
 def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
     """Read one script by its file's name, whatever else is in the folders.
 
-    Two scripts of one version, as after a merge, can so be told apart.
+    Two scripts of one version, as after a merge, can be distinguished by it.
 
     Args:
         folders: The folders.
@@ -82,7 +127,7 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
         if not path.is_file():
             continue
         entry = next(iter(_entry(path, problems)), None)
-        if entry is None or entry.name.is_down:
+        if entry is None or entry.name.is_down or _is_checkpoint(entry):
             break
         if entry.name.is_repeatable:
             message = "is a repeatable script, which has no number"
@@ -96,7 +141,7 @@ def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
         if script is not None:
             return script
     where = ", ".join(map(str, folders))
-    missing = Problem(f"there is no script {Path(name).name} in {where}", hint="check the name")
+    missing = Problem(f"There is no script {Path(name).name} in {where}", hint="check the name")
     raise FilesRefused(_REFUSED, problems or [missing])
 
 
@@ -111,17 +156,17 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
         names = sorted(entry.name for entry in scan(folder))
     except FileNotFoundError:
         hint = (
-            f"make it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, which "
-            "makes it too"
+            f"create it with `mkdir -p {shlex.quote(str(folder))}`, or create the first script, "
+            "which creates it too"
         )
-        problems.append(Problem(f"the migrations folder {folder} does not exist", hint=hint))
+        problems.append(Problem(f"The migrations folder {folder} does not exist", hint=hint))
         return []
     except NotADirectoryError:
         message = f"{folder} is a file, not a folder of migrations"
         problems.append(Problem(message, hint="check the path"))
         return []
     except OSError as error:
-        message = f"the migrations folder {folder} cannot be read: {error.strerror or error}"
+        message = f"The migrations folder {folder} cannot be read: {error.strerror or error}"
         problems.append(Problem(message, hint="check its permissions"))
         return []
     for file in names:
@@ -134,14 +179,15 @@ def _entries(folder: Path, problems: list[Problem]) -> list[_Entry]:
 def _entry(path: Path, problems: list[Problem]) -> Iterator[_Entry]:
     """The script a file's name says it is, or the problem with that name."""
     shown = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    name = read_name(path.name)
+    name = read_name(path.name) or read_checkpoint_name(path.name)
     if shown != path.name:
         message = "its name is not UTF-8, so it cannot be recorded; rename it"
         problems.append(Problem(message, path.with_name(shown)))
     elif name is None:
         message = (
-            f"fits no rule: a script is named {FORM} (a capital V, a whole number, two "
-            f"underscores), a down part of its own the same with U, a repeatable script {REPEATABLE_FORM}"
+            f"is not a valid script name: expected {FORM} (a capital V, a whole number, two "
+            "underscores), for a down section alone the same with U, a checkpoint with B, a repeatable "
+            f"script {REPEATABLE_FORM}"
         )
         problems.append(Problem(message, path, hint="rename it or move it away"))
     elif not name.is_repeatable and not 0 < name.version <= HIGHEST_VERSION:
@@ -164,12 +210,14 @@ def _by_version(entries: list[_Entry], problems: list[Problem]) -> dict[int, _En
             other = first.path.name
             if first.path.parent != entry.path.parent:
                 other = str(first.path)
-            what = "the down part of version" if entry.name.is_down else "version"
-            message = f"is {what} {version}, and so is {other}"
+            what = "the down section of version" if entry.name.is_down else "version"
             hint = (
                 "remove one of them, or give the one that is not applied anywhere another number: "
                 "manticore_makemigration --renumber FILE"
             )
+            if _is_checkpoint(entry):
+                what, hint = "a checkpoint of version", "remove one of them"
+            message = f"is {what} {version}, and so is {other}"
             problems.append(Problem(message, entry.path, version=version, hint=hint))
     return found
 
@@ -201,7 +249,7 @@ def _in_file_order(problems: list[Problem]) -> list[Problem]:
     def place(problem: Problem) -> tuple[int, int, str, int]:
         if problem.path is None:
             return (0, 0, "", 0)
-        name = read_name(problem.path.name)
+        name = read_name(problem.path.name) or read_checkpoint_name(problem.path.name)
         if name is not None and name.is_repeatable:
             return (2, 0, problem.path.name, problem.line or 0)
         return (1, name.version if name else -1, problem.path.name, problem.line or 0)

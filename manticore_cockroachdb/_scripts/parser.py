@@ -32,18 +32,18 @@ def parse_script(
     Args:
         path: Its file.
         raw: The bytes in it.
-        down: File and bytes of a down part of its own, if there is one.
+        down: File and bytes of a down section of its own, if there is one.
 
     Returns:
         The script, or None and everything that is wrong with it.
     """
     name = read_name(path.name)
     if name is None:
-        message = f"fits no rule: a script is named {FORM}, a repeatable one {REPEATABLE_FORM}"
+        message = f"is not a valid script name: expected {FORM}, a repeatable one {REPEATABLE_FORM}"
         return None, [Problem(message, path)]
     problems: list[Problem] = []
-    text = _decode(path, raw, problems)
-    down_text = _decode(*down, problems) if down else None
+    text = decode(path, raw, problems)
+    down_text = decode(*down, problems) if down else None
     found = split(text, wanted=WANTED_COMMENTS)
     header = read_options(path, found.comments, problems, repeatable=name.is_repeatable)
     problems += check(path, found)
@@ -67,7 +67,7 @@ def parse_script(
         down_sql, down_line = trim(text, found.down_line, found.down_start)
     marked = [each for each in found.comments if IRREVERSIBLE.fullmatch(each.text)]
     if marked and down_sql is not None:
-        message = "is marked irreversible, but has a down part; remove one of the two"
+        message = "is marked irreversible, but has a down section; remove one of the two"
         problems.append(Problem(message, path, marked[0].line))
     if problems:
         return None, problems
@@ -93,7 +93,7 @@ def parse_script(
     )
 
 
-def _decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
+def decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     r"""The text of a file, line ends as `\n`; "" where it is none, with the problem noted."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         problems.append(Problem("is UTF-16, not UTF-8", path, 1, hint="save it as UTF-8"))
@@ -126,10 +126,10 @@ def _check_down_file(
 ) -> list[Problem]:
     problems: list[Problem] = []
     if found.down is not None:
-        message = f"has a down part, and {down_path.name} is one too"
+        message = f"has a down section, and {down_path.name} is one too"
         problems.append(Problem(message, path, found.down_line - 1, hint="remove one of the two"))
     if own.down is not None:
-        message = f"a '-- DOWN' line, but the whole file is the down part of {path.name}"
+        message = f"a '-- DOWN' line, but the whole file is the down section of {path.name}"
         problems.append(Problem(message, down_path, own.down_line - 1, hint="remove it"))
     problems += [
         Problem(

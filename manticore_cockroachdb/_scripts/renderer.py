@@ -19,8 +19,8 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
     The margin that all lines have in common is taken away, but never inside a quote.
 
     Args:
-        up: The up part, or the whole of a repeatable script.
-        down: The down part, if there is one.
+        up: The up section, or the whole of a repeatable script.
+        down: The down section, if there is one.
         repeatable: Whether it is a repeatable script.
 
     Raises:
@@ -37,7 +37,7 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
             hint = (
                 "a repeatable script has no down section"
                 if repeatable
-                else "give the down part by itself"
+                else "pass the down section separately"
             )
             mine.append(Problem("a '-- DOWN' line", None, 0, hint=hint))
         if name == "up":
@@ -46,16 +46,16 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
             OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)
             for comment in found.comments
         ):
-            mine.append(Problem("options stand in the up part", None, 0))
+            mine.append(Problem("options must be in the up section", None, 0))
         mine += option_problems(None, found, after_header=name == "up")
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
             mine.append(Problem("a NUL character, which no server takes in SQL", hint="remove it"))
         if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:
-            mine.append(Problem("a lone surrogate, which is no character", hint="remove it"))
+            mine.append(Problem("a lone surrogate, which is not a character", hint="remove it"))
         problems += [
             Problem(
-                f"{name} part{f', line {problem.line}' if problem.line else ''}: {problem.message}",
+                f"{name} section{f', line {problem.line}' if problem.line else ''}: {problem.message}",
                 hint=problem.hint,
             )
             for problem in mine

@@ -35,7 +35,7 @@ def check(path: Path | None, found: SplitText, *, whole_section: bool = False) -
         words = head(raw.text, 2) if statement.kind is Kind.TRANSACTION else ()
         if words:
             shown = words[0] if words[0] not in ("START", "PREPARE", "SET") else " ".join(words)
-            message = f"{shown}: each script runs in transactions of Manticore's own"
+            message = f"{shown}: Manticore opens and closes the transactions"
             hint = "remove it (a header line '-- manticore: mode=atomic' asks for a single one)"
             problems.append(Problem(message, path, raw.line, hint=hint))
         elif raw.text[:4].upper() == "COPY" and _copies_from_client(raw.text):

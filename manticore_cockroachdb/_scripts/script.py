@@ -12,10 +12,11 @@ from typing import Final
 
 from .._sql.lexer import BLANKS
 from .._sql.statement import Statement
+from .checkpoint import Checkpoint, Replaced
 from .statements import read_statements
 from .text import trim, universal_newlines
 
-#: A comment that says that a down part is missing on purpose.
+#: A comment that says that a down section is missing on purpose.
 IRREVERSIBLE: Final = re.compile(
     r"^--[ \t]*manticore[ \t]*:[ \t]*irreversible[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
@@ -69,18 +70,19 @@ class MigrationScript:
     Attributes:
         version: Its number, from 1; 0 for a repeatable script, which has none.
         description: What its file name says, with blanks.
-        up_sql: The up part.
-        down_sql: The down part; None where there is none, "" where it is empty.
+        up_sql: The up section.
+        down_sql: The down section; None where there is none, "" where it is empty.
         path: Its file.
-        checksum: SHA-256 of the up part, see `checksum`.
+        checksum: SHA-256 of the up section, see `checksum`.
         mode: What its header asks for; None leaves it to the server's default.
         isolation: The isolation level its header asks for; None means the server's own default.
         after: The repeatable scripts that this repeatable script runs after.
+        checkpoint: For a file `B40__….sql`: the versions that it stands for; None for every other script.
         lock_timeout: Seconds that each of its statements waits for a lock at most, as its header asks for
             (PostgreSQL); 0 means no limit, None leaves it to the setting.
         up_line: The line of the file on which `up_sql` begins.
         down_line: The line of its file on which `down_sql` begins.
-        down_path: The file of the down part, where it has one of its own.
+        down_path: The file of the down section, where it has one of its own.
     """
 
     version: int
@@ -96,6 +98,7 @@ class MigrationScript:
     isolation: Isolation | None = None
     lock_timeout: float | None = None
     after: tuple[After, ...] = ()
+    checkpoint: Checkpoint | None = None
 
     @property
     def is_repeatable(self) -> bool:
@@ -113,16 +116,21 @@ class MigrationScript:
         return self.repeatable or self.version
 
     @property
+    def stands_for(self) -> tuple[Replaced, ...]:
+        """The versions that a checkpoint stands for; none for every other script."""
+        return self.checkpoint.versions if self.checkpoint is not None else ()
+
+    @property
     def is_irreversible(self) -> bool:
-        """Whether a comment `-- manticore: irreversible` says that it has no down part on purpose."""
+        """Whether a comment `-- manticore: irreversible` says that it has no down section on purpose."""
         return IRREVERSIBLE.search(self.up_sql) is not None
 
     def up_statements(self) -> tuple[Statement, ...]:
-        """The statements of the up part, read anew on each call."""
+        """The statements of the up section, read again on each call."""
         return read_statements(self.up_sql, self.up_line, after_header=True)
 
     def down_statements(self) -> tuple[Statement, ...]:
-        """The statements of the down part, read anew on each call; none where there is no part."""
+        """The statements of the down section, read again on each call; none where there is no part."""
         return read_statements(self.down_sql or "", self.down_line)
 
 
@@ -136,7 +144,7 @@ _PIECE: Final = 1024 * 1024
 
 
 def checksum(up_text: str) -> str:
-    r"""SHA-256, in hexadecimal, of an up part as people see it.
+    r"""SHA-256, in hexadecimal, of an up section as people see it.
 
     Line ends count as `\n`; a byte-order mark, blanks at the end of a line, and blank lines before
     and after the text do not count.

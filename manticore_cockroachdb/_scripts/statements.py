@@ -116,7 +116,7 @@ def _check(comment: Comment, raw: RawStatement | None) -> None:
     else:
         read_batch(batch["options"])
     if raw is None or not comment.apart:
-        raise BadBatch(f"{name}= stands before the statement it is for; move this line there")
+        raise BadBatch(f"{name}= must come directly before its statement; move this line there")
     if batch is None:
         return
     if classify(raw).kind is not Kind.DATA:

@@ -19,6 +19,7 @@ from .filenames import (
     HIGHEST_VERSION,
     file_name,
     is_timestamp,
+    read_checkpoint_name,
     read_name,
     repeatable_file_name,
     timestamp_version,
@@ -47,7 +48,7 @@ def create(
 
     Args:
         folder: Where to; it is made, with its parents, if it is not there.
-        description: What the script does, in a few words: becomes the file's name.
+        description: Describe the script in a few words: becomes the file's name.
         up: The up section.
         down: The down section; None for a script that cannot be rolled back.
         at_least: The highest version known elsewhere (the ledger's): the new one is higher.
@@ -151,6 +152,37 @@ def renumber(
         )
 
 
+def write_checkpoint(path: Path, text: str) -> bool:
+    """Write a checkpoint's file: the whole of it or nothing, in place of an older one.
+
+    Args:
+        path: Its file.
+        text: Its text.
+
+    Returns:
+        Whether it was written; False if the file says the same already.
+
+    Raises:
+        FilesRefused: The folder cannot be written to.
+    """
+    data = text.encode()
+    with _writable(path.parent, _NOT_WRITTEN):
+        for left in path.parent.glob(".B*.sql.*.new"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+        if path.is_file() and path.read_bytes() == data:
+            return False
+        beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    return True
+
+
 def _renumbered(path: Path, version: int) -> Path:
     """The path with another version, as many digits wide as before."""
     number, separator, rest = path.name.partition("__")
@@ -207,7 +239,7 @@ def _highest(folders: Sequence[Path]) -> int:
     for folder in folders:
         with contextlib.suppress(FileNotFoundError):
             for entry in scan(folder):
-                name = read_name(entry.name)
+                name = read_name(entry.name) or read_checkpoint_name(entry.name)
                 if name is not None:
                     highest = max(highest, name.version)
     return highest

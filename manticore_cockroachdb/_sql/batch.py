@@ -7,7 +7,7 @@ from typing import Final
 
 from .duration import read_duration
 
-#: A window is sized so that its transaction takes about this long, in seconds, unless told otherwise.
+#: A window is sized so that its transaction takes about this long, in seconds, unless asked otherwise.
 DEFAULT_TARGET: Final = 0.5
 _KNOWN: Final = (
     "known: batch=ROWS, key=COLUMN[,COLUMN…], pause=50ms, target=500ms, stop_if=SELECT …"
@@ -51,7 +51,7 @@ def read_batch(text: str) -> Batch:
     for option in text.split():
         name, separator, value = option.partition("=")
         if name.lower() == "lock_timeout":
-            raise BadBatch("lock_timeout= stands on a line of its own")
+            raise BadBatch("lock_timeout= must be on a separate line")
         if not separator or name.lower() not in ("batch", "key", "pause", "target"):
             raise BadBatch(f"unknown option {option!r}; {_KNOWN}")
         if values.setdefault(name.lower(), value) is not value:

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 BLANKS: Final = " \t\n\r\f\v"
-"""What SQL calls blank; Unicode's other spaces are letters to PostgreSQL."""
+"""What SQL calls white space; Unicode's other spaces are letters to PostgreSQL."""
 
 # Any character beyond ASCII may stand in an identifier; `$` may not begin one. The classes are
 # written by the ASCII characters they leave out: the engine then needs one look into a bitmap.
@@ -77,7 +77,7 @@ _TOKEN = re.compile(
 
 
 class LexError(ValueError):
-    """A text that cannot be split: something in it is never closed, or it has two down parts.
+    """A text that cannot be split: something in it is never closed, or it has two down sections.
 
     Attributes:
         message: What is wrong.
@@ -111,7 +111,7 @@ class Comment:
     Attributes:
         text: From the `--` to the end of the line, or from `/*` to `*/`.
         line: Its first line, from 1.
-        leading: Whether it stands before the first statement of the up part.
+        leading: Whether it stands before the first statement of the up section.
         apart: Whether it begins its line or follows the end of a statement; not a note beside the
             words of one.
     """
@@ -202,7 +202,7 @@ def split_script(text: str, first_line: int = 1) -> tuple[RawStatement, ...]:
     """Split one part of a script into its statements.
 
     Args:
-        text: The up part or the down part.
+        text: The up section or the down section.
         first_line: The line of the file on which `text` begins.
 
     Raises:
@@ -379,7 +379,7 @@ class _Splitter:
         line = self._line_at(pos)
         if self.up is not None:
             raise LexError(
-                f"two down parts: line {self.down_line - 1} is '-- DOWN' already",
+                f"two down sections: line {self.down_line - 1} is '-- DOWN' already",
                 line,
                 "remove one of the two lines",
             )

@@ -20,7 +20,7 @@ class Repeat(Enum):
     DESTRUCTIVE = "destructive"
     """It takes rows away: a second sending would take away what was made after the first."""
     UNNAMED = "unnamed"
-    """It makes something the server names by itself: a second sending makes a second one."""
+    """It makes something that the server names: a second sending makes a second one."""
     UNSAFE = "unsafe"
     """A second sending may do harm, or nothing is known about it."""
 

@@ -1,4 +1,4 @@
-"""What a statement is, told from its words.
+"""What a statement is, read from its words.
 
 Knows SQL's verbs, and where PostgreSQL and CockroachDB treat them differently. Knows no files and
 sends nothing. What a schema statement changes is read in `ddl`; the questions are all asked here.
@@ -43,7 +43,7 @@ class Kind(Enum):
     SCHEMA = "schema"
     """Changes objects, or is not known: sent alone."""
     DATA = "data"
-    """Reads or writes rows: may share a transaction with its neighbours."""
+    """Reads or writes rows: may share a transaction with its neighbors."""
     SESSION = "session"
     """Changes the session only: sent again before a run is resumed."""
     TRANSACTION = "transaction"

@@ -92,11 +92,11 @@ def windowed(text: str) -> Windowed:
             return _insert(walk)
         case "WITH":
             raise NotWindowed(
-                "a statement with WITH cannot be cut into windows: write the query of the WITH as a "
+                "a statement with WITH cannot be split into windows: write the query of the WITH as a "
                 "subquery in the UPDATE, DELETE or INSERT … SELECT"
             )
         case _:
-            raise NotWindowed("only UPDATE, DELETE and INSERT … SELECT can be cut into windows")
+            raise NotWindowed("only UPDATE, DELETE and INSERT … SELECT can be split into windows")
 
 
 class _Walk:
@@ -145,7 +145,7 @@ class _Walk:
         while True:
             token = self.top[self.at] if self.at < len(self.top) else None
             if token is None or token.kind not in (TokenKind.WORD, TokenKind.NAME):
-                raise NotWindowed("no table's name stands where one is expected")
+                raise NotWindowed("a table's name is expected")
             self.at += 1
             written += token.text
             if not self.take("."):
@@ -182,7 +182,7 @@ class _Walk:
 def _update(walk: _Walk) -> Windowed:
     table, reference = walk.table()
     if not walk.take("SET"):
-        raise NotWindowed("only a plain UPDATE of one table can be cut into windows")
+        raise NotWindowed("only a plain UPDATE of one table can be split into windows")
     assigned = _assigned(walk)
     return _finished(walk, table, reference, assigned)
 
@@ -198,21 +198,21 @@ def _insert(walk: _Walk) -> Windowed:
     target, _ = walk.table()
     if walk.seek("SELECT", "VALUES", "DEFAULT", "WITH", "TABLE") != "SELECT":
         raise NotWindowed(
-            "only an INSERT with a SELECT of its own, outside parentheses, can be cut into windows"
+            "only an INSERT with a SELECT outside parentheses can be split into windows"
         )
     walk.word()
     if walk.peek() in ("DISTINCT", "ALL"):
         raise NotWindowed(
-            "SELECT DISTINCT cannot be cut into windows: each would be distinct by itself"
+            "SELECT DISTINCT cannot be split into windows: each would be distinct alone"
         )
     selected = walk.at
     if walk.seek("FROM", *_WHOLE_ONLY) != "FROM":
-        raise NotWindowed("the SELECT has no FROM, so there is no table to cut into windows")
+        raise NotWindowed("the SELECT has no FROM, so there is no table to split into windows")
     _check_selected(walk, selected)
     walk.word()
     if walk.peek() == "(":
         raise NotWindowed(
-            "the SELECT reads a subquery first; name the table to cut into windows first"
+            "the SELECT reads a subquery first; name the table to split into windows first"
         )
     table, reference = walk.table()
     if _same(target, table):
@@ -291,14 +291,14 @@ def _finished(walk: _Walk, table: str, reference: str, assigned: frozenset[str])
         walk.word()
         start = walk.after()
         if (walk.peek(), walk.peek(1)) == ("CURRENT", "OF"):
-            raise NotWindowed("WHERE CURRENT OF follows a cursor and cannot be cut into windows")
+            raise NotWindowed("WHERE CURRENT OF follows a cursor and cannot be split into windows")
         found = _clause(walk, *clauses)
         end = walk.offset()
         where = (start, end)
     if found == "RETURNING":
         raise NotWindowed("RETURNING has nobody to return rows to; remove it")
     if found in _WHOLE_ONLY:
-        raise NotWindowed(f"{found} works on all rows at once and cannot be cut into windows")
+        raise NotWindowed(f"{found} works on all rows at once and cannot be split into windows")
     return Windowed(walk.text, table, reference, assigned, where, end)
 
 
@@ -308,7 +308,7 @@ def _check_joins(walk: _Walk, start: int) -> None:
         if upper(token) in ("RIGHT", "FULL"):
             raise NotWindowed(
                 f"a {upper(token)} JOIN keeps rows that belong to no window; write it as a LEFT JOIN of "
-                "the table to cut into windows"
+                "the table to split into windows"
             )
 
 
@@ -323,7 +323,7 @@ def _check_subqueries(walk: _Walk, table: str) -> None:
         if name is not None and _last(name) == written:
             raise NotWindowed(
                 f"a subquery reads {table}, the table that is written: later windows would read rows "
-                "that earlier ones changed. Write what it finds into a table of its own first"
+                "that earlier ones changed. Write what it finds into another table first"
             )
 
 

@@ -1,4 +1,4 @@
-"""The ledger: the table `_migrations`, one row for each migration that is wholly applied.
+"""The ledger: the table `_migrations`, one row for each migration that is applied in full.
 
 Names of tables, the statements that make and read the ledger, and what its rows mean. Sends nothing.
 The columns `version`, `description` and `applied_at` are a public contract: people read them, and
@@ -34,13 +34,13 @@ _MOST_ELSEWHERE = 50
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One row of the ledger: a migration that is wholly applied.
+    """One row of the ledger: a migration that is applied in full.
 
     Attributes:
         version: Its version.
         description: Its description when it was applied.
         applied_at: When, by the server's clock.
-        checksum: The up part's checksum when it was applied; None in a ledger older than that column.
+        checksum: The up section's checksum when it was applied; None in a ledger older than that column.
         execution_ms: How long it took, in milliseconds, where that was recorded.
         applied_by: Who applied it: host, pid and a random part, where that was recorded.
     """
@@ -64,7 +64,7 @@ class Tables:
 
     Attributes:
         ledger: The ledger's name, quoted, with database and schema.
-        state: The run record's name, likewise.
+        state: The run state's name, likewise.
         label: The ledger's name as people wrote it.
         name: The ledger's name alone, not quoted.
         state_name: The run state's name alone, not quoted.
@@ -155,7 +155,7 @@ def find_tables(table: str, answers: Sequence[Result], *, database: str, schema:
     if len(found) > 1:
         named = " and ".join(f"{home}.{table}" for home in sorted(found))
         raise LedgerRefused(
-            f"There are several ledgers along the search_path: {named}. Say which one is meant: name it "
+            f"There are several ledgers along the search_path: {named}. Name the right one "
             f"with its schema, such as '{min(found)}.{table}' (the `table` argument, or TABLE in the "
             "MANTICORE setting), or rename the one that is not in use."
         )
@@ -178,7 +178,8 @@ def split_table(table: str) -> tuple[str | None, str]:
         )
     if max(len(each.encode()) for each in own_names(name)) > 63:
         raise SettingsError(
-            f"The table name {name!r} is too long: with '_repeatable' behind it, it must fit 63 bytes."
+            f"The table name {name!r} is too long: with '_repeatable' added, it must not be "
+            "longer than 63 bytes."
         )
     return schema or None, name
 
@@ -249,10 +250,10 @@ def ledger_rows(tables: Tables, result: Result) -> tuple[tuple[LedgerRow, ...], 
         elif foreign:
             reason = f"it has other columns: {', '.join(map(repr, foreign))}"
         else:
-            reason = "its column 'version' is no integer"
+            reason = "its column 'version' is not an integer"
         raise LedgerRefused(
             f"The table {tables.label} is not a Manticore ledger: {reason}. It seems to be another "
-            "tool's. Give this project a table of its own (the `table` argument, or TABLE in the "
+            "tool's. Give this project its own table (the `table` argument, or TABLE in the "
             "MANTICORE setting), or rename that one."
         )
     missing = tuple(name for name in _OURS if name not in names)

@@ -34,7 +34,7 @@ def refuse_own_tables(scripts: Sequence[MigrationScript], table: str) -> None:
     schemas = frozenset({schema} if schema else {"", "public"})
     problems = [problem for script in scripts for problem in _problems(script, schemas, own)]
     if problems:
-        raise FilesRefused("Migration files refused", problems)
+        raise FilesRefused("Nothing was run", problems)
 
 
 def _problems(
@@ -49,7 +49,7 @@ def _problems(
             continue
         for statement, table in _changes(statements(), schemas, own):
             yield Problem(
-                f"changes {table}, a table of Manticore's own",
+                f"changes {table}, a table of Manticore",
                 path=path,
                 line=statement.line,
                 version=script.version or None,

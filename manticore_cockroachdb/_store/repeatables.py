@@ -76,7 +76,7 @@ def repeatable_rows(tables: Tables, result: Result) -> tuple[RepeatableRow, ...]
         odd = ", ".join(map(repr, sorted(_COLUMNS ^ set(result.columns))))
         raise LedgerRefused(
             f"The table {tables.repeatable_place} is not Manticore's table of repeatable scripts: its "
-            f"columns differ ({odd}). Give this project tables of its own (the `table` argument, or TABLE "
+            f"columns differ ({odd}). Give this project its own tables (the `table` argument, or TABLE "
             "in the MANTICORE setting), or rename that one."
         )
     rows = (RepeatableRow(**dict(zip(result.columns, row, strict=True))) for row in result.rows)

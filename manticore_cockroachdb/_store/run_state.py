@@ -1,4 +1,4 @@
-"""The run record: one row that says who may run (the lease) and what is unfinished. Sends nothing.
+"""The run state: one row that says who may run (the lease) and what is unfinished. Sends nothing.
 
 Every statement here that writes proves the lease in the same breath: its UPDATE finds the row only while
 owner and epoch are still ours, and where it finds none a division by zero turns that into an error
@@ -7,6 +7,7 @@ owner and epoch are still ours, and where it finds none a division by zero turns
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -49,11 +50,13 @@ class Unfinished:
         version: Its version; 0 for a repeatable script.
         direction: What was being done.
         script: A repeatable script's name; None for a version.
+        checkpoint: Whether it is the checkpoint of that version, and not the script.
     """
 
     version: int
     direction: Direction
     script: str | None = None
+    checkpoint: bool = False
 
     @property
     def key(self) -> ScriptKey:
@@ -92,12 +95,13 @@ class Progress:
         version: Its version; 0 for a repeatable script.
         direction: Up or down.
         done: How many of its statements are done.
-        in_flight: Whether the segment behind those was sent and its end was not recorded.
+        in_flight: Whether the segment after those was sent and its end was not recorded.
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
         sent_session: The same session by the server's own id, which no script can change.
         batch: How far the statement after those that are done has come in batches; None where it runs as a
             whole or has not begun.
+        checkpoint: Whether it is the checkpoint of that version, and not the script.
         evidence: Fingerprints of what the statement in flight is about to change, as it was before.
         error: What went wrong last, in words.
         sent_at: When it was sent, seconds since 1970 by the server's clock (filled by the server).
@@ -116,6 +120,7 @@ class Progress:
     sent_session: str | None = None
     batch: BatchState | None = None
     script: str | None = None
+    checkpoint: bool = False
 
     @property
     def key(self) -> ScriptKey:
@@ -125,7 +130,22 @@ class Progress:
     @property
     def unfinished(self) -> Unfinished:
         """The same for the plan."""
-        return Unfinished(self.version, self.direction, self.script)
+        return Unfinished(self.version, self.direction, self.script, self.checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSchema:
+    """The schema as it was at the end of a run.
+
+    Attributes:
+        fingerprint: A hash of its printing.
+        server: The kind and version of the server that printed it: another one prints it differently.
+        epoch: The number of the lease that the run had; a higher one has run since.
+    """
+
+    fingerprint: str
+    server: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +159,7 @@ class RunState:
         progress: What is unfinished, or None.
         error: What went wrong last, in words, even when nothing is unfinished.
         session_id: The owner's session, by the server's own id, where that was recorded.
+        schema: The schema as it was at the end of a run, where that was recorded.
         has_repeatables: Whether the table of repeatable scripts was made.
     """
 
@@ -148,6 +169,7 @@ class RunState:
     progress: Progress | None
     error: str | None
     session_id: str | None = None
+    schema: RecordedSchema | None = None
     has_repeatables: bool = False
 
     def held_from(self, owner: str) -> bool:
@@ -161,7 +183,21 @@ class RunState:
             return "running scripts"
         at = self.progress
         verb = "applying" if at.direction is Direction.UP else "reverting"
-        return f"{verb} {called(at.key)}, statement {at.done + 1}"
+        what = f"the checkpoint of version {at.version}" if at.checkpoint else called(at.key)
+        return f"{verb} {what}, statement {at.done + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A database whose ledger has no rows and in which nothing is partially run.
+
+    Attributes:
+        server_kind: The kind of its server.
+        relations: Schema and name of the tables, views and sequences in it, other than the ledger's.
+    """
+
+    server_kind: str
+    relations: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +207,13 @@ class Snapshot:
     Attributes:
         rows: The ledger, by version.
         repeatables: The repeatable scripts that were applied, by name.
-        record: The run record.
+        record: The run state.
         has_ledger: Whether the ledger's table is there.
-        has_state: Whether the run record's table is there.
+        has_state: Whether the run state's table is there.
         missing: Columns that an older ledger lacks.
         missing_state: Columns that an older run state's table lacks.
+        blank: What else is there, where the tables say that nothing has run; read only when it was asked
+            for.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -184,6 +222,7 @@ class Snapshot:
     has_state: bool = True
     missing: tuple[str, ...] = ()
     missing_state: tuple[str, ...] = ()
+    blank: Blank | None = None
     repeatables: tuple[RepeatableRow, ...] = ()
 
     @property
@@ -216,6 +255,10 @@ _ADDED = {
     "batch_position": "TEXT",
     "batch_rows": "INT8",
     "batch_windows": "INT8",
+    "checkpoint": "BOOL",
+    "schema_hash": "TEXT",
+    "schema_server": "TEXT",
+    "schema_epoch": "INT8",
     "batch_hash": "TEXT",
     "batch_scanned": "INT8",
     "batch_total": "INT8",
@@ -226,7 +269,7 @@ _ADDED = {
 
 
 def create_state(tables: Tables) -> Command:
-    """The run record's table, unless it is there."""
+    """The run state's table, unless it is there."""
     added = ", ".join(f"{name} {kind}" for name, kind in _ADDED.items())
     return Command(
         f"CREATE TABLE IF NOT EXISTS {tables.state} ("
@@ -286,6 +329,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
             sent_session=row.get("sent_session"),
             batch=_read_batch(row),
             script=script,
+            checkpoint=row.get("checkpoint") or False,
         )
     return RunState(
         row["owner"],
@@ -294,6 +338,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
         progress,
         row["error"],
         row.get("session_id"),
+        _recorded_schema(row),
         bool(row.get("repeatables")),
     )
 
@@ -310,6 +355,12 @@ def _read_batch(row: dict[str, Any]) -> BatchState | None:
         total=row.get("batch_total"),
         seconds=(row.get("batch_ms") or 0) / 1000,
     )
+
+
+def _recorded_schema(row: dict[str, Any]) -> RecordedSchema | None:
+    if row.get("schema_hash") is None:
+        return None
+    return RecordedSchema(row["schema_hash"], row["schema_server"], row["schema_epoch"])
 
 
 def _statements_done(row: dict[str, Any]) -> int:
@@ -355,6 +406,18 @@ def release(tables: Tables, owner: str) -> Command:
     )
 
 
+def record_schema(tables: Tables, schema: RecordedSchema) -> Command:
+    """Record the schema of a database at rest; answers a row if it was recorded.
+
+    It proves no lease, because none is held: it proves that none has been taken since the schema was read.
+    """
+    return Command(
+        f"UPDATE {tables.state} SET schema_hash = $1, schema_server = $2, schema_epoch = $3::INT8 "
+        "WHERE id = 1 AND owner IS NULL AND epoch = $3::INT8 RETURNING epoch",
+        (schema.fingerprint, schema.server, str(schema.epoch)),
+    )
+
+
 def break_lease(tables: Tables, owner: str, epoch: int) -> Command:
     """Take the lease away from a runner that is gone: its epoch is used up, so it is fenced off."""
     return Command(
@@ -374,13 +437,13 @@ _CLEARED = (
     "version = NULL, script = NULL, direction = NULL, statements_done = NULL, in_flight = false, "
     "sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
-    f"{_NO_BATCH}"
+    f"{_NO_BATCH}, checkpoint = NULL"
 )
 _STILL_SENT = (
     "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
     "done_hash = $8, sent_by = $9, traces = $10, error = $11, sent_session = $12, "
     "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, script = $16, "
-    "batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
+    "checkpoint = $17::BOOL, batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
 )
 _PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
 
@@ -406,7 +469,7 @@ def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
 def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """Write how far a script has come.
 
-    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record. A
+    What is being reverted is no longer applied: its row leaves the ledger with the first record. A
     repeatable script's row loses its checksum then.
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()
@@ -424,7 +487,13 @@ def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
 
 
 def save_window(
-    tables: Tables, lease: Lease, position: str, *, scanned: int, seconds: float
+    tables: Tables,
+    lease: Lease,
+    position: str,
+    *,
+    scanned: int,
+    seconds: float,
+    rows: int | None = None,
 ) -> Command:
     """Write that one more window of a batch is done, and how far it has come.
 
@@ -434,12 +503,17 @@ def save_window(
         position: The last row of the window.
         scanned: How many rows of the table the window covers.
         seconds: How long runs have worked on the batch.
+        rows: How many rows the windows before have changed; None where `count_rows` counts them.
     """
     changes = (
         "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, "
         "batch_scanned = coalesce(batch_scanned, 0) + $5::INT8, batch_ms = $6::INT8, error = NULL"
     )
-    return _fenced(tables, lease, changes, (position, str(scanned), str(int(seconds * 1000))))
+    params: tuple[str, ...] = (position, str(scanned), str(int(seconds * 1000)))
+    if rows is not None:
+        changes += ", batch_rows = $7::INT8"
+        params = (*params, str(rows))
+    return _fenced(tables, lease, changes, params)
 
 
 def forget_batch(tables: Tables, lease: Lease) -> Command:
@@ -484,7 +558,7 @@ def clear_progress(
         None if still.execution_ms is None else str(still.execution_ms),
         still.applied_by,
     )
-    entry = "$5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10"
+    entry = "VALUES ($5::INT8, $6, coalesce($7::TIMESTAMPTZ, now()), $8, $9::INT8, $10)"
     return _fenced(tables, lease, changes, (error, *values), entry=entry, unless_there=True)
 
 
@@ -516,10 +590,11 @@ def complete_held(
             _apply_again(tables, f"$1, $2, now(), {_SINCE_BEGIN}, $3"),
             (str(script.key), script.checksum, lease.owner),
         )
+    entry, values = _entry(script, lease, _SINCE_BEGIN, first=1)
     return Command(
         f"INSERT INTO {tables.ledger} (version, description, applied_at, checksum, execution_ms, "
-        f"applied_by) VALUES ($1::INT8, $2, now(), $3, {_SINCE_BEGIN}, $4)",
-        (str(script.version), script.description, script.checksum, lease.owner),
+        f"applied_by) {entry}",
+        values,
     )
 
 
@@ -560,15 +635,42 @@ def complete(
             tables, lease, changes, params, leaving=(script.version, *leaving), also=also
         )
     took = f"{milliseconds:d}" + (f" + {_SINCE_BEGIN}" if in_transaction else "")
-    n = len(params) + 3
     if script.is_repeatable:
+        n = len(params) + 3
         row = _apply_again(tables, f"${n + 1}, ${n + 2}, now(), {took}, ${n + 3}")
         params = (*params, str(script.key), script.checksum, lease.owner)
         return _fenced(tables, lease, changes, params, also=f", again AS ({row} RETURNING 1)")
-    entry = f"${n + 1}::INT8, ${n + 2}, now(), ${n + 3}, {took}, ${n + 4}"
-    values = (str(script.version), script.description, script.checksum, lease.owner)
+    entry, values = _entry(script, lease, took, first=len(params) + 4)
     params = (*params, *values)
     return _fenced(tables, lease, changes, params, leaving=leaving, entry=entry, also=also)
+
+
+def _entry(
+    script: MigrationScript, lease: Lease, took: str, *, first: int
+) -> tuple[str, tuple[str, ...]]:
+    """The ledger's row for a script, or the rows of all versions that a checkpoint stands for.
+
+    Args:
+        script: The script.
+        lease: Our lease: its owner applied the script.
+        took: How long that took, in milliseconds; an expression. Of a checkpoint's rows only the last
+            one has it.
+        first: The number of the first parameter.
+    """
+    n = first
+    if script.checkpoint is None:
+        values = (str(script.version), script.description, script.checksum, lease.owner)
+        return f"VALUES (${n}::INT8, ${n + 1}, now(), ${n + 2}, {took}, ${n + 3})", values
+    listed = [
+        {"version": str(each.version), "description": each.description, "checksum": each.checksum}
+        for each in script.stands_for
+    ]
+    rows = (
+        "SELECT (one->>'version')::INT8, one->>'description', now(), one->>'checksum', "
+        f"CASE WHEN (one->>'version')::INT8 = {script.version:d} THEN {took} END, ${n + 1} "
+        f"FROM jsonb_array_elements(${n}::JSONB) AS listed (one)"
+    )
+    return rows, (json.dumps(listed), f"{lease.owner} (checkpoint {script.version})")
 
 
 def remove(tables: Tables, lease: Lease, key: ScriptKey, *, keep: bool = False) -> Command:
@@ -628,7 +730,7 @@ def _fenced(
         conflict = " ON CONFLICT (version) DO NOTHING" if unless_there else ""
         parts.append(
             f", entry AS (INSERT INTO {tables.ledger} (version, description, applied_at, checksum, "
-            f"execution_ms, applied_by) VALUES ({entry}){conflict} RETURNING 1)"
+            f"execution_ms, applied_by) {entry}{conflict} RETURNING 1)"
         )
     parts.append(f"{also} SELECT 1 / count(*) FROM fence")
     owned = (lease.owner, str(lease.epoch), f"{lease.seconds} seconds")
@@ -674,4 +776,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         progress.batch.fingerprint if progress.batch else None,
         str(progress.batch.total) if progress.batch and progress.batch.total is not None else None,
         progress.script,
+        "true" if progress.checkpoint else None,
     )

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from .._backend.dialect import Server
 from .._backend.protocol import Command
 from .._scripts.script import Isolation
-from .._sql.statement import Kind, Statement
+from .._sql.statement import Kind, Statement, has_if_exists
 from .._sql.tokens import head
 from .ledger import Tables
 
@@ -77,9 +77,13 @@ def with_write(statements: Sequence[Statement], write: Command) -> list[Placed]:
 
 def first_write(statements: Sequence[Statement]) -> int:
     """How many of the statements come before a write of ours; see `with_write`."""
+    conditional = 0
     for index, statement in enumerate(statements):
         if statement.kind is Kind.SCHEMA:
-            return index + 1
+            # With IF NOT EXISTS it may change nothing, and the next one is the first change.
+            if not has_if_exists(statement):
+                return index + 1
+            conditional = conditional or index + 1
         if statement.kind is Kind.DATA and head(statement.text, 1) != ("SELECT",):
             break
-    return 0
+    return conditional

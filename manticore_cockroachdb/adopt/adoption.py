@@ -1,7 +1,7 @@
 # Generated from async_adoption.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Moving in, as a user of the library does it: look, write the files, take the ledger over, undo.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.
@@ -147,7 +147,7 @@ class Adoption:
 
         Raises:
             FilesRefused: The folder cannot be read, or ours breaks a rule.
-            SettingsError: The folder is no tool's, or may be several tools'.
+            SettingsError: No tool has such files, or several have.
             ConnectionFailed: No connection.
             LedgerRefused: The other tool's tables may not be read.
         """
@@ -519,7 +519,7 @@ class Adoption:
         if error.sqlstate != run_state.LOST:
             raise _refused(seen, error, server) from error
         if len(opening) <= place < len(opening) + len(running):
-            raise _nothing_adopted(f"A run of {seen.tool.title} is under way. Wait for it to end.")
+            raise _nothing_adopted(f"A run of {seen.tool.title} is running. Wait for it to end.")
         if place == len(opening) + len(running):
             raise lease_lost() from error
         raise _nothing_adopted(
@@ -573,7 +573,7 @@ def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> N
             f"Manticore has applied version {', '.join(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."
         )
-        raise PlanRefused("Nothing was undone", [Problem(message)])
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
 def _silent(event: Event) -> None:

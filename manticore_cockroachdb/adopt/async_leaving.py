@@ -107,7 +107,7 @@ class AsyncExport:
                 wanted=lambda _snapshot: True,
             )
             if taken is None:
-                raise refused("The lease could not be had.")
+                raise refused("The lease could not be acquired.")
             lease, snapshot = taken
             try:
                 if snapshot.record.progress is not None:

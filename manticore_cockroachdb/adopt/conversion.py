@@ -30,7 +30,7 @@ from .wording import located, without, words
 
 _STEPWISE: Final = "-- manticore: mode=stepwise\n"
 _DOWN: Final = "-- DOWN\n"
-#: Statements that only frame a file: each script runs in transactions of Manticore's own.
+#: Statements that only frame a file: Manticore opens and closes the transactions.
 _FRAMES: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
 
 
@@ -140,7 +140,7 @@ class _Converter:
         down = self._part(theirs.down) if theirs.down else None
         if down is not None and down.refused:
             where = theirs.down or theirs.up
-            message = f"its down part cannot be converted: {down.refused}"
+            message = f"its down section cannot be converted: {down.refused}"
             self.left.append(Remark(message, where.path if where else None, down.line))
             down = None
         stepwise = part.several or not theirs.transactional
@@ -223,7 +223,7 @@ class _Converter:
         several = _is_several([raw.text for raw in statements], kinds)
         first = sql.line + frames[0].raw.line - 1
         message = (
-            "BEGIN and COMMIT are left out: each script runs in transactions of Manticore's own."
+            "BEGIN and COMMIT are left out: Manticore opens and closes the transactions."
             if not several
             else "several transactions: they are left out, and the script runs statement by statement."
         )

@@ -119,7 +119,7 @@ def write_texts(folder: Path, texts: Sequence[tuple[str, str]]) -> tuple[Path, .
             _publish(path, text)
             written.append(path)
     except FileExistsError as error:
-        message = "is there now and is not overwritten. Run this again."
+        message = "exists now and is not overwritten. Run this again."
         problem = Problem(message, Path(str(error.filename2 or error.args[0])))
         raise FilesRefused("Not every file was written", [problem]) from error
     except OSError as error:

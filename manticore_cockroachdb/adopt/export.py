@@ -242,7 +242,7 @@ def export(
     """
     if tool not in _FORMS:
         raise SettingsError(
-            f"{tool!r} is no tool that can be exported to; known: {', '.join(EXPORTS)}."
+            f"{tool!r} is not a tool that can be exported to; known: {', '.join(EXPORTS)}."
         )
     form = _FORMS[tool]
     there = {row.key: row for row in rows}

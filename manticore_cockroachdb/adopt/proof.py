@@ -9,7 +9,7 @@ from .._printing.compare import Difference
 from ..errors import MigrationFailed, PlanRefused, Problem
 from .tool import Tool
 
-#: So many differences are told; a wrong folder differs in everything.
+#: How many differences are shown; a wrong folder differs in everything.
 _SHOWN = 12
 
 
@@ -35,11 +35,11 @@ class Proof:
         """
         if not self.differences:
             return
-        problems = [Problem(told(difference)) for difference in self.differences[:_SHOWN]]
+        problems = [Problem(described(difference)) for difference in self.differences[:_SHOWN]]
         if len(self.differences) > _SHOWN:
             problems.append(Problem(f"{len(self.differences) - _SHOWN} more objects differ."))
         raise PlanRefused(
-            "Nothing was adopted: the scripts do not make the schema that is there", problems
+            "The scripts do not create the live schema, so nothing was adopted", problems
         )
 
 
@@ -52,11 +52,11 @@ def not_proved(error: MigrationFailed) -> PlanRefused:
     )
 
 
-def told(difference: Difference) -> str:
+def described(difference: Difference) -> str:
     """One difference for people, seen from the scripts."""
     said = {
-        "missing": "the scripts make it, and the database does not have it",
-        "extra": "the database has it, and no script makes it",
+        "missing": "the scripts create it, and the database does not have it",
+        "extra": "the database has it, and no script creates it",
         "changed": "it differs",
     }[difference.change.value]
     details = f": {'; '.join(difference.details)}" if difference.details else ""

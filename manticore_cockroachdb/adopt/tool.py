@@ -91,7 +91,7 @@ class Tool:
 
 
 _REMEDIES: Mapping[Trouble, str] = {
-    Trouble.PARTIALLY_APPLIED: "Finish or undo {name} with that tool first.",
+    Trouble.PARTIALLY_APPLIED: "Finish or revert {name} with that tool first.",
     Trouble.LOCKED: "Wait for that tool's run to end, or clear its lock.",
     Trouble.CHANGED: "Restore the file of {name} as it was when it was applied.",
     Trouble.MISSING_FILE: "Restore the file of {name}, or name the folder that has it.",

@@ -137,7 +137,9 @@ class _Run:
 
     def run(self, scripts: Sequence[MigrationScript]) -> _Run:
         for script in scripts:
-            if self._only is None or script.key in self._only:
+            # A checkpoint is what a server printed: it is only there to be known.
+            chosen = self._only is None or script.key in self._only
+            if chosen and script.checkpoint is None:
                 self._judge(script)
             else:
                 self._fold(script)
@@ -270,7 +272,7 @@ def _split(script: MigrationScript, text: str, line: int) -> SplitText:
         problem = Problem(
             found.fault.message, script.path, found.fault.line, script.version or None
         )
-        raise FilesRefused("Migration files refused", [problem])
+        raise FilesRefused("Nothing was run", [problem])
     return found
 
 

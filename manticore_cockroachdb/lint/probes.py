@@ -84,7 +84,7 @@ class Answer:
     Attributes:
         probe: The question.
         rows: The rows of the query, each by the columns' names.
-        error: Why it could not be asked: the server's words. None where it was.
+        error: Why it could not be read: the server's words. None where it was.
     """
 
     probe: Probe
@@ -100,7 +100,7 @@ class Answer:
         """What was found, in one sentence."""
         probe = self.probe
         if self.error is not None:
-            return f"The data of {probe.table} could not be asked: {self.error}"
+            return f"The data of {probe.table} could not be read: {self.error}"
         if not probe.fails:
             count = int(self.rows[0]["n"]) if self.rows else 0
             most = "at least " if count >= COUNTED else ""
@@ -134,7 +134,7 @@ def probes(
     touched = _Touched(schema)
     for script in scripts:
         begin_script(schema)
-        pending = script.key in only
+        pending = script.key in only and script.checkpoint is None
         for raw in split(script.up_sql, script.up_line).up:
             command = read(raw.text, target.kind)
             if pending:

@@ -83,7 +83,7 @@ def never_null(step: Step, name: Name, column: str) -> bool:
             continue
         if step.before.key(Space.RELATION, command.table) != key:
             continue
-        if not _is_of_every_null(command.where, column):
+        if command.limited or not _is_of_every_null(command.where, column):
             continue
         if command.verb == "DELETE" or (command.verb == "UPDATE" and column in _filled(read.text)):
             return True
@@ -98,7 +98,9 @@ def _is_of_every_null(where: Expression | None, column: str) -> bool:
 
 
 def _filled(update: str) -> frozenset[str]:
-    """The columns that an UPDATE sets to what is never NULL."""
+    """The columns that an UPDATE of every row it may meet sets to what is never NULL."""
+    if Cursor(update).seek("FROM"):  # only the rows that it joins
+        return frozenset()
     return frozenset(column for column, value in _assignments(update) if _is_value(value))
 
 
@@ -113,7 +115,8 @@ def _assignments(update: str) -> Iterator[tuple[str, Expression | None]]:
             part.word()
             yield column, part.expression()
         elif part.peek() == "(":
-            yield from ((column, None) for column in part.group().names())
+            columns = [one.identifier() for one in part.group().split() if one.at_name()]
+            yield from ((column, None) for column in columns)
 
 
 def _is_value(value: Expression | None) -> bool:

@@ -6,9 +6,10 @@ target itself is only read.
 
 from .._printing.compare import Change, Difference
 from .._printing.objects import ObjectName
-from .drift import Drift
+from .drift import Drift, QuickDrift, SinceLastRun
 from .results import Crash, Outcome, Recovery, Rehearsal, Rehearsed
 from .snapshot import SchemaSnapshot, staleness
+from .squash import Squash
 from .surroundings import Surroundings
 
 __all__ = [
@@ -18,10 +19,13 @@ __all__ = [
     "Drift",
     "ObjectName",
     "Outcome",
+    "QuickDrift",
     "Recovery",
     "Rehearsal",
     "Rehearsed",
     "SchemaSnapshot",
+    "SinceLastRun",
+    "Squash",
     "Surroundings",
     "staleness",
 ]

@@ -36,7 +36,7 @@ GOOD = frozenset({Outcome.COMES_BACK, Outcome.REPEATS, Outcome.IRREVERSIBLE})
 
 
 class Recovery(Enum):
-    """What became of a run whose connection was cut at a statement."""
+    """The outcome of a run whose connection was cut at a statement."""
 
     SAME_RUN = "recovered by the same run"
     NEXT_RUN = "recovered by the next run"
@@ -56,7 +56,7 @@ class Crash:
         line: The statement's line.
         statement: The statement, shortened.
         cut: When the connection was cut: `before` the server saw the statement, or `after` it was done.
-        recovery: What became of it.
+        recovery: The outcome.
         message: The error, or what differs, where there is one.
     """
 
@@ -110,7 +110,7 @@ class Rehearsed:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing to repair."""
+        """Whether there is nothing to fix."""
         return self.outcome in GOOD and all(crash.ok for crash in self.crashes)
 
     def place(self, name: ObjectName) -> str:
@@ -135,7 +135,7 @@ class Rehearsal:
 
     @property
     def ok(self) -> bool:
-        """Whether every script could be rehearsed, and none is to be repaired."""
+        """Whether every script could be rehearsed, and none has to be fixed."""
         return len(self.scripts) == self.planned and all(each.ok for each in self.scripts)
 
 

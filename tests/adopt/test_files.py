@@ -423,7 +423,7 @@ def test_a_down_part_that_does_not_lex_is_left_behind_and_told() -> None:
     assert texts(conversion) == {"V1__a.sql": "SELECT 1;\n"}
     assert [str(remark) for remark in conversion.left] == [
         (
-            "1_a.down.sql:2: its down part cannot be converted: 1_a.down.sql:2: this string (') is "
+            "1_a.down.sql:2: its down section cannot be converted: 1_a.down.sql:2: this string (') is "
             "never "
             "closed; "
             "close it"

@@ -99,9 +99,11 @@ async def test_a_half_done_state_refuses_and_nothing_is_written(harness: Harness
         await harness.adoption().apply()
 
     assert str(refused.value) == (
-        "Nothing was adopted: 20240103000000_notes was started and not finished. See what of "
-        "20240103000000_notes took effect, finish or undo it by hand, and say so with `prisma migrate "
-        "resolve --applied 20240103000000_notes` or `--rolled-back 20240103000000_notes`."
+        "20240103000000_notes was started and not finished. See what of "
+        "20240103000000_notes took effect, finish or revert it by hand, and record that with "
+        "`prisma migrate "
+        "resolve --applied 20240103000000_notes` or `--rolled-back 20240103000000_notes`. "
+        "Nothing was adopted."
     )
     assert harness.written() == {}
     assert not harness.has_ledger()
@@ -140,9 +142,9 @@ async def test_what_is_there_with_other_contents_is_never_overwritten(harness: H
         await harness.adoption().apply()
 
     assert str(refused.value) == (
-        "No file was written: V20240102000000__mine.sql: is version 20240102000000 already and says "
+        "V20240102000000__mine.sql: is version 20240102000000 already and says "
         "something else than 20240102000000_rides.sql. It is not overwritten: move it away, or give it "
-        "another version."
+        "another version. No file was written."
     )
     assert harness.written() == {mine.name: "SELECT 1;\n"}
 
@@ -156,9 +158,9 @@ async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness
         await harness.adoption().undo()
 
     assert str(refused.value) == (
-        "Nothing was undone: Manticore has applied version 3 since, which Flyway does not know. "
+        "Manticore has applied version 3 since, which Flyway does not know. "
         "Roll it "
-        "back first (manticore_rollback)."
+        "back first (manticore_rollback). Nothing was reverted."
     )
     assert harness.ledger() == [1, 2, 3]
 
@@ -206,7 +208,7 @@ async def test_a_ledger_that_is_written_meanwhile_is_not_taken_over(harness: Har
         await runner.commit()
 
     assert refused == [
-        "Nothing was adopted: goose's ledger changed meanwhile: somebody runs it. Run this again."
+        "goose's ledger changed meanwhile: somebody runs it. Run this again. Nothing was adopted."
     ]
     assert harness.ledger() == []
     assert harness.one(history.stopped) == 0

@@ -75,7 +75,7 @@ async def test_a_script_that_a_new_database_refuses_stops_the_move(harness: Harn
         await harness.adoption().apply(prove=True)
 
     assert str(refused.value).startswith(
-        "Nothing was adopted: a script fails on an empty scratch database, as it would on a new one: "
+        "a script fails on an empty scratch database, as it would on a new one: "
     )
     assert "DROP TABLE by_hand failed: " in str(refused.value)
     assert harness.written() == {}

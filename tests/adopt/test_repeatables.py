@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,6 @@ from tests.flavors import Threaded
 
 from .harness import Harness
 from .histories import _FLYWAY_INSERT, HISTORIES
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
 
 NAMES = "CREATE OR REPLACE VIEW names AS SELECT name FROM users;\n"
 COUNT = "CREATE OR REPLACE VIEW riders AS SELECT count(*) AS n FROM rides;\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,6 +130,45 @@ def test_an_unfinished_script_names_the_command_that_finishes_it(migrated: Site)
     migrated.query("UPDATE _migrations_state SET version = 1, direction = 'down'")
     page = client_of("ann").get(LIST)
     assert "V1 part 1 partially reverted run manticore_rollback to finish it" in text(page)
+
+
+def test_an_unfinished_script_shows_how_far_it_is_and_its_last_error(migrated: Site) -> None:
+    migrated.script("V2__part_2", "SELECT 2")
+    migrated.script("V4__part_4", "SELECT 4;\nSELECT 5;\nSELECT 6;", None)
+    migrated.query(
+        "UPDATE _migrations_state SET version = 4, direction = 'up', statements_done = 1, "
+        "error = 'relation \"x\" does not exist'"
+    )
+    browser = client(is_staff=True, is_superuser=True)
+    progress = "1 of 3 statements done"
+
+    shown = text(browser.get(LIST))
+    assert f"run manticore_migrate to finish it {progress}" in shown
+    assert 'Last error: relation "x" does not exist' in shown
+
+    shown = text(browser.get(f"{LIST}4/change/?database=default"))
+    assert f"Progress {progress}" in shown
+    assert 'Last error relation "x" does not exist' in shown
+
+
+def test_pending_scripts_show_what_the_linter_reports(migrated: Site) -> None:
+    migrated.script("V5__new", "CREATE TABLE parts (id INT8 PRIMARY KEY);", None)
+    migrated.script("V6__drop", "DROP TABLE parts;", None)
+    browser = client(is_staff=True, is_superuser=True)
+
+    page = browser.get(LIST)
+    assert re.search(r"V6 drop pending \d lint finding", text(page))
+    assert "/admin/django_manticore/migrationrecord/6/change/?database=default#findings" in (
+        page.content.decode()
+    )
+
+    shown = text(browser.get(f"{LIST}6/change/?database=default"))
+    assert "Lint findings error line 1: DROP TABLE parts deletes" in shown
+
+
+def test_the_list_names_the_command_that_compares_the_schema(migrated: Site) -> None:
+    shown = text(client(is_staff=True, is_superuser=True).get(LIST))
+    assert "manage.py manticore_drift --database default" in shown
 
 
 def test_every_database_has_its_list(migrated: Site) -> None:

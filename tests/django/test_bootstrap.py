@@ -58,7 +58,7 @@ def test_it_refuses_a_database_that_is_not_empty(two: Site, manage: Manage) -> N
     two.query("CREATE TABLE theirs (id INT)")
     ran = manage("manticore_migrate", "--bootstrap")
     assert ran.code == 5
-    assert ran.err.startswith("CommandError: Nothing was run: the database ")
+    assert ran.err.startswith("CommandError: The database ")
     assert ran.err.endswith(
         " is not empty (public.theirs), and bootstrap is for empty ones only. Migrate it without "
         "bootstrap.\n"

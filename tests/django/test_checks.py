@@ -16,8 +16,9 @@ from django.core.management import get_commands, load_command_class
 from tests.django.conftest import Ran, Site
 
 KEYS = (
-    "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, MODE, "
-    "ALLOW_OUT_OF_ORDER, PLACEHOLDERS, RUN_WITH_MIGRATE, DRIFT_IGNORE, LINT, URL"
+    "MIGRATIONS_DIR, TABLE, SCHEMA, LOCK_TIMEOUT, LEASE, STATEMENT_TIMEOUT, "
+    "DDL_LOCK_TIMEOUT, LOCK_RETRIES, MODE, "
+    "ALLOW_OUT_OF_ORDER, RECORD_SCHEMA, PLACEHOLDERS, RUN_WITH_MIGRATE, DRIFT_IGNORE, LINT, LISTENERS, URL"
 )
 MODES = "'atomic', 'stepwise' or 'autocommit'"
 EXAMPLE = 'Write MANTICORE = {"default": {"MIGRATIONS_DIR": BASE_DIR / "migrations_sql"}}.'
@@ -93,7 +94,7 @@ CONNECTION = "not a database URL or connection string."
 PATH_HINT = 'Write a path, such as BASE_DIR / "migrations_sql", or a list of paths.'
 TABLE_HINT = 'Write a name, such as "_migrations".'
 SCHEMA_HINT = 'Write a name, such as "public", or leave it out.'
-PLACEHOLDERS_HINT = 'Write a dict of texts, such as {"owner": "app"}.'
+PLACEHOLDERS_HINT = 'Write a dict of strings, such as {"owner": "app"}.'
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,7 @@ PLACEHOLDERS_HINT = 'Write a dict of texts, such as {"owner": "app"}.'
             "must be True or False; got 1.",
             "Write True or False.",
         ),
+        ("E031", "RECORD_SCHEMA", "x", "must be True or False; got a str.", "Write True or False."),
         (
             "E009",
             "PLACEHOLDERS",
@@ -343,7 +345,7 @@ def test_e015_somebody_elses_table(site: Site) -> None:
         id_, message, hint = ledger()
         assert id_ == expected
         assert message.startswith("default: The table _migrations is not a Manticore ledger")
-        assert hint == "Give this project a table of its own: TABLE in its entry of MANTICORE."
+        assert hint == "Give this project its own table: TABLE in its entry of MANTICORE."
 
 
 @pytest.mark.parametrize(
@@ -390,6 +392,49 @@ def test_w007_no_server(site: Site) -> None:
     assert id_ == "manticore.W007"
     assert message.startswith("default: the ledger could not be read: Could not connect to ")
     assert hint == "Check that the server is up, and the connection's parameters."
+
+
+@pytest.mark.parametrize("with_migrate", [None, "after"])
+def test_check_deploy_reads_every_ledger(site: Site, with_migrate: str | None) -> None:
+    site.entry(RUN_WITH_MIGRATE=with_migrate)
+    site.script("V1__a", "SELECT 1")
+    assert ids() == []
+    assert one(include_deployment_checks=True) == (
+        "manticore.W004",
+        "default: 1 script is not applied: V1.",
+        "Run manage.py manticore_migrate --database default.",
+    )
+    # A ledger that is checked already is not checked twice.
+    both = ids(include_deployment_checks=True, databases=["default"])
+    assert both == ([] if with_migrate else ["manticore.W004"])
+
+
+def test_check_deploy_from_a_terminal(site: Site, manage: Callable[..., Ran]) -> None:
+    site.script("V1__a", "SELECT 1")
+    ran = manage("check", "--deploy")
+    assert ran.code == 0
+    assert "(manticore.W004) default: 1 script is not applied: V1." in ran.err
+
+
+def test_runserver_mentions_what_is_pending_or_partially_applied(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.script("V1__a", "SELECT 1")
+    site.call("manticore_migrate")
+    site.script("V1__a", "SELECT 'edited'")
+    site.script("V2__b", "SELECT 1")
+    site.script("V3__c", "SELECT 1")
+    site.query("UPDATE _migrations_state SET version = 2, direction = 'up', statements_done = 0")
+    assert ids() == []
+    monkeypatch.setattr(sys, "argv", ["manage.py", "runserver"])
+    assert ids() == ["manticore.W005", "manticore.W004"]
+
+
+def test_runserver_starts_without_a_database(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.script("V1__a", "SELECT 1")
+    site.entry("nowhere", URL="postgresql://127.0.0.1:1/nowhere")
+    monkeypatch.setattr(sys, "argv", ["manage.py", "runserver"])
+    assert ids() == ["manticore.W004"]
 
 
 @pytest.fixture
@@ -498,6 +543,22 @@ def test_e021_a_setting_that_makes_no_sense(
     assert message in manage("manticore_lint", "--all").err
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("a.b", "must be a list of dotted paths; got a str."),
+        (["nowhere.Listener"], "is invalid: No module named 'nowhere'"),
+    ],
+)
+def test_e022_a_listener_that_is_not_found(site: Site, value: Any, message: str) -> None:
+    site.entry(LISTENERS=value)
+    assert one() == (
+        "manticore.E022",
+        f"MANTICORE['default']['LISTENERS'] {message}",
+        'Write a list of dotted paths, such as ["manticore_cockroachdb.telemetry.LogListener"].',
+    )
+
+
 def test_w021_a_pending_script_has_an_error_of_the_linter(site: Site) -> None:
     site.script(
         "V1__rides", "CREATE TABLE rides (id INT8 PRIMARY KEY, city TEXT);", "DROP TABLE rides"
@@ -521,15 +582,61 @@ def test_w021_a_pending_script_has_an_error_of_the_linter(site: Site) -> None:
     assert ids(databases=["default"]) == []
 
 
+@pytest.fixture
+def squashed(site: Site) -> Site:
+    """V1 is applied, B2 stands for V1 and V2, and both files are gone."""
+    site.script("V1__a", "CREATE TABLE a (id INT8 PRIMARY KEY);", "DROP TABLE a;")
+    site.script("V2__b", "CREATE TABLE b (id INT8 PRIMARY KEY);", "DROP TABLE b;")
+    site.call("manticore_migrate", "1", verbosity=0)
+    site.call("manticore_squash", "2", verbosity=0)
+    for name in ("V1__a", "V2__b"):
+        (site.folder / f"{name}.sql").unlink()
+    return site
+
+
+RESTORE = "Restore them from version control: only an empty database starts from a checkpoint."
+
+
+def test_w030_a_file_is_needed_and_was_removed(squashed: Site) -> None:
+    assert ledger() == (
+        "manticore.W030",
+        "default: 1 script must be applied, but its file was removed: V2.",
+        RESTORE,
+    )
+
+
+def test_e030_it_is_an_error_where_migrate_would_need_it(squashed: Site) -> None:
+    squashed.entry(RUN_WITH_MIGRATE="after")
+    assert ledger() == (
+        "manticore.E030",
+        "default: 1 script must be applied, but its file was removed: V2.",
+        RESTORE,
+    )
+
+
+def test_i030_files_may_be_removed(site: Site) -> None:
+    site.script("V1__a", "CREATE TABLE a (id INT8 PRIMARY KEY);", "DROP TABLE a;")
+    site.call("manticore_squash", "1", verbosity=0)
+    site.call("manticore_migrate", verbosity=0)
+    assert ledger() == (
+        "manticore.I030",
+        (
+            "The file of version 1 may be removed: every configured database has it, or is empty and "
+            "starts from B1__schema.sql."
+        ),
+        None,
+    )
+
+
 def test_every_id_is_documented_once_and_has_a_test() -> None:
     from django_manticore import checks
 
-    documented = re.findall(r"^``manticore\.([EW]\d{3})``", checks.__doc__ or "", re.MULTILINE)
+    documented = re.findall(r"^``manticore\.([EWI]\d{3})``", checks.__doc__ or "", re.MULTILINE)
     assert [each for each, times in Counter(documented).items() if times > 1] == []
     tested = {
-        *re.findall(r"def test_([ew]\d{3})_", Path(__file__).read_text("utf-8")),
+        *re.findall(r"def test_([ewi]\d{3})_", Path(__file__).read_text("utf-8")),
         *("w008", "w009"),  # beside E014 and E015
-        *(f"e{number:03}" for number in (*range(4, 11), 16)),  # the table of values
+        *(f"e{number:03}" for number in (*range(4, 11), 16, 31)),  # the table of values
     }
     assert {each.lower() for each in documented} == tested
 

@@ -48,19 +48,19 @@ def test_each_difference_is_told_with_the_statements_for_it(
 
     assert ran.code == 1
     assert ran.out.split("\n", 1)[1] == (
-        "  missing index public.by_email: the scripts make it; the database does not have it.\n"
-        "    To bring the database to the scripts:\n"
+        "  missing index public.by_email: the scripts create it; the database does not have it.\n"
+        "    To make the database match the scripts:\n"
         "      CREATE INDEX by_email ON public.users USING btree (email);\n"
         "    To keep it, put this into a new script:\n"
         "      DROP INDEX public.by_email;\n"
-        "  changed table public.users: it is not as the scripts make it.\n"
+        "  changed table public.users: it is not as the scripts create it.\n"
         "    column nickname is extra: nickname text\n"
-        "    To bring the database to the scripts:\n"
+        "    To make the database match the scripts:\n"
         "      ALTER TABLE public.users DROP COLUMN nickname;\n"
         "    To keep it, put this into a new script:\n"
         "      ALTER TABLE public.users ADD COLUMN nickname text;\n"
     )
-    assert ran.err == "CommandError: The database is not what its scripts make.\n"
+    assert ran.err == "CommandError: The database does not match its scripts.\n"
 
 
 def test_the_json_report_has_every_difference(applied: Site, manage: Callable[..., Any]) -> None:
@@ -116,7 +116,7 @@ def test_a_changed_table_of_a_model_is_found(site: Site, manage: Callable[..., A
 
     assert ran.code == 1
     assert (
-        "  changed table public.django_migrations: it is not as the scripts make it.\n" in ran.out
+        "  changed table public.django_migrations: it is not as the scripts create it.\n" in ran.out
     )
 
 
@@ -248,3 +248,25 @@ def test_cuts_are_counted_by_how_the_run_recovered(site: Site, manage: Callable[
         "default: 1 of 1 script can be applied, reverted and applied again.",
         "",
     ]
+
+
+def test_a_quick_look_needs_no_scratch_database(site: Site, manage: Callable[..., Any]) -> None:
+    site.script("V1__users", UP)
+    site.entry(RECORD_SCHEMA=True)
+    ran = manage("manticore_drift", "--quick")
+    assert ran.code == 2
+    assert ran.out.startswith("default: not known. No run has recorded the schema.")
+
+    site.call("manticore_migrate", verbosity=0)
+    ran = manage("manticore_drift", "--quick")
+    assert (ran.code, ran.out) == (0, "default: the schema is as the last run left it.\n")
+
+    site.query("CREATE TABLE by_hand (id INT8 PRIMARY KEY)")
+    ran = manage("manticore_drift", "--quick")
+    assert (ran.code, ran.out) == (1, "default: the schema was changed after the last run.\n")
+    assert ran.err.endswith(
+        "The schema was changed after the last run; manticore_drift says what.\n"
+    )
+    report = json.loads(manage("manticore_drift", "--quick", "--json").out)
+    assert report["databases"] == [{"database": "default", "answer": "changed", "reason": ""}]
+    assert manage("manticore_drift", "--quick", "--ignore", "table x").code == 2

@@ -22,7 +22,7 @@ def test_changed_files_end_with_5(two: Site, manage: Manage) -> None:
     ran = manage("manticore_migrate")
     assert ran.code == 5
     assert ran.err.startswith(
-        "CommandError: Nothing was run: V2__add_name.sql: version 2 was changed after it was applied"
+        "CommandError: V2__add_name.sql: version 2 was changed after it was applied"
     )
 
 
@@ -30,7 +30,7 @@ def test_bad_files_end_with_1(two: Site, manage: Manage) -> None:
     two.script("V3__open", "SELECT 'never closed")
     ran = manage("manticore_migrate")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("CommandError: Migration files refused: V3__open.sql:1: ")
+    assert ran.err.startswith("CommandError: V3__open.sql:1: ")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,9 @@ def test_a_lease_held_by_another_ends_with_3(two: Site, manage: Manage) -> None:
     )
     ran = manage("manticore_migrate", "--lock-timeout", "0")
     assert ran.code == 3
-    assert ran.err.startswith("CommandError: elsewhere:1:aa holds the lease")
+    assert ran.err.startswith(
+        "CommandError: Timed out after 0 s waiting for the lease, which elsewhere:1:aa holds ("
+    )
 
 
 def test_waiting_for_another_is_said_at_once(two: Site, manage: Manage) -> None:

@@ -30,7 +30,7 @@ def test_a_new_script_is_a_template_that_is_refused_until_it_is_filled_in(
     ran = manage("manticore_migrate")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "CommandError: Migration files refused (2 problems):\n"
+        "CommandError: 2 problems. Nothing was run:\n"
         "  - V1__Create_users_table.sql:2: the up section is still the template; write the SQL that "
         "applies this migration, or delete this comment if there is nothing to do\n"
         "  - V1__Create_users_table.sql:5: the down section is still the template; write the SQL that "
@@ -85,17 +85,17 @@ def test_of_two_scripts_with_one_version_one_is_renumbered_by_its_name(
     site.script("V1__mine", "SELECT 1")
     site.script("V1__theirs", "SELECT 2")
     assert manage("manticore_migrate").err == (
-        "CommandError: Migration files refused: V1__theirs.sql: is version 1, and so is V1__mine.sql; "
+        "CommandError: V1__theirs.sql: is version 1, and so is V1__mine.sql; "
         "remove one of them, or give the one that is not applied anywhere another number: "
-        "manticore_makemigration --renumber FILE\n"
+        "manticore_makemigration --renumber FILE. Nothing was run.\n"
     )
     ran = manage("manticore_makemigration", "--renumber", "V1__mine.sql")
     assert ran.out == f"V1__mine.sql for 'default' is now:\n  {site.folder / 'V2__mine.sql'}\n"
     site.call("manticore_migrate")
     assert site.versions() == [1, 2]
     assert manage("manticore_makemigration", "--renumber", "V9__x.sql").err == (
-        "CommandError: Migration files refused: there is no script V9__x.sql in "
-        f"{site.folder}; check the name\n"
+        "CommandError: There is no script V9__x.sql in "
+        f"{site.folder}; check the name. Nothing was run.\n"
     )
 
 
@@ -108,15 +108,15 @@ def test_a_script_whose_number_was_taken_gets_the_next_free_one(site: Site, mana
     own.write_text("CREATE TABLE feature (i INT8);", "utf-8")
     (site.folder / "U2__feature_column.sql").write_text("DROP TABLE feature;", "utf-8")
     taken = (
-        "CommandError: Nothing was run: V2__feature_column.sql: version 2 is applied, but as another "
+        "CommandError: V2__feature_column.sql: version 2 is applied, but as another "
         "script ('main column'): this one took the same number, and has not been applied. Give it the "
-        "next free number with manticore_makemigration --renumber 2.\n"
+        "next free number with manticore_makemigration --renumber 2. Nothing was run.\n"
     )
     assert manage("manticore_migrate").err == taken
     assert manage("manticore_resolve", "--accept-checksum", "2", "--noinput").err == (
-        "CommandError: Nothing was changed: V2__feature_column.sql: version 2 is applied as another "
+        "CommandError: V2__feature_column.sql: version 2 is applied as another "
         "script ('main column'), and this one would never run. Give it the next free number with "
-        "manticore_makemigration --renumber 2.\n"
+        "manticore_makemigration --renumber 2. Nothing was changed.\n"
     )
     ran = manage("manticore_makemigration", "--renumber", "2")
     path = site.folder / "V3__feature_column.sql"
@@ -127,8 +127,8 @@ def test_a_script_whose_number_was_taken_gets_the_next_free_one(site: Site, mana
     site.call("manticore_migrate")
     assert site.versions() == [1, 2, 3]
     assert manage("manticore_makemigration", "--renumber", "2").err == (
-        "CommandError: No file was renamed: V2__main_column.sql: version 2 is applied. Under another "
-        "number it would be applied a second time.\n"
+        "CommandError: V2__main_column.sql: version 2 is applied. Under another "
+        "number it would be applied a second time. No file was renamed.\n"
     )
     assert manage("manticore_makemigration").code == 2
 
@@ -253,6 +253,7 @@ def test_the_list_as_json(mixed: Site) -> None:
         "applied_by": None,
         "execution_ms": None,
         "path": str(mixed.folder / "V4__part_4.sql"),
+        "batch": None,
     }
 
 
@@ -272,5 +273,5 @@ def test_sqlmigrate_of_what_is_not_there(site: Site, manage: Manage) -> None:
         "manticore_showmigrations.\n",
     )
     assert manage("manticore_sqlmigrate", "1", "--backwards") == Ran(
-        1, "", "CommandError: V1__a.sql has no down part, so it cannot be rolled back.\n"
+        1, "", "CommandError: V1__a.sql has no down section, so it cannot be rolled back.\n"
     )

@@ -160,7 +160,7 @@ def test_a_kept_test_database_is_named_when_a_script_was_edited(
     out = run(command, environment, code=5)
     assert out.endswith(
         f"\nThis is the test database {project['TESTS_DJANGO_TEST_NAME']!r}. If it was kept by --keepdb "
-        "(pytest: --reuse-db), build it again: run the tests once without that option (pytest: with "
+        "(pytest: --reuse-db), create it again: run the tests once without that option (pytest: with "
         "--create-db).\n"
     )
     run([each for each in command if each != "--keepdb"], environment)
@@ -186,6 +186,53 @@ def test_with_xdist_each_worker_has_a_database_and_a_ledger(
         f"SELECT datname FROM pg_database WHERE datname LIKE '{project['TESTS_DJANGO_TEST_NAME']}%'"
     )
     assert left == []
+
+
+@pytest.mark.needs_postgresql("CockroachDB copies no databases")
+def test_with_a_template_the_scripts_run_once_for_all_workers(
+    project: dict[str, str], tmp_path: Path, site: Site
+) -> None:
+    pytest.importorskip("xdist")
+    suite = (
+        "import os\n"
+        "from tests.django.project.fleet.models import Scooter\n"
+        "def test_built_elsewhere(db):\n"
+        "    from django.db import connection\n"
+        "    with connection.cursor() as cursor:\n"
+        "        cursor.execute('SELECT applied_by FROM _migrations')\n"
+        "        builders = {by.split(':')[1] for (by,) in cursor.fetchall()}\n"
+        "    assert len(builders) == 1\n"
+        "    assert str(os.getpid()) not in builders\n"
+        "    assert str(os.getppid()) in builders\n"
+    )
+    (tmp_path / "test_again.py").write_text(suite, "utf-8")
+    arguments = pytest_arguments(
+        tmp_path, "-n", "2", "--dist", "loadfile", "-o", "manticore_template=default", suite=suite
+    )
+    assert "2 passed" in run(arguments, project, tmp_path)
+    left = site.query(
+        f"SELECT datname FROM pg_database WHERE datname LIKE '{project['TESTS_DJANGO_TEST_NAME']}%'"
+    )
+    assert left == []
+
+
+def test_with_xdist_workers_share_the_server_that_is_started_for_them(
+    project: dict[str, str], tmp_path: Path, server: RunningServer
+) -> None:
+    pytest.importorskip("xdist")
+    nowhere = {**project, "TESTS_DJANGO_URL": "postgresql://127.0.0.1:1/app"}
+    given = {**nowhere, "MANTICORE_TEST_URL": server.url}
+    options = ["-n", "2", "-o", "manticore_server=default", "-o", "manticore_template=default"]
+    assert "8 passed" in run(pytest_arguments(tmp_path, *options), given, tmp_path)
+
+
+@pytest.mark.needs_postgresql("CockroachDB copies no databases")
+def test_manage_py_test_in_parallel_has_the_scripts_tables_in_each_copy(
+    project: dict[str, str],
+) -> None:
+    suite = "tests.django.project.fleet.tests"
+    out = run(["-m", "django", "test", "--noinput", "--parallel=2", suite], project)
+    assert "Ran 3 tests" in out
 
 
 def test_the_plugin_leaves_a_project_without_django_alone(

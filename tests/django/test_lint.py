@@ -150,7 +150,7 @@ def test_a_folder_that_is_missing_is_an_error(site: Site, manage: Manage, tmp_pa
     ran = manage("manticore_lint", "--all")
 
     assert (ran.code, ran.out) == (1, "")
-    assert f"the migrations folder {tmp_path / 'gone'} does not exist" in ran.err
+    assert f"The migrations folder {tmp_path / 'gone'} does not exist" in ran.err
 
 
 @pytest.mark.parametrize(

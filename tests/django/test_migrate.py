@@ -38,7 +38,7 @@ def test_going_down_asks_first(two: Site, manage: Manage, monkeypatch: pytest.Mo
         "What their down sections drop or delete cannot be recovered.\n"
         "Are you sure?\n"
         "\n"
-        "    Type 'yes' to continue, or 'no' to cancel: Cancelled: nothing was changed.\n",
+        "    Type 'yes' to continue, or 'no' to cancel: Canceled: nothing was changed.\n",
         "",
     )
     assert two.versions() == [1, 2]
@@ -109,8 +109,9 @@ def test_verbosity_2_adds_statements_and_timings(two: Site, server: RunningServe
         "    line 1: INSERT INTO users VALUES (1) (data)",
         "    line 2: INSERT INTO users VALUES (2) (data)",
     ]
-    assert lines[3].startswith("  Applying V3__fill... OK (")
-    assert len(lines) == 4
+    assert lines[3:5] == ["    line 1, 1 row", "    line 2, 1 row"]
+    assert lines[5].startswith("  Applying V3__fill... OK (")
+    assert len(lines) == 6
 
 
 def test_verbosity_3_adds_the_statements_in_full(two: Site) -> None:
@@ -139,7 +140,7 @@ def test_verbosity_2_and_3_show_every_statement_of_a_stepwise_script(two: Site) 
     assert lines[1:-1] == [
         "    1/5 line 2: SET work_mem = '5MB' (session) 1s",
         "    2/5 line 3: CREATE TABLE a (id INT) (schema) 1s",
-        "    3/5 line 4: INSERT INTO a VALUES (1) (data)",
+        "    3/5 line 4: INSERT INTO a VALUES (1) (data), 1 row",
         "    4/5 line 5: SELECT 4 (data)",
         "    3-4/5 in one transaction 1s",
         "    5/5 line 7: VACUUM a (schema) 1s",

@@ -200,6 +200,7 @@ def test_check_as_json(two: Site, manage: Manage) -> None:
                 "partially_applied": [],
                 "partially_reverted": [],
                 "missing": [],
+                "unavailable": [],
                 "repeatable": {"pending": [], "partially_applied": [], "missing": []},
             }
         ],

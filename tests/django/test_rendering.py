@@ -154,7 +154,7 @@ def test_what_goes_wrong_on_the_way_is_told() -> None:
         FINISHED,
     ) == [
         "  Applying V3__index...",
-        "    V3__index.sql: the server asked to try again (40001); attempt 2 in 0.250s",
+        "    V3__index.sql: the server asked to retry (40001); attempt 2 in 0.250s",
         "    The connection was lost (server closed the connection); attempt 1 to connect again in 1.5s",
         "    V3__index.sql:2: its job 77 succeeded",
         "    Warning: mind the gap",
@@ -264,7 +264,7 @@ def test_being_stopped_tells_what_goes_on_without_us() -> None:
         "Stopped after 2 scripts. The lease was released.\n"
         "V3__index (line 2) was running; it is not recorded as applied.\n"
         "The server continues: job 77, running, 42%: CREATE INDEX i ON app.public.t (v).\n"
-        "Run the same command again to finish: it checks first what became of it."
+        "Run the same command again to finish: it first checks what happened."
     )
     assert messages.stopped(Interrupted(0, STEP, STATEMENT, (), statements_done=1)).startswith(
         "Stopped after 0 scripts, and 1 of 2 statements of V3__index. The lease was released.\n"

@@ -64,8 +64,8 @@ def test_it_asks_first(
 
 
 STALE = (
-    "CommandError: Nothing was changed: a runner has run since the database was looked at. Look again "
-    "(manticore_resolve without an option), and decide again.\n"
+    "CommandError: A runner has run since the database was looked at. Look again "
+    "(manticore_resolve without an option), and decide again. Nothing was changed.\n"
 )
 
 
@@ -158,4 +158,4 @@ def test_looking_at_a_database_without_tables_makes_none(site: Site, manage: Man
 def test_an_unknown_version_ends_with_5(site: Site, manage: Manage) -> None:
     ran = manage("manticore_resolve", "--applied", "7", "--noinput")
     assert ran.code == 5
-    assert ran.err.startswith("CommandError: Nothing was changed: there is no version 7")
+    assert ran.err.startswith("CommandError: There is no version 7")

@@ -87,8 +87,8 @@ def test_what_was_not_confirmed_is_not_reverted(
     ran = manage("manticore_rollback")
     assert ran.code == 5
     assert ran.err == (
-        "CommandError: Nothing was run: the plan is not the one that was confirmed: reverting V3__c. "
-        "Now it is: reverting V2__b. Look at the new plan and confirm that one.\n"
+        "CommandError: The plan is not the one that was confirmed: reverting V3__c. "
+        "Now it is: reverting V2__b. Look at the new plan and confirm that one. Nothing was run.\n"
     )
     assert "Reverting" not in ran.out
     assert three.versions() == [1, 2]
@@ -100,7 +100,7 @@ def test_anything_but_yes_cancels(
     answer(monkeypatch, "y\n")
     ran = manage("manticore_rollback")
     assert ran.code == 0
-    assert ran.out.endswith("Cancelled: nothing was changed.\n")
+    assert ran.out.endswith("Canceled: nothing was changed.\n")
     assert three.versions() == [1, 2, 3]
 
 
@@ -142,9 +142,7 @@ def test_a_script_without_a_down_part_ends_with_5(three: Site, manage: Manage) -
     three.script("V3__c", "CREATE TABLE c (id INT)", None)
     ran = manage("manticore_rollback", "--noinput")
     assert ran.code == 5
-    assert ran.err.startswith(
-        "CommandError: Nothing was run: V3__c.sql: version 3 has no down part"
-    )
+    assert ran.err.startswith("CommandError: V3__c.sql: version 3 has no down section")
 
 
 @pytest.mark.parametrize(

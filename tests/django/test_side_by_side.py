@@ -201,6 +201,6 @@ def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
     stopped = (
         "{}: Stopped after 0 scripts. The lease was released.\n"
         "V1__slow was running; it is not recorded as applied.\n"
-        "Run the same command again to finish: it checks first what became of it.\n"
+        "Run the same command again to finish: it first checks what happened.\n"
     )
     assert err == "CommandError: " + stopped.format("default") + stopped.format("other")

@@ -64,7 +64,7 @@ def test_the_first_signal_gives_the_lease_back(
     assert err == (
         "CommandError: Stopped after 1 script. The lease was released.\n"
         "V2__slow was running; it is not recorded as applied.\n"
-        "Run the same command again to finish: it checks first what became of it.\n"
+        "Run the same command again to finish: it first checks what happened.\n"
     )
     assert site.versions() == [1]
     assert site.query("SELECT owner FROM _migrations_state") == [(None,)]
@@ -88,7 +88,7 @@ def test_the_statements_that_are_done_are_counted(
         "CommandError: Stopped after 0 scripts, and 3 of 5 statements of V1__slow. The lease was "
         "released.\n"
         "V1__slow was running; it is not recorded as applied.\n"
-        "Run the same command again to finish: it checks first what became of it.\n"
+        "Run the same command again to finish: it first checks what happened.\n"
     )
 
 

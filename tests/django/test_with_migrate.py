@@ -177,7 +177,7 @@ def test_a_kept_test_database_is_named_in_the_error(
     assert caught.value.returncode == 5
     assert str(caught.value).endswith(
         f"\nThis is the test database {settings['NAME']!r}. If it was kept by --keepdb (pytest: "
-        "--reuse-db), build it again: run the tests once without that option (pytest: with "
+        "--reuse-db), create it again: run the tests once without that option (pytest: with "
         "--create-db)."
     )
 
@@ -357,9 +357,9 @@ def test_run_script_below_what_is_applied_is_refused(fleet: Site) -> None:
     with pytest.raises(PlanRefused) as caught:
         applied_by_django(fleet, RunScript("V3"))
     assert str(caught.value) == (
-        "Nothing was run: V3__c.sql: version 3 is pending, but version 5 is applied already. Give it the "
+        "V3__c.sql: version 3 is pending, but version 5 is applied already. Give it the "
         "next free number (manticore_makemigration --renumber 3), or allow out-of-order scripts "
-        "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting)."
+        "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting). Nothing was run."
     )
     fleet.entry(ALLOW_OUT_OF_ORDER=True)
     applied_by_django(fleet, RunScript("V3"))
@@ -370,7 +370,7 @@ def test_run_script_of_no_such_version_is_refused(fleet: Site) -> None:
     from django_manticore.operations import RunScript
     from manticore_cockroachdb.errors import PlanRefused
 
-    with pytest.raises(PlanRefused, match="there is no version 9 to migrate to"):
+    with pytest.raises(PlanRefused, match="There is no version 9 to migrate to"):
         applied_by_django(fleet, RunScript(9))
     with pytest.raises(ValueError, match="write a version, such as 7 or 'V7'"):
         RunScript("latest")

@@ -8,6 +8,7 @@ import inspect
 import re
 import runpy
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,20 @@ from django.core.management.base import BaseCommand
 
 from django_manticore import checks, conf, messages
 from django_manticore.management import exit_codes
-from manticore_cockroachdb import errors
+from django_manticore.management.json_lines import LAST_LINES
+from manticore_cockroachdb import errors, events
 from manticore_cockroachdb.adopt import TOOLS, Trouble
 from manticore_cockroachdb.errors import ManticoreError
+from manticore_cockroachdb.event_json import event_kind
 from manticore_cockroachdb.lint import RULES
 from tests.docs.docs_pages import DOCS, code, read, rows, sections
 
 ROOT = DOCS.parent
+EVENTS = {
+    event_kind(event): tuple(field.name for field in fields(event))
+    for _, event in inspect.getmembers(events, inspect.isclass)
+    if issubclass(event, events.Event) and event is not events.Event
+}
 
 ERRORS = [
     error
@@ -128,10 +136,20 @@ def test_the_page_of_the_rules_is_written_from_the_rules() -> None:
     assert read("rules.md") == page(), "run `make generate`"
 
 
-def test_the_number_of_rules_is_the_one_the_changelog_tells() -> None:
-    (told,) = re.findall(r"`manticore_lint` knows (\d+) rules", (ROOT / "CHANGELOG.md").read_text())
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "README.md", "docs/comparison.md"])
+def test_the_number_of_rules_is_the_same_everywhere(name: str) -> None:
+    (number,) = re.findall(r"\b(\d+) rules", (ROOT / name).read_text(encoding="utf-8"))
 
-    assert int(told) == len(RULES)
+    assert int(number) == len(RULES)
+
+
+def test_every_event_of_a_run_in_json_is_documented_with_its_keys() -> None:
+    documented = {
+        code(cells[0])[0]: tuple(code(cells[1]))
+        for cells in rows(sections(read("commands.md"))["JSON lines of a run"])
+        if code(cells[0])[0] in {*EVENTS, *LAST_LINES}
+    }
+    assert documented == {**EVENTS, **LAST_LINES}
 
 
 def test_every_mark_of_the_list_is_documented() -> None:

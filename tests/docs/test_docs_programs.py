@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,11 @@ from manticore_cockroachdb import Database, Migration
 from manticore_cockroachdb._backend.settings import ConnectionSettings
 from manticore_cockroachdb._sql.lexer import split_script
 from manticore_cockroachdb.testing import RunningServer
+from manticore_cockroachdb.testing import server as a_server
 from tests import older_cockroachdb
+from tests.conftest import URL_VARIABLE
 from tests.docs.docs_pages import DOCS, Block, block, blocks, read, sections
+from tests.programs import started_server
 
 ROOT = DOCS.parent
 
@@ -36,9 +41,14 @@ def _environment(url: str, database: str | None = None) -> dict[str, str]:
     found = {variable: str(told[key]) for key, variable in names.items() if told.get(key)}
     if database:
         found["PGDATABASE"] = database
+    return {**_clean_environment(), **found, "PYTHONWARNINGS": "error"}
+
+
+def _clean_environment() -> dict[str, str]:
+    """This process's environment, so that programs find this package and no settings of the tests."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     clean = {key: value for key, value in os.environ.items() if not key.startswith("DJANGO_")}
-    return {**clean, **found, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+    return {**clean, "PYTHONPATH": path}
 
 
 def _run(*command: str, folder: Path, server: RunningServer) -> subprocess.CompletedProcess[str]:
@@ -123,78 +133,104 @@ def test_reverting_by_hand_works_after_migrating_again(
     assert done.stdout == "Method 1 reverted 1\nMethod 2 reverted V1\nApplied now: ['pending']\n"
 
 
-def test_the_quickstart_with_django_runs_word_for_word(
-    server: RunningServer, named_database: list[str], tmp_path: Path
-) -> None:
-    named_database.append("shop")
-    server.drop_database("shop")
-    text = sections(read("quickstart.md"))["With Django"]
+class Reader:
+    """Does what a page says, in two terminals: the first one holds the page's server.
 
-    _walk(text, tmp_path, server)
+    The page's command starts a server as a reader has it: a CockroachDB where there is a program of
+    that name, else a PostgreSQL. Where `MANTICORE_TEST_URL` names a server, that one is taken.
+
+    Attributes:
+        folder: Where the second terminal is.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+        self._environment = {**_clean_environment(), "PYTHONWARNINGS": "error"}
+        self._kind = ""
+
+    def read(self, page: str) -> None:
+        """Follow a page, and compare what is seen with what it shows."""
+        home = self.folder
+        for found in blocks(page):
+            if found.server not in ("", self._kind):
+                continue
+            if found.title:
+                self._write(self.folder / found.title, found.text)
+            elif found.language == "sh":
+                self._shell(found.text)
+            elif found.language == "console":
+                self._console(found)
+        self.folder = home
+
+    def _write(self, path: Path, text: str) -> None:
+        path.parent.mkdir(exist_ok=True)
+        # settings.py is there and gets an end; a script is a form to fill in.
+        is_settings = path.name == "settings.py"
+        before = path.read_text(encoding="utf-8") if is_settings else ""
+        lowered = is_settings and self._kind == "CockroachDB"
+        after = older_cockroachdb.LOWERED if lowered else ""
+        path.write_text(before + text + after, encoding="utf-8")
+
+    def _shell(self, text: str) -> None:
+        for line in text.splitlines():
+            words = shlex.split(line)
+            if words[0] == "cd":
+                self.folder /= words[1]
+            elif words[0] == "rm":
+                (self.folder / words[1]).unlink()
+            elif words[:2] == ["python", "manage.py"]:
+                done = self._run(*words[1:])
+                assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+            elif words[:3] == ["python", "-m", "manticore_cockroachdb.testing"]:
+                if not self._kind:  # a reader who is at it again has a server
+                    self._serve(words[3:])
+            elif words[:4] != ["python", "-m", "pip", "install"]:  # the tests have it installed
+                tool = "django" if words[0] == "django-admin" else words[0]
+                done = self._run("-m", tool, *words[1:])
+                assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+    def _serve(self, arguments: list[str]) -> None:
+        if URL_VARIABLE in os.environ:
+            running = self._stack.enter_context(a_server(URL_VARIABLE))
+            running.drop_database(arguments[-1])
+            url = running.new_database(arguments[-1])
+            self._environment |= {**_environment(url), "DATABASE_URL": url}
+            self._kind = "CockroachDB" if running.kind == "cockroachdb" else "PostgreSQL"
+            return
+        _, lines = self._stack.enter_context(started_server(*arguments))
+        self._kind = lines[0].split()[0]
+        exports = [shlex.split(line) for line in lines if line.startswith("    export ")]
+        self._environment |= dict(export.split("=", 1) for _, export in exports)
+
+    def _console(self, found: Block) -> None:
+        """Run the commands after each `$`, and compare what is shown below them."""
+        for part in re.split(r"^\$ ", found.text, flags=re.MULTILINE)[1:]:
+            line, _, expected = part.partition("\n")
+            program, *arguments = shlex.split(line)
+            assert program == "python"
+            done = self._run(*arguments)
+            seen = done.stdout + done.stderr
+            assert re.fullmatch(_pattern(expected), seen), f"{line}\n{seen}"
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
 
 
-def test_the_quickstart_without_django_runs_word_for_word(
-    server: RunningServer, named_database: list[str], tmp_path: Path
-) -> None:
-    named_database.append("store")
-    server.drop_database("store")
-    text = sections(read("quickstart.md"))["Without Django"]
-
-    _walk(text, tmp_path, server)
-    _walk(_without_creating(text), tmp_path, server)  # a program may be started twice
-
-
-def _without_creating(text: str) -> str:
-    """What a reader does a second time: the database is there."""
-    return text.replace("```sql\nCREATE DATABASE store;\n```", "")
-
-
-def _walk(text: str, folder: Path, server: RunningServer) -> None:
-    """Do what a page tells a reader to do, and compare what it says will be seen."""
-    name = "CockroachDB" if server.kind == "cockroachdb" else "PostgreSQL"
-    for found in blocks(text):
-        if found.server not in ("", name):
-            continue
-        if found.title:
-            path = folder / found.title
-            path.parent.mkdir(exist_ok=True)
-            # settings.py is there and gets an end; a script is a form to fill in.
-            is_settings = path.name == "settings.py"
-            before = path.read_text(encoding="utf-8") if is_settings else ""
-            after = older_cockroachdb.LOWERED if is_settings and name == "CockroachDB" else ""
-            path.write_text(before + found.text + after, encoding="utf-8")
-        elif found.language == "sql":
-            with Database.from_url(server.url) as db:
-                db.execute(found.text)
-        elif found.language == "sh":
-            folder = _shell(found.text, folder, server)
-        else:
-            _console(found, folder, server)
-
-
-def _shell(text: str, folder: Path, server: RunningServer) -> Path:
-    """Run lines of a shell, and return the folder they end in."""
-    for line in text.splitlines():
-        words = line.split()
-        if words[0] == "cd":
-            folder /= words[1]
-        elif words[:4] != ["python", "-m", "pip", "install"]:  # the tests have it installed
-            tool = "django" if words[0] == "django-admin" else words[0]
-            done = _run(sys.executable, "-m", tool, *words[1:], folder=folder, server=server)
-            assert (done.stdout + done.stderr, done.returncode) == ("", 0)
-    return folder
-
-
-def _console(found: Block, folder: Path, server: RunningServer) -> None:
-    """Run the commands behind `$`, and compare what is shown below each."""
-    for part in re.split(r"^\$ ", found.text, flags=re.MULTILINE)[1:]:
-        line, _, expected = part.partition("\n")
-        program, *arguments = re.findall(r'"[^"]*"|\S+', line)
-        assert program == "python"
-        typed = [argument.strip('"') for argument in arguments]
-        done = _run(sys.executable, *typed, folder=folder, server=server)
-        seen = done.stdout + done.stderr
-        assert re.fullmatch(_pattern(expected), seen), f"{line}\n{seen}"
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """Somebody who does what a page says, in an empty folder."""
+    with ExitStack() as stack:
+        yield Reader(tmp_path, stack)
 
 
 def _pattern(expected: str) -> str:
@@ -205,23 +241,34 @@ def _pattern(expected: str) -> str:
     )
 
 
-def test_the_library_example_of_the_readme_runs(
-    server: RunningServer, database_url: str, tmp_path: Path
-) -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    (program,) = [found.text for found in blocks(page) if "Database.from_url" in found.text]
-    (script,) = [found.text for found in blocks(page) if found.language == "sql"]
-    written = "cockroachdb://root@localhost:26257/shop"
-    assert written in program
-    name, _, sql = script.partition("\n")
-    path = tmp_path / name.removeprefix("-- ")
-    path.parent.mkdir()
-    path.write_text(sql, encoding="utf-8")
-    program = program.replace(written, database_url)
+def test_the_quickstart_with_django_runs_word_for_word(reader: Reader) -> None:
+    reader.read(sections(read("quickstart.md"))["With Django"])
 
-    for _ in range(2):  # a program may be started twice
-        done = _run(sys.executable, "-c", program, folder=tmp_path, server=server)
-        assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+def test_the_quickstart_without_django_runs_word_for_word_and_twice(reader: Reader) -> None:
+    text = sections(read("quickstart.md"))["Without Django"]
+
+    reader.read(text)
+    reader.read(text)
+
+
+def test_a_project_moves_from_models_to_sql_word_for_word(
+    reader: Reader, djangos_migrate_is_refused: str
+) -> None:
+    if djangos_migrate_is_refused:
+        pytest.skip(djangos_migrate_is_refused)
+
+    reader.read(sections(read("sql-first-django.md"))["Move a project"])
+
+
+def test_the_first_five_minutes_of_the_readme_run_word_for_word(reader: Reader) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    reader.read(sections(page)["Five minutes"])
+
+    # Pasted once more, everything is there already.
+    done = reader._run("migrate.py")
+    assert (done.stdout, done.stderr) == ("applied 0\n1 create users applied\n", "")
 
 
 # -- other examples ------------------------------------------------------------------------------

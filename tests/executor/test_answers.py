@@ -98,9 +98,9 @@ async def test_an_encoding_that_the_file_does_not_have_is_refused(every_mode: Ha
     with pytest.raises(PlanRefused) as caught:
         await every_mode.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__city.sql:2: after client_encoding is LATIN1, the server would misread "
+        "V2__city.sql:2: after client_encoding is LATIN1, the server would misread "
         "what is not ASCII in the rest of the script: files are UTF-8, and so is the connection. "
-        "Remove this statement."
+        "Remove this statement. Nothing was run."
     )
     every_mode.write("V2__città", "INSERT INTO t VALUES ('Zürich');")
     (every_mode.folder / "V2__city.sql").unlink()

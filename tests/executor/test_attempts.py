@@ -30,7 +30,7 @@ async def test_a_script_with_a_setting_that_always_gets_40001_is_given_up(
         await cockroach.engine().migrate()
     assert str(failed.value) == (
         "V1__a.sql:2: INSERT INTO t VALUES (1) failed: restart (40001)\n"
-        "  Nothing of version 1 was applied. Repair the file (or the rows) and migrate again."
+        "  Nothing of version 1 was applied. Fix the file (or the rows) and migrate again."
     )
     assert rule.fired == 24
     assert [event.attempt for event in cockroach.told(Retrying)] == list(range(1, 24))
@@ -190,9 +190,9 @@ async def test_a_new_enum_value_used_at_once_names_the_mode_that_helps(harness: 
         "V1__a.sql:2: INSERT INTO t VALUES ('b') failed: unsafe use of new value \"b\" of enum type mood "
         "(55P04)\n"
         "  Hint: New enum values must be committed before they can be used.\n"
-        "  Nothing of version 1 was applied. Repair the file (or the rows) and migrate again.\n"
+        "  Nothing of version 1 was applied. Fix the file (or the rows) and migrate again.\n"
         "  A new enum value can be used only after the transaction that added it. With '-- manticore: "
-        "mode=stepwise' as the file's first line, each schema statement is a transaction of its own."
+        "mode=stepwise' as the file's first line, each schema statement has its own transaction."
     )
     harness.write("V1__a", f"-- manticore: mode=stepwise\n{text}")
     assert await harness.engine().migrate() == 1

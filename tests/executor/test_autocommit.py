@@ -74,9 +74,9 @@ async def test_without_it_the_error_names_the_mode(procedure: Harness) -> None:
         await procedure.engine().migrate()
     assert str(failed.value) == (
         "V1__a.sql:1: CALL fill(0) failed: invalid transaction termination (2D000)\n"
-        "  Nothing of version 1 was applied. Repair the file (or the rows) and migrate again.\n"
-        "  With '-- manticore: mode=autocommit' as the file's first line, each statement runs outside any "
-        "transaction of Manticore's."
+        "  Nothing of version 1 was applied. Fix the file (or the rows) and migrate again.\n"
+        "  With '-- manticore: mode=autocommit' as the file's first line, each statement runs outside "
+        "Manticore's transactions."
     )
 
 
@@ -89,10 +89,10 @@ async def test_a_failure_says_that_parts_may_stay_committed_and_the_next_run_goe
     assert str(failed.value) == (
         "V1__a.sql:3: CALL fill(3) failed: enough (P0001)\n"
         "  What the statement had committed before it failed stays committed.\n"
-        "  Its first statement is done and recorded; version 1 is partially applied. Repair statement 2 "
+        "  Its first statement is done and recorded; version 1 is partially applied. Fix statement 2 "
         "in the "
-        "file (or the rows) and migrate again: the run goes on there. Leave the statements before it as "
-        "they are."
+        "file (or the rows) and migrate again: the run continues there. Do not edit the "
+        "statements before it."
     )
     procedure.write("V1__a", f"{HEADER}INSERT INTO t VALUES (0);\nINSERT INTO t VALUES (3);")
     assert await procedure.engine().migrate() == 1
@@ -112,7 +112,7 @@ async def test_a_statement_whose_answer_was_lost_is_not_sent_twice_blindly(
         with pytest.raises(OutcomeUnknown) as unknown:
             await procedure.engine().migrate()
         assert str(unknown.value).startswith(
-            "V1__a.sql:4: INSERT INTO t VALUES (2) was sent by a run that"
+            "V1__a.sql:4: INSERT INTO t VALUES (2) has an unknown outcome: "
         )
         assert (unknown.value.version, unknown.value.line) == (1, 4)
         await eventually(lambda: procedure.record()["owner"] is None)

@@ -22,7 +22,7 @@ TABLE = (
     "\nINSERT INTO t SELECT i, 0 FROM generate_series(1, 250) AS g(i);\n-- DOWN\nDROP TABLE t;"
 )
 ADD_ONE = "-- manticore: batch=100\nUPDATE t SET n = n + 1;"
-NOT_STARTED = "A batch was not started: V2__add.sql:2: {reason}. Nothing of this statement was run."
+NOT_STARTED = "V2__add.sql:2: {reason}. The batch was not started."
 
 
 def add_one(harness: Harness, script: str = ADD_ONE) -> None:
@@ -235,8 +235,8 @@ async def test_mode_atomic_and_a_batch_do_not_go_together(harness: Harness) -> N
     with pytest.raises(PlanRefused) as caught:
         await harness.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__add.sql:3: batch= runs this statement in transactions of its own, and the "
-        "file says mode=atomic. Move it into a script of its own, or remove the mode."
+        "V2__add.sql:3: batch= runs this statement in its own transactions, and "
+        "the file says mode=atomic. Move it into a separate script, or remove the mode. Nothing was run."
     )
     assert harness.tables() == []
 
@@ -326,10 +326,10 @@ async def test_an_edited_batch_can_be_started_again_from_its_first_row(any_mode:
     with pytest.raises(PlanRefused) as caught:
         await any_mode.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__add.sql:2: version 2 is partially applied, and statement 1, of which 1 "
+        "V2__add.sql:2: version 2 is partially applied, and statement 1, of which 1 "
         "window is done, was changed. Restore it and its batch= option; later ones may be edited. Or start "
         "it again from its first row with manticore_resolve --restart-batch 2: rows of the windows that "
-        "are done are then changed again."
+        "are done are then changed again. Nothing was run."
     )
     await any_mode.engine().resolve.restart_batch(2)
     assert await any_mode.engine().migrate() == 1
@@ -342,8 +342,8 @@ async def test_only_a_batch_that_has_begun_can_be_started_again(any_mode: Harnes
     with pytest.raises(PlanRefused) as caught:
         await any_mode.engine().resolve.restart_batch(2)
     assert str(caught.value) == (
-        "Nothing was changed: no statement of version 2 has begun in batches; see status "
-        "(manticore_showmigrations)."
+        "no statement of version 2 has begun in batches; see status "
+        "(manticore_showmigrations). Nothing was changed."
     )
 
 
@@ -452,3 +452,12 @@ async def test_progress_has_position_pace_and_time_left(any_mode: Harness) -> No
         assert first.remaining is not None
         assert first.remaining > 0
     assert (last.rows, last.remaining) == (250, 0.0)
+
+
+async def test_rows_are_counted_after_a_script_has_touched_its_session(any_mode: Harness) -> None:
+    add_one(any_mode, f"SET application_name = 'mine';\n{ADD_ONE}")
+    with pytest.raises(Stopped):
+        await any_mode.engine(listener=stop_after(2)).migrate()
+    assert any_mode.record()["batch_rows"] >= 100
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]

@@ -70,9 +70,9 @@ async def test_apply_below_what_is_applied_is_out_of_order(harness: Harness) -> 
     with pytest.raises(PlanRefused) as caught:
         await harness.engine().apply(3)
     assert str(caught.value) == (
-        "Nothing was run: V3__c.sql: version 3 is pending, but version 5 is applied already. Give it the "
+        "V3__c.sql: version 3 is pending, but version 5 is applied already. Give it the "
         "next free number (manticore_makemigration --renumber 3), or allow out-of-order scripts "
-        "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting)."
+        "(allow_out_of_order=True, ALLOW_OUT_OF_ORDER in the MANTICORE setting). Nothing was run."
     )
     assert await harness.engine(allow_out_of_order=True).apply(3) == 1
     assert harness.ledger() == [5, 3]
@@ -83,8 +83,8 @@ async def test_apply_to_a_version_that_does_not_exist_is_refused(harness: Harnes
     with pytest.raises(PlanRefused) as caught:
         await harness.engine().apply(9)
     assert str(caught.value) == (
-        "Nothing was run: there is no version 9 to migrate to. The folder has versions 1 to 3, 3 in all; "
-        "see status (manticore_showmigrations)."
+        "There is no version 9 to migrate to. The folder has versions 1 to 3, 3 in all; "
+        "see status (manticore_showmigrations). Nothing was run."
     )
 
 
@@ -143,8 +143,8 @@ async def test_a_plan_that_the_server_could_not_run_is_refused(harness: Harness)
     with pytest.raises(PlanRefused) as caught:
         await harness.engine().plan()
     assert str(caught.value) == (
-        "Nothing was run: V1__a.sql:2: PostgreSQL does not run this statement inside a transaction, and "
-        "the file says mode=atomic. Move it into a script of its own, or remove the mode."
+        "V1__a.sql:2: PostgreSQL does not run this statement inside a transaction, and "
+        "the file says mode=atomic. Move it into a separate script, or remove the mode. Nothing was run."
     )
 
 
@@ -159,8 +159,8 @@ async def test_a_confirmed_rollback_is_refused_when_a_colleague_was_faster(
     with pytest.raises(PlanRefused) as caught:
         await engine.rollback(confirmed=confirmed)
     assert str(caught.value) == (
-        "Nothing was run: the plan is not the one that was confirmed: reverting V3__name. Now it is: "
-        "reverting V2__rows. Look at the new plan and confirm that one."
+        "The plan is not the one that was confirmed: reverting V3__name. Now it is: "
+        "reverting V2__rows. Look at the new plan and confirm that one. Nothing was run."
     )
     assert any_mode.ledger() == [1, 2]
 
@@ -176,8 +176,8 @@ async def test_a_confirmed_plan_that_a_colleague_has_carried_out_is_refused_too(
     with pytest.raises(PlanRefused) as caught:
         await engine.migrate(1, confirmed=confirmed)
     assert str(caught.value) == (
-        "Nothing was run: the plan is not the one that was confirmed: reverting V3__name, reverting "
-        "V2__rows. Now it is: nothing to do. Look at the new plan and confirm that one."
+        "The plan is not the one that was confirmed: reverting V3__name, reverting "
+        "V2__rows. Now it is: nothing to do. Look at the new plan and confirm that one. Nothing was run."
     )
 
 
@@ -191,8 +191,8 @@ async def test_a_confirmed_plan_is_refused_when_its_file_was_changed(harness: Ha
     with pytest.raises(PlanRefused) as caught:
         await engine.rollback(confirmed=confirmed)
     assert str(caught.value) == (
-        "Nothing was run: the plan is not the one that was confirmed: the script V3__name was edited "
-        "since. Look at the new plan and confirm that one."
+        "The plan is not the one that was confirmed: the script V3__name was edited "
+        "since. Look at the new plan and confirm that one. Nothing was run."
     )
     assert harness.ledger() == [1, 2, 3]
 
@@ -224,8 +224,8 @@ async def test_what_a_colleague_adds_to_it_while_we_wait_is_refused(harness: Har
     with pytest.raises(PlanRefused) as caught:
         await harness.engine(listener=meanwhile).rollback(confirmed=confirmed)
     assert str(caught.value) == (
-        "Nothing was run: the plan is not the one that was confirmed: reverting V2__rows. Now it is: "
-        "reverting V3__name. Look at the new plan and confirm that one."
+        "The plan is not the one that was confirmed: reverting V2__rows. Now it is: "
+        "reverting V3__name. Look at the new plan and confirm that one. Nothing was run."
     )
     assert harness.ledger() == [1, 2, 3]
 

@@ -28,9 +28,7 @@ DROP TABLE w;
 DELETE FROM nowhere;
 DROP TABLE u
 """
-NOTHING_DONE = (
-    "  Nothing of version {0} was applied. Repair the file (or the rows) and migrate again."
-)
+NOTHING_DONE = "  Nothing of version {0} was applied. Fix the file (or the rows) and migrate again."
 
 
 def duplicate(harness: Harness) -> str:
@@ -71,9 +69,9 @@ async def test_a_failed_statement_is_named_and_repaired_in_the_file(any_mode: Ha
     if any_mode.is_stepwise:
         assert str(failed) == (
             f"{head}{duplicate(any_mode)}"
-            "  Its first statement is done and recorded; version 2 is partially applied. Repair statement "
-            "3 in the file (or the rows) and migrate again: the run goes on there. Leave the "
-            "statements before it as they are."
+            "  Its first statement is done and recorded; version 2 is partially applied. Fix statement "
+            "3 in the file (or the rows) and migrate again: the run continues there. Do "
+            "not edit the statements before it."
         )
         names = ("owner", "version", "direction", "statements_done", "in_flight", "sent_by")
         assert [any_mode.record()[name] for name in names] == [None, 2, "up", 1, False, None]
@@ -114,8 +112,8 @@ async def test_what_is_half_applied_is_finished_by_migrating_only(
     engine = harness.engine()
     await fails(engine.migrate)
     other = (
-        "Refused: V2__broken.sql: version 2 is partially applied and this would not finish it. Migrate to "
-        "version 2 or higher first."
+        "V2__broken.sql: version 2 is partially applied and this would not finish it. Migrate to "
+        "version 2 or higher first. Nothing was run."
     )
     assert await refuses(PartiallyApplied, engine.rollback) == other
     assert await refuses(PartiallyApplied, engine.migrate, 1) == other
@@ -124,14 +122,15 @@ async def test_what_is_half_applied_is_finished_by_migrating_only(
 
     harness.write("V2__broken", BROKEN.replace("u (i INT8)", "u (i INT8, j INT8)"))
     assert await refuses(PlanRefused, engine.migrate) == (
-        "Nothing was run: V2__broken.sql: version 2 is partially applied, and its first statement, which "
-        "is done or under way, was changed. Restore it; later ones may be edited. Or say by "
-        "hand what is true with resolve (--applied 2 or --not-applied 2)."
+        "V2__broken.sql: version 2 is partially applied, and its first statement, which "
+        "is done or running, was changed. Restore it; later ones may be edited. Or record "
+        "what is true with manticore_resolve --applied 2 or --not-applied 2. Nothing was run."
     )
     (harness.folder / "V2__broken.sql").unlink()
     assert await refuses(PartiallyApplied, engine.migrate) == (
-        "Refused: version 2 is partially applied and its file is not in the folder. Restore the file and "
-        "run again, or say by hand what is true with resolve (--applied 2 or --not-applied 2)."
+        "version 2 is partially applied and its file is not in the folder. Restore the file and "
+        "run again, or record what is true with manticore_resolve --applied 2 or --not-applied 2. "
+        "Nothing was run."
     )
     repaired(harness)
     assert await engine.migrate(2) == 1
@@ -150,19 +149,19 @@ async def test_what_is_half_reverted_is_finished_by_rolling_back_only(any_mode: 
     )
     if not any_mode.is_stepwise:
         assert str(failed) == (
-            f"{head}Nothing of version 2 was reverted. Repair the file (or the rows) and roll back "
+            f"{head}Nothing of version 2 was reverted. Fix the file (or the rows) and roll back "
             "again."
         )
         assert any_mode.ledger() == [1, 2]
     else:
         assert str(failed) == (
-            f"{head}Its first statement is done and recorded; version 2 is partially reverted. Repair "
-            "statement 2 in the file (or the rows) and roll back again: the run goes on there. Leave "
-            "the statements before it as they are."
+            f"{head}Its first statement is done and recorded; version 2 is partially reverted. Fix "
+            "statement 2 in the file (or the rows) and roll back again: the run continues there. "
+            "Do not edit the statements before it."
         )
         assert await refuses(PartiallyApplied, engine.migrate) == (
-            "Refused: V2__broken.sql: version 2 is partially reverted and this would not finish it. Roll "
-            "it back first."
+            "V2__broken.sql: version 2 is partially reverted and this would not finish it. Roll "
+            "it back first. Nothing was run."
         )
         assert [s.state for s in await engine.status()][1] is State.PARTIALLY_REVERTED
     path = any_mode.folder / "V2__broken.sql"
@@ -216,9 +215,9 @@ async def test_a_transaction_that_cannot_be_committed_is_told(any_mode: Harness)
     engine = any_mode.engine()
     failed = await fails(engine.migrate)
     way_on = (
-        "  Its first statement is done and recorded; version 2 is partially applied. Repair statement 2 in "
-        "the file (or the rows) and migrate again: the run goes on there. Leave the statements before "
-        "it as they are."
+        "  Its first statement is done and recorded; version 2 is partially applied. Fix statement 2 in "
+        "the file (or the rows) and migrate again: the run continues there. Do not edit "
+        "the statements before it."
     )
     assert str(failed) == (
         "V2__rows.sql: its transaction could not be committed: insert or update on table "
@@ -265,9 +264,9 @@ async def test_a_setting_that_is_refused_is_told_like_any_statement(any_mode: Ha
     engine = any_mode.engine()
     failed = await fails(engine.migrate)
     way_on = (
-        "  Its first statement is done and recorded; version 1 is partially applied. Repair statement 2 in "
-        "the file (or the rows) and migrate again: the run goes on there. Leave the statements before "
-        "it as they are."
+        "  Its first statement is done and recorded; version 1 is partially applied. Fix statement 2 in "
+        "the file (or the rows) and migrate again: the run continues there. Do not edit "
+        "the statements before it."
     )
     assert str(failed) == (
         "V1__x.sql:2: SET nonsense = 1 failed: unrecognized configuration parameter "
@@ -399,11 +398,12 @@ async def test_trying_again_has_an_end(
 # -- one transaction where the server's schema changes outlive it ---------------------------------
 
 PARTIALLY_COMMITTED = (
-    "V2__torn.sql: the server committed its transaction and then gave up a schema change in it: "
+    "V2__torn.sql: the transaction committed, but a schema change in it failed: "
     "transaction committed but schema change aborted with error: (23505): duplicate key (XXA00)\n"
-    "  Part of version 2 is there and part is not, and it is not in the ledger. Compare the schema with "
-    "the file, mend one of them by hand, then say what is true with resolve (--applied 2 or "
-    "--not-applied 2). Without mode=atomic in the file, each schema statement is recorded by itself and "
+    "  Part of version 2 exists and part does not, and it is not recorded as applied. Compare "
+    "the schema with "
+    "the file, fix one of them by hand, then record what is true with manticore_resolve --applied 2 or "
+    "--not-applied 2. Without mode=atomic in the file, each schema statement is recorded separately and "
     "this cannot happen."
 )
 
@@ -447,10 +447,10 @@ async def test_forced_atomic_mode_refuses_what_no_transaction_takes(cockroach: C
     cockroach.write("V2__b", "-- manticore: mode=atomic\nBACKUP INTO 'x'")
     what = (
         "CockroachDB does not run this statement inside a transaction, and the file says mode=atomic. "
-        "Move it into a script of its own, or remove the mode."
+        "Move it into a separate script, or remove the mode."
     )
     assert await refuses(PlanRefused, cockroach.engine().migrate) == (
-        f"Nothing was run (2 problems):\n  - V1__a.sql:3: {what}\n  - V2__b.sql:2: {what}"
+        f"2 problems. Nothing was run:\n  - V1__a.sql:3: {what}\n  - V2__b.sql:2: {what}"
     )
     assert cockroach.tables() == []
 
@@ -481,9 +481,9 @@ async def test_a_runner_whose_lease_went_to_another_writes_nothing_more(
         before = cockroach.record()
         gate.set()
     assert str(caught[0]) == (
-        "The lease was lost: it ran out while this runner stood still, or was broken by hand, and "
-        "another runner may have it now. This runner has written nothing since and stops here; run "
-        "again to finish whatever is left."
+        "The lease was lost: it expired while this runner was paused, or was broken by hand, "
+        "and another runner may hold it now. This runner has written nothing since and stops here; "
+        "run again to finish what is left."
     )
     assert cockroach.record() == before
     assert "t" in cockroach.tables()
@@ -493,7 +493,7 @@ async def test_a_runner_whose_lease_went_to_another_writes_nothing_more(
     findings = [event.finding for event in cockroach.told(Reconciled)]
     assert (
         findings[-1]
-        == 'sent again, the server says it is so already: relation "t" already exists (42P07)'
+        == 'the server reported on the second attempt: relation "t" already exists (42P07)'
     )
     assert cockroach.tables() == ["_migrations", "_migrations_state", "t", "u"]
 
@@ -513,9 +513,9 @@ async def test_a_temporary_table_that_went_with_its_connection_is_thought_of(
         await cockroach.engine().migrate()
     assert str(refused.value) == (
         'V1__copy.sql:4: INSERT INTO t SELECT a FROM tt failed: relation "tt" does not exist (42P01)\n'
-        "  Its first 3 of 4 statements are done and recorded; version 1 is partially applied. Repair "
-        "statement 4 in the file (or the rows) and migrate again: the run goes on there. Leave the "
-        "statements before it as they are.\n"
-        "  A statement that is done made a temporary table; it went with the connection that made it. "
+        "  Its first 3 of 4 statements are done and recorded; version 1 is partially applied. Fix "
+        "statement 4 in the file (or the rows) and migrate again: the run continues there. Do "
+        "not edit the statements before it.\n"
+        "  A statement that is done created a temporary table; it was dropped with its connection. "
         "If that is what is missing, use an ordinary table, or mode=atomic where the server allows it."
     )

@@ -207,12 +207,13 @@ async def test_a_job_in_another_schema_of_the_path_is_not_surely_ours(ready: Coc
 # -- what a second sending would destroy ------------------------------------------------------------
 
 UNKNOWN = (
-    "V2__change.sql:1: {0} was sent by a run that did not live to see the answer, and {1}. It was not sent "
-    "again, because sending it again could take away what was made since. Look at the database; if the "
-    "statement took effect, finish the rest of the script by hand and say that version 2 is applied, or "
-    "undo it by hand and say the opposite, with resolve (--applied 2 or --not-applied 2)."
+    "V2__change.sql:1: {0} has an unknown outcome: the previous run ended before the server "
+    "answered, and {1}. It was not sent "
+    "again, because sending it again could delete what was created since. Look at the database; if the "
+    "statement took effect, finish the rest of the script by hand and record that version 2 is applied, or "
+    "revert it by hand and record the opposite, with manticore_resolve --applied 2 or --not-applied 2."
 )
-NOTHING_TELLS = "nothing on the server tells whether it took effect"
+NOTHING_TELLS = "nothing on the server shows whether it took effect"
 
 
 async def crashed(harness: Cockroach, sql: str, *, days: int = 0) -> None:
@@ -257,8 +258,8 @@ async def test_a_young_one_beside_a_job_that_may_be_its_own_is_not_sent_again(
     with pytest.raises(OutcomeUnknown) as caught:
         await ready.engine().migrate()
     reason = (
-        "whether it took effect cannot be told from the jobs that may be its own "
-        f"(job {job.job_id}, succeeded: TRUNCATE TABLE {place}.lo)"
+        "the jobs that may be its own do not show whether it took "
+        f"effect (job {job.job_id}, succeeded: TRUNCATE TABLE {place}.lo)"
     )
     assert str(caught.value) == UNKNOWN.format("TRUNCATE lo", reason)
 
@@ -331,10 +332,10 @@ async def test_where_that_change_failed_a_person_is_asked(ready: Cockroach) -> N
     assert str(caught.value) == (
         "V2__several.sql:1: ALTER TABLE t ADD COLUMN IF NOT EXISTS w INT8, ADD CHECK (v… was answered "
         "while another schema change of the same object ran, which then did not leave it as this statement "
-        f"wants it (job {other.job_id}, failed: {description}). It was not sent again, because sending it "
-        "again could do it twice. Look at the database; if the statement took effect, finish the rest of "
-        "the script by hand and say that version 2 is applied, or undo it by hand and say the opposite, "
-        "with resolve (--applied 2 or --not-applied 2)."
+        f"wants it (job {other.job_id}, failed: {description}). It was not sent again, because it could "
+        "take effect twice. Look at the database; if the statement took effect, finish the rest of "
+        "the script by hand and record that version 2 is applied, or revert it by hand and record "
+        "the opposite, with manticore_resolve --applied 2 or --not-applied 2."
     )
     assert len(ready.sent(SEVERAL)) == 1
 
@@ -352,10 +353,10 @@ async def test_a_dropped_column_beside_a_change_that_may_fail_is_refused(
     with pytest.raises(PlanRefused) as caught:
         await cockroach.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__both.sql:2: this statement drops column b and makes another change that "
+        "V2__both.sql:2: this statement drops column b and makes another change that "
         "fails if the rows do not fit. If that fails, CockroachDB brings the column back with every value "
         f"NULL ({ISSUE}). Write two statements: first an ALTER TABLE with the other changes, then "
-        "ALTER TABLE … DROP COLUMN b."
+        "ALTER TABLE … DROP COLUMN b. Nothing was run."
     )
     assert "t" not in cockroach.tables()
 
@@ -369,10 +370,10 @@ async def test_in_one_transaction_two_statements_are_one(cockroach: Cockroach) -
     with pytest.raises(PlanRefused) as caught:
         await cockroach.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__both.sql:2: this statement drops column b in one transaction with the one "
+        "V2__both.sql:2: this statement drops column b in one transaction with the one "
         "in line 3, which fails if the rows do not fit. If that fails, CockroachDB brings the column back "
-        f"with every value NULL ({ISSUE}). Remove mode=atomic and drop the column behind that statement, "
-        "or in a later script."
+        f"with every value NULL ({ISSUE}). Remove mode=atomic and drop the column after that statement, "
+        "or in a later script. Nothing was run."
     )
 
 
@@ -394,7 +395,8 @@ async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_told(ready: 
         await ready.engine().migrate()
     assert str(caught.value) == (
         f"V2__change.sql:1: its schema change did not succeed: job {job.job_id}, canceled: {description}.\n"
-        "  What column t.v held may be lost: taking back a dropped column, the server leaves NULLs in it "
+        "  What column t.v held may be lost: when the server restores a dropped column, it "
+        "leaves NULLs in it "
         f"({ISSUE}). Look at the table before you run again.\n"
-        "  The server took the change back. Repair the cause (the rows, or the statement) and run again."
+        "  The server rolled the change back. Fix the cause (the rows, or the statement) and run again."
     )

@@ -134,8 +134,8 @@ async def test_cockroachdb_runs_scripts_serializable_only(cockroach: Cockroach) 
     with pytest.raises(PlanRefused) as refused:
         await cockroach.engine().migrate()
     assert str(refused.value) == (
-        "Nothing was run: V2__b.sql: on CockroachDB scripts run at isolation level serializable, and the "
-        "file says isolation=read committed. Remove the option."
+        "V2__b.sql: on CockroachDB scripts run at isolation level serializable, and the "
+        "file says isolation=read committed. Remove the option. Nothing was run."
     )
     assert await cockroach.engine().migrate(1) == 1
     assert cockroach.sent("BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE")

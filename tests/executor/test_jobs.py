@@ -166,8 +166,9 @@ def paused(job: Job) -> str:
     """What is said of a job that stands still."""
     return (
         f"V2__index.sql:1: its schema change did not succeed: job {job.job_id}, paused: "
-        f"{job.description}.\n  It is paused: the change is neither done nor undone. See why (a "
-        f"low disk pauses back-fills), then RESUME JOB {job.job_id} or CANCEL JOB {job.job_id}, and run "
+        f"{job.description}.\n  It is paused: the change is neither done nor rolled back. Find out "
+        f"why (a nearly full disk pauses back-fills), then RESUME JOB {job.job_id} or CANCEL JOB "
+        f"{job.job_id}, and run "
         "again."
     )
 
@@ -188,7 +189,7 @@ async def test_a_job_that_was_taken_back_is_told_with_its_id(
         job.to(status, error="the disk is full" if status == "failed" else "")
     assert str(ended[0]) == (
         f"V2__index.sql:1: {INDEX} failed: {said}\n  Job {job.job_id} carried it out: {status}.\n"
-        "  Nothing of version 2 was applied. Repair the file (or the rows) and migrate again."
+        "  Nothing of version 2 was applied. Fix the file (or the rows) and migrate again."
     )
     assert indexed.ledger() == [1]
     assert indexed.free()
@@ -204,8 +205,8 @@ async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockro
         job.to("revert-failed", error="the disk is full")
     message = (
         f"V2__index.sql:1: its schema change did not succeed: job {job.job_id}, revert-failed: "
-        f"{job.description}.\n  the disk is full\n  The server could not take the change back "
-        f"either: the table needs a person. See the job's error (SHOW JOB {job.job_id}) and the server's "
+        f"{job.description}.\n  the disk is full\n  The server could not roll the change "
+        f"back; manual repair is required. See the job's error (SHOW JOB {job.job_id}) and the server's "
         "support, then use resolve."
     )
     assert isinstance(ended[0], JobFailed)

@@ -11,7 +11,7 @@ from tests.harness import Harness, eventually
 
 pytestmark = pytest.mark.needs_postgresql("only PostgreSQL leaves invalid indexes")
 
-NOTHING = "  Nothing of version 1 was applied. Repair the file (or the rows) and migrate again."
+NOTHING = "  Nothing of version 1 was applied. Fix the file (or the rows) and migrate again."
 
 
 def indexes(harness: Harness) -> list[tuple[str, bool]]:
@@ -51,8 +51,8 @@ async def test_an_index_that_failed_over_duplicates_is_dropped_and_built_after_t
     assert await harness.engine().migrate() == 1
     assert indexes(harness) == [(index, True)]
     dropped = (
-        f"V1__i.sql:{line}: dropped the invalid index public.{index}, which an attempt that failed had "
-        "left."
+        f"V1__i.sql:{line}: dropped the invalid index public.{index}, which a failed attempt "
+        "had left."
     )
     assert harness.warnings() == [dropped] * 2
 
@@ -106,7 +106,7 @@ async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness:
     assert indexes(harness) == [("i", True)]
     assert harness.ledger() == [1]
     assert harness.warnings() == [
-        "V1__i.sql:1: dropped the invalid index public.i, which an attempt that failed had left."
+        "V1__i.sql:1: dropped the invalid index public.i, which a failed attempt had left."
     ]
 
 
@@ -153,10 +153,10 @@ async def test_an_index_that_is_half_dropped_is_said_to_be_invalid(harness: Harn
     assert said == (
         "V1__d.sql:2: DROP INDEX CONCURRENTLY i failed: canceling statement due to lock timeout (55P03)\n"
         "  The index public.i is invalid now: queries no longer use it. The next run drops it.\n"
-        "  Its first statement is done and recorded; version 1 is partially applied. Repair statement 2 "
+        "  Its first statement is done and recorded; version 1 is partially applied. Fix statement 2 "
         "in the "
-        "file (or the rows) and migrate again: the run goes on there. Leave the statements before it as "
-        "they are."
+        "file (or the rows) and migrate again: the run continues there. Do not edit the "
+        "statements before it."
     )
     assert await harness.engine().migrate() == 1
     assert indexes(harness) == []

@@ -24,7 +24,7 @@ from tests.harness import Harness
 
 
 def three(harness: Harness) -> None:
-    """Versions 1 to 3: a table, rows, a column; each with its down part."""
+    """Versions 1 to 3: a table, rows, a column; each with its down section."""
     harness.write(
         "V1__riders",
         "CREATE TABLE riders (id INT8 PRIMARY KEY, n INT8);\n-- DOWN\nDROP TABLE riders;",

@@ -50,8 +50,8 @@ async def test_two_ledgers_along_the_path_are_refused(harness: Harness) -> None:
         with pytest.raises(LedgerRefused) as caught:
             await verb()
         assert str(caught.value) == (
-            "There are several ledgers along the search_path: ops._migrations and public._migrations. Say "
-            "which one is meant: name it with its schema, such as 'ops._migrations' (the `table` argument, "
+            "There are several ledgers along the search_path: ops._migrations and public._migrations. Name "
+            "the right one with its schema, such as 'ops._migrations' (the `table` argument, "
             "or TABLE in the MANTICORE setting), or rename the one that is not in use."
         )
     assert await harness.engine(table="public._migrations").migrate() == 0
@@ -121,10 +121,11 @@ async def test_a_database_that_is_read_only_by_its_settings_is_looked_at_and_not
             await verb()
         assert caught.value.sqlstate == "25006"
         assert str(caught.value) == (
-            f"Nothing was run: the database {name} is read-only: default_transaction_read_only is on for "
-            "this database, role or connection. To change it all the same, set that off (ALTER DATABASE "
-            f'"{name}" SET default_transaction_read_only = off, or the same for the role). Showing and '
-            "planning work as it is."
+            f"The database {name} is read-only: default_transaction_read_only is on for "
+            "this database, role or connection. Nothing was run. To change it nevertheless, "
+            "turn that off (ALTER DATABASE "
+            f'"{name}" SET default_transaction_read_only = off, or the same for the role). Listing and '
+            "planning still work."
         )
     assert harness.record() == before
     (harness.folder / "V2__u.sql").unlink()
@@ -162,12 +163,12 @@ async def test_a_script_that_takes_the_ledger_away_is_told_so(
     message = await fails(harness, mode=mode)
     there = {
         "atomic": "Nothing of version 2 was applied.",
-        "stepwise": "What version 2 did before is done, but not recorded as applied.",
+        "stepwise": "What version 2 did before is done, but is not recorded as applied.",
     }
     assert message in {
-        "V2__gone.sql:2: the ledger's tables (app._migrations and app._migrations_state) cannot be written "
-        f"any more: {gone} does not exist ({code}). {sql} takes them away. Keep the ledger where no script "
-        "reaches, in a schema of its own (table='manticore._migrations', TABLE in the MANTICORE setting)."
+        "V2__gone.sql:2: the ledger's tables (app._migrations and app._migrations_state) can no longer "
+        f"be written: {gone} does not exist ({code}). {sql} removes them. Keep the ledger in "
+        "its own schema (table='manticore._migrations', TABLE in the MANTICORE setting)."
         f"\n  {there[mode]}"
         for gone, code in (
             ('relation "app._migrations_state"', "42P01"),
@@ -196,16 +197,16 @@ async def test_a_renamed_schema_of_the_ledger_is_named_and_the_run_continues_the
         "setting), or put gone on the search_path, and run the same command again: it continues after this "
         "statement."
         if took_effect
-        else "Keep the ledger where no script reaches, in a schema of its own "
-        "(table='manticore._migrations', TABLE in the MANTICORE setting)."
+        else "Keep the ledger in its own "
+        "schema (table='manticore._migrations', TABLE in the MANTICORE setting)."
     )
-    where, _, said = message.partition("cannot be written any more: ")
+    where, _, said = message.partition("can no longer be written: ")
     assert (
         where == "V2__gone.sql:2: the ledger's tables (app._migrations and app._migrations_state) "
     )
     assert said[said.index(rename) :] == (
-        f"{rename} takes them away. {way}\n"
-        "  What version 2 did before is done, but not recorded as applied."
+        f"{rename} removes them. {way}\n"
+        "  What version 2 did before is done, but is not recorded as applied."
     )
     if not took_effect:
         harness.ask("CREATE SCHEMA manticore")
@@ -227,12 +228,12 @@ async def test_a_script_that_takes_its_database_away_is_told_so(harness: Harness
     harness.write("V1__gone", f"SELECT 1;\n{sql.format(name)};\nSELECT 2;")
     message = await fails(harness)
     assert message.startswith(
-        "V1__gone.sql:2: the ledger's tables (public._migrations and public._migrations_state) cannot be "
-        "written any more: "
+        "V1__gone.sql:2: the ledger's tables (public._migrations and public._migrations_state) can no "
+        "longer be written: "
     )
     assert message.endswith(
-        " takes them away. Drop or rename a database by hand, outside of its own migrations.\n"
-        "  What version 1 did before is done, but not recorded as applied."
+        " removes them. Drop or rename a database by hand, outside its migrations.\n"
+        "  What version 1 did before is done, but is not recorded as applied."
     )
     harness.ask(f"DROP DATABASE IF EXISTS {name}_x CASCADE")
 
@@ -264,11 +265,11 @@ async def test_row_level_security_on_our_tables_is_told(harness: Harness) -> Non
         with pytest.raises(DatabaseError) as caught:
             await harness.engine().migrate()
         assert str(caught.value).startswith(
-            "row-level security on public._migrations_state hides the run's own row from this role ("
+            "row-level security on public._migrations_state hides the run's row from this role ("
         )
         assert str(caught.value).endswith(
-            'Take it off the ledger\'s tables: ALTER TABLE "public"."_migrations_state" NO FORCE ROW LEVEL '
-            "SECURITY, DISABLE ROW LEVEL SECURITY."
+            'Disable it on the ledger\'s tables: ALTER TABLE "public"."_migrations_state" NO FORCE ROW '
+            "LEVEL SECURITY, DISABLE ROW LEVEL SECURITY."
         )
     finally:
         harness.ask(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -287,7 +288,7 @@ async def test_a_role_that_may_not_make_or_use_the_tables_is_told_the_grant(
         with pytest.raises(DatabaseError) as caught:
             await harness.engine().migrate()
         assert str(caught.value) == (
-            "The ledger's tables (public._migrations and public._migrations_state) could not be made: "
+            "The ledger's tables (public._migrations and public._migrations_state) could not be created: "
             "permission denied for schema public (42501). Have an administrator run: GRANT USAGE, CREATE "
             f'ON SCHEMA "public" TO "{role}". Or name a schema that {role} may create tables in '
             "(table='app._migrations', TABLE in the MANTICORE setting)."

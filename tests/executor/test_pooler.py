@@ -19,7 +19,7 @@ from tests.harness import Harness
 pytestmark = pytest.mark.needs_postgresql("the pooler that is played speaks PostgreSQL's words")
 
 POOLED = (
-    "The connection goes through a connection pooler. Migrations need a session of their own. With "
+    "The connection goes through a connection pooler. Migrations need their own session. With "
     "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
     "Connect migrations to the server itself, or use pool_mode = session."
 )
@@ -111,7 +111,8 @@ async def test_options_that_a_pooler_refuses_are_told(pooled: Harness) -> None:
     message = str(caught.value)
     assert message.startswith("Could not connect to 127.0.0.1:")
     assert message.endswith(
-        "FATAL: unsupported startup parameter: options. A connection pooler stands in between, and it does "
-        "not take the options of this connection. Connect migrations to the server itself, or put the "
+        "FATAL: unsupported startup parameter: options. A connection pooler is in between, and it "
+        "does not accept the options of this connection. Connect migrations to the server "
+        "itself, or put the "
         "options into the database or the role (ALTER ROLE … SET …)."
     )

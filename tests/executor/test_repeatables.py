@@ -165,8 +165,8 @@ async def test_a_plan_that_was_confirmed_has_them(ready: Harness) -> None:
     with pytest.raises(PlanRefused) as caught:
         await engine.migrate(confirmed=plan)
     assert str(caught.value) == (
-        "Nothing was run: the plan is not the one that was confirmed: the script R__ids was edited since. "
-        "Look at the new plan and confirm that one."
+        "The plan is not the one that was confirmed: the script R__ids was edited since. "
+        "Look at the new plan and confirm that one. Nothing was run."
     )
     assert await engine.migrate(confirmed=await engine.plan()) == 2
 
@@ -188,7 +188,7 @@ async def test_a_table_of_that_name_that_is_not_ours_is_left_alone(ready: Harnes
     assert str(caught.value) == (
         "The table public._migrations_repeatable is not Manticore's table of repeatable scripts: its "
         "columns differ ('applied_at', 'applied_by', 'checksum', 'execution_ms', 'mine'). Give this "
-        "project tables of its own (the `table` argument, or TABLE in the MANTICORE setting), or rename "
+        "project its own tables (the `table` argument, or TABLE in the MANTICORE setting), or rename "
         "that one."
     )
 
@@ -197,7 +197,7 @@ async def test_no_script_may_change_their_table(ready: Harness) -> None:
     ready.write("V2__x", "DROP TABLE _migrations_repeatable;")
     with pytest.raises(FilesRefused) as caught:
         await ready.engine().migrate()
-    assert "changes _migrations_repeatable, a table of Manticore's own" in str(caught.value)
+    assert "changes _migrations_repeatable, a table of Manticore" in str(caught.value)
 
 
 async def test_older_tables_get_what_they_lack_in_place(ready: Harness) -> None:
@@ -251,16 +251,16 @@ async def test_one_that_failed_is_finished_by_the_next_run(ready: Harness) -> No
         # The view is done; the two statements of rows are one transaction.
         assert in_progress(ready) == ("R__ids", None, "up", False)
         assert str(error).splitlines()[-1] == (
-            "  Its first statement is done and recorded; R__ids is partially applied. Repair statement 3 "
-            "in the file (or the rows) and migrate again: the run goes on there. Leave the statements "
-            "before it as they are."
+            "  Its first statement is done and recorded; R__ids is partially applied. Fix statement 3 "
+            "in the file (or the rows) and migrate again: the run continues there. Do not "
+            "edit the statements before it."
         )
         assert await states(ready) == {1: State.APPLIED, "R__ids": State.PARTIALLY_APPLIED}
         with pytest.raises(PartiallyApplied):
             await ready.engine().rollback()
     else:
         assert str(error).splitlines()[-1] == (
-            "  Nothing of R__ids was applied. Repair the file (or the rows) and migrate again."
+            "  Nothing of R__ids was applied. Fix the file (or the rows) and migrate again."
         )
         assert await states(ready) == {1: State.APPLIED, "R__ids": State.PENDING}
     ready.write("R__ids", f"{VIEW};\nINSERT INTO t VALUES (1, 0);\nUPDATE t SET n = n + 1;")
@@ -280,9 +280,9 @@ async def test_what_is_done_of_one_must_stay_as_it_is(ready: Harness) -> None:
     with pytest.raises(PlanRefused) as caught:
         await ready.engine().migrate()
     assert str(caught.value) == (
-        "Nothing was run: R__ids.sql: R__ids is partially applied, and its first statement, which is done "
-        "or under way, was changed. Restore it; later ones may be edited. Or say by hand what is true with "
-        "resolve (--applied R__ids or --not-applied R__ids)."
+        "R__ids.sql: R__ids is partially applied, and its first statement, which is "
+        "done or running, was changed. Restore it; later ones may be edited. Or record what is true with "
+        "manticore_resolve --applied R__ids or --not-applied R__ids. Nothing was run."
     )
     engine = ready.engine()
     await engine.resolve.not_applied("R__ids")
@@ -370,8 +370,8 @@ async def test_one_is_said_to_be_applied_or_not(ready: Harness) -> None:
     with pytest.raises(PlanRefused) as caught:
         await engine.resolve.not_applied("R__nothing")
     assert str(caught.value) == (
-        "Nothing was changed: there is no R__nothing in the folder or the tables; see status "
-        "(manticore_showmigrations)."
+        "there is no R__nothing in the folder or the tables; see status "
+        "(manticore_showmigrations). Nothing was changed."
     )
 
 

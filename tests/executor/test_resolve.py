@@ -16,8 +16,8 @@ from manticore_cockroachdb.events import LeaseTaken
 from tests.harness import Cockroach, Harness, eventually
 
 NO_VERSION_9 = (
-    "Nothing was changed: there is no version 9 in the folder or the tables; see status "
-    "(manticore_showmigrations)."
+    "There is no version 9 in the folder or the tables; see status "
+    "(manticore_showmigrations). Nothing was changed."
 )
 
 
@@ -129,7 +129,7 @@ async def test_a_changed_checksum_is_accepted(any_mode: Harness) -> None:
     any_mode.write("V1__t", "CREATE TABLE t (i INT8)")
     engine = any_mode.engine()
     assert await refused(engine.resolve.accept_checksum, 1) == (
-        "Nothing was changed: V1__t.sql: version 1 is not applied, so there is no checksum to accept."
+        "V1__t.sql: version 1 is not applied, so there is no checksum to accept. Nothing was changed."
     )
     await engine.migrate()
     any_mode.write("V1__t", "CREATE TABLE t (i INT8) -- a comment")

@@ -132,12 +132,12 @@ async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(any_mode: Harn
             if not any_mode.is_stepwise:
                 doing = "running scripts"  # in one transaction, which others cannot look into
             message = (
-                f"{taken.owner} holds the lease ({doing}; its lease runs out in NN s "
-                "unless it renews it). Waited 0 s for it. Wait for that runner to end, or allow "
-                "more time (lock_timeout, --lock-timeout). If it is gone for good, its lease runs "
-                "out by itself; to break it at once, use resolve (--unlock)."
+                f"Timed out after 0 s waiting for the lease, which {taken.owner} holds ({doing}; its "
+                "lease expires in NN s unless it is renewed). If that runner is alive, wait for it to "
+                "end, or allow more time (lock_timeout, --lock-timeout). If it is dead, wait for its "
+                "lease to expire, or run manticore_resolve --unlock."
             )
-            shown = re.sub(r"runs out in \d+ s", "runs out in NN s", str(caught.value))
+            shown = re.sub(r"expires in \d+ s", "expires in NN s", str(caught.value))
             assert shown == message
     assert any_mode.ledger() == [1]
 

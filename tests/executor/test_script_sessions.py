@@ -124,9 +124,9 @@ async def test_a_setting_of_unclear_extent_is_refused_where_it_matters(harness: 
     with pytest.raises(PlanRefused) as caught:
         await harness.engine(mode="stepwise").migrate()
     assert str(caught.value) == (
-        "Nothing was run: V2__two.sql:2: set_config(…) does not plainly say whether its setting ends "
+        "V2__two.sql:2: set_config(…) does not plainly say whether its setting ends "
         "with the transaction, and in mode=stepwise a script is more than one. Write false as its third "
-        "argument: the setting then holds for the rest of the script, and no longer."
+        "argument: the setting then holds for the rest of the script, and no longer. Nothing was run."
     )
     assert await harness.engine(mode="atomic").migrate() == 2
 
@@ -138,8 +138,8 @@ async def test_a_block_that_sets_for_its_transaction_is_warned_of(harness: Harne
     (warning,) = harness.warnings()
     assert warning == (
         "V1__do.sql:2: what this DO block sets for its transaction (SET LOCAL, set_config(…, true)) "
-        "ends with the block: in mode=stepwise a script is more than one transaction. What the "
-        "statements after it need is to be set outside the block."
+        "ends with the block: in mode=stepwise a script is more than one transaction. Set what "
+        "later statements need outside the block."
     )
 
 

@@ -64,7 +64,7 @@ async def test_when_one_of_them_fails_those_before_it_are_applied_and_none_after
         "V31__row.sql:3: INSERT INTO t VALUES (7) failed: duplicate key value violates unique constraint "
         '"t_pkey" (23505)\n'
         "  Detail: Key (i)=(7) already exists.\n"
-        "  Nothing of version 31 was applied. Repair the file (or the rows) and migrate again."
+        "  Nothing of version 31 was applied. Fix the file (or the rows) and migrate again."
     )
     assert rows(harness) == harness.ledger() == all_up_to(30)
     assert harness.free()

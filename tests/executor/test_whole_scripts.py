@@ -21,11 +21,12 @@ from tests.harness import Cockroach, Harness, eventually
 
 SCRIPT = "-- manticore: mode=atomic\nCREATE INDEX t_v ON t (v);\nINSERT INTO lo VALUES (3);"
 GIVEN_UP = (
-    "V2__whole.sql: the server committed its transaction and then gave up a schema change in it: one of "
+    "V2__whole.sql: the transaction committed, but a schema change in it failed: one of "
     "its schema-change jobs failed\n"
-    "  Part of version 2 is there and part is not, and it is not in the ledger. Compare the schema with "
-    "the file, mend one of them by hand, then say what is true with resolve (--applied 2 or "
-    "--not-applied 2). Without mode=atomic in the file, each schema statement is recorded by itself and "
+    "  Part of version 2 exists and part does not, and it is not recorded as applied. Compare "
+    "the schema with "
+    "the file, fix one of them by hand, then record what is true with manticore_resolve --applied 2 or "
+    "--not-applied 2. Without mode=atomic in the file, each schema statement is recorded separately and "
     "this cannot happen."
 )
 
@@ -96,11 +97,12 @@ async def test_a_committed_script_whose_jobs_are_no_longer_listed_is_left_to_a_p
     with pytest.raises(OutcomeUnknown) as unknown:
         await committed.engine().migrate()
     assert str(unknown.value) == (
-        "V2__whole.sql: its transaction was committed by a run that did not live to see the end of its "
-        "schema changes, and the server no longer lists their jobs. It was not sent again, because sending "
-        "it again could do it twice. Look at the database; if the statement took effect, finish the rest "
-        "of the script by hand and say that version 2 is applied, or undo it by hand and say the opposite, "
-        "with resolve (--applied 2 or --not-applied 2)."
+        "V2__whole.sql: its transaction was committed by a run that ended before its "
+        "schema changes did, and the server no longer lists their jobs. It was not sent again, "
+        "because it could "
+        "take effect twice. Look at the database; if the statement took effect, finish the rest "
+        "of the script by hand and record that version 2 is applied, or revert it by hand and record "
+        "the opposite, with manticore_resolve --applied 2 or --not-applied 2."
     )
     assert committed.ledger() == [1]
 
@@ -143,8 +145,10 @@ async def test_a_paused_job_of_a_whole_script_is_told_and_ends_the_run_after_a_w
     release.set()
     (job,) = attachment.jobs
     said = (
-        f"job {job.job_id}, paused: CREATE INDEX t_v ON {cockroach.place}.t (v).{{0}}It is paused: the "
-        "change is neither done nor undone. See why (a low disk pauses back-fills), then RESUME JOB "
+        f"job {job.job_id}, paused: CREATE INDEX t_v ON {cockroach.place}.t (v).{{0}}It is "
+        "paused: the change "
+        "is neither done nor rolled back. Find out why (a nearly full disk pauses back-fills), "
+        "then RESUME JOB "
         f"{job.job_id} or CANCEL JOB {job.job_id}, and run again."
     )
     assert str(failed.value) == (

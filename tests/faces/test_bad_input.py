@@ -22,13 +22,13 @@ KNOWN = (
 NOWHERE = "postgresql://nobody:s3cret@127.0.0.1:1/nothing"
 
 OWN_TRANSACTIONS = (
-    "each script runs in transactions of Manticore's own; remove it "
+    "Manticore opens and closes the transactions; remove it "
     "(a header line '-- manticore: mode=atomic' asks for a single one)"
 )
 FORM = (
-    "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, two "
-    "underscores), a down part of its own the same with U, a repeatable script "
-    "R__<description>.sql; rename it or move it away"
+    "is not a valid script name: expected V<number>__<description>.sql (a capital V, a whole number, two "
+    "underscores), for a down section alone the same with U, a checkpoint with B, a repeatable "
+    "script R__<description>.sql; rename it or move it away"
 )
 
 FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
@@ -74,18 +74,18 @@ FILES: dict[str, tuple[dict[str, str | bytes], str]] = {
         {"V1__one": "SELECT 1;\n-- DOWN\nSAVEPOINT a"},
         f"V1__one.sql:3: SAVEPOINT: {OWN_TRANSACTIONS}",
     ),
-    "two down parts": (
+    "two down sections": (
         {"V1__one": "-- DOWN\nSELECT 1;\n-- down"},
-        "V1__one.sql:3: two down parts: line 1 is '-- DOWN' already; remove one of the two lines",
+        "V1__one.sql:3: two down sections: line 1 is '-- DOWN' already; remove one of the two lines",
     ),
-    "down part in two files": (
+    "down section in two files": (
         {"V1__one": "-- DOWN\nSELECT 1;", "U1__one": ""},
-        "V1__one.sql:1: has a down part, and U1__one.sql is one too; remove one of the two",
+        "V1__one.sql:1: has a down section, and U1__one.sql is one too; remove one of the two",
     ),
-    "down part of nothing": (
+    "down section of nothing": (
         {"U1__one": ""},
         (
-            "U1__one.sql: is a down part, but there is no V1__….sql it belongs to; add that file or "
+            "U1__one.sql: is a down section, but there is no V1__….sql it belongs to; add that file or "
             "remove this one"
         ),
     ),
@@ -113,7 +113,7 @@ async def test_a_bad_file_is_refused_before_anything_is_connected_to(
     ):
         with pytest.raises(FilesRefused) as caught:
             await verb()
-        assert str(caught.value) == f"Migration files refused: {message}"
+        assert str(caught.value) == f"{message}. Nothing was run."
     assert harness.events == []
 
 
@@ -126,13 +126,13 @@ async def test_all_problems_of_all_files_come_at_once_and_nothing_is_run(harness
         await harness.engine().migrate()
     assert str(caught.value) == "\n  - ".join(
         [
-            "Migration files refused (5 problems):",
+            "5 problems. Nothing was run:",
             f"V3_nameless.sql: {FORM}",
             f"V2__bad.sql:1: unknown option 'speed=9'; {KNOWN}",
             f"V2__bad.sql:2: BEGIN: {OWN_TRANSACTIONS}",
             "V2__bad.sql:3: this string (') is never closed; close it",
             (
-                "V4__worse.sql:2: two down parts: line 1 is '-- DOWN' already; remove one of the two "
+                "V4__worse.sql:2: two down sections: line 1 is '-- DOWN' already; remove one of the two "
                 "lines"
             ),
         ]
@@ -150,8 +150,8 @@ async def test_a_missing_folder_is_refused_with_the_command_that_makes_it(
     with pytest.raises(FilesRefused) as caught:
         await engine.migrate()
     assert str(caught.value) == (
-        f"Migration files refused: the migrations folder {folder} does not exist; make it with "
-        f"`mkdir -p '{folder}'`, or create the first script, which makes it too"
+        f"The migrations folder {folder} does not exist; create it "
+        f"with `mkdir -p '{folder}'`, or create the first script, which creates it too. Nothing was run."
     )
 
 

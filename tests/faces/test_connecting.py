@@ -60,7 +60,7 @@ async def test_no_server(flavour: Flavour, tmp_path: Path, way: str) -> None:
     assert str(error).startswith("Could not connect to 127.0.0.1:1/nothing: ")
     assert "Connection refused" in str(error)
     assert str(error).endswith(
-        ". Check that the server is up, and host, port, user, password and database."
+        "? Check that the server is up, and host, port, user, password and database."
     )
     assert "\n" not in str(error)
 
@@ -121,7 +121,7 @@ async def test_a_database_that_does_not_exist_though_the_server_lets_us_connect(
 # -- URLs and parameters --------------------------------------------------------------------------
 
 BEHIND = (
-    "The database URL cannot be read: an '@' stands behind its first '/'. Percent-encode '/' in user "
+    "The database URL cannot be read: an '@' comes after its first '/'. Percent-encode '/' in user "
     "name and password (%2F), and '@' in the database's name (%40)."
 )
 BAD_PORT = (
@@ -145,7 +145,7 @@ URLS = {
     f"postgresql://me:{SECRET}@h:http/d": BAD_PORT,
     f"postgresql://me:{SECRET}/d": BAD_PORT,
     f"postgresql://me:a@{SECRET}@h/d": (
-        "The database URL cannot be read: more than one '@' stands before its host. Percent-encode '@' "
+        "The database URL cannot be read: more than one '@' comes before its host. Percent-encode '@' "
         "in user name and password (%40)."
     ),
     f"me:{SECRET}://h/d": (
@@ -183,7 +183,7 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         with pytest.raises(SettingsError) as caught:
             kind(database="d", sslmod="require", hots="h", password=SECRET)
         assert str(caught.value) == (
-            "Unknown connection parameter 'hots', 'sslmod': libpq knows no such keyword. See the list "
+            "Unknown connection parameter 'hots', 'sslmod': libpq has no such parameter. See the list "
             "of parameter key words in PostgreSQL's libpq documentation."
         )
         with pytest.raises(SettingsError) as caught:
@@ -201,7 +201,7 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         ({"lease": 0.5}, "lease is 0.5; it must be 1 second or more."),
         (
             {"statement_timeout": 0},
-            "statement_timeout is 0; it must be more than 0 seconds, or None for as long as it takes.",
+            "statement_timeout is 0; it must be more than 0 seconds, or None for no limit.",
         ),
         (
             {"table": "a.b.c"},
@@ -219,13 +219,16 @@ def test_parameters_that_make_no_sense_are_refused() -> None:
         ),
         (
             {"table": "x" * 53},
-            f"The table name '{'x' * 53}' is too long: with '_repeatable' behind it, it must fit 63 bytes.",
+            (
+                f"The table name '{'x' * 53}' is too long: with '_repeatable' added, it must not "
+                "be longer than 63 bytes."
+            ),
         ),
         (
             {"mode": "fast"},
             (
-                "The mode 'fast' is unknown; write one of 'atomic', 'stepwise', 'autocommit', or None for "
-                "what is right for the server."
+                "The mode 'fast' is unknown; write one of 'atomic', 'stepwise', 'autocommit', or None to "
+                "let the server and the script decide."
             ),
         ),
     ],

@@ -15,7 +15,7 @@ from tests.harness import Harness
 
 
 async def applied(harness: Harness) -> None:
-    """Versions 1, 2, 3 and 5 are applied; 1 has no down part."""
+    """Versions 1, 2, 3 and 5 are applied; 1 has no down section."""
     harness.write("V1__one", "CREATE TABLE one (i INT8);")
     for version, name in ((2, "two"), (3, "three"), (5, "five")):
         up, down = f"CREATE TABLE {name} (i INT8);", f"DROP TABLE {name};"
@@ -35,17 +35,17 @@ def change(harness: Harness, version: int, name: str) -> tuple[str, str]:
 
 
 DRIFT = (
-    "version {version} was changed after it was applied: its up part's checksum is {new}…, the ledger "
+    "version {version} was changed after it was applied: its up section's checksum is {new}…, the ledger "
     "has {old}…. Restore the file and put the change into a new script; if the change is harmless (a "
-    "comment), accept it with resolve (--accept-checksum {version})."
+    "comment), accept it with manticore_resolve --accept-checksum {version}."
 )
 GONE = (
     "version {version} ({name}) is applied but its file is not in the folder, so it cannot be rolled "
-    "back. Restore the file; or revert it by hand, and record that with resolve (--not-applied "
-    "{version})."
+    "back. Restore the file; or revert it by hand, and record that with manticore_resolve --not-applied "
+    "{version}."
 )
 NO_DOWN = (
-    "version 1 has no down part, so it cannot be rolled back. Add a line '-- DOWN' and the statements "
+    "version 1 has no down section, so it cannot be rolled back. Add a line '-- DOWN' and the statements "
     "that revert it (none, if there is nothing to do)."
 )
 OUT_OF_ORDER = (
@@ -69,22 +69,22 @@ async def test_an_unknown_target_is_refused(harness: Harness) -> None:
     see = "; see status (manticore_showmigrations)."
     for verb in ("migrate", "plan"):
         assert await refused(harness, verb, 4) == (
-            "Nothing was run: there is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see}"
+            "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
+            f"in all{see} Nothing was run."
         )
         assert await refused(harness, verb, -1) == (
-            "Nothing was run: there is no version -1 to migrate to. A target is a version, or 0 for "
-            f"none{see}"
+            "There is no version -1 to migrate to. A target is a version, or 0 for "
+            f"none{see} Nothing was run."
         )
     for verb in ("rollback", "plan_rollback"):
         assert await refused(harness, verb, to_version=4) == (
-            "Nothing was run: there is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see}"
+            "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
+            f"in all{see} Nothing was run."
         )
     for file in harness.folder.iterdir():
         file.unlink()
     assert await refused(harness, "migrate", 4) == (
-        f"Nothing was run: there is no version 4 to migrate to. The folder has no scripts{see}"
+        f"There is no version 4 to migrate to. The folder has no scripts{see} Nothing was run."
     )
 
 
@@ -93,7 +93,7 @@ async def test_a_rollback_of_less_than_one_is_refused(harness: Harness, count: i
     await applied(harness)
     for verb in ("rollback", "plan_rollback"):
         assert await refused(harness, verb, count) == (
-            f"Nothing was run: the number of migrations to roll back is {count}; it must be 1 or more."
+            f"The number of migrations to roll back is {count}; it must be 1 or more. Nothing was run."
         )
 
 
@@ -103,14 +103,14 @@ async def test_a_rollback_over_scripts_without_down_part_or_file_is_refused(
     await applied(harness)
     (harness.folder / "V3__three.sql").unlink()
     message = (
-        f"Nothing was run (2 problems):\n  - {GONE.format(version=3, name='three')}"
+        f"2 problems. Nothing was run:\n  - {GONE.format(version=3, name='three')}"
         f"\n  - V1__one.sql: {NO_DOWN}"
     )
     assert await refused(harness, "rollback", 4) == message
     assert await refused(harness, "rollback", to_version=0) == message
     assert await refused(harness, "migrate", 0) == message
     assert await refused(harness, "rollback", 2) == (
-        f"Nothing was run: {GONE.format(version=3, name='three')}"
+        f"{GONE.format(version=3, name='three')} Nothing was run."
     )
 
 
@@ -124,7 +124,7 @@ async def test_a_file_that_is_gone_does_not_stop_migrating(harness: Harness) -> 
 async def test_a_pending_version_below_the_highest_applied_one_is_refused(harness: Harness) -> None:
     await applied(harness)
     harness.write("V4__four", "CREATE TABLE four (i INT8)")
-    assert await refused(harness, "migrate") == f"Nothing was run: V4__four.sql: {OUT_OF_ORDER}"
+    assert await refused(harness, "migrate") == f"V4__four.sql: {OUT_OF_ORDER} Nothing was run."
     assert await harness.engine(allow_out_of_order=True).migrate() == 1
     assert harness.ledger() == [1, 2, 3, 5, 4]
 
@@ -134,7 +134,7 @@ async def test_a_changed_script_is_refused(harness: Harness) -> None:
     new, old = change(harness, 2, "two")
     drift = DRIFT.format(version=2, new=new, old=old)
     harness.write("V6__six", "CREATE TABLE six (i INT8)")
-    assert await refused(harness, "migrate") == f"Nothing was run: V2__two.sql: {drift}"
+    assert await refused(harness, "migrate") == f"V2__two.sql: {drift} Nothing was run."
 
 
 async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:
@@ -143,7 +143,7 @@ async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:
     harness.write("V4__four", "CREATE TABLE four (i INT8)")
     assert await refused(harness, "migrate") == "\n  - ".join(
         [
-            "Nothing was run (3 problems):",
+            "3 problems. Nothing was run:",
             f"V2__two.sql: {DRIFT.format(version=2, new=two[0], old=two[1])}",
             f"V3__three.sql: {DRIFT.format(version=3, new=three[0], old=three[1])}",
             f"V4__four.sql: {OUT_OF_ORDER}",
@@ -155,7 +155,7 @@ async def test_all_problems_of_a_plan_come_at_once(harness: Harness) -> None:
 
 NOT_OURS = (
     "The table _migrations is not a Manticore ledger: {reason}. It seems to be another tool's. Give "
-    "this project a table of its own (the `table` argument, or TABLE in the MANTICORE setting), or "
+    "this project its own table (the `table` argument, or TABLE in the MANTICORE setting), or "
     "rename that one."
 )
 
@@ -171,7 +171,7 @@ NOT_OURS = (
         ),
         (
             "version TEXT, description TEXT, applied_at TIMESTAMPTZ",
-            "its column 'version' is no integer",
+            "its column 'version' is not an integer",
         ),
     ],
 )

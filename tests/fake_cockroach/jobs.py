@@ -174,7 +174,7 @@ class Jobs:
         """Add a job.
 
         Args:
-            description: The normalised statement, as CockroachDB would tell it.
+            description: The normalized statement, as CockroachDB would tell it.
             status: How it stands; of several, each look (SHOW JOBS, SHOW JOB) goes on by one.
             job_id: Its id; by default one that holds the time, as CockroachDB makes it.
             job_type: As in SHOW JOBS.

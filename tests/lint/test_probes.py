@@ -171,7 +171,7 @@ def test_what_the_server_refuses_to_answer_is_told(database_url: str) -> None:
 
     assert answer.error is not None
     assert not answer.in_the_way
-    assert str(answer).startswith("The data of gone could not be asked: ")
+    assert str(answer).startswith("The data of gone could not be read: ")
 
 
 def test_a_question_ends_in_time(database_url: str) -> None:
@@ -265,7 +265,7 @@ def test_what_could_not_be_asked_stays_with_the_reason() -> None:
 
     (finding,) = [one for one in report.findings if one.rule == "unique-on-data"]
     assert finding.severity is Severity.WARNING
-    assert finding.message.endswith("The data of rides could not be asked: permission denied")
+    assert finding.message.endswith("The data of rides could not be read: permission denied")
 
 
 def test_a_count_is_added_to_the_finding() -> None:

@@ -52,6 +52,7 @@ BY_TAG = "CREATE UNIQUE INDEX i ON users (tag);"
         ("ALTER TABLE users ADD COLUMN tag TEXT; CREATE UNIQUE INDEX i ON users (tag);", 0),
         ("ALTER TABLE users ADD COLUMN tag TEXT, ADD CONSTRAINT u UNIQUE (tag, email);", 0),
         ("ALTER TABLE users ADD tag TEXT DEFAULT 'x'; CREATE UNIQUE INDEX i ON users (tag);", 1),
+        ("ALTER TABLE users ADD tag TEXT; ALTER TABLE users ADD PRIMARY KEY (tag);", 1),
         ("ALTER TABLE users ADD n BIGSERIAL; CREATE UNIQUE INDEX i ON users (n);", 0),
         (
             f"ALTER TABLE users ADD tag UUID DEFAULT gen_random_uuid(); {BY_TAG}",
@@ -149,6 +150,9 @@ def test_a_table_that_takes_the_name_of_a_new_one_is_not_new() -> None:
         ("UPDATE rides SET city = lower(note);", 1),
         ("UPDATE rides SET city = 'a' || note;", 1),
         ("UPDATE drivers SET city = 'Rome';", 1),
+        ("UPDATE rides SET city = 'Rome' FROM drivers;", 1),
+        ("DELETE FROM rides WHERE city IS NULL LIMIT 100;", 1),
+        ("UPDATE rides SET (city, 1) = ('Rome', 2);", 1),
     ],
 )
 def test_a_column_that_the_script_filled_is_not_asked_about(fill: str, count: int) -> None:

@@ -210,3 +210,10 @@ def test_a_unique_index_stands_for_a_constraint_on_cockroachdb(server: str, coun
     )
 
     assert sum(one.rule == "down-does-not-revert" for one in report.findings) == count
+
+
+@pytest.mark.parametrize("server", ["cockroachdb", "postgresql"])
+def test_an_alter_table_without_an_action_is_not_understood(server: str) -> None:
+    report = judge("ALTER TABLE rides -- ADD COLUMN note TEXT\n;", given=RIDES, server=server)
+
+    assert [one.words for one in report.not_understood] == ["ALTER TABLE RIDES"]

@@ -184,8 +184,8 @@ def test_how_it_ended_decides_nothing(sql: str, status: str) -> None:
         return
     assert decision == Decision(
         Action.ASK,
-        "whether it took effect cannot be told from the jobs that may be its own "
-        f"(job 7, {status}: {MAYBE[sql]})",
+        "the jobs that may be its own do not show whether it took "
+        f"effect (job 7, {status}: {MAYBE[sql]})",
     )
 
 
@@ -194,7 +194,7 @@ def test_how_it_ended_decides_nothing(sql: str, status: str) -> None:
 YOUNG, OLD = 60.0, JOBS_KEPT + 1
 NEVER_ARRIVED = "the server has no job of it, so it did not take effect"
 NOTHING_SHOWS = "nothing shows that it took effect; it is sent again"
-NOTHING_TELLS = "nothing on the server tells whether it took effect"
+NOTHING_TELLS = "nothing on the server shows whether it took effect"
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_what_may_be_lost_is_told_of_jobs_that_were_taken_back_only() -> None:
 
     two = [classify(RawStatement("ALTER TABLE s.t DROP COLUMN a, DROP b, ADD COLUMN c INT8", 1))]
     rest = (
-        "held may be lost: taking back a dropped column, the server leaves NULLs in it "
+        "held may be lost: when the server restores a dropped column, it leaves NULLs in it "
         "(https://github.com/cockroachdb/cockroach/issues/46541). Look at the table before you run again."
     )
     assert loss(two, [job("failed")]) == f"What columns s.t.a, s.t.b {rest}"

@@ -13,7 +13,7 @@ from manticore_cockroachdb._planner.plan import Rollback, plan_migrate, statuses
 from manticore_cockroachdb._scripts.script import MigrationScript, checksum
 from manticore_cockroachdb._store.ledger import LedgerRow
 from manticore_cockroachdb._store.repeatables import RepeatableRow
-from manticore_cockroachdb._store.run_state import Unfinished
+from manticore_cockroachdb._store.run_state import Progress, Unfinished
 from manticore_cockroachdb.errors import FilesRefused, PartiallyApplied, SettingsError
 from manticore_cockroachdb.scripts import (
     create_repeatable_script,
@@ -72,10 +72,11 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
     write(folder, R__c="-- manticore: after=V1__x.sql, after=R__c\nSELECT 1")
     write(folder, R__d="-- manticore: mood=good\nSELECT 1")
     assert refused(folder) == (
-        "Migration files refused (9 problems):\n"
-        "  - R1__x.sql: fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole "
-        "number, two underscores), a down part of its own the same with U, a repeatable script "
-        "R__<description>.sql; rename it or move it away\n"
+        "9 problems. Nothing was run:\n"
+        "  - R1__x.sql: is not a valid script name: expected V<number>__<description>.sql (a "
+        "capital V, a whole "
+        "number, two underscores), for a down section alone the same with U, a checkpoint with B, a "
+        "repeatable script R__<description>.sql; rename it or move it away\n"
         "  - V1__x.sql:1: after=R__a.sql is for repeatable scripts (R__….sql): versions run in their own "
         "order; remove it\n"
         "  - R__a.sql: is R__A.sql but for the case of its letters, and some disks cannot tell the two "
@@ -90,7 +91,8 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'R__c' is none; write it as in "
         "after=R__other.sql\n"
         "  - R__d.sql:1: unknown option 'mood=good'; known: mode=atomic|stepwise|autocommit, "
-        "isolation=read committed|repeatable read|serializable, after=R__name.sql"
+        "isolation=read committed|repeatable read|serializable, lock_timeout=2s, "
+        "after=R__name.sql"
     )
 
 
@@ -101,7 +103,7 @@ def test_scripts_that_wait_for_each_other_are_refused_once_for_each_circle(folde
     write(folder, R__d="-- manticore: after=R__a.sql\nSELECT 1")
     write(folder, R__e="-- manticore: after=R__e.sql\nSELECT 1")
     assert refused(folder) == (
-        "Migration files refused (2 problems):\n"
+        "2 problems. Nothing was run:\n"
         "  - R__a.sql:1: runs after itself: R__a.sql after R__c.sql after R__b.sql after R__a.sql; remove "
         "one of these after= options\n"
         "  - R__e.sql:1: runs after itself: R__e.sql after R__e.sql; remove one of these after= options"
@@ -113,8 +115,8 @@ def test_a_name_is_taken_once_over_all_folders(tmp_path: Path) -> None:
     write(one, R__a="SELECT 1")
     write(two, R__a="SELECT 2")
     assert refused(one, two) == (
-        f"Migration files refused: R__a.sql: has the name of {one / 'R__a.sql'}, and its name is all that "
-        "a repeatable script is known by; rename one of them"
+        f"R__a.sql: has the name of {one / 'R__a.sql'}, and its name is all that "
+        "a repeatable script is known by; rename one of them. Nothing was run."
     )
 
 
@@ -179,22 +181,22 @@ def test_a_new_repeatable_script_is_named_after_its_description(folder: Path) ->
             "a",
             "SELECT 1",
             (
-                "No file was written: {folder}/R__a.sql is there already; edit that file: it runs again "
-                "when it has changed"
+                "{folder}/R__a.sql is there already; edit that file: it runs again "
+                "when it has changed. No file was written."
             ),
         ),
         (
             "A",
             "SELECT 1",
             (
-                "No file was written: R__A.sql: is R__a.sql but for the case of its letters, and some "
-                "disks cannot tell the two apart; rename one of them"
+                "R__A.sql: is R__a.sql but for the case of its letters, and some "
+                "disks cannot tell the two apart; rename one of them. No file was written."
             ),
         ),
         (
             "b",
             "SELECT 1;\n-- DOWN\nSELECT 2",
-            "No file was written: up part: a '-- DOWN' line; a repeatable script has no down section",
+            "up section: a '-- DOWN' line; a repeatable script has no down section. No file was written.",
         ),
     ],
 )
@@ -218,9 +220,9 @@ def test_a_description_without_a_letter_makes_no_name(folder: Path) -> None:
 def test_a_template_that_was_not_filled_in_is_refused(folder: Path) -> None:
     create_repeatable_script(folder, "a", repeatable_template("a"))
     assert refused(folder) == (
-        "Migration files refused: R__a.sql:2: the script is still the template; write the SQL that runs "
+        "R__a.sql:2: the script is still the template; write the SQL that runs "
         "again whenever this file changes, such as CREATE OR REPLACE VIEW, or delete this comment if there "
-        "is nothing to do"
+        "is nothing to do. Nothing was run."
     )
 
 
@@ -289,17 +291,17 @@ def test_a_plan_has_the_repeatable_scripts_whose_text_the_database_has_not(
             SCRIPTS,
             2,
             (
-                "Refused: R__a.sql: R__a is partially applied and this would not finish it. Migrate "
-                "without a target first."
+                "R__a.sql: R__a is partially applied and this would not finish it. Migrate without a "
+                "target first. Nothing was run."
             ),
         ),
         (
             [version(1)],
             None,
             (
-                "Refused: R__a is partially applied and its file is not in the folder. Restore the file "
-                "and run again, or say by hand what is true with resolve (--applied R__a or "
-                "--not-applied R__a)."
+                "R__a is partially applied and its file is not in the folder. Restore the file "
+                "and run again, or record what is true with manticore_resolve --applied R__a or "
+                "--not-applied R__a. Nothing was run."
             ),
         ),
     ],
@@ -318,8 +320,8 @@ def test_a_rollback_reverts_versions_alone() -> None:
     with pytest.raises(PartiallyApplied) as caught:
         goal.steps([applied(1)], PARTIAL)
     assert str(caught.value) == (
-        "Refused: R__a.sql: R__a is partially applied and this would not finish it. Migrate without a "
-        "target first."
+        "R__a.sql: R__a is partially applied and this would not finish it. Migrate without a target "
+        "first. Nothing was run."
     )
 
 
@@ -352,7 +354,10 @@ def test_a_rollback_reverts_versions_alone() -> None:
 def test_where_each_repeatable_script_stands(
     repeatables: list[RepeatableRow], unfinished: Unfinished | None, states: dict[str, State]
 ) -> None:
-    found = statuses(SCRIPTS, [applied(1), applied(2)], unfinished, repeatables)
+    progress = unfinished and Progress(
+        unfinished.version, unfinished.direction, 0, in_flight=False, script=unfinished.script
+    )
+    found = statuses(SCRIPTS, [applied(1), applied(2)], progress, repeatables)
     assert [each.key for each in found[:2]] == [1, 2]
     assert {each.key: each.state for each in found[2:]} == states
 

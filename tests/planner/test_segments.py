@@ -137,7 +137,7 @@ def test_a_fingerprint_is_of_the_first_statements_only_and_of_nothing_around_the
     [
         (f"-- manticore: mode=atomic\n{INDEX}", "postgresql",
          ("V1__a.sql:2: PostgreSQL does not run this statement inside a transaction, and the file says "
-          "mode=atomic. Move it into a script of its own, or remove the mode.")),
+          "mode=atomic. Move it into a separate script, or remove the mode.")),
         (f"-- manticore: mode=atomic\n{INDEX}", "cockroachdb", None),
         (f"-- manticore: isolation=repeatable read\n{ROW}", "cockroachdb",
          ("V1__a.sql: on CockroachDB scripts run at isolation level serializable, and the file says "

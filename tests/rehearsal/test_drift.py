@@ -200,7 +200,7 @@ async def test_a_missing_or_changed_file_is_refused_before_anything_is_made(
     assert str(refused.value).startswith(
         "The database cannot be compared with its scripts (2 problems):\n"
         "  - version 1 (shops) is applied, but its file is not in the folder. Restore the file.\n"
-        "  - V2__more.sql: version 2 was changed after it was applied: its up part's checksum is "
+        "  - V2__more.sql: version 2 was changed after it was applied: its up section's checksum is "
     )
     assert harness.told(ScratchCreated) == []
 

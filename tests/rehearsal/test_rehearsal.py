@@ -119,8 +119,8 @@ async def test_a_script_that_is_marked_irreversible_must_have_no_down_section(
         await harness.engine().rehearse()
 
     assert str(refused.value) == (
-        "Migration files refused: V2__both.sql:1: is marked irreversible, but has a down part; remove "
-        "one of the two"
+        "V2__both.sql:1: is marked irreversible, but has a down section; remove "
+        "one of the two. Nothing was run."
     )
 
 

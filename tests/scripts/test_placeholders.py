@@ -72,8 +72,8 @@ def test_what_is_no_known_placeholder_is_refused_with_its_line(text: str, proble
         (
             "x'; COMMIT; SELECT '",
             (
-                "with its placeholders filled in: COMMIT: each script runs in transactions of "
-                "Manticore's own; remove it (a header line '-- manticore: mode=atomic' asks for a "
+                "with its placeholders filled in: COMMIT: Manticore opens and "
+                "closes the transactions; remove it (a header line '-- manticore: mode=atomic' asks for a "
                 "single one)"
             ),
         ),

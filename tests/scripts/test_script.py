@@ -113,7 +113,7 @@ KNOWN = (
     "lock_timeout=2s"
 )
 OWN_TRANSACTIONS = (
-    "each script runs in transactions of Manticore's own; remove it "
+    "Manticore opens and closes the transactions; remove it "
     "(a header line '-- manticore: mode=atomic' asks for a single one)"
 )
 NEARLY_DOWN = (
@@ -125,7 +125,9 @@ COPY = (
     "COPY with STDIN or STDOUT moves rows through psql's connection, which a script does not have; "
     "write the rows as INSERT statements"
 )
-OPTIONS_FIRST = "options stand before the first statement of the up part; move this line there"
+OPTIONS_FIRST = (
+    "options must come before the first statement of the up section; move this line there"
+)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ OPTIONS_FIRST = "options stand before the first statement of the up part; move t
         ("SELECT 1;\nCOPY t (a) FROM stdin;\n1\tit's\n\\.\n", [f"2: {COPY}"]),
         ("COPY t TO STDOUT;\nBEGIN", [f"1: {COPY}", f"2: BEGIN: {OWN_TRANSACTIONS}"]),
         ("SELECT 1;\n-- DOWN\nSELECT 2;\n-- down\n",
-         ["4: two down parts: line 2 is '-- DOWN' already; remove one of the two lines"]),
+         ["4: two down sections: line 2 is '-- DOWN' already; remove one of the two lines"]),
         ("SELECT 1;\n-- Down:\nDROP TABLE t;", [f"2: '-- Down:' {NEARLY_DOWN}"]),
         ("SELECT 1;\n-- +goose Down\nDROP TABLE t;", [f"2: '-- +goose Down' {NEARLY_DOWN}"]),
         ("SELECT 1;\n-- migrate:down\nDROP TABLE t;", [f"2: '-- migrate:down' {NEARLY_DOWN}"]),
@@ -195,11 +197,11 @@ def test_an_allowance_of_the_linter_may_stand_before_any_statement() -> None:
 def test_a_down_part_within_and_beside_the_file_is_refused() -> None:
     assert problems_of("SELECT 1;\n-- DOWN\n", "-- DOWN\nBEGIN;\n-- manticore: mode=atomic") == [
         (
-            "V7__make_things.sql:2: has a down part, and U7__unmake_things.sql is one too; "
+            "V7__make_things.sql:2: has a down section, and U7__unmake_things.sql is one too; "
             "remove one of the two"
         ),
         (
-            "U7__unmake_things.sql:1: a '-- DOWN' line, but the whole file is the down part of "
+            "U7__unmake_things.sql:1: a '-- DOWN' line, but the whole file is the down section of "
             "V7__make_things.sql; remove it"
         ),
         "U7__unmake_things.sql:3: options stand in V7__make_things.sql; move this line there",
@@ -324,17 +326,17 @@ def test_what_stands_in_quotes_keeps_its_margin() -> None:
 @pytest.mark.parametrize(
     ("up", "down", "problems"),
     [
-        ("SELECT 1;\n-- DOWN\n", None, ["up part: a '-- DOWN' line; give the down part by itself"]),
-        ("SELECT 1", "--down", ["down part: a '-- DOWN' line; give the down part by itself"]),
+        ("SELECT 1;\n-- DOWN\n", None, ["up section: a '-- DOWN' line; pass the down section separately"]),
+        ("SELECT 1", "--down", ["down section: a '-- DOWN' line; pass the down section separately"]),
         ("SELECT 'a", "\n\nBEGIN; COMMIT",
-         ["up part, line 1: this string (') is never closed; close it",
-          f"down part, line 1: BEGIN: {OWN_TRANSACTIONS}",
-          f"down part, line 1: COMMIT: {OWN_TRANSACTIONS}"]),
-        ("-- manticore: x=1", None, [f"up part, line 1: unknown option 'x=1'; {KNOWN}"]),
-        ("", "-- manticore: mode=atomic", ["down part: options stand in the up part"]),
+         ["up section, line 1: this string (') is never closed; close it",
+          f"down section, line 1: BEGIN: {OWN_TRANSACTIONS}",
+          f"down section, line 1: COMMIT: {OWN_TRANSACTIONS}"]),
+        ("-- manticore: x=1", None, [f"up section, line 1: unknown option 'x=1'; {KNOWN}"]),
+        ("", "-- manticore: mode=atomic", ["down section: options must be in the up section"]),
         ("SELECT '\0'", None,
-         ["up part: a NUL character, which no server takes in SQL; remove it"]),
-        ("SELECT '\ud800'", None, ["up part: a lone surrogate, which is no character; remove it"]),
+         ["up section: a NUL character, which no server takes in SQL; remove it"]),
+        ("SELECT '\ud800'", None, ["up section: a lone surrogate, which is not a character; remove it"]),
     ],
 )  # fmt: skip
 def test_a_bad_part_is_refused_before_anything_is_written(

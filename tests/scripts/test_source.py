@@ -17,9 +17,9 @@ from manticore_cockroachdb._scripts.writer import create
 from manticore_cockroachdb.errors import FilesRefused, SettingsError
 
 FORM = (
-    "fits no rule: a script is named V<number>__<description>.sql (a capital V, a whole number, "
-    "two underscores), a down part of its own the same with U, a repeatable script "
-    "R__<description>.sql; rename it or move it away"
+    "is not a valid script name: expected V<number>__<description>.sql (a capital V, a whole number, "
+    "two underscores), for a down section alone the same with U, a checkpoint with B, a repeatable "
+    "script R__<description>.sql; rename it or move it away"
 )
 
 
@@ -83,7 +83,7 @@ def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) ->
         load([tmp_path])
     assert str(caught.value) == "\n  - ".join(
         [
-            "Migration files refused (10 problems):",
+            "10 problems. Nothing was run:",
             f"V6_one.sql: {FORM}",
             f"notes.SQL: {FORM}",
             f"v5__small.sql: {FORM}",
@@ -93,16 +93,16 @@ def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) ->
                 "one that is not applied anywhere another number: manticore_makemigration --renumber FILE"
             ),
             (
-                "U03__y.sql: is a down part, but there is no V3__….sql it belongs to; "
+                "U03__y.sql: is a down section, but there is no V3__….sql it belongs to; "
                 "add that file or remove this one"
             ),
             (
-                "U3__x.sql: is the down part of version 3, and so is U03__y.sql; "
+                "U3__x.sql: is the down section of version 3, and so is U03__y.sql; "
                 "remove one of them, or give the one that is not applied anywhere another number: "
                 "manticore_makemigration --renumber FILE"
             ),
             (
-                "V7__bad.sql:1: BEGIN: each script runs in transactions of Manticore's own; remove "
+                "V7__bad.sql:1: BEGIN: Manticore opens and closes the transactions; remove "
                 "it (a header line '-- manticore: mode=atomic' asks for a single one)"
             ),
             "V7__bad.sql:2: this string (') is never closed; close it",
@@ -129,8 +129,8 @@ def test_a_missing_folder_is_refused_with_the_command_that_makes_it(tmp_path: Pa
     folder = tmp_path / "my migrations"
     assert refused(lambda: load([folder])) == [
         (
-            f"the migrations folder {folder} does not exist; make it with `mkdir -p '{folder}'`, "
-            "or create the first script, which makes it too"
+            f"The migrations folder {folder} does not exist; create it with `mkdir -p '{folder}'`, "
+            "or create the first script, which creates it too"
         )
     ]
 
@@ -208,7 +208,7 @@ def test_a_reservation_left_behind_only_skips_its_number(tmp_path: Path) -> None
 def test_nothing_is_written_for_bad_sql_or_a_bad_description(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     assert refused(lambda: create(folder, "x", "SELECT 'a", None)) == [
-        "up part, line 1: this string (') is never closed; close it"
+        "up section, line 1: this string (') is never closed; close it"
     ]
     with pytest.raises(SettingsError):
         create(folder, "...", "SELECT 1", None)

@@ -158,7 +158,7 @@ def test_what_only_looks_like_the_down_line_is_none(sql: str) -> None:
 def test_two_down_lines_are_an_error() -> None:
     found = split("SELECT 1;\n-- DOWN\nSELECT 2;\n-- down\nSELECT 3")
     assert str(found.fault) == (
-        "line 4: two down parts: line 2 is '-- DOWN' already; remove one of the two lines"
+        "line 4: two down sections: line 2 is '-- DOWN' already; remove one of the two lines"
     )
 
 

@@ -88,11 +88,11 @@ def test_the_table_its_alias_and_what_is_written(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("SELECT 1", "only UPDATE, DELETE and INSERT … SELECT can be cut into windows"),
+        ("SELECT 1", "only UPDATE, DELETE and INSERT … SELECT can be split into windows"),
         (
             "WITH x AS (SELECT 1) UPDATE t SET n = 1",
             (
-                "a statement with WITH cannot be cut into windows: write the query of the WITH as a "
+                "a statement with WITH cannot be split into windows: write the query of the WITH as a "
                 "subquery in the UPDATE, DELETE or INSERT … SELECT"
             ),
         ),
@@ -106,15 +106,15 @@ def test_the_table_its_alias_and_what_is_written(
         ),
         (
             "DELETE FROM t WHERE a ORDER BY b LIMIT 5",
-            "ORDER works on all rows at once and cannot be cut into windows",
+            "ORDER works on all rows at once and cannot be split into windows",
         ),
         (
             "INSERT INTO c SELECT a FROM t GROUP BY a",
-            "GROUP works on all rows at once and cannot be cut into windows",
+            "GROUP works on all rows at once and cannot be split into windows",
         ),
         (
             "INSERT INTO c SELECT a FROM t UNION SELECT b FROM u",
-            "UNION works on all rows at once and cannot be cut into windows",
+            "UNION works on all rows at once and cannot be split into windows",
         ),
         (
             "INSERT INTO c SELECT count(*) FROM t",
@@ -126,11 +126,11 @@ def test_the_table_its_alias_and_what_is_written(
         ),
         (
             "INSERT INTO c SELECT DISTINCT a FROM t",
-            "SELECT DISTINCT cannot be cut into windows: each would be distinct by itself",
+            "SELECT DISTINCT cannot be split into windows: each would be distinct alone",
         ),
         (
             "INSERT INTO c VALUES (1)",
-            "only an INSERT with a SELECT of its own, outside parentheses, can be cut into windows",
+            "only an INSERT with a SELECT outside parentheses can be split into windows",
         ),
         (
             "INSERT INTO s.t SELECT id + 1 FROM t",
@@ -138,13 +138,13 @@ def test_the_table_its_alias_and_what_is_written(
         ),
         (
             "INSERT INTO c SELECT a FROM (SELECT 1 AS a) x",
-            "the SELECT reads a subquery first; name the table to cut into windows first",
+            "the SELECT reads a subquery first; name the table to split into windows first",
         ),
         (
             "INSERT INTO c SELECT u.a FROM t RIGHT JOIN u ON u.id = t.id WHERE x",
             (
                 "a RIGHT JOIN keeps rows that belong to no window; write it as a LEFT JOIN of the table to "
-                "cut into windows"
+                "split into windows"
             ),
         ),
         *(
@@ -152,7 +152,7 @@ def test_the_table_its_alias_and_what_is_written(
                 text,
                 (
                     "a subquery reads t, the table that is written: later windows would read rows that "
-                    "earlier ones changed. Write what it finds into a table of its own first"
+                    "earlier ones changed. Write what it finds into another table first"
                 ),
             )
             for text in (
@@ -162,7 +162,7 @@ def test_the_table_its_alias_and_what_is_written(
         ),
         (
             "DELETE FROM t WHERE CURRENT OF c",
-            "WHERE CURRENT OF follows a cursor and cannot be cut into windows",
+            "WHERE CURRENT OF follows a cursor and cannot be split into windows",
         ),
     ],
 )

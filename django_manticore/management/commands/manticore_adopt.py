@@ -43,14 +43,14 @@ class Command(ManticoreCommand):
             dest="source",
             type=Path,
             metavar="FOLDER",
-            help="The folder with the other tool's files. Not needed for django, knex and baseline.",
+            help="Read the other tool's files from this folder. Not needed for django, knex and baseline.",
         )
         parser.add_argument(
             "--to",
             dest="target",
             type=Path,
             metavar="FOLDER",
-            help="Where to write the scripts. Defaults to the first folder of MIGRATIONS_DIR.",
+            help="Write the scripts to this folder. Defaults to the first folder of MIGRATIONS_DIR.",
         )
         parser.add_argument(
             "--ledger",
@@ -62,7 +62,8 @@ class Command(ManticoreCommand):
             action="append",
             default=[],
             metavar="PATTERN",
-            help="Objects that no script makes, such as 'table public.audit_*': left out by --prove, and "
+            help="Ignore these objects, which no script creates, such as 'table "
+            "public.audit_*': left out by --prove, and "
             "from a schema that is printed. May be repeated.",
         )
         action = parser.add_mutually_exclusive_group()
@@ -95,7 +96,7 @@ class Command(ManticoreCommand):
             "--lock-timeout",
             type=seconds,
             metavar="SECONDS",
-            help="How long to wait for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
+            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
             "fail immediately.",
         )
         self.add_database(parser)

@@ -12,7 +12,7 @@ from django_manticore.management.base import ManticoreCommand, scratch_database
 from django_manticore.management.console import Renderer
 from django_manticore.migrators import get_migration
 from django_manticore.surroundings import surroundings
-from manticore_cockroachdb.rehearsal import Drift
+from manticore_cockroachdb.rehearsal import Drift, QuickDrift, SinceLastRun
 
 
 class Command(ManticoreCommand):
@@ -32,13 +32,22 @@ class Command(ManticoreCommand):
             action="append",
             default=[],
             metavar="PATTERN",
-            help="Objects that may differ, such as 'table public.audit_*'; may be repeated. Added to "
+            help="Ignore these objects, such as 'table public.audit_*'; may be repeated. Added to "
             "the setting's DRIFT_IGNORE.",
+        )
+        parser.add_argument(
+            "--quick",
+            action="store_true",
+            help="Only say whether the schema was changed after the last run. Needs RECORD_SCHEMA, and no "
+            "scratch database. Exits with 1 if it was, and with 2 if that is not known.",
         )
         parser.add_argument("--json", action="store_true", help="Print a JSON report.")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Compare, database by database."""
+        if options["quick"]:
+            self._quick(options)
+            return
         found: list[tuple[str, Drift]] = []
 
         def compare(alias: str) -> None:
@@ -67,10 +76,40 @@ class Command(ManticoreCommand):
                 self.stdout.write(json_output.text(comparison.report(found)))
         if any(drift for _, drift in found):
             raise CommandError(
-                "The database is not what its scripts make."
+                "The database does not match its scripts."
                 if len(found) == 1
-                else "Some databases are not what their scripts make.",
+                else "Some databases do not match their scripts.",
                 returncode=exit_codes.ERROR,
+            )
+
+    def _quick(self, options: dict[str, Any]) -> None:
+        found: dict[str, QuickDrift] = {}
+
+        def look(alias: str) -> None:
+            said = found[alias] = get_migration(alias).quick_drift()
+            if options["verbosity"] and not options["json"]:
+                self.stdout.write(comparison.quick(alias, said))
+
+        if options["scratch"] or options["ignore"]:
+            raise CommandError(
+                "--quick compares hashes: it cannot be combined with --scratch or --ignore.",
+                returncode=exit_codes.USAGE,
+            )
+        try:
+            self.each(self.databases(options), look)
+        finally:
+            if options["json"] and found:
+                self.stdout.write(json_output.text(comparison.quick_report(found)))
+        answers = {each.answer for each in found.values()}
+        if SinceLastRun.CHANGED in answers:
+            raise CommandError(
+                "The schema was changed after the last run; manticore_drift says what.",
+                returncode=exit_codes.ERROR,
+            )
+        if SinceLastRun.UNKNOWN in answers:
+            raise CommandError(
+                "It is not known whether the schema was changed.",
+                returncode=exit_codes.CANNOT_CHECK,
             )
 
     def _show(self, alias: str, drift: Drift, verbosity: int) -> None:

@@ -36,7 +36,7 @@ class Command(ManticoreCommand):
             required=True,
             type=Path,
             metavar="FOLDER",
-            help="The folder for the other tool's files.",
+            help="Write the other tool's files to this folder.",
         )
         action = parser.add_mutually_exclusive_group()
         action.add_argument(
@@ -49,7 +49,7 @@ class Command(ManticoreCommand):
             "--lock-timeout",
             type=seconds,
             metavar="SECONDS",
-            help="How long to wait for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
+            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
             "fail immediately.",
         )
         self.add_database(parser)

@@ -60,7 +60,7 @@ class Command(ManticoreCommand):
             "--format",
             choices=list(FORMATS),
             default="text",
-            help="How to print the report. Defaults to text.",
+            help="Print the report in this format. Default: text.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:

@@ -29,7 +29,7 @@ class Command(ManticoreCommand):
         parser.add_argument(
             "description",
             nargs="?",
-            help='What the script does, in a few words: "create users table".',
+            help='Describe the script in a few words: "create users table".',
         )
         parser.add_argument(
             "--renumber",

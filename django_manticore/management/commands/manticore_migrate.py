@@ -27,8 +27,8 @@ class Command(RunCommand):
             "target",
             nargs="?",
             type=target,
-            help="Version to end at: lower scripts are applied, higher ones reverted. Use "
-            '"zero" to revert all.',
+            help="Migrate to this version: apply the scripts up to it, revert those above "
+            'it. Use "zero" to revert all.',
         )
         self.add_running(parser, recorded_as="applied (or reverted)")
         parser.add_argument(
@@ -36,7 +36,7 @@ class Command(RunCommand):
             action="store_true",
             dest="check_unapplied",
             help="Exit with 1 if a script is pending, partially applied or reverted, or was changed "
-            "after it was applied; with 2 if that cannot be found out. Change nothing.",
+            "after it was applied; with 2 if the check cannot be made. Change nothing.",
         )
         parser.add_argument(
             "--probe",

@@ -32,7 +32,7 @@ class Command(ManticoreCommand):
             "--all",
             action="store_true",
             dest="all_scripts",
-            help="Rehearse applied scripts, too, from an empty database on.",
+            help="Rehearse applied scripts, too, starting with an empty database.",
         )
         parser.add_argument(
             "--crash",
@@ -44,7 +44,8 @@ class Command(ManticoreCommand):
             "--seed",
             type=Path,
             metavar="FOLDER",
-            help="A folder with files such as V7__rows.sql: rows that are there before script 7, and "
+            help="Use the files of this folder, such as V7__rows.sql: rows that are there "
+            "before script 7, and "
             "SELECT statements whose values must be true after it.",
         )
         parser.add_argument("--json", action="store_true", help="Print a JSON report.")

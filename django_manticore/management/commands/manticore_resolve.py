@@ -53,10 +53,10 @@ class Command(ManticoreCommand):
         )
         which.add_argument(
             "--restart-batch",
-            type=version,
+            type=script_key,
             metavar="V",
-            help="Start the statement in batches of this version again from its first row, as the file has "
-            "it now.",
+            help="Start the statement in batches of this version, or repeatable script (R__name), again "
+            "from its first row, as the file has it now.",
         )
         self.add_database(parser)
         self.add_noinput(parser)
@@ -92,7 +92,7 @@ def _question(alias: str, options: dict[str, Any]) -> str | None:
         what = f"Accept the changed file of version {options['accept_checksum']} on {alias!r}?"
     elif options["restart_batch"] is not None:
         return (
-            f"Start the batch of version {options['restart_batch']} on {alias!r} again from its first row? "
+            f"Start the batch of {called(options['restart_batch'])} on {alias!r} again from its first row? "
             "Rows of the windows that are done are then changed a second time."
         )
     else:
@@ -114,7 +114,7 @@ def _record(migration: Migration, options: dict[str, Any], known: Known) -> str:
         return f"Recorded {called(options['not_applied'])} as not applied."
     if options["restart_batch"] is not None:
         resolve.restart_batch(options["restart_batch"], known=known)
-        return f"The next run starts the batch of version {options['restart_batch']} again."
+        return f"The next run starts the batch of {called(options['restart_batch'])} again."
     resolve.accept_checksum(options["accept_checksum"], known=known)
     return f"Recorded the new checksum of version {options['accept_checksum']}."
 

@@ -11,6 +11,7 @@ from django_manticore import messages
 from django_manticore.management import json_output
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
+from django_manticore.removal import advice
 from manticore_cockroachdb.types import ScriptStatus, State
 
 
@@ -19,7 +20,8 @@ class Command(ManticoreCommand):
 
     help = (
         "Lists every SQL script: [X] applied, [ ] pending, [!] changed after it was applied, "
-        "[?] applied but its file is missing, [~] partially applied or reverted."
+        "[?] applied but its file is missing, [~] partially applied or reverted, [-] not applied and its "
+        "file was removed. Also says which files a checkpoint makes superfluous."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,9 +32,10 @@ class Command(ManticoreCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """List, database by database."""
         parts: list[dict[str, Any]] = []
+        found: dict[str, list[ScriptStatus]] = {}
 
         def show(alias: str) -> None:
-            statuses = get_migration(alias).status()
+            statuses = found[alias] = get_migration(alias).status()
             if options["json"]:
                 parts.append(json_output.listed(alias, statuses))
             else:
@@ -43,6 +46,9 @@ class Command(ManticoreCommand):
         finally:
             if parts:
                 self.stdout.write(json_output.text(json_output.databases(parts)))
+        if not options["json"]:
+            for line in advice(found):
+                self.stdout.write(line)
 
     def _show(self, alias: str, statuses: list[ScriptStatus], verbosity: int) -> None:
         self.stdout.write(self.style.MIGRATE_LABEL(alias))

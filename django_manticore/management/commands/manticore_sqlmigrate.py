@@ -24,14 +24,18 @@ class Command(ManticoreCommand):
             "version", type=script_key, help="Which script: 7, V7, or R__name of a repeatable one."
         )
         self.add_database(parser)
-        parser.add_argument("--backwards", action="store_true", help="Print the down part instead.")
+        parser.add_argument(
+            "--backwards", action="store_true", help="Print the down section instead."
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print them."""
         alias = self.known_database(options["database"])
         wanted: ScriptKey = options["version"]
-        scripts = {script.key: script for script in get_migration(alias).load_migrations()}
-        script = scripts.get(wanted)
+        migration = get_migration(alias)
+        # A checkpoint where the script itself was removed.
+        every = (*migration.load_checkpoints(), *migration.load_migrations())
+        script = {script.key: script for script in every}.get(wanted)
         if script is None:
             raise CommandError(
                 f"There is no {called(wanted)} in the migrations folder; see manticore_showmigrations.",
@@ -41,7 +45,7 @@ class Command(ManticoreCommand):
             raise CommandError(
                 f"{script.path.name} is a repeatable script, which is never reverted."
                 if script.is_repeatable
-                else f"{script.path.name} has no down part, so it cannot be rolled back.",
+                else f"{script.path.name} has no down section, so it cannot be rolled back.",
                 returncode=exit_codes.ERROR,
             )
         step = Step(script, Direction.DOWN if options["backwards"] else Direction.UP)

@@ -33,12 +33,22 @@ class AsyncBootstrap:
         run: The run.
         steps: Every step of it.
         count: Called with each step that is done.
+        whole: Whether every step is run so; else only the checkpoint that an empty database starts from.
     """
 
-    def __init__(self, run: AsyncRun, steps: StepList, count: Callable[[Step], None]) -> None:
+    def __init__(
+        self,
+        run: AsyncRun,
+        steps: StepList,
+        count: Callable[[Step], None],
+        *,
+        whole: bool = True,
+    ) -> None:
         self._run = run
         self._steps = steps
         self._count = count
+        self._most = MOST_SCRIPTS if whole else 1
+        self._whole = whole
         self._refused: set[int] = set()
 
     def accepts(self, cursor: RunCursor) -> bool:
@@ -62,8 +72,10 @@ class AsyncBootstrap:
     def _batch(self, start: int) -> list[Prepared]:
         found: list[Prepared] = []
         batch = Batch()
-        for place in range(start, min(len(self._steps), start + MOST_SCRIPTS)):
+        for place in range(start, min(len(self._steps), start + self._most)):
             if place in self._refused or self._steps[place].direction is not Direction.UP:
+                break
+            if not (self._whole or self._steps[place].script.checkpoint is not None):
                 break
             prepared = self._steps.prepared(place)
             grown = batch.joined_by(prepared)

@@ -25,6 +25,8 @@ async def async_with_snapshot(
     emit: Callable[[Event], None],
     use: Callable[[AsyncStore, Snapshot], Awaitable[R]],
     patience: float = PATIENCE,
+    *,
+    surveys: bool = False,
 ) -> R:
     """Open a session, read both tables, and use them.
 
@@ -34,14 +36,17 @@ async def async_with_snapshot(
         emit: Called with each event.
         use: Called with the store, whose session is open meanwhile, and what the tables hold.
         patience: Seconds to wait while a runner's open transaction holds the tables.
+        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
     """
-    store = await async_open_store(settings, f"{new_owner()}/look", options.table, emit)
+    store = await async_open_store(
+        settings, f"{new_owner()}/look", options.table, emit, surveys=surveys
+    )
     try:
         started = time.monotonic()
-        while (book := await store.look()) is None:
+        while (snapshot := await store.look()) is None:
             waited = time.monotonic() - started
             if waited > patience:
                 raise LeaseTimeout(
@@ -50,6 +55,6 @@ async def async_with_snapshot(
                     owner=None,
                     waited=waited,
                 )
-        return await use(store, book)
+        return await use(store, snapshot)
     finally:
         await store.session.close()

@@ -40,7 +40,7 @@ async def async_recover(run: AsyncRun, step: Step, statement: Statement, sent: P
 
     Raises:
         JobFailed: Its job failed, or stands still.
-        OutcomeUnknown: Nothing tells, and sending it again could do it twice.
+        OutcomeUnknown: Nothing tells, and it could take effect twice.
     """
     await async_await_session(run, sent)
     await run.read_name_context()
@@ -89,7 +89,7 @@ async def async_await_session(run: AsyncRun, sent: Progress) -> None:
             raise LeaseTimeout(
                 f"The session {session_id} ({sent.sent_by}) of the runner before this one is still "
                 f"there after {waited:.0f} s; the server may still be working on "
-                f"{called(sent.key)}. Let it end, or end it with {end}, and run again.",
+                f"{called(sent.key)}. Wait for it to end, or end it with {end}, and run again.",
                 owner=sent.sent_by,
                 waited=waited,
             )
@@ -107,7 +107,7 @@ async def async_await_others(
         run: The run.
         step: The script.
         statement: The statement.
-        conditional_only: Only the objects that stand behind IF EXISTS or IF NOT EXISTS.
+        conditional_only: Only the objects named after IF EXISTS or IF NOT EXISTS.
 
     Raises:
         JobFailed: One stands still.
@@ -221,17 +221,18 @@ async def _record_undone(run: AsyncRun, sent: Progress, decision: Decision) -> N
         done=sent.done,
         in_flight=False,
         error=decision.reason,
+        checkpoint=sent.checkpoint,
     )
     await run.write(save_progress(tables, run.lease, undone))
 
 
-_NO_ANSWER = "was sent by a run that did not live to see the answer"
+_NO_ANSWER = "has an unknown outcome: the previous run ended before the server answered"
 _NOT_LISTED = (
-    "was committed by a run that did not live to see the end of its schema changes, and the server no "
+    "was committed by a run that ended before its schema changes did, and the server no "
     "longer lists their jobs"
 )
 _HARM = {
-    Repeat.DESTRUCTIVE: "sending it again could take away what was made since",
+    Repeat.DESTRUCTIVE: "sending it again could delete what was created since",
 }
 
 
@@ -248,12 +249,12 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
     where = f"{step.path.name}:{line}" if line else step.path.name
     what = summary(statement) if statement else "its transaction"
     kind = repeatable(statement) if statement else Repeat.UNSAFE
-    harm = _HARM.get(kind, "sending it again could do it twice")
+    harm = _HARM.get(kind, "it could take effect twice")
     return OutcomeUnknown(
         f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
         "statement took effect, finish the rest of the script by hand and say that "
-        f"{step.called} is {verb}, or undo it by hand and say the opposite, with resolve "
-        f"(--applied {step.key} or --not-applied {step.key}).",
+        f"{step.called} is {verb}, or revert it by hand and record the opposite, with manticore_resolve "
+        f"--applied {step.key} or --not-applied {step.key}.",
         version=step.version,
         path=step.path,
         line=line,

@@ -1,4 +1,4 @@
-"""The way out by hand: a person says what is true, and the tables are made to say so.
+"""Resolves by hand: a person says what is true, and the tables are changed to say it.
 
 Runs none of a script's statements. Refuses while another runner is alive.
 """
@@ -13,8 +13,10 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
+from ..._planner.checkpoints import replaced_versions, standing_for
 from ..._planner.plan import Step, replaced
 from ..._scripts.direction import Direction
+from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
@@ -30,17 +32,17 @@ from .job_list import async_list_jobs
 from .session import AsyncSession
 from .store import AsyncStore, async_open_store, takes_no_writes
 
-Load = Callable[[], Awaitable[list[MigrationScript]]]
+Load = Callable[[], Awaitable[Loaded]]
 
 
 class AsyncResolve:
-    """What a person may say.
+    """Records the outcome of a migration that Manticore could not determine.
 
     Args:
         settings: Where.
         options: How.
-        emit: Told what happens.
-        load: Reads the scripts.
+        emit: Called with each event.
+        load: Reads the scripts and checkpoints.
     """
 
     def __init__(
@@ -56,23 +58,23 @@ class AsyncResolve:
         self._load = load
 
     async def known(self) -> Known:
-        """What the tables, the jobs and the sessions tell. Changes nothing."""
-        scripts = {script.key: script for script in await self._load()}
+        """Return what the tables, the jobs and the sessions show. Changes nothing."""
+        found = await self._load()
         session, store = await self._open()
         try:
-            book = await self._look(store)
-            progress = book.record.progress
-            script = scripts.get(progress.key) if progress else None
+            snapshot = await self._look(store)
+            progress = snapshot.record.progress
+            script = _begun(found, progress) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
                 jobs = await _jobs_of(session, statement, progress.sent_at)
             return Known(
-                record=book.record,
+                record=snapshot.record,
                 script=script,
                 statement=statement,
                 jobs=jobs,
-                sessions=await self._sessions(session, book.record),
+                sessions=await self._sessions(session, snapshot.record),
             )
         finally:
             await session.close()
@@ -82,20 +84,24 @@ class AsyncResolve:
 
         Args:
             script: The version, or a repeatable script's name: it is applied as its file is now.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: There is no such script, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        found = await self._script(script)
+        loaded = await self._load()
+        found = _of_key(loaded, script)
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            if book.applied(found):
-                return _forget(book, script, tables, lease)
-            keep = _another(book, script)
-            return [run_state.complete(tables, lease, found, Direction.UP, keep=keep)]
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            if snapshot.applied(found):
+                return _forget(snapshot, script, tables, lease)
+            keep = _another(snapshot, script)
+            progress = snapshot.record.progress
+            begun = _begun(loaded, progress) if progress is not None and not keep else None
+            done = begun or found
+            return [run_state.complete(tables, lease, done, Direction.UP, keep=keep)]
 
         await self._settle(change, known, repeatable=found.is_repeatable)
 
@@ -106,47 +112,48 @@ class AsyncResolve:
 
         Args:
             script: The version, or a repeatable script's name.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: Neither the folder nor the tables know that script, or a runner has run since
                 `known`.
             LeaseTimeout: A runner is alive.
         """
-        on_disk = {each.key for each in await self._load()}
+        loaded = await self._load()
+        on_disk = {*(each.key for each in loaded.scripts), *standing_for(loaded.checkpoints)}
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            half = book.record.progress is not None and book.record.progress.key == script
-            if not (book.known(script) or half or script in on_disk):
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            half = snapshot.record.progress is not None and snapshot.record.progress.key == script
+            if not (snapshot.known(script) or half or script in on_disk):
                 raise _unknown(script)
-            if not book.known(script):
-                return _forget(book, script, tables, lease)
-            return [run_state.remove(tables, lease, script, keep=_another(book, script))]
+            if not snapshot.known(script):
+                return _forget(snapshot, script, tables, lease)
+            return [run_state.remove(tables, lease, script, keep=_another(snapshot, script))]
 
         await self._settle(change, known)
 
-    async def restart_batch(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a statement in batches is to start again from its first row, as the file has it now.
+    async def restart_batch(self, script: ScriptKey, *, known: Known | None = None) -> None:
+        """Let a statement in batches start again from its first row, as the file has it now.
 
         Rows of the windows that are done are changed again by the next run.
 
         Args:
-            version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            script: Its version, or a repeatable script's name.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
-            PlanRefused: No batch of that version is under way, or a runner has run since `known`.
+            PlanRefused: No batch of that script is unfinished, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            progress = book.record.progress
-            if progress is None or progress.version != version or progress.batch is None:
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            progress = snapshot.record.progress
+            if progress is None or progress.key != script or progress.batch is None:
                 problem = Problem(
-                    f"no statement of version {version} has begun in batches",
-                    version=version,
+                    f"no statement of {called(script)} has begun in batches",
+                    version=script if isinstance(script, int) else None,
                     hint="see status (manticore_showmigrations).",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
@@ -155,12 +162,12 @@ class AsyncResolve:
         await self._settle(change, known)
 
     async def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
-        """Say that a change in an applied script's file is harmless: its new checksum is recorded.
+        """Accept a harmless change in the file of an applied script: record its new checksum.
 
         Args:
             version: The version.
-            known: What `known()` returned when a person decided this; refused if a runner has had the
-                lease since.
+            known: The result of `known()` on which the decision was based; refused if a runner has held
+                the lease since.
 
         Raises:
             PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
@@ -168,8 +175,8 @@ class AsyncResolve:
         """
         script = await self._script(version)
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            row = next((row for row in book.rows if row.version == version), None)
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            row = next((row for row in snapshot.rows if row.version == version), None)
             if row is None:
                 problem = Problem(
                     f"version {version} is not applied, so there is no checksum to accept.",
@@ -192,17 +199,17 @@ class AsyncResolve:
         await self._settle(change, known)
 
     async def unlock(self, *, known: Known | None = None) -> str | None:
-        """Break the lease of a runner that is gone, without waiting for it to run out.
+        """Break the lease of a runner that is gone, without waiting for it to expire.
 
         Args:
-            known: What `known()` returned when a person decided this; refused if the lease is another's
-                since.
+            known: The result of `known()` on which the decision was based; refused if the lease has
+                changed since.
 
         Returns:
             The runner whose lease was broken, or None if nobody holds it.
 
         Raises:
-            PlanRefused: The lease is not the one that `known` tells of.
+            PlanRefused: The lease is not the one in `known`.
             LeaseTimeout: That runner's session is still connected.
         """
         session, store = await self._open()
@@ -236,18 +243,18 @@ class AsyncResolve:
         *,
         repeatable: bool = False,
     ) -> None:
-        def unless_stale(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+        def unless_stale(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             # Each lease has the next number: one in between was a runner's, who changed what was known.
             if known is not None and lease.epoch != known.record.epoch + 1:
                 raise _stale()
-            return change(book, tables, lease)
+            return change(snapshot, tables, lease)
 
         at_once = replace(self._options, lock_timeout=0.0)
         executor = AsyncExecutor(self._settings, at_once, self._emit)
         await executor.settle(unless_stale, repeatable=repeatable)
 
     async def _script(self, key: ScriptKey) -> MigrationScript:
-        for script in await self._load():
+        for script in (await self._load()).scripts:
             if script.key == key:
                 return script
         raise _unknown(key)
@@ -259,14 +266,14 @@ class AsyncResolve:
         return store.session, store
 
     async def _look(self, store: AsyncStore) -> Snapshot:
-        book = await store.look()
-        if book is None:
+        snapshot = await store.look()
+        if snapshot is None:
             raise LeaseTimeout(
-                "A runner is alive: its transaction holds the run record just now. Wait for it to end.",
+                "A runner is alive: its transaction holds the run state just now. Wait for it to end.",
                 owner=None,
                 waited=0.0,
             )
-        return book
+        return snapshot
 
     async def _sessions(self, session: AsyncSession, record: RunState) -> tuple[str, ...]:
         if record.owner is None:
@@ -276,15 +283,44 @@ class AsyncResolve:
         return tuple(row[0] for row in (await session.send(alive))[0].rows)
 
 
-def _another(book: Snapshot, key: ScriptKey) -> bool:
+def _begun(loaded: Loaded, progress: Progress) -> MigrationScript | None:
+    """The script, or the checkpoint, that is partially run."""
+    scripts = loaded.checkpoints if progress.checkpoint else loaded.scripts
+    return next((script for script in scripts if script.key == progress.key), None)
+
+
+def _of_key(loaded: Loaded, key: ScriptKey) -> MigrationScript:
+    """What is recorded for a script, also where only a checkpoint has it.
+
+    Raises:
+        PlanRefused: Neither a script nor a checkpoint has it.
+    """
+    script = next((script for script in loaded.scripts if script.key == key), None)
+    if script is not None:
+        return script
+    checkpoint = standing_for(loaded.checkpoints).get(key) if isinstance(key, int) else None
+    if checkpoint is None:
+        raise _unknown(key)
+    each = replaced_versions(loaded.checkpoints)[int(key)]
+    return MigrationScript(
+        version=each.version,
+        description=each.description,
+        up_sql="",
+        down_sql=None,
+        path=checkpoint.path,
+        checksum=each.checksum,
+    )
+
+
+def _another(snapshot: Snapshot, key: ScriptKey) -> bool:
     """Whether the unfinished script is another one."""
-    progress = book.record.progress
+    progress = snapshot.record.progress
     return progress is not None and progress.key != key
 
 
-def _forget(book: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
+def _forget(snapshot: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
     """Nothing of that script is unfinished; another one's record is left alone."""
-    progress = book.record.progress
+    progress = snapshot.record.progress
     if progress is not None and progress.key == key:
         return [run_state.clear_progress(tables, lease)]
     return []
@@ -306,7 +342,7 @@ async def _jobs_of(session: AsyncSession, statement: Statement, sent_at: float) 
 
 def _stale() -> PlanRefused:
     problem = Problem(
-        "a runner has run since the database was looked at.",
+        "A runner has run since the database was looked at.",
         hint="Look again (manticore_resolve without an option), and decide again.",
     )
     return PlanRefused("Nothing was changed", [problem])

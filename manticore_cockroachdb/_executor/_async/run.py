@@ -463,8 +463,8 @@ class AsyncRun:
         self, statements: Sequence[Statement], found: tuple[Job, ...], sent_at: float | None
     ) -> tuple[Job, ...]:
         """Those of the jobs there are that carry out the statements that were sent last."""
-        told = set(self.session.noticed_jobs)
-        own = [job for job in found if job.job_id in told]
+        noticed = set(self.session.noticed_jobs)
+        own = [job for job in found if job.job_id in noticed]
         if statements and sent_at is not None:
             matching = match_jobs(found, statements, self.name_context, since=sent_at).own
             own += (job for job in matching if job not in own)
@@ -560,9 +560,10 @@ def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
     where = f"{step.path.name}:{line}" if line else step.path.name
     error = f"\n  {job.error}" if job.error else ""
     lost = loss((statement,) if statement else step.statements(), (job,))
-    told = f"\n  {lost}" if lost else ""
+    damage = f"\n  {lost}" if lost else ""
     return JobFailed(
-        f"{where}: its schema change did not succeed: {described(job)}.{error}{told}\n  {what_to_do(job)}",
+        f"{where}: its schema change did not succeed: {described(job)}.{error}{damage}\n"
+        f"  {what_to_do(job)}",
         version=step.version,
         path=step.path,
         line=line,
@@ -575,12 +576,13 @@ def what_to_do(job: Job) -> str:
     """The way on from a job that did not succeed."""
     if job.status == "paused":
         return (
-            f"It is paused: the change is neither done nor undone. See why (a low disk pauses "
-            f"back-fills), then RESUME JOB {job.job_id} or CANCEL JOB {job.job_id}, and run again."
+            f"It is paused: the change is neither done nor rolled back. Find out why (a "
+            f"nearly full disk pauses back-fills), then RESUME JOB {job.job_id} or CANCEL JOB "
+            f"{job.job_id}, and run again."
         )
     if job.status == "revert-failed":
         return (
-            "The server could not take the change back either: the table needs a person. See the "
-            f"job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
+            "The server could not roll the change back; manual repair is required. "
+            f"See the job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
         )
-    return "The server took the change back. Repair the cause (the rows, or the statement) and run again."
+    return "The server rolled the change back. Fix the cause (the rows, or the statement) and run again."

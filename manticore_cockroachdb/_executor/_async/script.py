@@ -147,12 +147,12 @@ class AsyncScript:
         step = self._step
         if count == 1:
             what, restore = (
-                "its first statement, which is done or under way, was changed",
+                "its first statement, which is done or running, was changed",
                 "Restore it",
             )
         else:
             what, restore = (
-                f"among its first {count} statements, which are done or under way, something was changed",
+                f"its first {count} statements, which are done or running, were changed",
                 "Restore them",
             )
         return PlanRefused(
@@ -162,8 +162,9 @@ class AsyncScript:
                     f"{step.called} is partially {step.direction.participle}, and {what}.",
                     path=step.path,
                     version=step.version or None,
-                    hint=f"{restore}; later ones may be edited. Or say by hand what is true with resolve "
-                    f"(--applied {step.key} or --not-applied {step.key}).",
+                    hint=f"{restore}; later ones may be edited. Or record what is true with "
+                    "manticore_resolve "
+                    f"--applied {step.key} or --not-applied {step.key}.",
                 )
             ],
         )
@@ -181,16 +182,16 @@ class AsyncScript:
             and begun.fingerprint.startswith(statement_fingerprint(statement))
         ):
             return
-        version = self._step.version
+        step = self._step
         where = "its statement in batches" if statement is None else f"statement {done + 1}"
         problem = Problem(
-            f"version {version} is partially {self._step.direction.participle}, and {where}, of which "
+            f"{step.called} is partially {step.direction.participle}, and {where}, of which "
             f"{windows_done(begun.windows)}, was changed.",
-            path=self._step.path,
+            path=step.path,
             line=statement.line if statement is not None else None,
-            version=version,
+            version=step.version or None,
             hint="Restore it and its batch= option; later ones may be edited. Or start it again from its "
-            f"first row with manticore_resolve --restart-batch {version}: rows of the windows that are "
+            f"first row with manticore_resolve --restart-batch {step.key}: rows of the windows that are "
             "done are then changed again.",
         )
         raise PlanRefused("Nothing was run", [problem])
@@ -474,12 +475,12 @@ class AsyncScript:
         return sent_before is not None and proves_done(statement, error.sqlstate, str(error))
 
     def _tell_done(self, statement: Statement, error: DatabaseError) -> None:
-        finding = f"sent again, the server says it is so already: {error}"
+        finding = f"the server reported on the second attempt: {error}"
         self._run.emit(Reconciled(self._step, statement, finding))
         self._run.emit(
             Warned(
-                f"{self._where(statement)}: taken for done because {finding}. If the object was there "
-                "before the script ran, look at it."
+                f"{self._where(statement)}: treated as applied, because {finding}. If the object existed "
+                "before the script ran, check it."
             )
         )
 
@@ -537,8 +538,8 @@ class AsyncScript:
                     Warned(
                         f"{self._where(statement)}: what this DO block sets for its transaction "
                         "(SET LOCAL, set_config(…, true)) ends with the block: in "
-                        f"mode={self._prepared.mode.value} a script is more than one transaction. What "
-                        "the statements after it need is to be set outside the block."
+                        f"mode={self._prepared.mode.value} a script is more than one transaction. Set "
+                        "what later statements need outside the block."
                     )
                 )
 

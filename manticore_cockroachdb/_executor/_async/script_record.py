@@ -218,6 +218,7 @@ class AsyncScriptRecord:
             sent_session=self._run.session.session_id if in_flight else None,
             evidence=traces,
             error=error,
+            checkpoint=self._step.script.checkpoint is not None,
         )
 
     async def fail(

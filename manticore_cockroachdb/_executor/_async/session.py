@@ -70,11 +70,11 @@ async def async_connect(
             # A pooler that takes no options: what they hold is set after connecting.
             return await _async_connected(settings.for_users(application_name))
     except psycopg.Error as error:
-        reason = settings.hide(" ".join(str(error).split()))
+        reason = settings.hide(_in_sentences(str(error)))
         if _OPTIONS_REFUSED in reason:
             raise ConnectionFailed(
-                f"Could not connect to {settings.place}: {reason}. A connection pooler stands in "
-                "between, and it does not take the options of this connection. Connect migrations to "
+                f"Could not connect to {settings.place}: {reason} A connection pooler is in "
+                "between, and it does not accept the options of this connection. Connect migrations to "
                 "the server itself, or put the options into the database or the role "
                 "(ALTER ROLE … SET …)."
             ) from error
@@ -82,9 +82,15 @@ async def async_connect(
             # The one error here that libpq gives no code for and that people want to tell apart.
             raise _missing(settings, settings.database) from error
         raise ConnectionFailed(
-            f"Could not connect to {settings.place}: {reason}. Check that the server is up, and host, "
+            f"Could not connect to {settings.place}: {reason} Check that the server is up, and host, "
             "port, user, password and database."
         ) from error
+
+
+def _in_sentences(text: str) -> str:
+    """The lines of an error of libpq in one, each a sentence with a mark at its end."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return " ".join(line if line.endswith((".", "?", "!")) else f"{line}." for line in lines)
 
 
 async def _async_connected(parameters: Mapping[str, str]) -> AsyncConnection:
@@ -108,7 +114,7 @@ class AsyncSession:
         first_answers: What the commands answered that `open` was given.
         on_notice: Called with severity and message of each notice that the server sends, in the thread that
             waits for the server.
-        noticed_jobs: Ids of jobs that the server told it waits for (CockroachDB v26.1 and later).
+        noticed_jobs: Ids of jobs that the server said it waits for (CockroachDB v26.1 and later).
     """
 
     def __init__(self, connection: AsyncConnection, server: Server, name: str) -> None:

@@ -35,7 +35,7 @@ from ..._store.repeatables import (
     read_repeatables,
     repeatable_rows,
 )
-from ..._store.run_state import Lease, Snapshot
+from ..._store.run_state import Blank, Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
 from .. import table_messages
@@ -46,7 +46,7 @@ from .session import AsyncSession
 _LOOK_SECONDS = 2
 #: How many results a look has before that of the repeatable scripts.
 _BOTH = 2
-#: Timed out, by our limit or the user's lock_timeout; or told to try again.
+#: Timed out, by our limit or the user's lock_timeout; or asked by the server to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
 _UNDEFINED_COLUMN = "42703"
@@ -55,18 +55,25 @@ _READ_ONLY = "25006"
 
 
 class AsyncStore:
-    """The ledger, the run record and the repeatable scripts' table, seen through one session.
+    """The ledger, the run state and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
         tables: The tables' names.
+        surveys: Whether to read what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self, session: AsyncSession, tables: Tables, emit: Callable[[Event], None]
+        self,
+        session: AsyncSession,
+        tables: Tables,
+        emit: Callable[[Event], None],
+        *,
+        surveys: bool = False,
     ) -> None:
         self.session = session
         self.tables = tables
+        self.surveys = surveys
         self._emit = emit
 
     async def look(self) -> Snapshot | None:
@@ -75,6 +82,18 @@ class AsyncStore:
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
+        snapshot = await self._look()
+        return None if snapshot is None else await self._surveyed(snapshot)
+
+    async def _surveyed(self, snapshot: Snapshot) -> Snapshot:
+        if not self.surveys or snapshot.rows or snapshot.record.progress is not None:
+            return snapshot
+        asked = introspection.relations_besides(self.tables.names)
+        found = (await self.session.send(asked))[0].rows
+        kind = self.session.server.kind.value
+        return replace(snapshot, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
+
+    async def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
         results, error = await self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
@@ -119,19 +138,19 @@ class AsyncStore:
     def _read_repeatables(self) -> tuple[Command, ...]:
         return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
 
-    async def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+    async def _with_repeatables(self, snapshot: Snapshot) -> Snapshot | None:
         """The same with the rows of a table that was made since the session began."""
-        if self.tables.has_repeatables or not book.record.has_repeatables:
-            return book
+        if self.tables.has_repeatables or not snapshot.record.has_repeatables:
+            return snapshot
         results, error = await self._bounded(read_repeatables(self.tables))
         if error is not None:
             if error.sqlstate in _BUSY:
                 return None
             if error.sqlstate in NO_TABLE:
-                return book
+                return snapshot
             raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
         self.tables = replace(self.tables, has_repeatables=True)
-        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+        return replace(snapshot, repeatables=repeatable_rows(self.tables, results[0]))
 
     async def make_repeatables(self) -> tuple[RepeatableRow, ...]:
         """Create the table of repeatable scripts; the rows, where it was there already."""
@@ -140,15 +159,15 @@ class AsyncStore:
         results = await self.session.send(read_repeatables(self.tables))
         return repeatable_rows(self.tables, results[0])
 
-    async def prepare(self, book: Snapshot) -> None:
+    async def prepare(self, snapshot: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
-        if not book.has_state:
+        if not snapshot.has_state:
             await self._create(run_state.create_state(self.tables))
-        if not book.has_ledger:
+        if not snapshot.has_ledger:
             await self._create(create_ledger(self.tables))
         for command in (
-            *take_over(self.tables, book.missing),
-            *run_state.take_over_state(self.tables, book.missing_state),
+            *take_over(self.tables, snapshot.missing),
+            *run_state.take_over_state(self.tables, snapshot.missing_state),
         ):
             await self._create(command, message=table_messages.not_taken_over)
 
@@ -161,6 +180,9 @@ class AsyncStore:
             *self._read_repeatables(),
         )
         if error is not None:
+            if len(results) > _BOTH and error.sqlstate in NO_TABLE:
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
@@ -169,8 +191,8 @@ class AsyncStore:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        book = await self._with_repeatables(self._snapshot(*results[1:]))
-        return None if book is None else (lease, book)
+        snapshot = await self._with_repeatables(self._snapshot(*results[1:]))
+        return None if snapshot is None else (lease, await self._surveyed(snapshot))
 
     async def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
@@ -265,6 +287,7 @@ async def async_open_store(
     *,
     pinned: Mapping[str, str] = MappingProxyType({}),
     tables: Tables | None = None,
+    surveys: bool = False,
 ) -> AsyncStore:
     """Connect, and find the tables.
 
@@ -275,6 +298,7 @@ async def async_open_store(
         emit: Called with each event.
         pinned: Session variables that the run was given as arguments.
         tables: Where the tables are, if that is known: a run keeps its tables to its end.
+        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         ConnectionFailed: No connection.
@@ -285,7 +309,7 @@ async def async_open_store(
     try:
         if tables is None:
             tables = await _found_tables(session, table, session.first_answers)
-        return AsyncStore(session, tables, emit)
+        return AsyncStore(session, tables, emit, surveys=surveys)
     except BaseException:
         await session.close()
         raise
@@ -327,9 +351,9 @@ async def _check_moved(session: AsyncSession, elsewhere: Tables) -> None:
 def lease_lost() -> LeaseLost:
     """The error for a fence that did not hold."""
     return LeaseLost(
-        "The lease was lost: it ran out while this runner stood still, or was broken by hand, and "
-        "another runner may have it now. This runner has written nothing since and stops here; run "
-        "again to finish whatever is left."
+        "The lease was lost: it expired while this runner was paused, or was broken by hand, "
+        "and another runner may hold it now. This runner has written nothing since and stops here; "
+        "run again to finish what is left."
     )
 
 

@@ -161,21 +161,21 @@ class BatchedStatement:
             raise self._not_continued(
                 f"the key that its windows follow, now ({columns}), was changed since it began. "
                 "Restore it, or start the batch again from its first row with manticore_resolve "
-                f"--restart-batch {self._step.version}: rows of the windows that are done are then "
+                f"--restart-batch {self._step.key}: rows of the windows that are done are then "
                 "changed again"
             )
 
     def _not_continued(self, reason: str) -> PlanRefused:
         windows = self._state.windows
-        state = windows_stay(windows) if windows else "Nothing of this statement was run."
+        state = f" {windows_stay(windows)}" if windows else ""
         problem = Problem(
-            f"{reason.rstrip('.')}. {state}",
+            f"{reason.rstrip('.')}.{state}",
             path=self._step.path,
             line=self._statement.line,
             version=self._step.version or None,
         )
         verb = "continued" if windows else "started"
-        return PlanRefused(f"A batch was not {verb}", [problem])
+        return PlanRefused(f"The batch was not {verb}", [problem])
 
     def _estimate(self) -> int | None:
         """How many rows the table has, about; None where the server does not tell."""
@@ -221,14 +221,19 @@ class BatchedStatement:
         run = self._run
         tables, lease = run.store.tables, run.lease
         statement = window.narrowed(self._windowed, key, cut)
-        # Counted with the rows, but for the last window, which clears the count, and where the script may
-        # have taken a role that cannot write our table.
+        # Counted with the rows, but for the last window, which clears the count. Where the script may have
+        # taken a role that cannot write our table, the next window writes the count.
         counted = cut.upper is not None and not run.session_touched
         if counted:
             statement = run_state.count_rows(tables, statement)
         if cut.upper is not None:
             write = run_state.save_window(
-                tables, lease, window.written(cut.upper), scanned=size, seconds=self._seconds
+                tables,
+                lease,
+                window.written(cut.upper),
+                scanned=size,
+                seconds=self._seconds,
+                rows=None if counted else self._state.rows,
             )
         elif self._last:
             write = self._record.complete(in_transaction=True)
@@ -289,12 +294,13 @@ class BatchedStatement:
         elif self._size.rows > 1 and _is_too_large(error):
             self._size.refused()
             return
+        halved = error.sqlstate in {*RETRY, LOCK_NOT_AVAILABLE} or _is_too_large(error)
         raise self._record.fail_batch(
             self._statement,
             error,
             self._segment.start,
             self._state.windows,
-            is_smallest=self._size.rows == 1 and self._batch.rows > 1,
+            is_smallest=halved and self._size.rows == 1 and self._batch.rows > 1,
         ) from error
 
     def _wait_while_stopped(self) -> None:

@@ -3,7 +3,7 @@
 # ruff: noqa: I001, RUF100
 """Removes what a statement that failed half way left behind, before it is sent again and before it counts.
 
-What that may be, and what is done about it, is told by `_backend.leftovers`.
+What that may be, and what is done about it, is decided by `_backend.leftovers`.
 """
 
 from __future__ import annotations
@@ -114,4 +114,4 @@ class Leftovers:
 def _said(left: Leftover) -> str:
     if left.kind is Kind.PENDING_DETACH:
         return f"completed the detach of the partition {left.name}, which an earlier attempt had begun."
-    return f"dropped the invalid index {left.name}, which an attempt that failed had left."
+    return f"dropped the invalid index {left.name}, which a failed attempt had left."

@@ -28,6 +28,8 @@ def with_snapshot(
     emit: Callable[[Event], None],
     use: Callable[[Store, Snapshot], R],
     patience: float = PATIENCE,
+    *,
+    surveys: bool = False,
 ) -> R:
     """Open a session, read both tables, and use them.
 
@@ -37,14 +39,17 @@ def with_snapshot(
         emit: Called with each event.
         use: Called with the store, whose session is open meanwhile, and what the tables hold.
         patience: Seconds to wait while a runner's open transaction holds the tables.
+        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
     """
-    store = open_store(settings, f"{new_owner()}/look", options.table, emit)
+    store = open_store(
+        settings, f"{new_owner()}/look", options.table, emit, surveys=surveys
+    )
     try:
         started = time.monotonic()
-        while (book := store.look()) is None:
+        while (snapshot := store.look()) is None:
             waited = time.monotonic() - started
             if waited > patience:
                 raise LeaseTimeout(
@@ -53,6 +58,6 @@ def with_snapshot(
                     owner=None,
                     waited=waited,
                 )
-        return use(store, book)
+        return use(store, snapshot)
     finally:
         store.session.close()

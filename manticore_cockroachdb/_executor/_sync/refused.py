@@ -95,7 +95,7 @@ def _failed(
     where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
-        f"What {step.called} did before is done, but not recorded as {verb}."
+        f"What {step.called} did before is done, but is not recorded as {verb}."
         if committed
         else f"Nothing of {step.called} was {verb}."
     )

@@ -221,6 +221,7 @@ class ScriptRecord:
             sent_session=self._run.session.session_id if in_flight else None,
             evidence=traces,
             error=error,
+            checkpoint=self._step.script.checkpoint is not None,
         )
 
     def fail(

@@ -38,7 +38,7 @@ from ..._store.repeatables import (
     read_repeatables,
     repeatable_rows,
 )
-from ..._store.run_state import Lease, Snapshot
+from ..._store.run_state import Blank, Lease, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
 from .. import table_messages
@@ -49,7 +49,7 @@ from .session import Session
 _LOOK_SECONDS = 2
 #: How many results a look has before that of the repeatable scripts.
 _BOTH = 2
-#: Timed out, by our limit or the user's lock_timeout; or told to try again.
+#: Timed out, by our limit or the user's lock_timeout; or asked by the server to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
 _UNDEFINED_COLUMN = "42703"
@@ -58,18 +58,25 @@ _READ_ONLY = "25006"
 
 
 class Store:
-    """The ledger, the run record and the repeatable scripts' table, seen through one session.
+    """The ledger, the run state and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
         tables: The tables' names.
+        surveys: Whether to read what else is in a database in which nothing has run.
     """
 
     def __init__(
-        self, session: Session, tables: Tables, emit: Callable[[Event], None]
+        self,
+        session: Session,
+        tables: Tables,
+        emit: Callable[[Event], None],
+        *,
+        surveys: bool = False,
     ) -> None:
         self.session = session
         self.tables = tables
+        self.surveys = surveys
         self._emit = emit
 
     def look(self) -> Snapshot | None:
@@ -78,6 +85,18 @@ class Store:
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
+        snapshot = self._look()
+        return None if snapshot is None else self._surveyed(snapshot)
+
+    def _surveyed(self, snapshot: Snapshot) -> Snapshot:
+        if not self.surveys or snapshot.rows or snapshot.record.progress is not None:
+            return snapshot
+        asked = introspection.relations_besides(self.tables.names)
+        found = self.session.send(asked)[0].rows
+        kind = self.session.server.kind.value
+        return replace(snapshot, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
+
+    def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
         results, error = self._bounded(ledger, state, *self._read_repeatables())
         if error is None:
@@ -122,19 +141,19 @@ class Store:
     def _read_repeatables(self) -> tuple[Command, ...]:
         return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
 
-    def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+    def _with_repeatables(self, snapshot: Snapshot) -> Snapshot | None:
         """The same with the rows of a table that was made since the session began."""
-        if self.tables.has_repeatables or not book.record.has_repeatables:
-            return book
+        if self.tables.has_repeatables or not snapshot.record.has_repeatables:
+            return snapshot
         results, error = self._bounded(read_repeatables(self.tables))
         if error is not None:
             if error.sqlstate in _BUSY:
                 return None
             if error.sqlstate in NO_TABLE:
-                return book
+                return snapshot
             raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
         self.tables = replace(self.tables, has_repeatables=True)
-        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+        return replace(snapshot, repeatables=repeatable_rows(self.tables, results[0]))
 
     def make_repeatables(self) -> tuple[RepeatableRow, ...]:
         """Create the table of repeatable scripts; the rows, where it was there already."""
@@ -143,15 +162,15 @@ class Store:
         results = self.session.send(read_repeatables(self.tables))
         return repeatable_rows(self.tables, results[0])
 
-    def prepare(self, book: Snapshot) -> None:
+    def prepare(self, snapshot: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
-        if not book.has_state:
+        if not snapshot.has_state:
             self._create(run_state.create_state(self.tables))
-        if not book.has_ledger:
+        if not snapshot.has_ledger:
             self._create(create_ledger(self.tables))
         for command in (
-            *take_over(self.tables, book.missing),
-            *run_state.take_over_state(self.tables, book.missing_state),
+            *take_over(self.tables, snapshot.missing),
+            *run_state.take_over_state(self.tables, snapshot.missing_state),
         ):
             self._create(command, message=table_messages.not_taken_over)
 
@@ -164,6 +183,9 @@ class Store:
             *self._read_repeatables(),
         )
         if error is not None:
+            if len(results) > _BOTH and error.sqlstate in NO_TABLE:
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
@@ -172,8 +194,8 @@ class Store:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        book = self._with_repeatables(self._snapshot(*results[1:]))
-        return None if book is None else (lease, book)
+        snapshot = self._with_repeatables(self._snapshot(*results[1:]))
+        return None if snapshot is None else (lease, self._surveyed(snapshot))
 
     def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.
@@ -268,6 +290,7 @@ def open_store(
     *,
     pinned: Mapping[str, str] = MappingProxyType({}),
     tables: Tables | None = None,
+    surveys: bool = False,
 ) -> Store:
     """Connect, and find the tables.
 
@@ -278,6 +301,7 @@ def open_store(
         emit: Called with each event.
         pinned: Session variables that the run was given as arguments.
         tables: Where the tables are, if that is known: a run keeps its tables to its end.
+        surveys: Whether to read what else is in a database in which nothing has run.
 
     Raises:
         ConnectionFailed: No connection.
@@ -288,7 +312,7 @@ def open_store(
     try:
         if tables is None:
             tables = _found_tables(session, table, session.first_answers)
-        return Store(session, tables, emit)
+        return Store(session, tables, emit, surveys=surveys)
     except BaseException:
         session.close()
         raise
@@ -330,9 +354,9 @@ def _check_moved(session: Session, elsewhere: Tables) -> None:
 def lease_lost() -> LeaseLost:
     """The error for a fence that did not hold."""
     return LeaseLost(
-        "The lease was lost: it ran out while this runner stood still, or was broken by hand, and "
-        "another runner may have it now. This runner has written nothing since and stops here; run "
-        "again to finish whatever is left."
+        "The lease was lost: it expired while this runner was paused, or was broken by hand, "
+        "and another runner may hold it now. This runner has written nothing since and stops here; "
+        "run again to finish what is left."
     )
 
 

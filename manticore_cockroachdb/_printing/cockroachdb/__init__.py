@@ -146,13 +146,13 @@ class _Assembly:
         )
         if owner not in (None, self._ourselves, "admin", "node"):
             words = words or f"{kind.value.upper()} {name}"
-            statement = f"ALTER {words} OWNER TO {_quoted_name(str(owner))}"
+            statement = f"ALTER {words} OWNER TO {quoted_name(str(owner))}"
             self._add(Kind.OWNER, str(named), [statement], (*rank[:4], rank[4] + 1), parent=node)
         return node
 
     def _make_schemas(self) -> None:
         for row in self._rows["schemas"]:
-            name = _quoted_name(row["name"])
+            name = quoted_name(row["name"])
             made = "SCHEMA IF NOT EXISTS" if row["name"] == "public" else "SCHEMA"
             self._by_name[name] = self._add(
                 Kind.SCHEMA,
@@ -165,7 +165,7 @@ class _Assembly:
 
     def _make_enums(self) -> None:
         for row in self._rows["enums"]:
-            name = _qualified(row["schema"], row["name"])
+            name = qualified(row["schema"], row["name"])
             labels = ", ".join(_literal(label) for label in row["values"] or ())
             self._by_name[name] = self._add(
                 Kind.TYPE,
@@ -177,7 +177,7 @@ class _Assembly:
             )
 
     def _make(self, answer: str, row: Row, text: str | None) -> None:
-        name = _qualified(row["schema"], row["name"])
+        name = qualified(row["schema"], row["name"])
         if answer == "relations" and (row["schema"], row["name"]) in self._own:
             return
         if answer == "triggers" and (row["schema"], row["relation"]) in self._own:
@@ -195,10 +195,10 @@ class _Assembly:
         if kind is Kind.TABLE:
             self._table(name, row, statements)
         elif kind is Kind.TRIGGER:
-            table = _qualified(row["schema"], row["relation"])
-            own_name = f"{_quoted_name(row['name'])} on {table}"
+            table = qualified(row["schema"], row["relation"])
+            own_name = f"{quoted_name(row['name'])} on {table}"
             rank = (_Phase.ROUTINE, "~" + table, 1, own_name, 0)
-            drop = f"DROP TRIGGER {_quoted_name(row['name'])} ON {table}"
+            drop = f"DROP TRIGGER {quoted_name(row['name'])} ON {table}"
             self._add(kind, own_name, statements, rank, drop=drop, parent=self._by_name.get(table))
         else:
             self._other(kind, name, row, statements)
@@ -279,9 +279,9 @@ class _Assembly:
 
     def _say_comments(self) -> None:
         for row in self._rows["comments"]:
-            name = _quoted_name(row["schema"])
+            name = quoted_name(row["schema"])
             if row["name"] is not None:
-                name = _qualified(row["schema"], row["name"])
+                name = qualified(row["schema"], row["name"])
             node = self._by_name.get(name)
             if node is not None:
                 target = f"{row['kind']} {name}"
@@ -293,14 +293,14 @@ class _Assembly:
         found: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in self._rows["table_grants"]:
             if (row["schema"], row["name"]) not in self._own:
-                found["TABLE", _qualified(row["schema"], row["name"])].append(row)
+                found["TABLE", qualified(row["schema"], row["name"])].append(row)
         for row in self._rows["schema_grants"]:
             if row["grantee"] == self._ourselves:
                 continue  # What lets us make objects there is no part of the schema.
-            found["SCHEMA", _quoted_name(row["schema"])].append(row)
+            found["SCHEMA", quoted_name(row["schema"])].append(row)
         usable = set()
         for row in self._rows["type_grants"]:
-            name = _qualified(row["schema"], row["name"])
+            name = qualified(row["schema"], row["name"])
             if name not in self._by_name:
                 continue  # An array type: it follows its element's.
             if (row["grantee"], row["privilege"]) == ("public", "USAGE"):
@@ -322,10 +322,8 @@ class _Assembly:
 
     def _say_default_privileges(self) -> None:
         for row in self._rows["default_privileges"]:
-            role = (
-                "" if row["role"] == self._ourselves else f" FOR ROLE {_quoted_name(row['role'])}"
-            )
-            where = f" IN SCHEMA {_quoted_name(row['schema'])}" if row["schema"] else ""
+            role = "" if row["role"] == self._ourselves else f" FOR ROLE {quoted_name(row['role'])}"
+            where = f" IN SCHEMA {quoted_name(row['schema'])}" if row["schema"] else ""
             target = _DEFAULTS.get(row["type"]) or str(row["type"])
             statements = []
             for item in sorted(row["list"] or ()):
@@ -339,7 +337,7 @@ class _Assembly:
                 if names and not (target == "TYPES" and grantee == "public" and names == ["USAGE"]):
                     statements.append(
                         f"ALTER DEFAULT PRIVILEGES{role}{where} GRANT {', '.join(sorted(names))} "
-                        f"ON {target} TO {_quoted_name(grantee)}"
+                        f"ON {target} TO {quoted_name(grantee)}"
                     )
             if statements:
                 name = f"{target.lower()}{role.lower()}{where.lower()}"
@@ -435,7 +433,7 @@ def _grants(kind: str, name: str, rows: Iterable[Row]) -> Iterator[str]:
         sets[row["grantee"], row.get("is_grantable") == "YES"].add(row["privilege"])
     for (grantee, grantable), privileges in sorted(sets.items()):
         tail = " WITH GRANT OPTION" if grantable else ""
-        yield f"GRANT {', '.join(sorted(privileges))} ON {kind} {name} TO {_quoted_name(grantee)}{tail}"
+        yield f"GRANT {', '.join(sorted(privileges))} ON {kind} {name} TO {quoted_name(grantee)}{tail}"
 
 
 def _names(text: str) -> Iterator[str]:
@@ -448,11 +446,12 @@ def _names(text: str) -> Iterator[str]:
             yield f"{found[number - 1].text}.{found[number + 1].text}"
 
 
-def _qualified(schema: str, name: str) -> str:
-    return f"{_quoted_name(schema)}.{_quoted_name(name)}"
+def qualified(schema: str, name: str) -> str:
+    """A name with its schema, as the server prints it."""
+    return f"{quoted_name(schema)}.{quoted_name(name)}"
 
 
-def _quoted_name(name: str) -> str:
+def quoted_name(name: str) -> str:
     """A name as the server prints it."""
     return name if _PLAIN.fullmatch(name) and name.upper() not in _RESERVED else identifier(name)
 

@@ -79,7 +79,7 @@ def _read_knex(found: Found, read: Reading) -> TheirLedger:
     locked = [row for row in found.rows.get(_KNEX_LOCK, ()) if row["is_locked"]]
     findings: tuple[Finding, ...] = ()
     if locked:
-        message = f"{found.labels[_KNEX_LOCK]} says that a run is under way."
+        message = f"{found.labels[_KNEX_LOCK]} says that a run is active."
         findings = (Finding(Trouble.LOCKED, message, KNEX.remedy(Trouble.LOCKED)),)
     return TheirLedger(_read_ledger(found, read).applied, findings)
 

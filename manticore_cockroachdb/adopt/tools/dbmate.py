@@ -1,7 +1,7 @@
 """dbmate: `20260301120000_add_users.sql` with `-- migrate:up` and `-- migrate:down`.
 
 https://github.com/amacneil/dbmate: `pkg/dbmate/migration.go`. One text column in its ledger. A file may
-hold several pairs; their down parts run in the opposite order.
+hold several pairs; their down sections run in the opposite order.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read(folder: Folder) -> Reading:
 
 
 def _split(text: str) -> tuple[list[Line], list[list[Line]], list[list[Line]], bool]:
-    """What is above the first part, the up parts, the down parts, and whether in a transaction."""
+    """What is above the first part, the up parts, the down sections, and whether in a transaction."""
     ups: list[list[Line]] = []
     downs: list[list[Line]] = []
     head: list[Line] = []

@@ -294,7 +294,7 @@ TOOL: Final = Tool(
     read_ledger=read_ledger,
     guard=guard,
     remedies={
-        Trouble.PARTIALLY_APPLIED: "Undo by hand what {name} did, and remove its row with `flyway "
+        Trouble.PARTIALLY_APPLIED: "Revert by hand what {name} did, and remove its row with `flyway "
         "repair`.",
         Trouble.LOCKED: "Wait for the run that holds it. If none is alive, delete the row.",
         Trouble.CHANGED: "Restore the file of {name}, or accept it as it is with `flyway repair`.",

@@ -158,9 +158,9 @@ TOOL: Final = Tool(
     guard=guard,
     lock_ids=lock_ids,
     remedies={
-        Trouble.PARTIALLY_APPLIED: "See what of {name} took effect, finish or undo it by hand, and "
-        "say so with `migrate force {name}` (done) or `migrate force` with the version before it "
-        "(undone).",
+        Trouble.PARTIALLY_APPLIED: "See what of {name} took effect, finish or revert it by hand, "
+        "and record that with `migrate force {name}` (done) or `migrate force` with the version "
+        "before it (reverted).",
         Trouble.LOCKED: "Wait for the run that holds it. If none is alive, delete the row.",
     },
 )

@@ -144,8 +144,8 @@ TOOL: Final = Tool(
     guard=guard,
     lock_ids=lambda _database, _schema: (_LOCK_ID,),
     remedies={
-        Trouble.PARTIALLY_APPLIED: "See what of {name} took effect, finish or undo it by hand, and "
-        "say so with `prisma migrate resolve --applied {name}` or `--rolled-back {name}`.",
+        Trouble.PARTIALLY_APPLIED: "See what of {name} took effect, finish or revert it by hand, "
+        "and record that with `prisma migrate resolve --applied {name}` or `--rolled-back {name}`.",
         Trouble.OUT_OF_ORDER: "Apply {name} with `prisma migrate deploy`, or remove its folder.",
     },
 )

@@ -84,7 +84,7 @@ def _order(name: str) -> tuple[bool, int, str]:
 
 
 def _split(text: str) -> tuple[list[Line], list[Line] | None, list[Line] | None, bool]:
-    """What is above the first part, the up part, the down part, and whether in a transaction."""
+    """What is above the first part, the up section, the down section, and whether in a transaction."""
     head: list[Line] = []
     parts: dict[str, list[Line]] = {}
     current = head

@@ -158,8 +158,8 @@ TOOL: Final = Tool(
     guard=guard,
     lock_ids=lock_ids,
     remedies={
-        Trouble.PARTIALLY_APPLIED: "See what of {name} took effect, finish or undo it by hand, and "
-        "set success to true, or delete its row from _sqlx_migrations.",
+        Trouble.PARTIALLY_APPLIED: "See what of {name} took effect, finish or revert it by hand, "
+        "and set success to true, or delete its row from _sqlx_migrations.",
         Trouble.OUT_OF_ORDER: "Apply {name} with `sqlx migrate run`, or remove its file.",
     },
 )

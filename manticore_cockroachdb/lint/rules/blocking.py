@@ -28,7 +28,7 @@ _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT
 _LOCKS = "https://www.postgresql.org/docs/current/explicit-locking.html"
 
 
-#: What waits for a strong lock and then is quick: CREATE INDEX has a rule of its own.
+#: What waits for a strong lock and then is quick: CREATE INDEX has its own rule.
 _WAITING: Final = (
     AlterTable,
     CreateTrigger,
@@ -55,7 +55,7 @@ def lock_timeout(step: Step) -> Iterator[Remark]:
 
     While an ALTER TABLE waits for one long SELECT, every new query on the table has to
     wait for both. With `-- manticore: lock_timeout=2s`, in the script's header or before the statement, it
-    is taken back after that time and sent again later. Reported once for each script.
+    is rolled back after that time and sent again later. Reported once for each script.
     """
     lock = table_lock(step.read.command, step.before)
     if lock is None or step.is_new(lock.table) or step.waits_limited:

@@ -35,7 +35,7 @@ def constraint_scan(step: Step) -> Iterator[Remark]:
 
     For a CHECK nobody reads or writes the table meanwhile, for a FOREIGN KEY nobody writes to
     it or to the table it refers to. NOT VALID skips the scan; VALIDATE CONSTRAINT makes up for
-    it, in a later transaction, while reads and writes go on.
+    it, in a later transaction, while reads and writes continue.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):

@@ -153,8 +153,8 @@ def concurrently_mixed(script: Script) -> Iterator[Remark]:
     """One statement that cannot run in a transaction takes the transaction from its whole
     script.
 
-    Manticore then runs every statement of the script by itself. A failure in the middle leaves
-    the ones before it applied. In a script of its own, CONCURRENTLY takes nothing from the
+    Manticore then runs every statement of the script separately. A failure in the middle leaves
+    the ones before it applied. In a separate script, CONCURRENTLY does not affect the
     others.
     """
     alone = [read for read in script.statements if _is_concurrent(read.command)]
@@ -166,7 +166,7 @@ def concurrently_mixed(script: Script) -> Iterator[Remark]:
     if alone and others:
         yield Remark(
             "CONCURRENTLY beside other statements: none of the script's statements shares a "
-            "transaction any more. Move it into a script of its own.",
+            "transaction any more. Move it into a separate script.",
             line=alone[0].line,
         )
 

@@ -90,18 +90,31 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
             if isinstance(action, AddConstraint) and action.constraint.index is None:
                 one = action.constraint
                 kinds = (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY)
-                if one.kind in kinds and not _cannot_repeat(step, command.name, one.columns):
+                key = one.kind is ConstraintKind.PRIMARY_KEY
+                if one.kind in kinds and not _cannot_repeat(
+                    step, command.name, one.columns, nulls=not key
+                ):
                     yield _duplicates(step, command.name, listed(one.columns), "")
             elif isinstance(action, AddColumn):
                 yield from _unique_column(command, action)
 
 
-def _cannot_repeat(step: Step, table: Name, columns: Collection[str]) -> bool:
-    """Whether no two rows can have the same values in these columns, by the scripts alone."""
+def _cannot_repeat(
+    step: Step, table: Name, columns: Collection[str], *, nulls: bool = True
+) -> bool:
+    """Whether no two rows can have the same values in these columns, by the scripts alone.
+
+    Args:
+        step: The statement.
+        table: The table.
+        columns: The columns, or expressions as they are written.
+        nulls: Whether rows without a value may stand beside each other; not in a primary key.
+    """
     return (
         step.is_empty(table)
         or has_unique(step, table, columns)
-        or any(all_null(step, table, one) or all_different(step, table, one) for one in columns)
+        or any(all_different(step, table, one) for one in columns)
+        or (nulls and any(all_null(step, table, one) for one in columns))
     )
 
 

@@ -271,7 +271,7 @@ def drop_and_add_column(step: Step) -> Iterator[Remark]:
     """A column cannot be dropped and added again in one transaction: "being dropped, try again
     later".
 
-    Without mode=atomic each statement is a transaction of its own, and that works. Or take
+    Without mode=atomic each statement is a separate transaction, and that works. Or take
     another name.
     """
     command = step.read.command
@@ -319,7 +319,7 @@ def drop_column_combined(step: Step) -> Iterator[Remark]:
     its data.
 
     CockroachDB brings the column back when the other change fails, but every value in it is
-    NULL. Drop the column in a statement of its own.
+    NULL. Drop the column in a separate statement.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
@@ -336,7 +336,7 @@ def drop_column_combined(step: Step) -> Iterator[Remark]:
     yield Remark(
         f"If the other change fails, CockroachDB brings {quoted(dropped[0].column)} back with "
         "every value NULL.",
-        "-- the other changes in a statement of their own, then:\n"
+        "-- the other changes in a separate statement, then:\n"
         + allowed("drop-column", "no release uses it any more", statement),
     )
 

@@ -154,11 +154,11 @@ def primary_key_leftover(step: Step) -> Iterator[Remark]:
     on=(AlterTable,),
 )
 def schema_locked(step: Step) -> Iterator[Remark]:
-    """From v26.1 new tables are locked against schema changes, and some changes do not unlock
-    them by themselves.
+    """From v26.1 new tables are locked against schema changes, and some changes do not
+    unlock them automatically.
 
     SET LOCALITY and changes of the primary key fail with 57000. Unlock the table, change it,
-    and lock it again, each in a statement of its own.
+    and lock it again, each in a separate statement.
     """
     command = step.read.command
     if not isinstance(command, AlterTable):

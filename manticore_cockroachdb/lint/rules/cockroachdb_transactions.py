@@ -88,7 +88,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
     deletes the old ones.
 
     It waits for other schema changes of the table, drops statistics and split points, and is
-    not undone by a transaction that fails. For a table of a few thousand rows DELETE is
+    not rolled back when its transaction fails. For a table of a few thousand rows DELETE is
     gentler.
     """
     command = step.read.command
@@ -97,7 +97,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
         if names:
             yield Remark(
                 f"TRUNCATE {', '.join(map(str, names))} is a schema change on CockroachDB: it is "
-                "not undone with a transaction, and it drops split points and statistics.",
+                "not rolled back with its transaction, and it drops split points and statistics.",
             )
 
 
@@ -110,7 +110,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
     on=(Rename, CreateTable, AddEnumValue, RenameEnumValue, Drop),
 )
 def not_cancelable(step: Step) -> Iterator[Remark]:
-    """The job of a DROP, a RENAME, a CREATE TABLE AS or an ALTER TYPE cannot be cancelled once
+    """The job of a DROP, a RENAME, a CREATE TABLE AS or an ALTER TYPE cannot be canceled once
     it runs.
 
     Know so before: on a large table it takes as long as it takes.
@@ -127,4 +127,4 @@ def not_cancelable(step: Step) -> Iterator[Remark]:
             shown = f"ALTER TYPE {command.name}"
         case _:
             return
-    yield Remark(f"The job of this {shown} cannot be cancelled.")
+    yield Remark(f"The job of this {shown} cannot be canceled.")

@@ -29,8 +29,8 @@ _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html"
 def drop_table(step: Step) -> Iterator[Remark]:
     """A dropped table is gone with its rows, and the down section cannot bring the rows back.
 
-    While a new release starts, the old one still runs and still reads the table. Drop it in a
-    script of its own, one release after the last use of it, and say so in the allowance.
+    While a new release starts, the old one still runs and still reads the table. Drop it in
+    a separate script, one release after the last use of it, and say so in the allowance.
     """
     command = step.read.command
     if not isinstance(command, Drop) or command.what != "TABLE":

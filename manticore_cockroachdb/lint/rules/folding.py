@@ -227,7 +227,7 @@ def _named(key: Key) -> str:
 
 def _alike(before: Object | None, after: Object | None) -> bool:
     """Whether two objects differ at most in order, in texts that were written, or in what is
-    not modelled.
+    not modeled.
     """
     if isinstance(before, Table) and isinstance(after, Table):
         return _plain(before) == _plain(after)

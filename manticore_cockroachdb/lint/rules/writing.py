@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..._model.commands import AddEnumValue, ImportInto, Write
-from ..._model.cursor import Cursor
+from ..._model.cursor import Cursor, NotUnderstoodError
 from ..._model.values import Name
 from ..._sql.windowed import NotWindowed, windowed
 from ..finding import Severity
@@ -35,7 +35,7 @@ def large_write(step: Step) -> Iterator[Remark]:
     On PostgreSQL it holds a lock on every row until it ends. On CockroachDB it meets every
     other write, is retried from the start (40001), and above a few hundred thousand rows may
     never commit. With `-- manticore: batch=5000` before it, Manticore runs it in windows over the
-    primary key, each in a transaction of its own and each row exactly once.
+    primary key, each in its own transaction and each row exactly once.
     """
     command = step.read.command
     if not isinstance(command, Write) or step.is_new(command.table) or step.is_batched:
@@ -98,9 +98,9 @@ def _in_batches(step: Step) -> str | None:
     """The statement in batches; None where it cannot be cut along a key that is known."""
     try:
         cut = windowed(step.text)
-    except NotWindowed:
+        name = Cursor(cut.table).name()
+    except (NotWindowed, NotUnderstoodError):
         return None
-    name = Cursor(cut.table).name()
     key = _key(step, name)
     if not key or step.is_new(name) or set(key) & cut.assigned:
         return None

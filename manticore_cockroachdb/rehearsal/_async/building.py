@@ -9,10 +9,12 @@ from ..._backend.settings import ConnectionSettings
 from ..._executor._async.executor import AsyncExecutor
 from ..._executor._async.session import AsyncSession
 from ..._executor.options import Options, new_owner
-from ..._planner.plan import plan_migrate
+from ..._planner.plan import Step, plan_migrate
 from ..._printing.objects import Printing
+from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._store.ledger import own_names, split_table
+from ..._store.run_state import Snapshot
 from ...events import Event, SchemaRead
 from .printing import async_read_schema
 
@@ -31,22 +33,34 @@ async def async_apply(
 ) -> int:
     """Apply scripts to a scratch database.
 
+    Args:
+        settings: The scratch database.
+        options: How runs are made.
+        emit: Called with each event.
+        scripts: The scripts, by version; the first one may be a checkpoint.
+
     Returns:
         How many were applied.
 
     Raises:
         MigrationFailed: A statement failed.
     """
-    executor = AsyncExecutor(settings, scratch_options(options), emit)
-    return await executor.run(
-        lambda book: plan_migrate(
-            scripts,
-            book.rows,
-            unfinished=book.unfinished,
+    first = tuple(script for script in scripts if script.checkpoint is not None)
+    rest = tuple(script for script in scripts if script.checkpoint is None)
+
+    def goal(snapshot: Snapshot) -> tuple[Step, ...]:
+        applied = {row.version for row in snapshot.rows}
+        begin = tuple(Step(each, Direction.UP) for each in first if each.version not in applied)
+        unfinished = None if begin else snapshot.unfinished
+        return begin + plan_migrate(
+            rest,
+            snapshot.rows,
+            unfinished=unfinished,
             allow_out_of_order=True,
-            repeatables=book.repeatables,
+            repeatables=snapshot.repeatables,
         )
-    )
+
+    return await AsyncExecutor(settings, scratch_options(options), emit).run(goal)
 
 
 async def async_read(
@@ -56,7 +70,7 @@ async def async_read(
 
     Args:
         settings: Which.
-        table: The ledger's table, `name` or `schema.name`; left out, with the run record's.
+        table: The ledger's table, `name` or `schema.name`; left out, with the run state's.
         emit: Called with each event.
     """
     session = await AsyncSession.open(settings, f"{new_owner()}/read")

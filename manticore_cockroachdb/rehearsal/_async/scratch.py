@@ -54,12 +54,27 @@ class AsyncScratches:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await concurrency.async_shield(self._drop_all)
+        try:
+            await concurrency.async_shield(self._drop_all)
+        except Exception:
+            raise
+        except BaseException:
+            if error is not None and not isinstance(error, Exception):
+                raise  # This is the second interrupt.
+            # The first one came while they were dropped: what it cut short is done again.
+            await self._reopen()
+            await concurrency.async_shield(self._drop_all)
+            raise
 
     @property
     def server(self) -> str:
         """Kind and version of the server they are on."""
         return self._keeper.server.name if self._keeper is not None else ""
+
+    @property
+    def server_kind(self) -> str:
+        """The kind of the server they are on."""
+        return self.server.partition(" ")[0]
 
     async def make(self) -> ConnectionSettings:
         """Make an empty scratch database.
@@ -98,6 +113,12 @@ class AsyncScratches:
         if self._keeper is None or not self._keeper.usable:
             self._keeper = await AsyncSession.open(self._beside, scratch.keeper_name(self._owner))
         return self._keeper
+
+    async def _reopen(self) -> None:
+        """A new keeper: an interrupt may have left the old one in the middle of an answer."""
+        if self._keeper is not None:
+            await self._keeper.close()
+        self._keeper = None
 
     async def _create(self, keeper: AsyncSession, name: str) -> None:
         server, form = keeper.server, None

@@ -14,9 +14,11 @@ from psycopg.conninfo import make_conninfo
 
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
+from ..._executor._sync.session import Session
+from ..._executor.options import new_owner
 from ..._scripts.direction import Direction
 from ..._sql.statement import Statement, summary
-from ...errors import ManticoreError, OutcomeUnknown, RehearsalRefused
+from ...errors import ConnectionFailed, ManticoreError, OutcomeUnknown, RehearsalRefused
 from ...testing.proxy import Proxy, Rule, drop_after, drop_before
 from ..results import Crash, Recovery
 
@@ -32,19 +34,36 @@ def refuse_tls(settings: ConnectionSettings) -> None:
     """Refuse a server that a proxy cannot stand before.
 
     Raises:
-        RehearsalRefused: TLS is required, or several hosts are named.
+        RehearsalRefused: The client or the server requires TLS, or several hosts are named.
+        ConnectionFailed: No connection at all.
     """
     parameters = settings.parameters
     if parameters.get("sslmode") in _TLS or "service" in parameters:
-        raise RehearsalRefused(
-            "A crash tour needs a server that is reached without TLS and without a service file: its "
-            f"connections go through a proxy. {settings.place} is not. Name a server on this machine as "
-            "the scratch. Nothing was changed."
-        )
+        raise _no_tls(settings, "is not")
     if "," in parameters.get("host", ""):
         raise RehearsalRefused(
             f"A crash tour needs a single host; {settings.place} names several. Nothing was changed."
         )
+    # By default libpq takes TLS where the server has it: whether it can do without is the server's choice.
+    session = Session.open(settings, f"{new_owner()}/tls")
+    session.close()
+    try:
+        session = Session.open(_without_tls(settings), f"{new_owner()}/tls")
+    except ConnectionFailed as error:
+        raise _no_tls(settings, f"refuses such a connection ({error})") from error
+    session.close()
+
+
+def _no_tls(settings: ConnectionSettings, reason: str) -> RehearsalRefused:
+    return RehearsalRefused(
+        "A crash tour needs a server that is reached without TLS and without a service file: its "
+        f"connections go through a proxy. {settings.place} {reason}. Name a server on this machine as "
+        "the scratch. Nothing was changed."
+    )
+
+
+def _without_tls(settings: ConnectionSettings) -> ConnectionSettings:
+    return ConnectionSettings({**settings.parameters, "sslmode": "disable"})
 
 
 def cut(

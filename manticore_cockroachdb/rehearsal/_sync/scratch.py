@@ -57,12 +57,27 @@ class Scratches:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        concurrency.shield(self._drop_all)
+        try:
+            concurrency.shield(self._drop_all)
+        except Exception:
+            raise
+        except BaseException:
+            if error is not None and not isinstance(error, Exception):
+                raise  # This is the second interrupt.
+            # The first one came while they were dropped: what it cut short is done again.
+            self._reopen()
+            concurrency.shield(self._drop_all)
+            raise
 
     @property
     def server(self) -> str:
         """Kind and version of the server they are on."""
         return self._keeper.server.name if self._keeper is not None else ""
+
+    @property
+    def server_kind(self) -> str:
+        """The kind of the server they are on."""
+        return self.server.partition(" ")[0]
 
     def make(self) -> ConnectionSettings:
         """Make an empty scratch database.
@@ -101,6 +116,12 @@ class Scratches:
         if self._keeper is None or not self._keeper.usable:
             self._keeper = Session.open(self._beside, scratch.keeper_name(self._owner))
         return self._keeper
+
+    def _reopen(self) -> None:
+        """A new keeper: an interrupt may have left the old one in the middle of an answer."""
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper = None
 
     def _create(self, keeper: Session, name: str) -> None:
         server, form = keeper.server, None

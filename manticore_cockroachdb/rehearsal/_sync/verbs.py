@@ -6,26 +6,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._sync.look import with_snapshot
+from ..._executor._sync.session import Session
 from ..._executor._sync.store import Store
-from ..._executor.options import Options
+from ..._executor.options import Options, new_owner
+from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
 from ..._printing.head import snapshot
-from ..._printing.objects import Printing
+from ..._printing.objects import Kind, Printing
+from ..._printing.text import fingerprint
+from ..._scripts.checkpoint import span
+from ..._scripts.checkpoint_file import parse_checkpoint
+from ..._scripts.filenames import read_checkpoint_name
 from ..._scripts.script import MigrationScript
+from ..._store import run_state
 from ..._store.ledger import highest, split_table
-from ..._store.run_state import Snapshot
-from ...errors import RehearsalRefused
-from ...events import Event
-from ..drift import Drift, applied_scripts
+from ..._store.run_state import RecordedSchema, Snapshot
+from ...errors import FilesRefused, PlanRefused, Problem, RehearsalRefused
+from ...events import Event, SquashAdvanced
+from ..contents import Contents, differences
+from ..drift import (
+    Drift,
+    QuickDrift,
+    SinceLastRun,
+    applied_scripts,
+    compared,
+    since_last_run,
+)
 from ..results import Rehearsal
 from ..seeds import Seed
 from ..snapshot import SchemaSnapshot, checksums
+from ..squash import (
+    Squash,
+    Stage,
+    described,
+    refuse_difference,
+    refuse_server_changes,
+    refuse_unprinted,
+    server_changes,
+    text_of,
+    versions_of,
+)
 from ..surroundings import Maker, Surroundings
 from .building import apply, read, scratch_options
+from .contents import read_contents
 from .crashes import refuse_tls
 from .scratch import Scratches
 from .staircase import Staircase
@@ -40,6 +68,7 @@ class ScratchVerbs:
         emit: Called with each event, those of runs on scratch databases included.
         beside: The database beside which scratch databases are made; None: the target.
         surroundings: What else the target holds.
+        checkpoints: Every checkpoint, by version: what is built where the files of scripts are gone.
     """
 
     def __init__(
@@ -49,7 +78,9 @@ class ScratchVerbs:
         emit: Callable[[Event], None],
         beside: ConnectionSettings | None = None,
         surroundings: Surroundings | None = None,
+        checkpoints: Sequence[MigrationScript] = (),
     ) -> None:
+        self._checkpoints = checkpoints
         self._target = target
         self._options = options
         self._emit = emit
@@ -69,11 +100,12 @@ class ScratchVerbs:
             if self._surroundings.before is not None:
                 self._make(self._surroundings.before, settings)
                 around = self._read(settings)
-            apply(settings, self._options, self._emit, scripts)
+            base = self._all(scripts, scratches.server_kind)
+            apply(settings, self._options, self._emit, base)
             printing = self._read(settings)
         if around is not None:
             printing = printing.without(around)
-        return SchemaSnapshot(printing.server, snapshot(printing, checksums(scripts)))
+        return SchemaSnapshot(printing.server, snapshot(printing, checksums(base)))
 
     def drift(self, scripts: Sequence[MigrationScript], ignore: Iterable[str]) -> Drift:
         """Compare the target with what the scripts of its ledger make.
@@ -83,12 +115,8 @@ class ScratchVerbs:
             RehearsalRefused: No scratch database can be made, or its server has another version.
             MigrationFailed: A script failed on the scratch database.
         """
-
-        def just_look(_store: Store, book: Snapshot) -> Snapshot:
-            return book
-
-        book = with_snapshot(self._target, self._options, self._emit, just_look)
-        applied = applied_scripts(scripts, book, to_compare=True)
+        snapshot, kind = self._book()
+        applied = applied_scripts(scripts, self._checkpoints, snapshot, kind, to_compare=True)
         found = read(self._target, self._options.table, self._emit)
         expected = self._expected(applied, found)
         schema, _ = split_table(self._options.table)
@@ -97,11 +125,37 @@ class ScratchVerbs:
         differences, unused = compare(expected, found, ignore)
         return Drift(
             server=found.server,
-            version=highest(book.rows),
+            version=highest(snapshot.rows),
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
         )
+
+    def record(self) -> bool:
+        """Record a hash of the target's schema; whether that was possible: nobody else has run since."""
+        snapshot, _ = self._book()
+        printing = read(self._target, self._options.table, self._emit)
+        schema = RecordedSchema(fingerprint(printing), printing.server, snapshot.record.epoch)
+
+        def write(store: Store, _book: Snapshot) -> bool:
+            answers = store.session.send(run_state.record_schema(store.tables, schema))
+            return bool(answers[0].rows)
+
+        return with_snapshot(self._target, self._options, self._emit, write)
+
+    def quick_drift(self) -> QuickDrift:
+        """Compare the target with what it was at the end of the last run.
+
+        Raises:
+            ConnectionFailed: No connection.
+            Unprintable: The schema cannot be printed.
+        """
+        snapshot, _ = self._book()
+        unknown = since_last_run(snapshot.record)
+        if unknown is not None or snapshot.record.schema is None:
+            return unknown or QuickDrift(SinceLastRun.UNKNOWN)
+        printing = read(self._target, self._options.table, self._emit)
+        return compared(snapshot.record.schema, fingerprint(printing), printing.server)
 
     def rehearse(
         self,
@@ -128,20 +182,179 @@ class ScratchVerbs:
             refuse_tls(self._beside)
         base: tuple[MigrationScript, ...] = ()
         if not all_scripts:
-
-            def just_look(_store: Store, book: Snapshot) -> Snapshot:
-                return book
-
-            book = with_snapshot(self._target, self._options, self._emit, just_look)
-            base = applied_scripts(scripts, book)
-        done = {script.key for script in base}
-        pending = [script for script in scripts if script.key not in done]
+            snapshot, kind = self._book()
+            base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
         with Scratches(self._beside, self._emit) as scratches:
+            if all_scripts:
+                every = self._all(scripts, scratches.server_kind)
+                base = tuple(script for script in every if script.checkpoint is not None)
+            done = {
+                *(script.key for script in base),
+                *(each.version for each in versions_of(base)),
+            }
+            pending = [script for script in scripts if script.key not in done]
             stairs = Staircase(
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = stairs.run(base, pending) if pending else ()
             return Rehearsal(scratches.server, results, len(pending))
+
+    def squash(
+        self,
+        scripts: Sequence[MigrationScript],
+        path: Path,
+        *,
+        most_rows: int,
+        leave_out_server: bool,
+    ) -> tuple[str, Squash]:
+        """Make a checkpoint from scripts, and prove it.
+
+        Args:
+            scripts: The scripts up to the version that is squashed to.
+            path: The file that it is going to be; not written here.
+            most_rows: How many rows it may have.
+            leave_out_server: Leave out statements that change the server and not the database.
+
+        Returns:
+            The file's text, and what was found.
+
+        Raises:
+            PlanRefused: Files are missing, or scripts change the server.
+            RehearsalRefused: No scratch database can be made, the schema cannot be printed, or the
+                checkpoint does not make what the scripts make.
+            MigrationFailed: A script, or the checkpoint, failed on a scratch database.
+        """
+        changing = server_changes(scripts)
+        if not leave_out_server:
+            refuse_server_changes(changing)
+        left_out = tuple(described(changing))
+        with Scratches(self._beside, self._emit) as scratches:
+            if self._beside is not self._target:
+                self._refuse_other_server(scratches.server)
+            self._at(Stage.BUILD)
+            base = self._all(scripts, scratches.server_kind)
+            first = scratches.make()
+            around, before = self._around(first)
+            apply(first, self._options, self._emit, base)
+            self._at(Stage.READ)
+            printing = self._read(first)
+            made = printing.without(around)
+            refuse_unprinted(made)
+            tables = _tables(made)
+            rows = self._contents(first, tables, around, most_rows)
+            self._refuse_other_tools_rows(first, around, before)
+            scratches.drop(first)
+            versions = versions_of(base)
+            text = text_of(made, rows, versions, left_out)
+            script = _read_back(path, text)
+            self._at(Stage.PROVE)
+            second = scratches.make()
+            self._around(second)
+            apply(second, self._options, self._emit, (script,))
+            self._at(Stage.COMPARE)
+            again = self._read(second)
+            found = self._contents(second, tables, around, None)
+            refuse_difference(printing, again, rows, found)
+        squash = Squash(
+            path=path,
+            version=script.version,
+            span=span([each.version for each in versions]),
+            server=printing.server,
+            objects=len(made.objects),
+            rows=rows.rows,
+            left_out=left_out,
+        )
+        return text, squash
+
+    def _at(self, stage: Stage) -> None:
+        stages = list(Stage)
+        self._emit(SquashAdvanced(stage.value, stages.index(stage) + 1, len(stages)))
+
+    def _around(self, settings: ConnectionSettings) -> tuple[Printing, Contents]:
+        """Make what else the target holds before its scripts run; its schema and its rows.
+
+        What every new database holds, such as the schema `public` and its grants, is among it.
+        """
+        self._make(self._surroundings.before, settings)
+        around = self._read(settings)
+        if self._surroundings.before is None:
+            return around, Contents()
+        return around, read_contents(settings, _tables(around), (), most_rows=None)
+
+    def _contents(
+        self,
+        settings: ConnectionSettings,
+        tables: Sequence[str],
+        around: Printing,
+        most_rows: int | None,
+    ) -> Contents:
+        """The rows of the scripts' own tables, and where their sequences stand."""
+        others = [name.name for name in around.objects if name.kind == Kind.SEQUENCE.value]
+        return read_contents(settings, tables, others, most_rows=most_rows)
+
+    def _refuse_other_tools_rows(
+        self, settings: ConnectionSettings, around: Printing, before: Contents
+    ) -> None:
+        if self._surroundings.before is None:
+            return
+        now = read_contents(settings, _tables(around), (), most_rows=None)
+        changed = differences(Contents(before.tables), Contents(now.tables))
+        if changed:
+            raise RehearsalRefused(
+                f"The scripts change rows of tables that they did not make: {', '.join(changed)}. A "
+                "checkpoint holds the scripts' own tables only. Squash to a version before the script "
+                "that does so. No file was written."
+            )
+
+    def _refuse_other_server(self, server: str) -> None:
+        session = Session.open(self._target, f"{new_owner()}/look")
+        try:
+            name = session.server.name
+        finally:
+            session.close()
+        if name != server:
+            raise RehearsalRefused(
+                f"The target runs on {name} and the scratch database would be on {server}: a checkpoint "
+                "that is proved on one version is not proved on another. Name a server of the target's "
+                "version as the scratch. No file was written."
+            )
+
+    def _all(
+        self, scripts: Sequence[MigrationScript], server_kind: str
+    ) -> tuple[MigrationScript, ...]:
+        """What builds every version: scripts, after a checkpoint where files are gone.
+
+        Raises:
+            PlanRefused: Files are gone, and no checkpoint was made on this kind of server.
+        """
+        numbered = [script for script in scripts if not script.is_repeatable]
+        repeatable = [script for script in scripts if script.is_repeatable]
+        highest = max((script.version for script in numbered), default=None)
+        covered = {
+            version
+            for version in replaced_versions(self._checkpoints)
+            if highest is None or version <= highest
+        }
+        versions = {*(script.version for script in numbered), *covered}
+        found, missing = sources(scripts, self._checkpoints, versions, server_kind)
+        if missing:
+            names = ", ".join(each.path.name for each in self._checkpoints)
+            problem = Problem(
+                f"the files of versions {span(missing)} are not in the folder, and none of its "
+                f"checkpoints ({names}) can be built on {server_kind}.",
+                version=missing[0],
+                hint="Restore the files from version control.",
+            )
+            raise PlanRefused("The scripts cannot be built", [problem])
+        return (*found, *repeatable)
+
+    def _book(self) -> tuple[Snapshot, str]:
+        """The target's tables, and the kind of its server."""
+
+        def just_look(store: Store, snapshot: Snapshot) -> tuple[Snapshot, str]:
+            return snapshot, store.session.server.kind.value
+
+        return with_snapshot(self._target, self._options, self._emit, just_look)
 
     def _expected(
         self, scripts: Sequence[MigrationScript], alike: Printing | None = None
@@ -172,3 +385,20 @@ def _makes_schema(printing: Printing, schema: str) -> bool:
     return any(
         name.kind == "schema" and name.name.strip('"') == schema for name in printing.objects
     )
+
+
+def _tables(printing: Printing) -> list[str]:
+    return [name.name for name in printing.objects if name.kind == Kind.TABLE.value]
+
+
+def _read_back(path: Path, text: str) -> MigrationScript:
+    """The checkpoint as every run is going to read it.
+
+    Raises:
+        FilesRefused: It breaks a rule of scripts.
+    """
+    name = read_checkpoint_name(path.name)
+    script, problems = (None, []) if name is None else parse_checkpoint(path, name, text.encode())
+    if script is None:
+        raise FilesRefused("No checkpoint was written", problems)
+    return script

@@ -1,0 +1,212 @@
+"""`manticore_squash`, and what the other commands and checks say of checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.django.conftest import Site
+
+UP = "CREATE TABLE users (id INT8 PRIMARY KEY, email TEXT NOT NULL);\nINSERT INTO users VALUES (1, 'a@b');"
+MORE = "CREATE TABLE more (id INT8 PRIMARY KEY);"
+LATER = "CREATE TABLE later (id INT8 PRIMARY KEY);"
+
+
+@pytest.fixture
+def project(site: Site) -> Site:
+    site.script("V1__users", UP, "DROP TABLE users;")
+    site.script("V2__more", MORE, "DROP TABLE more;")
+    site.script("V3__later", LATER, "DROP TABLE later;")
+    return site
+
+
+def remove(site: Site, *names: str) -> None:
+    for name in names:
+        (site.folder / f"{name}.sql").unlink()
+
+
+def test_it_says_what_it_does_and_what_it_wrote(project: Site, manage: Callable[..., Any]) -> None:
+    ran = manage("manticore_squash", "V2", "--no-color")
+
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[:5] == [
+        "Squashing the scripts of default up to version 2:",
+        "  [1/4] building the schema from the scripts",
+        "  [2/4] reading the schema and the rows",
+        "  [3/4] building both again from the checkpoint",
+        "  [4/4] comparing",
+    ]
+    path = project.folder / "B2__schema.sql"
+    assert lines[5].startswith(f"Wrote {path} (stands for versions 1–2; ")
+    assert ", 1 row; proved on " in lines[5]
+    again = manage("manticore_squash", "2", "--no-color")
+    assert again.out.splitlines()[5].startswith(f"Nothing has changed: {path} (")
+
+
+def test_a_plan_names_it_and_the_versions_it_stands_for(
+    project: Site, manage: Callable[..., Any]
+) -> None:
+    project.call("manticore_squash", "2", verbosity=0)
+
+    plan = manage("manticore_migrate", "--plan", "--no-color")
+    assert "Applying B2__schema.sql (stands for versions 1–2) (" in plan.out
+    ran = manage("manticore_migrate", "--no-color")
+    assert "  Applying B2__schema.sql (stands for versions 1–2)... OK\n" in ran.out
+    assert "  Applying V3__later... OK\n" in ran.out
+    assert project.query("SELECT version FROM _migrations ORDER BY 1") == [(1,), (2,), (3,)]
+
+
+def test_the_list_and_the_checks_say_which_files_may_be_removed(
+    project: Site, manage: Callable[..., Any]
+) -> None:
+    project.call("manticore_squash", "2", verbosity=0)
+    may_go = (
+        "The files of versions 1–2 may be removed: every configured database has them, or is empty and "
+        "starts from B2__schema.sql."
+    )
+    assert may_go in manage("manticore_showmigrations", "--no-color").out
+
+    project.call("manticore_migrate", "1", verbosity=0)
+    assert may_go not in manage("manticore_showmigrations", "--no-color").out
+
+    project.call("manticore_migrate", verbosity=0)
+    assert may_go in manage("manticore_showmigrations", "--no-color").out
+    checked = manage("check", "--database", "default", "--no-color")
+    assert (checked.code, f"?: (manticore.I030) {may_go}" in checked.out + checked.err) == (0, True)
+
+    remove(project, "V1__users", "V2__more")
+    assert manage("manticore_showmigrations", "--no-color").out == (
+        "default\n [X] V1__users\n [X] V2__more\n [X] V3__later\n"
+    )
+    checked = manage("check", "--database", "default", "--no-color")
+    assert "manticore" not in checked.out + checked.err
+    assert manage("manticore_migrate", "--check").code == 0
+
+
+def test_files_that_are_needed_and_gone_are_reported(
+    project: Site, manage: Callable[..., Any]
+) -> None:
+    project.call("manticore_migrate", "1", verbosity=0)
+    project.call("manticore_squash", "2", verbosity=0)
+    remove(project, "V1__users", "V2__more")
+
+    assert manage("manticore_showmigrations", "--no-color").out == (
+        "default\n [X] V1__users\n [-] V2__more (not applied, and its file was removed: restore it)\n"
+        " [ ] V3__later\n"
+    )
+    ran = manage("manticore_migrate", "--check")
+    assert ran.code == 1
+    assert (
+        "default: 1 script is not applied, and the files were removed (V2). Restore it from version "
+        "control: only an empty database starts from a checkpoint." in ran.err
+    )
+    report = json.loads(manage("manticore_migrate", "--check", "--json").out)
+    assert report["databases"][0]["unavailable"] == [2]
+    checked = manage("check", "--database", "default", "--no-color")
+    assert (
+        "?: (manticore.W030) default: 1 script must be applied, but its file was removed: V2."
+        in checked.out + checked.err
+    )
+    ran = manage("manticore_migrate")
+    assert ran.code == 5
+    assert "version 2 must be applied, but its file is not in the folder." in ran.err
+
+
+def test_rolling_back_below_it_without_the_files_is_refused(
+    project: Site, manage: Callable[..., Any]
+) -> None:
+    project.call("manticore_squash", "2", verbosity=0)
+    remove(project, "V1__users", "V2__more")
+    project.call("manticore_migrate", verbosity=0)
+
+    ran = manage("manticore_rollback", "--to", "1", "--noinput")
+
+    assert ran.code == 5
+    assert (
+        "version 2 (more) is below the checkpoint B2__schema.sql, and its file is not in the folder, so it "
+        "cannot be rolled back. Restore its file from version control and roll back again."
+        in ran.err
+    )
+    assert project.query("SELECT count(*) FROM _migrations") == [(3,)]
+
+
+def test_the_statements_of_a_removed_script_are_the_checkpoints(
+    project: Site, manage: Callable[..., Any]
+) -> None:
+    project.call("manticore_squash", "2", verbosity=0)
+    remove(project, "V1__users", "V2__more")
+
+    assert "CREATE TABLE public.users (" in manage("manticore_sqlmigrate", "2").out
+    assert manage("manticore_sqlmigrate", "1").code == 2
+
+
+def test_the_linter_knows_what_a_checkpoint_makes(
+    project: Site, manage: Callable[..., Any]
+) -> None:
+    project.call("manticore_squash", "2", verbosity=0)
+    remove(project, "V1__users", "V2__more")
+    project.script("V4__drop", "ALTER TABLE users DROP COLUMN email;")
+
+    ran = manage("manticore_lint", "--all", "--no-color")
+
+    assert "B2__schema" not in ran.out
+    assert "V4__drop.sql:1" in ran.out
+    assert "never made" not in ran.out
+
+
+def test_a_version_that_is_not_there_is_refused(project: Site, manage: Callable[..., Any]) -> None:
+    ran = manage("manticore_squash", "40")
+
+    assert ran.code == 5
+    assert ran.err.endswith(
+        "No checkpoint was written: there is no script of version 40 to squash to. The folder has "
+        "versions 1–3.\n"
+    )
+
+
+def test_a_folder_that_cannot_be_written_to_is_reported(
+    project: Site, manage: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file larger than the process may write: what a full disk answers, too."""
+    import resource
+    import signal
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        ran = manage("manticore_squash", "2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert ran.code == 1
+    assert "No file was written" in ran.err
+    assert (
+        "cannot be written to: File too large; check the path, its permissions and the space left"
+        in (ran.err)
+    )
+    assert sorted(each.name for each in project.folder.iterdir()) == [
+        "V1__users.sql",
+        "V2__more.sql",
+        "V3__later.sql",
+    ]
+
+
+def test_django_tables_stay_out_of_it(project: Site, manage: Callable[..., Any]) -> None:
+    project.call("migrate", verbosity=0)
+    project.script(
+        "V4__points_at_django", "CREATE TABLE points (id INT REFERENCES auth_user (id));"
+    )
+
+    assert manage("manticore_squash", "4").code == 0
+
+    text = (project.folder / "B4__schema.sql").read_text("utf-8")
+    assert "CREATE TABLE public.points" in text
+    assert "CREATE TABLE public.auth_user" not in text
+    assert manage("manticore_migrate", "--no-color").out.count("B4__schema.sql") == 1
+    assert manage("manticore_drift").code == 0

@@ -1,0 +1,152 @@
+"""Finds words and phrases that the project's prose does not use, each with what to write instead.
+
+Three kinds of text are read: the pages, the strings of the code (messages, help texts, hints) and
+its docstrings. The list holds words that a reader stumbles over: archaic ones, metaphors where the
+field has a term, a second name for something that has one, British spelling.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What is not written, as a pattern, and what is written instead.
+BANNED = {
+    # Archaic, or heavier than what they say.
+    r"told": "reported, or who says what",
+    r"anew": "again",
+    r"wholly": "fully",
+    r"lest": "so that … not",
+    r"for ever": "forever, or say when it ends",
+    r"(?:waits?|lasts?) not": "does not …",
+    r"beforehand": "first",
+    r"the other way round": "in reverse order",
+    r"a matter of course": "always so",
+    r"easy life": "say why it is easy",
+    r"easily|simply|obviously": "leave it out",
+    # Where the field has a word.
+    r"mend(?:s|ed|ing)?": "fix",
+    r"(?<!manual )repair(?:s|ed|ing)?": "fix",
+    r"blanks?": "spaces",
+    r"(?:go|goes|went|gone|going) on(?! (?:to|the|a)\b)": "continue",
+    r"under way": "running",
+    r"(?:stands?|stood|standing) still": "is paused",
+    r"(?:become|becomes|became) of": "happened to",
+    r"given back": "released",
+    r"runs? out": "expires",
+    r"ran out": "expired",
+    r"behind (?:it|them|this|that place|the (?:place|statement))": "after",
+    r"(?:take|takes|took|taken|taking) (?:it |them |that |this )?back": "revert, or roll back",
+    r"(?<!-)undo(?:es|ne|ing)?(?! (?:file|record)s?)": "revert",
+    r"unapply|unapplied": "revert",
+    r"makes? no sense": "is invalid: …",
+    r"(?<!there )(?:is|was) no(?! (?:longer|more|less|other|one)\b) \w+": "is not a …, or must be …",
+    r"(?:fits?|fit) (?:no rule|together)": "say which rule",
+    r"there is no such moment": "must be …",
+    # A second name for what has one.
+    r"of (?:its|their|your|our|his) own": "its own …",
+    r"by (?:itself|themselves)": "automatically, or alone",
+    r"half[- ](?:done|applied|reverted|way)": "partially applied",
+    r"(?<!each )run records?": "run state",
+    r"right to run": "lease",
+    r"way out by hand": "manual resolution",
+    r"(?:down|up) parts?": "down section, up section",
+    # American spelling.
+    r"(?:flavour|colour|licence|behaviour|neighbour|honour|favour|labour)\w*": "American spelling",
+    r"\w+(?:ogni|ormali|rgani|nitiali|eriali|ynchroni|ptimi|inimi|ummari|uthori)s(?:e|es|ed|ing|ation)": (
+        "American spelling"
+    ),
+}
+_BANNED = re.compile(
+    "|".join(rf"(?P<w{n}>\b(?:{word})\b)" for n, word in enumerate(BANNED)), re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of prose: where it stands, and what it says."""
+
+    place: str
+    text: str
+
+
+def complaints(texts: Iterator[Text]) -> list[str]:
+    """What a person should reword, one line each."""
+    found = []
+    for text in texts:
+        for match in _BANNED.finditer(" ".join(text.text.split())):
+            instead = list(BANNED.values())[int((match.lastgroup or "w0")[1:])]
+            found.append(f"{text.place}: {match[0]!r} (write: {instead})")
+    return found
+
+
+def pages() -> Iterator[Text]:
+    """The lines of every page, without blocks and words of code."""
+    for path in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]:
+        if path.name == "migrations.md":  # carried as its authors wrote it
+            continue
+        fenced = False
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                fenced = not fenced
+            elif not fenced and not line.startswith(":::"):
+                bare = re.sub(r"`[^`]*`|\]\([^)]*\)", " … ", line)
+                yield Text(f"{path.relative_to(ROOT)}:{number}", bare)
+
+
+def strings() -> Iterator[Text]:
+    """The strings of the code that are prose: several words; docstrings are not among them."""
+    for path, tree in _modules():
+        documented = {id(node) for node, _ in _docstrings(tree)}
+        inside = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.JoinedStr)
+            for part in ast.walk(node)
+            if part is not node
+        }
+        for node in ast.walk(tree):
+            if id(node) in documented or id(node) in inside:
+                continue
+            text = re.sub(r"`[^`]*`", " … ", _literal(node))
+            if text.count(" ") >= 2:
+                yield Text(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", text)
+
+
+def docstrings() -> Iterator[Text]:
+    """The docstrings of the code."""
+    for path, tree in _modules():
+        for node, text in _docstrings(tree):
+            yield Text(f"{path.relative_to(ROOT)}:{node.lineno}", re.sub(r"`[^`]*`", " … ", text))
+
+
+def _modules() -> Iterator[tuple[Path, ast.Module]]:
+    for package in ("manticore_cockroachdb", "django_manticore", "example_project"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            if not text.startswith("# Generated"):  # a generated twin says what its source says
+                yield path, ast.parse(text)
+
+
+def _docstrings(tree: ast.Module) -> Iterator[tuple[ast.Constant, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(value := first.value, ast.Constant):
+                yield value, str(value.value)
+
+
+def _literal(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "…"
+            for part in node.values
+        )
+    return ""
