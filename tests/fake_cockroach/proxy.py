@@ -83,9 +83,13 @@ class FakeCockroach(Proxy):
         interception = super().interception(sql, traffic)
         if self._cockroach is not None and interception.error is None and _locks(sql):
             interception.error = ServerError("42883", "unknown function: pg_advisory_lock()")
-        if self._cockroach is not None and interception.error is None:
-            refusal = self._transactions[traffic.number].refusal(sql[:_LONGEST_LOOKED_AT])
-            interception.error = refusal if self._orders_transactions else None
+        if self._cockroach is not None:
+            transaction = self._transactions[traffic.number]
+            if interception.error is not None:
+                transaction.end()
+            else:
+                refusal = transaction.refusal(sql[:_LONGEST_LOOKED_AT])
+                interception.error = refusal if self._orders_transactions else None
         return interception
 
     def _new_passage(self, sql: str, traffic: Traffic) -> Interception:

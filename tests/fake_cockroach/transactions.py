@@ -45,6 +45,11 @@ class Transaction:
         self._wrote = False
         self._changed = False
 
+    def end(self) -> None:
+        """Note that a statement was refused: a transaction ends by it, and a BEGIN opens none."""
+        self.began = None
+        self._open = self._wrote = self._changed = False
+
     def refusal(self, sql: str) -> ServerError | None:
         """Take the connection's next statement; the error it gets, if it gets one for its place."""
         if _BEGIN.match(sql) or _END.match(sql):
