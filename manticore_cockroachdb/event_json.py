@@ -97,6 +97,10 @@ def _job(job: Job) -> dict[str, Any]:
     }
 
 
+def _error(error: BaseException) -> dict[str, Any]:
+    return {"class": type(error).__name__, "message": str(error)}
+
+
 _WRITERS: Final[Mapping[type, Callable[[Any], dict[str, Any]]]] = MappingProxyType(
     {
         Step: _step,
@@ -105,5 +109,6 @@ _WRITERS: Final[Mapping[type, Callable[[Any], dict[str, Any]]]] = MappingProxyTy
         Server: _server,
         Job: _job,
         Blocker: blocker_values,
+        BaseException: _error,
     }
 )

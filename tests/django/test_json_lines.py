@@ -22,8 +22,8 @@ def test_each_event_is_a_line(site: Site) -> None:
     assert {(line["format"], line["database"]) for line in found} == {(1, "default")}
     kinds = [line["event"] for line in found]
     assert kinds[0] == "connected"
-    assert kinds[-2:] == ["step_finished", "finished"]
-    assert found[-2]["step"]["name"] == USERS[0]
+    assert kinds[-3:] == ["step_finished", "run_ended", "finished"]
+    assert found[-3]["step"]["name"] == USERS[0]
     assert found[-1]["scripts"] == 1
     assert tuple(set(found[-1]) - {"format", "database", "at", "event"}) == LAST_LINES["finished"]
     reverted = lines(site.call("manticore_rollback", json=True, interactive=False))

@@ -52,7 +52,7 @@ BANNED = {
     r"of (?:its|their|your|our|his) own": "its own …",
     r"by (?:itself|themselves)": "automatically, or alone",
     r"half[- ](?:done|applied|reverted|way)": "partially applied",
-    r"run records?": "run state",
+    r"(?<!each )run records?": "run state",
     r"right to run": "lease",
     r"way out by hand": "manual resolution",
     r"(?:down|up) parts?": "down section, up section",

@@ -69,7 +69,7 @@ def test_no_table_of_a_page_has_a_head_without_a_name() -> None:
 
 
 def test_titles_of_pages_are_in_sentence_case() -> None:
-    proper = {"API", "CockroachDB", "Django", "Django's", "FAQ", "Manticore", "SQL"}
+    proper = {"API", "CockroachDB", "Django", "Django's", "FAQ", "Manticore", "PostgreSQL", "SQL"}
     wrong = []
     for path in sorted(DOCS.rglob("*.md")):
         title = re.sub(r"<!--.*?-->\s*", "", read(str(path.relative_to(DOCS)))).partition("\n")[0]

@@ -231,6 +231,11 @@ TABLE: list[tuple[Event, dict[str, object]]] = [
             "statements_done": 1,
         },
     ),
+    (events.RunEnded(1), {"event": "run_ended", "done": 1, "error": None}),
+    (
+        events.RunEnded(0, ValueError("odd")),
+        {"event": "run_ended", "done": 0, "error": {"class": "ValueError", "message": "odd"}},
+    ),
     (events.ScratchCreated("x"), {"event": "scratch_created", "name": "x"}),
     (events.ScratchDropped("x"), {"event": "scratch_dropped", "name": "x"}),
     (
