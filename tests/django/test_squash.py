@@ -163,8 +163,8 @@ def test_a_version_that_is_not_there_is_refused(project: Site, manage: Callable[
 
     assert ran.code == 5
     assert ran.err.endswith(
-        "No checkpoint was written: there is no script of version 40 to squash to. The folder has "
-        "versions 1–3.\n"
+        "There is no script of version 40 to squash to. The folder has versions 1–3. No checkpoint was "
+        "written.\n"
     )
 
 

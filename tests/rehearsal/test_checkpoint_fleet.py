@@ -179,8 +179,8 @@ async def test_one_that_failed_in_the_middle_is_finished_by_migrating(fleet: lis
         with pytest.raises(PartiallyApplied) as refused:
             await stepwise.migrate(2)
         assert str(refused.value) == (
-            "Refused: B3__schema.sql: version 3 is partially applied and this would not finish it. Migrate "
-            "to version 3 or higher first."
+            "B3__schema.sql: version 3 is partially applied and this would not finish it. Migrate to "
+            "version 3 or higher first. Nothing was run."
         )
     new.ask("DROP SCHEMA helpers")
 

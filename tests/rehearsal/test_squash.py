@@ -146,8 +146,8 @@ async def test_a_version_that_is_not_there_is_refused(harness: Harness) -> None:
         await harness.engine().squash(40)
 
     assert str(refused.value) == (
-        "No checkpoint was written: there is no script of version 40 to squash to. The folder has "
-        "versions 1–3."
+        "There is no script of version 40 to squash to. The folder has versions 1–3. No checkpoint was "
+        "written."
     )
     assert harness.told(ScratchCreated) == []
 
@@ -173,8 +173,8 @@ async def test_scripts_with_placeholders_are_refused(harness: Harness) -> None:
         await engine.squash(3)
 
     assert str(refused.value) == (
-        "No checkpoint was written: V3__later.sql: version 3 uses placeholders. A checkpoint would hold "
-        "the values of this database, and be wrong for others. Squash to a version below 3."
+        "V3__later.sql: version 3 uses placeholders. A checkpoint would hold the values of this database, "
+        "and be wrong for others. Squash to a version below 3. No checkpoint was written."
     )
 
 
