@@ -122,13 +122,13 @@ class AsyncMigrator:
             LedgerRefused: A table of that name belongs to another tool.
         """
 
-        async def prepare(store: AsyncStore, book: Snapshot) -> None:
-            lacking = book.missing or book.missing_state
-            if book.has_ledger and book.has_state and not lacking:
+        async def prepare(store: AsyncStore, snapshot: Snapshot) -> None:
+            lacking = snapshot.missing or snapshot.missing_state
+            if snapshot.has_ledger and snapshot.has_state and not lacking:
                 return
             if store.session.read_only:
                 raise takes_no_writes(store.session, store.session.read_only)
-            await store.prepare(book)
+            await store.prepare(snapshot)
 
         await self._with_book(prepare)
 
@@ -161,14 +161,14 @@ class AsyncMigrator:
             ConnectionFailed: The ledger could not be read for its highest version.
         """
         chosen = self.folder(folder)
-        book = await self._book()
+        snapshot = await self._book()
         return await concurrency.async_in_thread(
             lambda: writer.create(
                 chosen,
                 description,
                 up_sql,
                 down_sql,
-                at_least=highest(book.rows),
+                at_least=highest(snapshot.rows),
                 others=[each for each in self.folders if each is not chosen],
                 timestamp=timestamp,
             )
@@ -239,11 +239,11 @@ class AsyncMigrator:
                 lambda: loader.load_file(self.folders, str(script))
             )
             version, scripts = named.version, (named,)
-        book = await self._book()
-        chosen = renumberable(version, scripts, book.rows)
+        snapshot = await self._book()
+        chosen = renumberable(version, scripts, snapshot.rows)
         return await concurrency.async_in_thread(
             lambda: writer.renumber(
-                chosen, self.folders, at_least=highest(book.rows), timestamp=timestamp
+                chosen, self.folders, at_least=highest(snapshot.rows), timestamp=timestamp
             )
         )
 
@@ -302,7 +302,7 @@ class AsyncMigrator:
         """
         found = await self._load()
         done = await self._engine(found).run(
-            _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
+            _held(lambda snapshot: self._up(found, snapshot, target_version), confirmed), fake=fake
         )
         return await self._recorded(found, done)
 
@@ -328,7 +328,7 @@ class AsyncMigrator:
         """
         found = await self._load()
         done = await self._engine(found).run(
-            lambda book: self._up(found, book, to_version, revert=False), fake=fake
+            lambda snapshot: self._up(found, snapshot, to_version, revert=False), fake=fake
         )
         return await self._recorded(found, done)
 
@@ -347,7 +347,7 @@ class AsyncMigrator:
         """
         found = await self._load()
         done = await self._engine(found).run(
-            lambda book: self._up(found, book, None), bootstrap=True
+            lambda snapshot: self._up(found, snapshot, None), bootstrap=True
         )
         return await self._recorded(found, done)
 
@@ -380,7 +380,8 @@ class AsyncMigrator:
         found = await self._load()
         goal = _rollback(found, count, to_version)
         done = await self._engine(found).run(
-            _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
+            _held(lambda snapshot: goal.steps(snapshot.rows, snapshot.unfinished), confirmed),
+            fake=fake,
         )
         return await self._recorded(found, done)
 
@@ -397,7 +398,7 @@ class AsyncMigrator:
         """
         found = await self._load()
         return await self._planned(
-            lambda book: self._up(found, book, target_version), found, patience=patience
+            lambda snapshot: self._up(found, snapshot, target_version), found, patience=patience
         )
 
     async def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
@@ -412,7 +413,9 @@ class AsyncMigrator:
         """
         found = await self._load()
         goal = _rollback(found, count, to_version)
-        return await self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
+        return await self._planned(
+            lambda snapshot: goal.steps(snapshot.rows, snapshot.unfinished), found
+        )
 
     async def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
         """Return every script of the folder and the tables, with its state. Changes nothing.
@@ -427,14 +430,14 @@ class AsyncMigrator:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         found = await self._load()
-        book = await self._book(patience, surveys=bool(found.checkpoints))
+        snapshot = await self._book(patience, surveys=bool(found.checkpoints))
         return statuses(
             found.scripts,
-            book.rows,
-            book.record.progress,
-            book.repeatables,
+            snapshot.rows,
+            snapshot.record.progress,
+            snapshot.repeatables,
             checkpoints=found.checkpoints,
-            blank=book.blank,
+            blank=snapshot.blank,
         )
 
     async def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
@@ -452,8 +455,10 @@ class AsyncMigrator:
         """
         found = await self._load()
 
-        async def look(store: AsyncStore, book: Snapshot) -> tuple[Blocker, ...]:
-            return await async_lock_holders(store, book, self._up(found, book, target_version))
+        async def look(store: AsyncStore, snapshot: Snapshot) -> tuple[Blocker, ...]:
+            return await async_lock_holders(
+                store, snapshot, self._up(found, snapshot, target_version)
+            )
 
         return await self._with_book(look, surveys=bool(found.checkpoints))
 
@@ -629,21 +634,21 @@ class AsyncMigrator:
     def _up(
         self,
         found: Loaded,
-        book: Snapshot,
+        snapshot: Snapshot,
         target: int | None,
         *,
         revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
             found.scripts,
-            book.rows,
+            snapshot.rows,
             target=target,
-            unfinished=book.unfinished,
+            unfinished=snapshot.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
             checkpoints=found.checkpoints,
-            blank=book.blank,
-            repeatables=book.repeatables,
+            blank=snapshot.blank,
+            repeatables=snapshot.repeatables,
         )
 
     async def _recorded(self, found: Loaded, done: int) -> int:
@@ -664,8 +669,8 @@ class AsyncMigrator:
         *,
         patience: float = PATIENCE,
     ) -> Plan:
-        async def planned(store: AsyncStore, book: Snapshot) -> Plan:
-            return plan_for(store.session.server, goal(book), book, self.options.mode)
+        async def planned(store: AsyncStore, snapshot: Snapshot) -> Plan:
+            return plan_for(store.session.server, goal(snapshot), snapshot, self.options.mode)
 
         return await self._with_book(planned, patience, surveys=bool(found.checkpoints))
 
@@ -693,8 +698,8 @@ class AsyncMigrator:
         )
 
     async def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
-        async def just_look(_journal: AsyncStore, book: Snapshot) -> Snapshot:
-            return book
+        async def just_look(_journal: AsyncStore, snapshot: Snapshot) -> Snapshot:
+            return snapshot
 
         return await self._with_book(just_look, patience, surveys=surveys)
 

@@ -125,13 +125,13 @@ class Migration:
             LedgerRefused: A table of that name belongs to another tool.
         """
 
-        def prepare(store: Store, book: Snapshot) -> None:
-            lacking = book.missing or book.missing_state
-            if book.has_ledger and book.has_state and not lacking:
+        def prepare(store: Store, snapshot: Snapshot) -> None:
+            lacking = snapshot.missing or snapshot.missing_state
+            if snapshot.has_ledger and snapshot.has_state and not lacking:
                 return
             if store.session.read_only:
                 raise takes_no_writes(store.session, store.session.read_only)
-            store.prepare(book)
+            store.prepare(snapshot)
 
         self._with_book(prepare)
 
@@ -164,14 +164,14 @@ class Migration:
             ConnectionFailed: The ledger could not be read for its highest version.
         """
         chosen = self.folder(folder)
-        book = self._book()
+        snapshot = self._book()
         return concurrency.in_thread(
             lambda: writer.create(
                 chosen,
                 description,
                 up_sql,
                 down_sql,
-                at_least=highest(book.rows),
+                at_least=highest(snapshot.rows),
                 others=[each for each in self.folders if each is not chosen],
                 timestamp=timestamp,
             )
@@ -242,11 +242,11 @@ class Migration:
                 lambda: loader.load_file(self.folders, str(script))
             )
             version, scripts = named.version, (named,)
-        book = self._book()
-        chosen = renumberable(version, scripts, book.rows)
+        snapshot = self._book()
+        chosen = renumberable(version, scripts, snapshot.rows)
         return concurrency.in_thread(
             lambda: writer.renumber(
-                chosen, self.folders, at_least=highest(book.rows), timestamp=timestamp
+                chosen, self.folders, at_least=highest(snapshot.rows), timestamp=timestamp
             )
         )
 
@@ -305,7 +305,7 @@ class Migration:
         """
         found = self._load()
         done = self._engine(found).run(
-            _held(lambda book: self._up(found, book, target_version), confirmed), fake=fake
+            _held(lambda snapshot: self._up(found, snapshot, target_version), confirmed), fake=fake
         )
         return self._recorded(found, done)
 
@@ -331,7 +331,7 @@ class Migration:
         """
         found = self._load()
         done = self._engine(found).run(
-            lambda book: self._up(found, book, to_version, revert=False), fake=fake
+            lambda snapshot: self._up(found, snapshot, to_version, revert=False), fake=fake
         )
         return self._recorded(found, done)
 
@@ -350,7 +350,7 @@ class Migration:
         """
         found = self._load()
         done = self._engine(found).run(
-            lambda book: self._up(found, book, None), bootstrap=True
+            lambda snapshot: self._up(found, snapshot, None), bootstrap=True
         )
         return self._recorded(found, done)
 
@@ -383,7 +383,8 @@ class Migration:
         found = self._load()
         goal = _rollback(found, count, to_version)
         done = self._engine(found).run(
-            _held(lambda book: goal.steps(book.rows, book.unfinished), confirmed), fake=fake
+            _held(lambda snapshot: goal.steps(snapshot.rows, snapshot.unfinished), confirmed),
+            fake=fake,
         )
         return self._recorded(found, done)
 
@@ -400,7 +401,7 @@ class Migration:
         """
         found = self._load()
         return self._planned(
-            lambda book: self._up(found, book, target_version), found, patience=patience
+            lambda snapshot: self._up(found, snapshot, target_version), found, patience=patience
         )
 
     def plan_rollback(self, count: int = 1, *, to_version: int | None = None) -> Plan:
@@ -415,7 +416,9 @@ class Migration:
         """
         found = self._load()
         goal = _rollback(found, count, to_version)
-        return self._planned(lambda book: goal.steps(book.rows, book.unfinished), found)
+        return self._planned(
+            lambda snapshot: goal.steps(snapshot.rows, snapshot.unfinished), found
+        )
 
     def status(self, *, patience: float = PATIENCE) -> list[ScriptStatus]:
         """Return every script of the folder and the tables, with its state. Changes nothing.
@@ -430,14 +433,14 @@ class Migration:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         found = self._load()
-        book = self._book(patience, surveys=bool(found.checkpoints))
+        snapshot = self._book(patience, surveys=bool(found.checkpoints))
         return statuses(
             found.scripts,
-            book.rows,
-            book.record.progress,
-            book.repeatables,
+            snapshot.rows,
+            snapshot.record.progress,
+            snapshot.repeatables,
             checkpoints=found.checkpoints,
-            blank=book.blank,
+            blank=snapshot.blank,
         )
 
     def blockers(self, target_version: int | None = None) -> tuple[Blocker, ...]:
@@ -455,8 +458,10 @@ class Migration:
         """
         found = self._load()
 
-        def look(store: Store, book: Snapshot) -> tuple[Blocker, ...]:
-            return lock_holders(store, book, self._up(found, book, target_version))
+        def look(store: Store, snapshot: Snapshot) -> tuple[Blocker, ...]:
+            return lock_holders(
+                store, snapshot, self._up(found, snapshot, target_version)
+            )
 
         return self._with_book(look, surveys=bool(found.checkpoints))
 
@@ -632,21 +637,21 @@ class Migration:
     def _up(
         self,
         found: Loaded,
-        book: Snapshot,
+        snapshot: Snapshot,
         target: int | None,
         *,
         revert: bool = True,
     ) -> tuple[Step, ...]:
         return plan_migrate(
             found.scripts,
-            book.rows,
+            snapshot.rows,
             target=target,
-            unfinished=book.unfinished,
+            unfinished=snapshot.unfinished,
             allow_out_of_order=self.options.allow_out_of_order,
             revert=revert,
             checkpoints=found.checkpoints,
-            blank=book.blank,
-            repeatables=book.repeatables,
+            blank=snapshot.blank,
+            repeatables=snapshot.repeatables,
         )
 
     def _recorded(self, found: Loaded, done: int) -> int:
@@ -667,8 +672,8 @@ class Migration:
         *,
         patience: float = PATIENCE,
     ) -> Plan:
-        def planned(store: Store, book: Snapshot) -> Plan:
-            return plan_for(store.session.server, goal(book), book, self.options.mode)
+        def planned(store: Store, snapshot: Snapshot) -> Plan:
+            return plan_for(store.session.server, goal(snapshot), snapshot, self.options.mode)
 
         return self._with_book(planned, patience, surveys=bool(found.checkpoints))
 
@@ -696,8 +701,8 @@ class Migration:
         )
 
     def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
-        def just_look(_journal: Store, book: Snapshot) -> Snapshot:
-            return book
+        def just_look(_journal: Store, snapshot: Snapshot) -> Snapshot:
+            return snapshot
 
         return self._with_book(just_look, patience, surveys=surveys)
 

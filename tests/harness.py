@@ -105,7 +105,7 @@ class Harness:
         ]
 
     def record(self) -> dict[str, Any]:
-        """The run record."""
+        """The run state."""
         with psycopg.connect(self.direct, autocommit=True, row_factory=dict_row) as connection:
             row = connection.execute("SELECT * FROM _migrations_state").fetchone()
         assert row is not None

@@ -104,7 +104,7 @@ def unfinished_on(
         found: Jobs.
         statement: The statement.
         context: What its session takes unqualified names for.
-        conditional_only: Only the objects that stand behind IF EXISTS or IF NOT EXISTS.
+        conditional_only: Only the objects named after IF EXISTS or IF NOT EXISTS.
     """
     wanted = [
         effect

@@ -53,7 +53,7 @@ class Suspect:
         kind: What.
         question: Asks the catalogs for it: schema, name, and whether a session is working on it now.
         parent: For a partition: the table it belongs to, as the script writes it.
-        named: Whether the statement names what it makes. What the server names is told from what was there
+        named: Whether the statement names what it makes. What the server names is what was not there
             before by its kind only.
     """
 

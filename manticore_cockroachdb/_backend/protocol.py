@@ -2,14 +2,14 @@
 
 Written as generators that wait for the socket by yielding, as psycopg's own are, so that one text serves
 both flavours (`connection.wait(generator)`). Two ways to send: `simple`, one statement by itself, and
-`stream`, any number of statements in libpq's pipeline mode with one Sync behind them all: after the first
+`stream`, any number of statements in libpq's pipeline mode with one Sync after them all: after the first
 error the server discards the rest up to that Sync. Knows nothing of migrations.
 
 Rows of our own statements come in binary form, so that no setting of the session (DateStyle, TimeZone,
 IntervalStyle, extra_float_digits) changes what is read. Rows of a script's statements are dropped one by
 one as they arrive: they are never parsed, and never held in memory together.
 
-Whether a connection is lost is told by the connection, never by the class of an error: a function may
+Whether a connection is lost is asked of the connection, never by the class of an error: a function may
 raise any SQLSTATE it likes. A server that ends a connection says so with the severity FATAL.
 """
 
@@ -85,7 +85,7 @@ class Refusal:
     """How a stream ended early.
 
     Attributes:
-        index: Which command failed, from 0: all before it were answered, none behind it ran. It is the
+        index: Which command failed, from 0: all before it were answered, none after it ran. It is the
             number of commands when the error came at the Sync, where what was not in a transaction commits.
         error: The server's error.
     """
@@ -137,7 +137,7 @@ def stream(
     commands: Iterable[Command],
     answered: Callable[[int, Result], None],
 ) -> Waiting[Refusal | None]:
-    """Send commands one behind the other without waiting for answers; one Sync ends them.
+    """Send commands one after the other without waiting for answers; one Sync ends them.
 
     Args:
         pgconn: The connection, idle.

@@ -67,7 +67,7 @@ class Backoff:
         return random.uniform(ceiling / 4, ceiling)  # noqa: S311 - jitter, no secret
 
 
-#: Transactions told to try again (40001). About half a minute in all.
+#: Transactions that the server asks to try again (40001). About half a minute in all.
 TRANSACTION = Backoff(tries=24, first=0.02, longest=2.5)
 
 #: An object in transition. About ten seconds in all.

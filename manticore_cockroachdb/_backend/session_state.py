@@ -62,7 +62,7 @@ def named_in(options: str) -> frozenset[str]:
 
 
 def startup_options(theirs: str, explicit: Mapping[str, str]) -> str:
-    """The `options` of a connection of ours: ours, then the user's own, then what this run was told.
+    """The `options` of a connection of ours: ours, then the user's own, then this run's.
 
     Args:
         theirs: The user's own options.
@@ -150,7 +150,7 @@ class SessionState:
     def clean(self) -> tuple[Command, ...]:
         """Bring the session back to its start: what DISCARD ALL consists of, in a transaction of its own.
 
-        DISCARD ALL itself is refused behind other statements of a stream, by both servers. Plans are
+        DISCARD ALL itself is refused after other statements of a stream, by both servers. Plans are
         left: they are no state that a script could notice.
         https://www.postgresql.org/docs/current/sql-discard.html
         """

@@ -194,7 +194,7 @@ class ConnectionSettings:
         service = self.parameters.get("service") or os.environ.get("PGSERVICE")
         found = {**_libpq_defaults(), **self.parameters}
         hosts = (found.get("host") or found.get("hostaddr") or "local socket").split(",")
-        # libpq fills in a default port; it is told only where somebody gave one.
+        # libpq fills in a default port; it is named only where somebody gave one.
         given = self.parameters.get("port") or os.environ.get("PGPORT", "")
         if service and "host" not in self.parameters:
             hosts, given = [f"service {service}"], ""

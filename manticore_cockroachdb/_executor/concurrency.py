@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: How often abandoned work is told to end, and how long it may take to notice each time, in seconds.
+#: How often abandoned work is asked to end, and how long it may take to notice each time, in seconds.
 _FAREWELLS = 8
 _FAREWELL = 1.0
 #: How long a cancelled task may still take to leave things in order, in seconds.
@@ -91,7 +91,7 @@ async def async_supervise(
 
 
 def _END() -> None:  # noqa: N802 - a sentinel among callables
-    """Stands in the inbox behind the last item."""
+    """The end of the inbox: no item follows."""
 
 
 async def _ending(work: Awaitable[R], inbox: asyncio.Queue[Any]) -> R:

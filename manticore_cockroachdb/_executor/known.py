@@ -15,7 +15,7 @@ class Known:
     """What is known of an unfinished script and of the lease.
 
     Attributes:
-        record: The run record.
+        record: The run state.
         script: The unfinished script, if there is one and its file is there.
         statement: Its statement in flight, or the one it stopped at, if the file still has it.
         jobs: The schema-change jobs of that statement that the server shows.

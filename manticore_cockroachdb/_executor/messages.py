@@ -237,10 +237,10 @@ def connection_lost_before_any(
 def partially_committed(step: Step, reason: str, sqlstate: str | None) -> MigrationFailed:
     """The error for a whole script that was committed while a schema change in it was not."""
     lost = what_may_be_lost(dropped_columns(step.statements()))
-    told = f"\n  {lost}" if lost else ""
+    damage = f"\n  {lost}" if lost else ""
     return MigrationFailed(
         f"{step.path.name}: the transaction committed, but a schema change in "
-        f"it failed: {reason}{told}\n  Part of {step.called} exists and part does not, and it is "
+        f"it failed: {reason}{damage}\n  Part of {step.called} exists and part does not, and it is "
         "not recorded as applied. Compare the schema with the file, fix one of them by hand, "
         "then record what "
         f"is true with manticore_resolve --applied {step.key} or --not-applied {step.key}. "

@@ -1,4 +1,4 @@
-"""What a run may be told, with its defaults. Values only."""
+"""The options of a run, with their defaults. Values only."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def gone(
     Args:
         tables: The tables.
         error: What the server said.
-        statement: The statement that took them away, as far as it can be told.
+        statement: The statement that took them away, as far as it is known.
         now_in: The schema that they are in now, where it is another one.
     """
     said = "the run's row is no longer in it" if error.sqlstate == LOST else str(error)

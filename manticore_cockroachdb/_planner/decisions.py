@@ -3,7 +3,7 @@
 Theory of operation
 ===================
 
-The run record says "in flight" before a statement is sent by itself, and "done" after its answer. A run
+The run state says "in flight" before a statement is sent by itself, and "done" after its answer. A run
 that finds "in flight" (after a crash, or after a connection lost in mid-statement) first waits until the
 session that sent it is gone; then it decides. Each line below is tried in this order, and the first that
 applies holds:

@@ -70,7 +70,7 @@ class Step:
         return self.script.path
 
     def statements(self) -> tuple[Statement, ...]:
-        """The statements of the part that is run, read from the script's text anew at each call."""
+        """The statements of the part that is run, read from the script's text at each call."""
         if self.direction is Direction.UP:
             return self.script.up_statements()
         return self.script.down_statements()
@@ -288,7 +288,7 @@ class Rollback:
     """The goal of a rollback: which versions it reverts is settled when the ledger is first seen.
 
     So a rollback that waited for another runner, or that goes on after a lost connection, reverts what it
-    was called for and nothing more. Only when something newer was applied meanwhile it chooses anew.
+    was called for and nothing more. Only when something newer was applied meanwhile it chooses again.
 
     Args:
         scripts: Every script, by version.

@@ -112,7 +112,7 @@ def _checkpoints(entries: list[_Entry], problems: list[Problem]) -> tuple[Migrat
 def load_file(folders: Sequence[Path], name: str) -> MigrationScript:
     """Read one script by its file's name, whatever else is in the folders.
 
-    Two scripts of one version, as after a merge, can so be told apart.
+    Two scripts of one version, as after a merge, can be distinguished by it.
 
     Args:
         folders: The folders.

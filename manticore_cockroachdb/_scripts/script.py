@@ -126,11 +126,11 @@ class MigrationScript:
         return IRREVERSIBLE.search(self.up_sql) is not None
 
     def up_statements(self) -> tuple[Statement, ...]:
-        """The statements of the up section, read anew on each call."""
+        """The statements of the up section, read again on each call."""
         return read_statements(self.up_sql, self.up_line, after_header=True)
 
     def down_statements(self) -> tuple[Statement, ...]:
-        """The statements of the down section, read anew on each call; none where there is no part."""
+        """The statements of the down section, read again on each call; none where there is no part."""
         return read_statements(self.down_sql or "", self.down_line)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from .duration import read_duration
 
-#: A window is sized so that its transaction takes about this long, in seconds, unless told otherwise.
+#: A window is sized so that its transaction takes about this long, in seconds, unless asked otherwise.
 DEFAULT_TARGET: Final = 0.5
 _KNOWN: Final = (
     "known: batch=ROWS, key=COLUMN[,COLUMN…], pause=50ms, target=500ms, stop_if=SELECT …"

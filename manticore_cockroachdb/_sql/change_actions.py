@@ -175,7 +175,7 @@ def _read_named_constraint(reader: Reader, *, conditional: bool) -> Change:
     if kind == "PRIMARY":
         answers.append("42P16")
     checks = not _not_valid(reader)
-    # … USING INDEX i renames the index: whether i was ever there cannot be told afterwards.
+    # … USING INDEX i renames the index: nothing shows afterwards whether i was ever there.
     using = kind in ("UNIQUE", "PRIMARY") and reader.seek("USING") and reader.peek() == "INDEX"
     return _part(
         Verb.CREATE,

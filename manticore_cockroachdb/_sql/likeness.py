@@ -68,7 +68,7 @@ class NameContext:
             return Likeness.OTHER
         if len(written) == 2:
             return Likeness.SAME if written[0] == schema else Likeness.OTHER
-        # Whatever comes first in the path hides the same name behind it.
+        # Whatever comes first in the path hides the same name in later schemas.
         return Likeness.SAME if self.schemas[:1] == (schema,) else Likeness.UNCLEAR
 
     @staticmethod
@@ -459,7 +459,7 @@ def _lifted(action: _Terms) -> list[_Terms]:
 
 
 def _clauses(terms: _Terms) -> Iterator[_Terms]:
-    """The type of a new column, then each clause behind it."""
+    """The type of a new column, then each clause after it."""
     clause: _Terms = []
     depth = 0
     for term in terms:

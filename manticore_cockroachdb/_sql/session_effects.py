@@ -1,4 +1,4 @@
-"""What a statement does to the session that runs it, told from its text.
+"""What a statement does to the session that runs it, read from its text.
 
 Two questions: what it may leave behind for the next script, and which of its settings would end with a
 transaction. Sends nothing. In doubt it answers for the worse: cleaning too often costs little.
@@ -137,7 +137,7 @@ _FALSE: Final = word_set("FALSE 'F' 'FALSE' 'N' 'NO' 'OFF' '0'")
 
 
 def _third_arguments(text: str) -> list[tuple[Token | None, bool | None]]:
-    """The third argument of each call of set_config, and whether it is true; None: it cannot be told."""
+    """The third argument of each call of set_config, and whether it is true; None: unknown."""
     if _SET_CONFIG.search(text) is None:
         return []
     found: list[tuple[Token | None, bool | None]] = []

@@ -1,4 +1,4 @@
-"""What a statement is, told from its words.
+"""What a statement is, read from its words.
 
 Knows SQL's verbs, and where PostgreSQL and CockroachDB treat them differently. Knows no files and
 sends nothing. What a schema statement changes is read in `ddl`; the questions are all asked here.

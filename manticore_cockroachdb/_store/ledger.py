@@ -1,4 +1,4 @@
-"""The ledger: the table `_migrations`, one row for each migration that is wholly applied.
+"""The ledger: the table `_migrations`, one row for each migration that is applied in full.
 
 Names of tables, the statements that make and read the ledger, and what its rows mean. Sends nothing.
 The columns `version`, `description` and `applied_at` are a public contract: people read them, and
@@ -34,7 +34,7 @@ _MOST_ELSEWHERE = 50
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One row of the ledger: a migration that is wholly applied.
+    """One row of the ledger: a migration that is applied in full.
 
     Attributes:
         version: Its version.
@@ -64,7 +64,7 @@ class Tables:
 
     Attributes:
         ledger: The ledger's name, quoted, with database and schema.
-        state: The run record's name, likewise.
+        state: The run state's name, likewise.
         label: The ledger's name as people wrote it.
         name: The ledger's name alone, not quoted.
         state_name: The run state's name alone, not quoted.

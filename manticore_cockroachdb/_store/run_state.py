@@ -1,4 +1,4 @@
-"""The run record: one row that says who may run (the lease) and what is unfinished. Sends nothing.
+"""The run state: one row that says who may run (the lease) and what is unfinished. Sends nothing.
 
 Every statement here that writes proves the lease in the same breath: its UPDATE finds the row only while
 owner and epoch are still ours, and where it finds none a division by zero turns that into an error
@@ -95,7 +95,7 @@ class Progress:
         version: Its version; 0 for a repeatable script.
         direction: Up or down.
         done: How many of its statements are done.
-        in_flight: Whether the segment behind those was sent and its end was not recorded.
+        in_flight: Whether the segment after those was sent and its end was not recorded.
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
         sent_session: The same session by the server's own id, which no script can change.
@@ -207,9 +207,9 @@ class Snapshot:
     Attributes:
         rows: The ledger, by version.
         repeatables: The repeatable scripts that were applied, by name.
-        record: The run record.
+        record: The run state.
         has_ledger: Whether the ledger's table is there.
-        has_state: Whether the run record's table is there.
+        has_state: Whether the run state's table is there.
         missing: Columns that an older ledger lacks.
         missing_state: Columns that an older run state's table lacks.
         blank: What else is there, where the tables say that nothing has run; read only when it was asked
@@ -269,7 +269,7 @@ _ADDED = {
 
 
 def create_state(tables: Tables) -> Command:
-    """The run record's table, unless it is there."""
+    """The run state's table, unless it is there."""
     added = ", ".join(f"{name} {kind}" for name, kind in _ADDED.items())
     return Command(
         f"CREATE TABLE IF NOT EXISTS {tables.state} ("
@@ -469,7 +469,7 @@ def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
 def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
     """Write how far a script has come.
 
-    What is being reverted is no longer wholly applied: its row leaves the ledger with the first record. A
+    What is being reverted is no longer applied: its row leaves the ledger with the first record. A
     repeatable script's row loses its checksum then.
     """
     leaving = (progress.version,) if progress.direction is Direction.DOWN else ()

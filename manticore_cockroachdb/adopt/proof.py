@@ -9,7 +9,7 @@ from .._printing.compare import Difference
 from ..errors import MigrationFailed, PlanRefused, Problem
 from .tool import Tool
 
-#: So many differences are told; a wrong folder differs in everything.
+#: How many differences are shown; a wrong folder differs in everything.
 _SHOWN = 12
 
 
@@ -35,7 +35,7 @@ class Proof:
         """
         if not self.differences:
             return
-        problems = [Problem(told(difference)) for difference in self.differences[:_SHOWN]]
+        problems = [Problem(described(difference)) for difference in self.differences[:_SHOWN]]
         if len(self.differences) > _SHOWN:
             problems.append(Problem(f"{len(self.differences) - _SHOWN} more objects differ."))
         raise PlanRefused(
@@ -52,7 +52,7 @@ def not_proved(error: MigrationFailed) -> PlanRefused:
     )
 
 
-def told(difference: Difference) -> str:
+def described(difference: Difference) -> str:
     """One difference for people, seen from the scripts."""
     said = {
         "missing": "the scripts create it, and the database does not have it",

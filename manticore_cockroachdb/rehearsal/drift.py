@@ -101,7 +101,7 @@ def compared(recorded: RecordedSchema, fingerprint: str, server: str) -> QuickDr
 def applied_scripts(
     scripts: Sequence[MigrationScript],
     checkpoints: Sequence[MigrationScript],
-    book: Snapshot,
+    snapshot: Snapshot,
     server_kind: str,
     *,
     to_compare: bool = False,
@@ -111,7 +111,7 @@ def applied_scripts(
     Args:
         scripts: Every script.
         checkpoints: Every checkpoint, by version.
-        book: The tables.
+        snapshot: The tables.
         server_kind: The kind of the server.
         to_compare: Whether the database must be just what they make: then no repeatable script that was
             applied may be waiting to run again.
@@ -120,22 +120,22 @@ def applied_scripts(
         PlanRefused: A file is missing or was changed, or a script is partially applied: what the database
             should look like is then unknown.
     """
-    applied = {row.version for row in book.rows}
+    applied = {row.version for row in snapshot.rows}
     found, missing = sources(scripts, checkpoints, applied, server_kind)
-    problems = list(_problems({script.key: script for script in scripts}, book, missing))
+    problems = list(_problems({script.key: script for script in scripts}, snapshot, missing))
     if to_compare:
-        problems += _waiting(scripts, book)
+        problems += _waiting(scripts, snapshot)
     if problems:
         raise PlanRefused("The database cannot be compared with its scripts", problems)
-    again = (script for script in scripts if script.is_repeatable and book.applied(script))
+    again = (script for script in scripts if script.is_repeatable and snapshot.applied(script))
     return (*found, *again)
 
 
-def _waiting(scripts: Sequence[MigrationScript], book: Snapshot) -> Iterator[Problem]:
+def _waiting(scripts: Sequence[MigrationScript], snapshot: Snapshot) -> Iterator[Problem]:
     """Repeatable scripts of which the database has another text, which no file tells."""
-    half = book.unfinished.key if book.unfinished else None
-    for script in to_run_again(scripts, book.repeatables):
-        if book.known(script.key) and script.key != half:
+    half = snapshot.unfinished.key if snapshot.unfinished else None
+    for script in to_run_again(scripts, snapshot.repeatables):
+        if snapshot.known(script.key) and script.key != half:
             yield Problem(
                 f"{script.key} was applied and is to run again: its text was changed, or a version was "
                 "reverted. Run manticore_migrate, then compare.",
@@ -144,12 +144,13 @@ def _waiting(scripts: Sequence[MigrationScript], book: Snapshot) -> Iterator[Pro
 
 
 def _problems(
-    known: Mapping[ScriptKey, MigrationScript], book: Snapshot, missing: Sequence[int]
+    known: Mapping[ScriptKey, MigrationScript], snapshot: Snapshot, missing: Sequence[int]
 ) -> Iterator[Problem]:
-    unfinished = book.unfinished
-    if book.record.held_from(""):
+    unfinished = snapshot.unfinished
+    if snapshot.record.held_from(""):
         yield Problem(
-            f"a runner ({book.record.owner}) is {book.record.doing}. Wait for it to end, then compare."
+            f"a runner ({snapshot.record.owner}) is {snapshot.record.doing}. Wait for it to end, then "
+            "compare."
         )
     elif unfinished is not None:
         script = known.get(unfinished.key)
@@ -159,7 +160,7 @@ def _problems(
             path=script.path if script else None,
             version=unfinished.version or None,
         )
-    for row in book.rows:
+    for row in snapshot.rows:
         script = known.get(row.version)
         if row.version in missing:
             yield Problem(
@@ -169,7 +170,7 @@ def _problems(
             )
         elif script is not None and drifted(script, row):
             yield _changed_file(script, row)
-    for again in book.repeatables:
+    for again in snapshot.repeatables:
         if again.name not in known:
             yield Problem(
                 f"{again.name} was applied, but its file is not in the folder. Restore the file; or have a "

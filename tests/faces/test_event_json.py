@@ -250,6 +250,10 @@ TABLE: list[tuple[Event, dict[str, object]]] = [
         },
     ),
     (
+        events.SquashAdvanced("apply it", 2, 4),
+        {"event": "squash_advanced", "stage": "apply it", "number": 2, "total": 4},
+    ),
+    (
         events.SchemaRead("shop", 12),
         {"event": "schema_read", "database": "shop", "objects": 12},
     ),

@@ -62,7 +62,7 @@ class JobPassage(Interception):
                 yield lambda job=job: job.is_final  # type: ignore[misc]
 
     def verdict(self) -> ServerError | None:
-        """The error its client is told although the server did it."""
+        """The error its client receives although the server did it."""
         if self.failed:
             return None
         for attachment, job in self.jobs:

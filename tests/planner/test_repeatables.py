@@ -75,8 +75,8 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
         "9 problems. Nothing was run:\n"
         "  - R1__x.sql: is not a valid script name: expected V<number>__<description>.sql (a "
         "capital V, a whole "
-        "number, two underscores), for a down section alone the same with U, a repeatable script "
-        "R__<description>.sql; rename it or move it away\n"
+        "number, two underscores), for a down section alone the same with U, a checkpoint with B, a "
+        "repeatable script R__<description>.sql; rename it or move it away\n"
         "  - V1__x.sql:1: after=R__a.sql is for repeatable scripts (R__….sql): versions run in their own "
         "order; remove it\n"
         "  - R__a.sql: is R__A.sql but for the case of its letters, and some disks cannot tell the two "
@@ -291,17 +291,17 @@ def test_a_plan_has_the_repeatable_scripts_whose_text_the_database_has_not(
             SCRIPTS,
             2,
             (
-                "Refused: R__a.sql: R__a is partially applied and this would not finish it. Migrate "
-                "without a target first."
+                "R__a.sql: R__a is partially applied and this would not finish it. Migrate without a "
+                "target first. Nothing was run."
             ),
         ),
         (
             [version(1)],
             None,
             (
-                "Refused: R__a is partially applied and its file is not in the folder. Restore the file "
+                "R__a is partially applied and its file is not in the folder. Restore the file "
                 "and run again, or record what is true with manticore_resolve --applied R__a or "
-                "--not-applied R__a."
+                "--not-applied R__a. Nothing was run."
             ),
         ),
     ],
@@ -320,8 +320,8 @@ def test_a_rollback_reverts_versions_alone() -> None:
     with pytest.raises(PartiallyApplied) as caught:
         goal.steps([applied(1)], PARTIAL)
     assert str(caught.value) == (
-        "Refused: R__a.sql: R__a is partially applied and this would not finish it. Migrate without a "
-        "target first."
+        "R__a.sql: R__a is partially applied and this would not finish it. Migrate without a target "
+        "first. Nothing was run."
     )
 
 

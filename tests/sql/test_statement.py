@@ -1,4 +1,4 @@
-"""What a statement is, told from its words."""
+"""What a statement is, read from its words."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Command(ManticoreCommand):
 
 
 def _usual(alias: str, name: str) -> Path:
-    """Where the file is unless told otherwise."""
+    """Where the file is unless asked otherwise."""
     folder = entry(alias).migrations_dir[0]
     head, _, tail = name.partition(".")
     return folder.parent / (name if alias == "default" else f"{head}.{alias}.{tail}")

@@ -200,10 +200,10 @@ class AsyncExecutor:
             started = await self._start(lambda _book, _server: True)
             if started is None:
                 return
-            run, book = started
-            if book.record.progress is not None:
-                await async_await_session(run, book.record.progress)
-            commands = change(book, run.store.tables, run.lease)
+            run, snapshot = started
+            if snapshot.record.progress is not None:
+                await async_await_session(run, snapshot.record.progress)
+            commands = change(snapshot, run.store.tables, run.lease)
             if commands and repeatable and not run.store.tables.has_repeatables:
                 await self._make_repeatables(run)
             for command in commands:
@@ -217,23 +217,23 @@ class AsyncExecutor:
 
     async def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
         started = await self._start(
-            lambda book, server: bool(self._plan(goal, book, server, fake=fake))
+            lambda snapshot, server: bool(self._plan(goal, snapshot, server, fake=fake))
         )
         if started is None:
             return
-        run, book = started
+        run, snapshot = started
         if bootstrap and not self._found_empty:
-            await self._check_empty(run, book)
-        steps = self._plan(goal, book, run.server, fake=fake)
+            await self._check_empty(run, snapshot)
+        steps = self._plan(goal, snapshot, run.server, fake=fake)
         if (
             any(step.script.is_repeatable for step in steps)
             and not run.store.tables.has_repeatables
         ):
-            book = replace(book, repeatables=await self._make_repeatables(run))
-            steps = self._plan(goal, book, run.server, fake=fake)
+            snapshot = replace(snapshot, repeatables=await self._make_repeatables(run))
+            steps = self._plan(goal, snapshot, run.server, fake=fake)
         self._begun = list(steps)
-        strategies = self._strategies(run, steps, book, fake=fake)
-        cursor = RunCursor(resume=book.record.progress)
+        strategies = self._strategies(run, steps, snapshot, fake=fake)
+        cursor = RunCursor(resume=snapshot.record.progress)
         while cursor.place < len(steps):
             if cursor.left:
                 await run.reset_session(objects=cursor.left is Leaves.OBJECTS)
@@ -255,7 +255,7 @@ class AsyncExecutor:
                 seconds=self._options.lease,
                 lock_timeout=self._options.lock_timeout,
                 emit=self._emit,
-                wanted=lambda book: wanted(book, session.server),
+                wanted=lambda snapshot: wanted(snapshot, session.server),
                 earlier=self._earlier,
             )
         except ManticoreError as error:
@@ -265,11 +265,11 @@ class AsyncExecutor:
         self._lease_asked_for = False
         if taken is None:
             return None
-        self._lease, book = taken
+        self._lease, snapshot = taken
         self._run = AsyncRun(
             self._settings, self._options, store, self._lease, self._emit, self._attempts
         )
-        return self._run, book
+        return self._run, snapshot
 
     async def _connect(self) -> AsyncStore:
         """Connect; the tables stay where the first connection found them, whatever a script does."""
@@ -290,12 +290,14 @@ class AsyncExecutor:
                 self._emit(Warned(_POOLED))
         return store
 
-    def _plan(self, goal: Goal, book: Snapshot, server: Server, *, fake: bool) -> tuple[Step, ...]:
+    def _plan(
+        self, goal: Goal, snapshot: Snapshot, server: Server, *, fake: bool
+    ) -> tuple[Step, ...]:
         """The steps left, as the tables are now; credits us with what a lost connection hid."""
-        steps = goal(book)
+        steps = goal(snapshot)
         if self._lost:
             self._lost = False
-            self._count_unacknowledged(steps, book)
+            self._count_unacknowledged(steps, snapshot)
         mode = self._options.mode
         problems = [
             problem
@@ -303,7 +305,7 @@ class AsyncExecutor:
             for problem in (
                 *header_problems(step, server),
                 *session_problems(step, server, mode),
-                *([] if fake else _losing_problems(step, server, mode, book)),
+                *([] if fake else _losing_problems(step, server, mode, snapshot)),
             )
         ]
         if problems:
@@ -313,10 +315,10 @@ class AsyncExecutor:
             self._emit(Planned(steps))
         return steps
 
-    def _count_unacknowledged(self, steps: tuple[Step, ...], book: Snapshot) -> None:
+    def _count_unacknowledged(self, steps: tuple[Step, ...], snapshot: Snapshot) -> None:
         """Count what was committed although its answer was lost, if nobody else ran in between."""
         begun, self._begun = self._begun, []
-        if book.record.owner != self._owner:
+        if snapshot.record.owner != self._owner:
             return
         left = {(step.key, step.direction) for step in steps}
         total = len(self._done) + len(begun)
@@ -326,7 +328,7 @@ class AsyncExecutor:
                 self._emit(StepFinished(step, len(self._done), total, 0.0))
 
     def _strategies(
-        self, run: AsyncRun, steps: tuple[Step, ...], book: Snapshot, *, fake: bool
+        self, run: AsyncRun, steps: tuple[Step, ...], snapshot: Snapshot, *, fake: bool
     ) -> list[AsyncStrategy]:
         """The ways to run these steps; the first that accepts a step runs it."""
         listed = StepList(steps, run.server, self._options.mode)
@@ -337,15 +339,15 @@ class AsyncExecutor:
         if begins_empty and run.server.has_jobs:
             found.append(AsyncBootstrap(run, listed, self._count, whole=self._found_empty))
         found.append(AsyncAtomic(run, listed, self._count))
-        rows = {row.version: row for row in book.rows}
+        rows = {row.version: row for row in snapshot.rows}
         return [*found, AsyncStepwise(run, listed, rows, found, self._count)]
 
-    async def _check_empty(self, run: AsyncRun, book: Snapshot) -> None:
+    async def _check_empty(self, run: AsyncRun, snapshot: Snapshot) -> None:
         """The fast way is for fresh databases: nothing in them can be lost or half changed."""
         tables = run.store.tables
         found = await run.session.send(introspection.objects_besides(tables.names))
         there = [".".join(row) for row in found[0].rows]
-        if book.rows or book.repeatables or book.record.progress or there:
+        if snapshot.rows or snapshot.repeatables or snapshot.record.progress or there:
             what = ", ".join(there) if there else "the ledger has rows"
             problem = Problem(
                 f"The database {run.server.database} is not empty ({what}), and bootstrap is for empty "
@@ -428,11 +430,11 @@ class AsyncExecutor:
     async def _give_back(self, store: AsyncStore) -> None:
         """Give the lease back; when interrupted, first see what was done although no answer was read."""
         if self._interrupted and self._begun:
-            book = await store.look()
-            if book is not None and book.record.owner == self._owner:
-                half = book.unfinished.key if book.unfinished else None
+            snapshot = await store.look()
+            if snapshot is not None and snapshot.record.owner == self._owner:
+                half = snapshot.unfinished.key if snapshot.unfinished else None
                 for step in self._begun:
-                    there = book.applied(step.script)
+                    there = snapshot.applied(step.script)
                     if step.key != half and there == (step.direction is Direction.UP):
                         self._count(step)
         await store.release(self._owner)
@@ -450,10 +452,10 @@ class AsyncExecutor:
 
 
 def _losing_problems(
-    step: Step, server: Server, mode: Mode | None, book: Snapshot
+    step: Step, server: Server, mode: Mode | None, snapshot: Snapshot
 ) -> list[Problem]:
     """What could lose a column's values, among the statements that no earlier run has done or sent."""
-    progress = book.record.progress
+    progress = snapshot.record.progress
     begun = progress is not None and (progress.key, progress.direction) == (
         step.key,
         step.direction,

@@ -51,27 +51,27 @@ async def async_take_lease(
     holder: str | None = None
     looks = Attempts()
     while True:
-        book = await store.look()
-        if book is not None:
-            held = book.record.held_from(owner)
+        snapshot = await store.look()
+        if snapshot is not None:
+            held = snapshot.record.held_from(owner)
             # What a living runner is in the middle of is not unfinished: it is finishing it.
-            in_good_hands = held and book.record.progress is not None
-            if not in_good_hands and not wanted(book):
+            in_good_hands = held and snapshot.record.progress is not None
+            if not in_good_hands and not wanted(snapshot):
                 return None
             if not in_good_hands and store.session.read_only:
                 raise takes_no_writes(store.session, store.session.read_only)
             if not held:
-                await store.prepare(book)
+                await store.prepare(snapshot)
                 taken = await store.acquire(owner, seconds)
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], await _whole(store, taken[1])
                 looks = Attempts()  # it is being handed over just now: look again soon
             else:
-                holder = book.record.owner
+                holder = snapshot.record.owner
         waited = time.monotonic() - started
-        doing = book.record.doing if book else "in the middle of a transaction"
-        expires_in = book.record.expires_in if book else None
+        doing = snapshot.record.doing if snapshot else "in the middle of a transaction"
+        expires_in = snapshot.record.expires_in if snapshot else None
         if waited >= lock_timeout and not (
             waited < OWN_SESSION_ENDS and await async_alive(store.session, earlier)
         ):
@@ -91,13 +91,13 @@ async def async_alive(session: AsyncSession, session_ids: Sequence[str]) -> bool
     return bool(found[0].rows)
 
 
-async def _whole(store: AsyncStore, book: Snapshot) -> Snapshot:
+async def _whole(store: AsyncStore, snapshot: Snapshot) -> Snapshot:
     """Wait for the columns that another runner is adding to an older ledger just now."""
-    while book.missing or book.missing_state:
-        await store.prepare(book)
+    while snapshot.missing or snapshot.missing_state:
+        await store.prepare(snapshot)
         await concurrency.async_sleep(POLL.first)
-        book = await store.look() or book
-    return book
+        snapshot = await store.look() or snapshot
+    return snapshot
 
 
 def _timed_out(holder: str | None, doing: str, waited: float, expires_in: float | None) -> str:

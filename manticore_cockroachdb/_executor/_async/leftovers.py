@@ -1,6 +1,6 @@
 """Removes what a statement that failed half way left behind, before it is sent again and before it counts.
 
-What that may be, and what is done about it, is told by `_backend.leftovers`.
+What that may be, and what is done about it, is decided by `_backend.leftovers`.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ async def async_with_snapshot(
     )
     try:
         started = time.monotonic()
-        while (book := await store.look()) is None:
+        while (snapshot := await store.look()) is None:
             waited = time.monotonic() - started
             if waited > patience:
                 raise LeaseTimeout(
@@ -55,6 +55,6 @@ async def async_with_snapshot(
                     owner=None,
                     waited=waited,
                 )
-        return await use(store, book)
+        return await use(store, snapshot)
     finally:
         await store.session.close()

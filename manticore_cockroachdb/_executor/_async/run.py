@@ -463,8 +463,8 @@ class AsyncRun:
         self, statements: Sequence[Statement], found: tuple[Job, ...], sent_at: float | None
     ) -> tuple[Job, ...]:
         """Those of the jobs there are that carry out the statements that were sent last."""
-        told = set(self.session.noticed_jobs)
-        own = [job for job in found if job.job_id in told]
+        noticed = set(self.session.noticed_jobs)
+        own = [job for job in found if job.job_id in noticed]
         if statements and sent_at is not None:
             matching = match_jobs(found, statements, self.name_context, since=sent_at).own
             own += (job for job in matching if job not in own)
@@ -560,9 +560,10 @@ def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
     where = f"{step.path.name}:{line}" if line else step.path.name
     error = f"\n  {job.error}" if job.error else ""
     lost = loss((statement,) if statement else step.statements(), (job,))
-    told = f"\n  {lost}" if lost else ""
+    damage = f"\n  {lost}" if lost else ""
     return JobFailed(
-        f"{where}: its schema change did not succeed: {described(job)}.{error}{told}\n  {what_to_do(job)}",
+        f"{where}: its schema change did not succeed: {described(job)}.{error}{damage}\n"
+        f"  {what_to_do(job)}",
         version=step.version,
         path=step.path,
         line=line,

@@ -114,7 +114,7 @@ class AsyncSession:
         first_answers: What the commands answered that `open` was given.
         on_notice: Called with severity and message of each notice that the server sends, in the thread that
             waits for the server.
-        noticed_jobs: Ids of jobs that the server told it waits for (CockroachDB v26.1 and later).
+        noticed_jobs: Ids of jobs that the server said it waits for (CockroachDB v26.1 and later).
     """
 
     def __init__(self, connection: AsyncConnection, server: Server, name: str) -> None:

@@ -46,7 +46,7 @@ from .session import AsyncSession
 _LOOK_SECONDS = 2
 #: How many results a look has before that of the repeatable scripts.
 _BOTH = 2
-#: Timed out, by our limit or the user's lock_timeout; or told to try again.
+#: Timed out, by our limit or the user's lock_timeout; or asked by the server to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
 _UNDEFINED_COLUMN = "42703"
@@ -55,7 +55,7 @@ _READ_ONLY = "25006"
 
 
 class AsyncStore:
-    """The ledger, the run record and the repeatable scripts' table, seen through one session.
+    """The ledger, the run state and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
@@ -82,16 +82,16 @@ class AsyncStore:
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
-        book = await self._look()
-        return None if book is None else await self._surveyed(book)
+        snapshot = await self._look()
+        return None if snapshot is None else await self._surveyed(snapshot)
 
-    async def _surveyed(self, book: Snapshot) -> Snapshot:
-        if not self.surveys or book.rows or book.record.progress is not None:
-            return book
+    async def _surveyed(self, snapshot: Snapshot) -> Snapshot:
+        if not self.surveys or snapshot.rows or snapshot.record.progress is not None:
+            return snapshot
         asked = introspection.relations_besides(self.tables.names)
         found = (await self.session.send(asked))[0].rows
         kind = self.session.server.kind.value
-        return replace(book, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
+        return replace(snapshot, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
 
     async def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
@@ -138,19 +138,19 @@ class AsyncStore:
     def _read_repeatables(self) -> tuple[Command, ...]:
         return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
 
-    async def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+    async def _with_repeatables(self, snapshot: Snapshot) -> Snapshot | None:
         """The same with the rows of a table that was made since the session began."""
-        if self.tables.has_repeatables or not book.record.has_repeatables:
-            return book
+        if self.tables.has_repeatables or not snapshot.record.has_repeatables:
+            return snapshot
         results, error = await self._bounded(read_repeatables(self.tables))
         if error is not None:
             if error.sqlstate in _BUSY:
                 return None
             if error.sqlstate in NO_TABLE:
-                return book
+                return snapshot
             raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
         self.tables = replace(self.tables, has_repeatables=True)
-        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+        return replace(snapshot, repeatables=repeatable_rows(self.tables, results[0]))
 
     async def make_repeatables(self) -> tuple[RepeatableRow, ...]:
         """Create the table of repeatable scripts; the rows, where it was there already."""
@@ -159,15 +159,15 @@ class AsyncStore:
         results = await self.session.send(read_repeatables(self.tables))
         return repeatable_rows(self.tables, results[0])
 
-    async def prepare(self, book: Snapshot) -> None:
+    async def prepare(self, snapshot: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
-        if not book.has_state:
+        if not snapshot.has_state:
             await self._create(run_state.create_state(self.tables))
-        if not book.has_ledger:
+        if not snapshot.has_ledger:
             await self._create(create_ledger(self.tables))
         for command in (
-            *take_over(self.tables, book.missing),
-            *run_state.take_over_state(self.tables, book.missing_state),
+            *take_over(self.tables, snapshot.missing),
+            *run_state.take_over_state(self.tables, snapshot.missing_state),
         ):
             await self._create(command, message=table_messages.not_taken_over)
 
@@ -191,8 +191,8 @@ class AsyncStore:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        book = await self._with_repeatables(self._snapshot(*results[1:]))
-        return None if book is None else (lease, await self._surveyed(book))
+        snapshot = await self._with_repeatables(self._snapshot(*results[1:]))
+        return None if snapshot is None else (lease, await self._surveyed(snapshot))
 
     async def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.

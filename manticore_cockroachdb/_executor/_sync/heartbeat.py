@@ -4,7 +4,7 @@
 """The watcher beside a running statement: a second connection that renews the lease and follows jobs.
 
 It opens when a statement takes longer than a moment, and mends itself when it breaks. It never decides:
-a lease that it finds lost is told, and the runner's next write proves it.
+it reports a lease that it finds lost, and the runner's next write proves it.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Heartbeat:
             renew: False while the run's own transaction holds the row: then nobody can take it.
 
         Returns:
-            The run record as it is now (None if unknown), and the schema-change jobs it shows.
+            The run state as it is now (None if unknown), and the schema-change jobs it shows.
         """
         try:
             return self._look(renew)

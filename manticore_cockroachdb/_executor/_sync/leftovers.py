@@ -3,7 +3,7 @@
 # ruff: noqa: I001, RUF100
 """Removes what a statement that failed half way left behind, before it is sent again and before it counts.
 
-What that may be, and what is done about it, is told by `_backend.leftovers`.
+What that may be, and what is done about it, is decided by `_backend.leftovers`.
 """
 
 from __future__ import annotations

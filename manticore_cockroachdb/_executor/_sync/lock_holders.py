@@ -16,13 +16,13 @@ from .store import Store
 
 
 def lock_holders(
-    store: Store, book: Snapshot, steps: Sequence[Step]
+    store: Store, snapshot: Snapshot, steps: Sequence[Step]
 ) -> tuple[Blocker, ...]:
     """Who is in front of the runner that waits for a lock, and who holds locks on the tables of scripts.
 
     Args:
         store: The tables, over an open session.
-        book: What the tables hold.
+        snapshot: What the tables hold.
         steps: The scripts.
 
     Returns:
@@ -38,6 +38,6 @@ def lock_holders(
         if statement.kind is Kind.SCHEMA and (table := target_table(statement)) is not None
     )
     questions = [blockers.holders(tuple(tables))]
-    if book.record.owner is not None:
-        questions.insert(0, blockers.blocking_runners(book.record.owner))
+    if snapshot.record.owner is not None:
+        questions.insert(0, blockers.blocking_runners(snapshot.record.owner))
     return blockers.read_blockers(*session.send(*questions))

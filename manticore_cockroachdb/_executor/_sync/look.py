@@ -49,7 +49,7 @@ def with_snapshot(
     )
     try:
         started = time.monotonic()
-        while (book := store.look()) is None:
+        while (snapshot := store.look()) is None:
             waited = time.monotonic() - started
             if waited > patience:
                 raise LeaseTimeout(
@@ -58,6 +58,6 @@ def with_snapshot(
                     owner=None,
                     waited=waited,
                 )
-        return use(store, book)
+        return use(store, snapshot)
     finally:
         store.session.close()

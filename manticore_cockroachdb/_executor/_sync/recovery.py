@@ -110,7 +110,7 @@ def await_others(
         run: The run.
         step: The script.
         statement: The statement.
-        conditional_only: Only the objects that stand behind IF EXISTS or IF NOT EXISTS.
+        conditional_only: Only the objects named after IF EXISTS or IF NOT EXISTS.
 
     Raises:
         JobFailed: One stands still.

@@ -65,19 +65,19 @@ class Resolve:
         found = self._load()
         session, store = self._open()
         try:
-            book = self._look(store)
-            progress = book.record.progress
+            snapshot = self._look(store)
+            progress = snapshot.record.progress
             script = _begun(found, progress) if progress else None
             statement = _statement(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
                 jobs = _jobs_of(session, statement, progress.sent_at)
             return Known(
-                record=book.record,
+                record=snapshot.record,
                 script=script,
                 statement=statement,
                 jobs=jobs,
-                sessions=self._sessions(session, book.record),
+                sessions=self._sessions(session, snapshot.record),
             )
         finally:
             session.close()
@@ -97,11 +97,11 @@ class Resolve:
         loaded = self._load()
         found = _of_key(loaded, script)
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            if book.applied(found):
-                return _forget(book, script, tables, lease)
-            keep = _another(book, script)
-            progress = book.record.progress
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            if snapshot.applied(found):
+                return _forget(snapshot, script, tables, lease)
+            keep = _another(snapshot, script)
+            progress = snapshot.record.progress
             begun = _begun(loaded, progress) if progress is not None and not keep else None
             done = begun or found
             return [run_state.complete(tables, lease, done, Direction.UP, keep=keep)]
@@ -126,13 +126,13 @@ class Resolve:
         loaded = self._load()
         on_disk = {*(each.key for each in loaded.scripts), *standing_for(loaded.checkpoints)}
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            half = book.record.progress is not None and book.record.progress.key == script
-            if not (book.known(script) or half or script in on_disk):
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            half = snapshot.record.progress is not None and snapshot.record.progress.key == script
+            if not (snapshot.known(script) or half or script in on_disk):
                 raise _unknown(script)
-            if not book.known(script):
-                return _forget(book, script, tables, lease)
-            return [run_state.remove(tables, lease, script, keep=_another(book, script))]
+            if not snapshot.known(script):
+                return _forget(snapshot, script, tables, lease)
+            return [run_state.remove(tables, lease, script, keep=_another(snapshot, script))]
 
         self._settle(change, known)
 
@@ -151,8 +151,8 @@ class Resolve:
             LeaseTimeout: A runner is alive.
         """
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            progress = book.record.progress
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            progress = snapshot.record.progress
             if progress is None or progress.key != script or progress.batch is None:
                 problem = Problem(
                     f"no statement of {called(script)} has begun in batches",
@@ -178,8 +178,8 @@ class Resolve:
         """
         script = self._script(version)
 
-        def change(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            row = next((row for row in book.rows if row.version == version), None)
+        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+            row = next((row for row in snapshot.rows if row.version == version), None)
             if row is None:
                 problem = Problem(
                     f"version {version} is not applied, so there is no checksum to accept.",
@@ -246,11 +246,11 @@ class Resolve:
         *,
         repeatable: bool = False,
     ) -> None:
-        def unless_stale(book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+        def unless_stale(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             # Each lease has the next number: one in between was a runner's, who changed what was known.
             if known is not None and lease.epoch != known.record.epoch + 1:
                 raise _stale()
-            return change(book, tables, lease)
+            return change(snapshot, tables, lease)
 
         at_once = replace(self._options, lock_timeout=0.0)
         executor = Executor(self._settings, at_once, self._emit)
@@ -269,14 +269,14 @@ class Resolve:
         return store.session, store
 
     def _look(self, store: Store) -> Snapshot:
-        book = store.look()
-        if book is None:
+        snapshot = store.look()
+        if snapshot is None:
             raise LeaseTimeout(
                 "A runner is alive: its transaction holds the run state just now. Wait for it to end.",
                 owner=None,
                 waited=0.0,
             )
-        return book
+        return snapshot
 
     def _sessions(self, session: Session, record: RunState) -> tuple[str, ...]:
         if record.owner is None:
@@ -315,15 +315,15 @@ def _of_key(loaded: Loaded, key: ScriptKey) -> MigrationScript:
     )
 
 
-def _another(book: Snapshot, key: ScriptKey) -> bool:
+def _another(snapshot: Snapshot, key: ScriptKey) -> bool:
     """Whether the unfinished script is another one."""
-    progress = book.record.progress
+    progress = snapshot.record.progress
     return progress is not None and progress.key != key
 
 
-def _forget(book: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
+def _forget(snapshot: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
     """Nothing of that script is unfinished; another one's record is left alone."""
-    progress = book.record.progress
+    progress = snapshot.record.progress
     if progress is not None and progress.key == key:
         return [run_state.clear_progress(tables, lease)]
     return []

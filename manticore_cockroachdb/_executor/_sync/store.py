@@ -49,7 +49,7 @@ from .session import Session
 _LOOK_SECONDS = 2
 #: How many results a look has before that of the repeatable scripts.
 _BOTH = 2
-#: Timed out, by our limit or the user's lock_timeout; or told to try again.
+#: Timed out, by our limit or the user's lock_timeout; or asked by the server to try again.
 _BUSY = RETRY | {"57014", "55P03"}
 #: A column that another runner is adding to an older table just now.
 _UNDEFINED_COLUMN = "42703"
@@ -58,7 +58,7 @@ _READ_ONLY = "25006"
 
 
 class Store:
-    """The ledger, the run record and the repeatable scripts' table, seen through one session.
+    """The ledger, the run state and the repeatable scripts' table, seen through one session.
 
     Attributes:
         session: The session.
@@ -85,16 +85,16 @@ class Store:
         Raises:
             LedgerRefused: The ledger's table is someone else's.
         """
-        book = self._look()
-        return None if book is None else self._surveyed(book)
+        snapshot = self._look()
+        return None if snapshot is None else self._surveyed(snapshot)
 
-    def _surveyed(self, book: Snapshot) -> Snapshot:
-        if not self.surveys or book.rows or book.record.progress is not None:
-            return book
+    def _surveyed(self, snapshot: Snapshot) -> Snapshot:
+        if not self.surveys or snapshot.rows or snapshot.record.progress is not None:
+            return snapshot
         asked = introspection.relations_besides(self.tables.names)
         found = self.session.send(asked)[0].rows
         kind = self.session.server.kind.value
-        return replace(book, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
+        return replace(snapshot, blank=Blank(kind, frozenset((row[0], row[1]) for row in found)))
 
     def _look(self) -> Snapshot | None:
         ledger, state = read_ledger(self.tables), run_state.read_state(self.tables)
@@ -141,19 +141,19 @@ class Store:
     def _read_repeatables(self) -> tuple[Command, ...]:
         return (read_repeatables(self.tables),) if self.tables.has_repeatables else ()
 
-    def _with_repeatables(self, book: Snapshot) -> Snapshot | None:
+    def _with_repeatables(self, snapshot: Snapshot) -> Snapshot | None:
         """The same with the rows of a table that was made since the session began."""
-        if self.tables.has_repeatables or not book.record.has_repeatables:
-            return book
+        if self.tables.has_repeatables or not snapshot.record.has_repeatables:
+            return snapshot
         results, error = self._bounded(read_repeatables(self.tables))
         if error is not None:
             if error.sqlstate in _BUSY:
                 return None
             if error.sqlstate in NO_TABLE:
-                return book
+                return snapshot
             raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
         self.tables = replace(self.tables, has_repeatables=True)
-        return replace(book, repeatables=repeatable_rows(self.tables, results[0]))
+        return replace(snapshot, repeatables=repeatable_rows(self.tables, results[0]))
 
     def make_repeatables(self) -> tuple[RepeatableRow, ...]:
         """Create the table of repeatable scripts; the rows, where it was there already."""
@@ -162,15 +162,15 @@ class Store:
         results = self.session.send(read_repeatables(self.tables))
         return repeatable_rows(self.tables, results[0])
 
-    def prepare(self, book: Snapshot) -> None:
+    def prepare(self, snapshot: Snapshot) -> None:
         """Create what is not there. Any number of runners may do so at once."""
-        if not book.has_state:
+        if not snapshot.has_state:
             self._create(run_state.create_state(self.tables))
-        if not book.has_ledger:
+        if not snapshot.has_ledger:
             self._create(create_ledger(self.tables))
         for command in (
-            *take_over(self.tables, book.missing),
-            *run_state.take_over_state(self.tables, book.missing_state),
+            *take_over(self.tables, snapshot.missing),
+            *run_state.take_over_state(self.tables, snapshot.missing_state),
         ):
             self._create(command, message=table_messages.not_taken_over)
 
@@ -194,8 +194,8 @@ class Store:
         if not results[0].rows:
             return None
         lease = Lease(owner, results[0].rows[0][0], seconds)
-        book = self._with_repeatables(self._snapshot(*results[1:]))
-        return None if book is None else (lease, self._surveyed(book))
+        snapshot = self._with_repeatables(self._snapshot(*results[1:]))
+        return None if snapshot is None else (lease, self._surveyed(snapshot))
 
     def write(self, *commands: Command, as_ourselves: bool = False) -> None:
         """Send fenced statements.

@@ -162,11 +162,11 @@ class Assembly:
             self.words[address] = words
         if owner is not None and owner != self.ourselves:
             statement = f"ALTER {words} OWNER TO {identifier(owner)}"
-            told = self.add(
+            added = self.add(
                 Kind.OWNER, str(named), [statement], rank, parent=named, aspect=Aspect.OWNER
             )
-            told.needs.add(node)
-            self.owned[node].append(told)
+            added.needs.add(node)
+            self.owned[node].append(added)
         return node
 
     def column(self, relation: int, number: int) -> Row:

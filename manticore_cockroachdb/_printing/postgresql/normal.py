@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 
 _CAST_ARRAY = "(ARRAY["
-#: A type's name behind `::`, up to the brackets of the array.
+#: A type's name after `::`, up to the brackets of the array.
 _ARRAY_TYPE = re.compile(r'\)::((?:"(?:[^"]|"")*"|[\w. ])+)\[\]')
 _DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
 
@@ -66,7 +66,7 @@ def normal_query(text: str) -> str:
 
 
 def _past_quoted(text: str, at: int) -> int:
-    """The position behind the string that begins here, or behind one character."""
+    """The position after the string that begins here, or after one character."""
     character = text[at]
     if character in "'\"":
         escapes = character == "'" and at > 0 and text[at - 1] in "eE"

@@ -286,9 +286,9 @@ class AsyncStaircase:
     ) -> None:
         step = Step(script, Direction.DOWN)
 
-        def goal(book: Snapshot) -> tuple[Step, ...]:
-            begun = book.unfinished is not None
-            return (step,) if begun or book.applied(script) else ()
+        def goal(snapshot: Snapshot) -> tuple[Step, ...]:
+            begun = snapshot.unfinished is not None
+            return (step,) if begun or snapshot.applied(script) else ()
 
         executor = AsyncExecutor(settings or self._scratch, self._options, self._emit)
         await executor.run(goal)
@@ -363,7 +363,7 @@ def _hash(rows: Sequence[tuple[object, ...]]) -> str:
 
 
 def _lost(before: Rows, after: Rows) -> tuple[str, ...]:
-    """Tables that hold other rows than before, in words; tables that are gone are told otherwise."""
+    """Tables that hold other rows than before, in words; missing tables are reported elsewhere."""
     found = []
     for name, (count, digest) in sorted(before.items()):
         if name in after and after[name][1] != digest:

@@ -112,8 +112,8 @@ class AsyncScratchVerbs:
             RehearsalRefused: No scratch database can be made, or its server has another version.
             MigrationFailed: A script failed on the scratch database.
         """
-        book, kind = await self._book()
-        applied = applied_scripts(scripts, self._checkpoints, book, kind, to_compare=True)
+        snapshot, kind = await self._book()
+        applied = applied_scripts(scripts, self._checkpoints, snapshot, kind, to_compare=True)
         found = await async_read(self._target, self._options.table, self._emit)
         expected = await self._expected(applied, found)
         schema, _ = split_table(self._options.table)
@@ -122,7 +122,7 @@ class AsyncScratchVerbs:
         differences, unused = compare(expected, found, ignore)
         return Drift(
             server=found.server,
-            version=highest(book.rows),
+            version=highest(snapshot.rows),
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
@@ -130,9 +130,9 @@ class AsyncScratchVerbs:
 
     async def record(self) -> bool:
         """Record a hash of the target's schema; whether that was possible: nobody else has run since."""
-        book, _ = await self._book()
+        snapshot, _ = await self._book()
         printing = await async_read(self._target, self._options.table, self._emit)
-        schema = RecordedSchema(fingerprint(printing), printing.server, book.record.epoch)
+        schema = RecordedSchema(fingerprint(printing), printing.server, snapshot.record.epoch)
 
         async def write(store: AsyncStore, _book: Snapshot) -> bool:
             answers = await store.session.send(run_state.record_schema(store.tables, schema))
@@ -147,12 +147,12 @@ class AsyncScratchVerbs:
             ConnectionFailed: No connection.
             Unprintable: The schema cannot be printed.
         """
-        book, _ = await self._book()
-        unknown = since_last_run(book.record)
-        if unknown is not None or book.record.schema is None:
+        snapshot, _ = await self._book()
+        unknown = since_last_run(snapshot.record)
+        if unknown is not None or snapshot.record.schema is None:
             return unknown or QuickDrift(SinceLastRun.UNKNOWN)
         printing = await async_read(self._target, self._options.table, self._emit)
-        return compared(book.record.schema, fingerprint(printing), printing.server)
+        return compared(snapshot.record.schema, fingerprint(printing), printing.server)
 
     async def rehearse(
         self,
@@ -179,8 +179,8 @@ class AsyncScratchVerbs:
             await async_refuse_tls(self._beside)
         base: tuple[MigrationScript, ...] = ()
         if not all_scripts:
-            book, kind = await self._book()
-            base = applied_scripts(scripts, self._checkpoints, book, kind)
+            snapshot, kind = await self._book()
+            base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
         async with AsyncScratches(self._beside, self._emit) as scratches:
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
@@ -268,11 +268,14 @@ class AsyncScratchVerbs:
         self._emit(SquashAdvanced(stage.value, stages.index(stage) + 1, len(stages)))
 
     async def _around(self, settings: ConnectionSettings) -> tuple[Printing, Contents]:
-        """Make what else the target holds before its scripts run; its schema and its rows."""
+        """Make what else the target holds before its scripts run; its schema and its rows.
+
+        What every new database holds, such as the schema `public` and its grants, is among it.
+        """
         await self._make(self._surroundings.before, settings)
-        if self._surroundings.before is None:
-            return Printing("", (), {}), Contents()
         around = await self._read(settings)
+        if self._surroundings.before is None:
+            return around, Contents()
         return around, await async_read_contents(settings, _tables(around), (), most_rows=None)
 
     async def _contents(
@@ -345,8 +348,8 @@ class AsyncScratchVerbs:
     async def _book(self) -> tuple[Snapshot, str]:
         """The target's tables, and the kind of its server."""
 
-        async def just_look(store: AsyncStore, book: Snapshot) -> tuple[Snapshot, str]:
-            return book, store.session.server.kind.value
+        async def just_look(store: AsyncStore, snapshot: Snapshot) -> tuple[Snapshot, str]:
+            return snapshot, store.session.server.kind.value
 
         return await async_with_snapshot(self._target, self._options, self._emit, just_look)
 

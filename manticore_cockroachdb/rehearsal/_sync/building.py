@@ -51,16 +51,16 @@ def apply(
     first = tuple(script for script in scripts if script.checkpoint is not None)
     rest = tuple(script for script in scripts if script.checkpoint is None)
 
-    def goal(book: Snapshot) -> tuple[Step, ...]:
-        applied = {row.version for row in book.rows}
+    def goal(snapshot: Snapshot) -> tuple[Step, ...]:
+        applied = {row.version for row in snapshot.rows}
         begin = tuple(Step(each, Direction.UP) for each in first if each.version not in applied)
-        unfinished = None if begin else book.unfinished
+        unfinished = None if begin else snapshot.unfinished
         return begin + plan_migrate(
             rest,
-            book.rows,
+            snapshot.rows,
             unfinished=unfinished,
             allow_out_of_order=True,
-            repeatables=book.repeatables,
+            repeatables=snapshot.repeatables,
         )
 
     return Executor(settings, scratch_options(options), emit).run(goal)
@@ -73,7 +73,7 @@ def read(
 
     Args:
         settings: Which.
-        table: The ledger's table, `name` or `schema.name`; left out, with the run record's.
+        table: The ledger's table, `name` or `schema.name`; left out, with the run state's.
         emit: Called with each event.
     """
     session = Session.open(settings, f"{new_owner()}/read")

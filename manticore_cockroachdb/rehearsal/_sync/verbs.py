@@ -115,8 +115,8 @@ class ScratchVerbs:
             RehearsalRefused: No scratch database can be made, or its server has another version.
             MigrationFailed: A script failed on the scratch database.
         """
-        book, kind = self._book()
-        applied = applied_scripts(scripts, self._checkpoints, book, kind, to_compare=True)
+        snapshot, kind = self._book()
+        applied = applied_scripts(scripts, self._checkpoints, snapshot, kind, to_compare=True)
         found = read(self._target, self._options.table, self._emit)
         expected = self._expected(applied, found)
         schema, _ = split_table(self._options.table)
@@ -125,7 +125,7 @@ class ScratchVerbs:
         differences, unused = compare(expected, found, ignore)
         return Drift(
             server=found.server,
-            version=highest(book.rows),
+            version=highest(snapshot.rows),
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
@@ -133,9 +133,9 @@ class ScratchVerbs:
 
     def record(self) -> bool:
         """Record a hash of the target's schema; whether that was possible: nobody else has run since."""
-        book, _ = self._book()
+        snapshot, _ = self._book()
         printing = read(self._target, self._options.table, self._emit)
-        schema = RecordedSchema(fingerprint(printing), printing.server, book.record.epoch)
+        schema = RecordedSchema(fingerprint(printing), printing.server, snapshot.record.epoch)
 
         def write(store: Store, _book: Snapshot) -> bool:
             answers = store.session.send(run_state.record_schema(store.tables, schema))
@@ -150,12 +150,12 @@ class ScratchVerbs:
             ConnectionFailed: No connection.
             Unprintable: The schema cannot be printed.
         """
-        book, _ = self._book()
-        unknown = since_last_run(book.record)
-        if unknown is not None or book.record.schema is None:
+        snapshot, _ = self._book()
+        unknown = since_last_run(snapshot.record)
+        if unknown is not None or snapshot.record.schema is None:
             return unknown or QuickDrift(SinceLastRun.UNKNOWN)
         printing = read(self._target, self._options.table, self._emit)
-        return compared(book.record.schema, fingerprint(printing), printing.server)
+        return compared(snapshot.record.schema, fingerprint(printing), printing.server)
 
     def rehearse(
         self,
@@ -182,8 +182,8 @@ class ScratchVerbs:
             refuse_tls(self._beside)
         base: tuple[MigrationScript, ...] = ()
         if not all_scripts:
-            book, kind = self._book()
-            base = applied_scripts(scripts, self._checkpoints, book, kind)
+            snapshot, kind = self._book()
+            base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
         with Scratches(self._beside, self._emit) as scratches:
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
@@ -271,11 +271,14 @@ class ScratchVerbs:
         self._emit(SquashAdvanced(stage.value, stages.index(stage) + 1, len(stages)))
 
     def _around(self, settings: ConnectionSettings) -> tuple[Printing, Contents]:
-        """Make what else the target holds before its scripts run; its schema and its rows."""
+        """Make what else the target holds before its scripts run; its schema and its rows.
+
+        What every new database holds, such as the schema `public` and its grants, is among it.
+        """
         self._make(self._surroundings.before, settings)
-        if self._surroundings.before is None:
-            return Printing("", (), {}), Contents()
         around = self._read(settings)
+        if self._surroundings.before is None:
+            return around, Contents()
         return around, read_contents(settings, _tables(around), (), most_rows=None)
 
     def _contents(
@@ -348,8 +351,8 @@ class ScratchVerbs:
     def _book(self) -> tuple[Snapshot, str]:
         """The target's tables, and the kind of its server."""
 
-        def just_look(store: Store, book: Snapshot) -> tuple[Snapshot, str]:
-            return book, store.session.server.kind.value
+        def just_look(store: Store, snapshot: Snapshot) -> tuple[Snapshot, str]:
+            return snapshot, store.session.server.kind.value
 
         return with_snapshot(self._target, self._options, self._emit, just_look)
 

@@ -90,5 +90,5 @@ class Interception:
             yield hold.event.is_set
 
     def verdict(self) -> ServerError | None:
-        """The error its client is told although the server did it."""
+        """The error its client receives although the server did it."""
         return None if self.failed else self.error_after

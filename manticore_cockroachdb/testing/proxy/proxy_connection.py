@@ -359,7 +359,7 @@ class ProxyConnection:
         group: tuple[Interception, ...],
         inject: str | None,
     ) -> None:
-        """Send a Query or Sync, and a statement of our own behind it that nobody shall see."""
+        """Send a Query or Sync, and a statement of our own after it that the client does not see."""
         pending.mute_ready = inject is not None
         if inject is None:
             pending.group = group

@@ -82,7 +82,7 @@ def error(sqlstate: str, message: str = "injected", *, detail: str | None = None
 
 
 def error_after(sqlstate: str, message: str = "injected", *, detail: str | None = None) -> Fail:
-    """The statement takes effect upstream, yet the client is told that it failed.
+    """The statement takes effect upstream, yet the client receives an error.
 
     In an explicit transaction (other than at its COMMIT) the transaction is aborted then.
     """
@@ -95,7 +95,7 @@ def fatal(
     *,
     when: When = When.BEFORE,
 ) -> Drop:
-    """Like the drops, but the client is told why before the connection ends."""
+    """Like the drops, but the client receives the reason before the connection ends."""
     return Drop(when, ServerError(sqlstate, message, severity="FATAL"))
 
 
