@@ -370,7 +370,7 @@ async def test_one_is_said_to_be_applied_or_not(ready: Harness) -> None:
     with pytest.raises(PlanRefused) as caught:
         await engine.resolve.not_applied("R__nothing")
     assert str(caught.value) == (
-        "there is no R__nothing in the folder or the tables; see status "
+        "There is no R__nothing in the folder or the tables; see status "
         "(manticore_showmigrations). Nothing was changed."
     )
 

@@ -350,7 +350,7 @@ def _stale() -> PlanRefused:
 
 def _unknown(key: ScriptKey) -> PlanRefused:
     problem = Problem(
-        f"there is no {called(key)} in the folder or the tables",
+        f"There is no {called(key)} in the folder or the tables",
         version=key if isinstance(key, int) else None,
         hint="see status (manticore_showmigrations).",
     )
