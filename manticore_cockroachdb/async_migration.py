@@ -30,7 +30,7 @@ from ._scripts.placeholders import filled
 from ._scripts.script import MigrationScript, Mode
 from ._store.ledger import DEFAULT_TABLE, highest
 from ._store.own_tables import refuse_own_tables
-from ._store.run_state import Snapshot
+from ._store.snapshot import Snapshot
 from .async_database import AsyncDatabase
 from .errors import ManticoreError, SettingsError
 from .events import Event, Warned

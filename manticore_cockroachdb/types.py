@@ -16,7 +16,7 @@ from ._scripts.direction import Direction
 from ._scripts.script import MigrationScript, Mode, ScriptKey, called
 from ._sql.server_kind import ServerKind
 from ._sql.statement import Kind, Statement
-from ._store.run_state import BatchState, Progress, RunState
+from ._store.snapshot import BatchState, Progress, RunState
 
 __all__ = [
     "BatchState",

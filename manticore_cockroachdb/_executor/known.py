@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .._backend.jobs import Job
 from .._scripts.script import MigrationScript
 from .._sql.statement import Statement
-from .._store.run_state import RunState
+from .._store.snapshot import RunState
 
 
 @dataclass(frozen=True, slots=True)

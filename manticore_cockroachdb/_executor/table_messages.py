@@ -9,8 +9,8 @@ from psycopg import sql
 from .._backend.dialect import Server
 from .._sql.statement import Kind, Statement, summary
 from .._sql.tokens import head
+from .._store.fenced import LOST
 from .._store.ledger import Tables
-from .._store.run_state import LOST
 from ..errors import DatabaseError
 
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from .._sql.statement import Statement
-from .._store.run_state import BatchState
+from .._store.snapshot import BatchState
 from . import window
 from .batch_key import BatchKey
 

@@ -14,7 +14,7 @@ from .._scripts.checkpoint import Replaced, span
 from .._scripts.script import MigrationScript
 from .._sql.lexer import tokens
 from .._sql.tokens import Reader, head
-from .._store.run_state import Blank
+from .._store.snapshot import Blank
 from ..errors import Problem
 
 _RELATIONS = frozenset({"TABLE", "VIEW", "SEQUENCE"})

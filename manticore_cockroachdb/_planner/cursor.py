@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .._backend.dialect import Server
 from .._scripts.script import Mode
 from .._sql.session_effects import Leaves
-from .._store.run_state import Progress
+from .._store.snapshot import Progress
 from .plan import Step
 from .segments import Prepared, prepare
 

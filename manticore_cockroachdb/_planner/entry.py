@@ -25,7 +25,7 @@ from enum import Enum
 from .._backend.dialect import Server
 from .._scripts.script import Mode
 from .._sql.statement import Statement
-from .._store.run_state import Progress
+from .._store.snapshot import Progress
 from .segments import Segment, Sending, segments
 
 

@@ -17,7 +17,7 @@ from .._scripts.script import MigrationScript, ScriptKey, called
 from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
 from .._store.repeatables import RepeatableRow
-from .._store.run_state import Blank, Progress, Unfinished
+from .._store.snapshot import Blank, Progress, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
 from .batch_progress import BatchStatus, batch_status
 from .checkpoints import (

@@ -9,7 +9,7 @@ from .._backend.dialect import Server
 from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement
-from .._store.run_state import Snapshot
+from .._store.snapshot import Snapshot
 from ..errors import PlanRefused, Problem
 from .plan import Step
 from .segments import header_problems, prepare

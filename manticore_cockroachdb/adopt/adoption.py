@@ -25,10 +25,11 @@ from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, ne
 from .._scripts.placeholders import filled
 from .._scripts.script import ScriptKey, called
 from .._sql.server_kind import ServerKind
-from .._store import run_state
+from .._store import fenced
+from .._store.fenced import Lease
 from .._store.ledger import DEFAULT_TABLE, LedgerRow
 from .._store.repeatables import RepeatableRow
-from .._store.run_state import Lease, Snapshot
+from .._store.snapshot import Snapshot
 from .._store.transactions import begin
 from ..database import Database
 from ..errors import (
@@ -454,7 +455,7 @@ class Adoption:
         again = any(isinstance(row, RepeatableRow) for row in plan.rows)
         if again and not store.tables.has_repeatables:
             store.make_repeatables()
-            store.write(run_state.note_repeatables(store.tables, lease))
+            store.write(fenced.note_repeatables(store.tables, lease))
         writes = [takeover.insert(store.tables, row) for row in plan.rows]
         if guard is not None:
             writes.append(Command(guard.set))
@@ -502,7 +503,7 @@ class Adoption:
         same = [
             takeover.unchanged(table, seen.digests[name]) for name, table in seen.tables.items()
         ]
-        fence = run_state.renew_lease(store.tables, lease)
+        fence = fenced.renew_lease(store.tables, lease)
         commands = [*opening, *running, fence, *same, *writes, COMMIT]
         attempt = 0
         while True:
@@ -516,7 +517,7 @@ class Adoption:
             concurrency.sleep(pause)
         error = refusal.error
         place = refusal.index
-        if error.sqlstate != run_state.LOST:
+        if error.sqlstate != fenced.LOST:
             raise _refused(seen, error, server) from error
         if len(opening) <= place < len(opening) + len(running):
             raise _nothing_adopted(f"A run of {seen.tool.title} is running. Wait for it to end.")

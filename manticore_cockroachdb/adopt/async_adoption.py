@@ -22,10 +22,11 @@ from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, ne
 from .._scripts.placeholders import filled
 from .._scripts.script import ScriptKey, called
 from .._sql.server_kind import ServerKind
-from .._store import run_state
+from .._store import fenced
+from .._store.fenced import Lease
 from .._store.ledger import DEFAULT_TABLE, LedgerRow
 from .._store.repeatables import RepeatableRow
-from .._store.run_state import Lease, Snapshot
+from .._store.snapshot import Snapshot
 from .._store.transactions import begin
 from ..async_database import AsyncDatabase
 from ..errors import (
@@ -451,7 +452,7 @@ class AsyncAdoption:
         again = any(isinstance(row, RepeatableRow) for row in plan.rows)
         if again and not store.tables.has_repeatables:
             await store.make_repeatables()
-            await store.write(run_state.note_repeatables(store.tables, lease))
+            await store.write(fenced.note_repeatables(store.tables, lease))
         writes = [takeover.insert(store.tables, row) for row in plan.rows]
         if guard is not None:
             writes.append(Command(guard.set))
@@ -499,7 +500,7 @@ class AsyncAdoption:
         same = [
             takeover.unchanged(table, seen.digests[name]) for name, table in seen.tables.items()
         ]
-        fence = run_state.renew_lease(store.tables, lease)
+        fence = fenced.renew_lease(store.tables, lease)
         commands = [*opening, *running, fence, *same, *writes, COMMIT]
         attempt = 0
         while True:
@@ -513,7 +514,7 @@ class AsyncAdoption:
             await concurrency.async_sleep(pause)
         error = refusal.error
         place = refusal.index
-        if error.sqlstate != run_state.LOST:
+        if error.sqlstate != fenced.LOST:
             raise _refused(seen, error, server) from error
         if len(opening) <= place < len(opening) + len(running):
             raise _nothing_adopted(f"A run of {seen.tool.title} is running. Wait for it to end.")

@@ -17,7 +17,7 @@ from .._executor.messages import capitalized
 from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
 from .._scripts.loader import load
 from .._scripts.script import called
-from .._store import run_state
+from .._store import fenced
 from .._store.ledger import DEFAULT_TABLE
 from .._store.transactions import begin
 from ..database import Database
@@ -123,7 +123,7 @@ class Export:
                 self._check_their_ledger(session, plan)
                 concurrency.in_thread(lambda: _write(plan))
                 session.send(plan.create)
-                fence = run_state.renew_lease(store.tables, lease)
+                fence = fenced.renew_lease(store.tables, lease)
                 store.write(begin(session.server), fence, *plan.rows, COMMIT)
                 return plan
             finally:

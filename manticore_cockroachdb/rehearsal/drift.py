@@ -11,7 +11,7 @@ from .._planner.plan import drifted, to_run_again
 from .._printing.compare import Difference
 from .._scripts.script import MigrationScript, ScriptKey, called
 from .._store.ledger import LedgerRow
-from .._store.run_state import RecordedSchema, RunState, Snapshot
+from .._store.snapshot import RecordedSchema, RunState, Snapshot
 from ..errors import PlanRefused, Problem
 
 

@@ -9,7 +9,7 @@ from manticore_cockroachdb._backend.protocol import Command
 from manticore_cockroachdb._planner.entry import entry_point
 from manticore_cockroachdb._scripts.direction import Direction
 from manticore_cockroachdb._scripts.script import Isolation
-from manticore_cockroachdb._store.run_state import Progress
+from manticore_cockroachdb._store.snapshot import Progress
 from manticore_cockroachdb._store.transactions import begin, with_write
 from tests.planner.planning import COCKROACHDB, POSTGRESQL, SERVERS, step
 

@@ -13,7 +13,7 @@ from manticore_cockroachdb._planner.plan import Rollback, plan_migrate, statuses
 from manticore_cockroachdb._scripts.script import MigrationScript, checksum
 from manticore_cockroachdb._store.ledger import LedgerRow
 from manticore_cockroachdb._store.repeatables import RepeatableRow
-from manticore_cockroachdb._store.run_state import Progress, Unfinished
+from manticore_cockroachdb._store.snapshot import Progress, Unfinished
 from manticore_cockroachdb.errors import FilesRefused, PartiallyApplied, SettingsError
 from manticore_cockroachdb.scripts import (
     create_repeatable_script,

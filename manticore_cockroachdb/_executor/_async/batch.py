@@ -24,8 +24,8 @@ from ..._planner.window_size import WindowSize
 from ..._sql.batch import Batch
 from ..._sql.statement import Statement
 from ..._sql.windowed import windowed
-from ..._store import run_state
-from ..._store.run_state import BatchState, Progress
+from ..._store import fenced
+from ..._store.snapshot import BatchState, Progress
 from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
 from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
@@ -222,9 +222,9 @@ class AsyncBatchedStatement:
         # taken a role that cannot write our table, the next window writes the count.
         counted = cut.upper is not None and not run.session_touched
         if counted:
-            statement = run_state.count_rows(tables, statement)
+            statement = fenced.count_rows(tables, statement)
         if cut.upper is not None:
-            write = run_state.save_window(
+            write = fenced.save_window(
                 tables,
                 lease,
                 window.written(cut.upper),
@@ -276,7 +276,7 @@ class AsyncBatchedStatement:
         error, run = refusal.error, self._run
         if outcome_unknown(error.sqlstate):
             raise ConnectionLost(str(error), sqlstate=error.sqlstate)
-        if error.sqlstate == run_state.LOST:
+        if error.sqlstate == fenced.LOST:
             raise await run.why_refused(error, self._step, committed=True)
         place = self._under_way.place
         if error.sqlstate in RETRY:

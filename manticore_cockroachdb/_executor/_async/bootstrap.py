@@ -19,7 +19,7 @@ from ..._planner.segments import Prepared
 from ..._scripts.direction import Direction
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
-from ..._store import run_state
+from ..._store import fenced
 from ..._store.transactions import Placed, begin, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
@@ -105,7 +105,7 @@ class AsyncBootstrap:
                 return None
             error = refusal.error
             owner = owners[refusal.index] if refusal.index < len(owners) else len(batch) - 1
-            if owner is None and error.sqlstate == run_state.LOST:
+            if owner is None and error.sqlstate == fenced.LOST:
                 raise await run.why_refused(error, batch[0].step, committed=False) from error
             if outcome_unknown(error.sqlstate):
                 raise ConnectionLost(str(error), sqlstate=error.sqlstate)
@@ -129,10 +129,10 @@ class AsyncBootstrap:
         for number, prepared in enumerate(batch):
             statements = [Placed(Command(each.text, discards=True)) for each in prepared.statements]
             if number == 0:
-                statements = with_write(prepared.statements, run_state.hold_lease(tables, lease))
+                statements = with_write(prepared.statements, fenced.hold_lease(tables, lease))
             step = prepared.step
             sent += ((each.command, None if each.ours else number) for each in statements)
-            done = run_state.complete_held(tables, lease, step.script, step.direction)
+            done = fenced.complete_held(tables, lease, step.script, step.direction)
             sent.append((done, None))
         sent.append((COMMIT, len(batch) - 1))
         return [command for command, _ in sent], [owner for _, owner in sent]
@@ -153,7 +153,7 @@ class AsyncBootstrap:
         run = self._run
         for prepared in batch:
             step = prepared.step
-            await run.write(run_state.remove(run.store.tables, run.lease, step.key))
+            await run.write(fenced.remove(run.store.tables, run.lease, step.key))
         first, last = batch[0].step, batch[-1].step
         return MigrationFailed(
             f"{first.path.name} to {last.path.name}: the server committed their transaction, but a schema "

@@ -24,10 +24,11 @@ from ..._planner.segments import header_problems, session_problems
 from ..._scripts.direction import Direction
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
-from ..._store import run_state
+from ..._store import fenced
+from ..._store.fenced import Lease
 from ..._store.ledger import Tables
 from ..._store.repeatables import RepeatableRow
-from ..._store.run_state import Lease, Snapshot
+from ..._store.snapshot import Snapshot
 from ...errors import (
     ConnectionFailed,
     ConnectionLost,
@@ -360,7 +361,7 @@ class AsyncExecutor:
     async def _make_repeatables(self, run: AsyncRun) -> tuple[RepeatableRow, ...]:
         """Make the table of repeatable scripts for the first of them."""
         rows = await run.store.make_repeatables()
-        await run.write(run_state.note_repeatables(run.store.tables, run.lease))
+        await run.write(fenced.note_repeatables(run.store.tables, run.lease))
         self._tables = run.store.tables
         return rows
 

@@ -15,9 +15,10 @@ from ..._backend.blockers import Waiting
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command, Result
 from ..._backend.settings import ConnectionSettings
-from ..._store import run_state
+from ..._store import fenced, run_state
+from ..._store.fenced import Lease
 from ..._store.ledger import Tables
-from ..._store.run_state import Lease, RunState
+from ..._store.snapshot import RunState
 from ...errors import ConnectionFailed, DatabaseError
 from ...events import Event, Warned
 from .job_list import async_list_jobs
@@ -113,7 +114,7 @@ class AsyncHeartbeat:
             if (record.owner, record.epoch) != (self.lease.owner, self.lease.epoch):
                 self._tell_lost()
             elif self.is_due:
-                await session.send(run_state.renew_lease(self._tables, self.lease))
+                await session.send(fenced.renew_lease(self._tables, self.lease))
                 self.touch()
         sent_at = record.progress.sent_at if record and record.progress else None
         since = math.inf if sent_at is None else sent_at

@@ -8,7 +8,7 @@ from ..._backend import blockers
 from ..._backend.blockers import Blocker
 from ..._planner.plan import Step
 from ..._sql.statement import Kind, target_table
-from ..._store.run_state import Snapshot
+from ..._store.snapshot import Snapshot
 from .store import AsyncStore
 
 

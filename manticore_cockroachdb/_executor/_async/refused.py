@@ -9,9 +9,10 @@ from __future__ import annotations
 from ..._backend import introspection
 from ..._planner.plan import Step
 from ..._sql.statement import Statement
-from ..._store import run_state
+from ..._store import fenced, run_state
+from ..._store.fenced import Lease
 from ..._store.ledger import NO_TABLE
-from ..._store.run_state import Lease, RunState
+from ..._store.snapshot import RunState
 from ...errors import DatabaseError, ManticoreError, MigrationFailed
 from ..table_messages import gone, hidden, refused, takes_away
 from .store import AsyncStore, lease_lost
@@ -38,12 +39,12 @@ async def async_why_refused(
         step: The script that ran, where there was one.
         committed: Whether what the script did before is committed.
     """
-    if error.sqlstate not in _GONE | {run_state.LOST, _INSUFFICIENT_PRIVILEGE}:
+    if error.sqlstate not in _GONE | {fenced.LOST, _INSUFFICIENT_PRIVILEGE}:
         return error
     taker = takes_away(step.statements(), store.tables) if step is not None else None
     record, rows_hidden = await _look(store)
     if record is not None and (record.owner, record.epoch) != (lease.owner, lease.epoch):
-        return error if error.sqlstate != run_state.LOST else lease_lost()
+        return error if error.sqlstate != fenced.LOST else lease_lost()
     server = store.session.server
     if rows_hidden:
         message = hidden(store.tables, error)

@@ -20,9 +20,10 @@ from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript, ScriptKey, called
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
-from ..._store import run_state
+from ..._store import fenced, run_state
+from ..._store.fenced import Lease
 from ..._store.ledger import Tables
-from ..._store.run_state import Lease, Progress, RunState, Snapshot
+from ..._store.snapshot import Progress, RunState, Snapshot
 from ...errors import LeaseTimeout, PlanRefused, Problem
 from ...events import Event
 from ..known import Known
@@ -101,7 +102,7 @@ class AsyncResolve:
             progress = snapshot.record.progress
             begun = _begun(loaded, progress) if progress is not None and not keep else None
             done = begun or found
-            return [run_state.complete(tables, lease, done, Direction.UP, keep=keep)]
+            return [fenced.complete(tables, lease, done, Direction.UP, keep=keep)]
 
         await self._settle(change, known, repeatable=found.is_repeatable)
 
@@ -129,7 +130,7 @@ class AsyncResolve:
                 raise _unknown(script)
             if not snapshot.known(script):
                 return _forget(snapshot, script, tables, lease)
-            return [run_state.remove(tables, lease, script, keep=_another(snapshot, script))]
+            return [fenced.remove(tables, lease, script, keep=_another(snapshot, script))]
 
         await self._settle(change, known)
 
@@ -157,7 +158,7 @@ class AsyncResolve:
                     hint="see status (manticore_showmigrations).",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
-            return [run_state.forget_batch(tables, lease)]
+            return [fenced.forget_batch(tables, lease)]
 
         await self._settle(change, known)
 
@@ -194,7 +195,7 @@ class AsyncResolve:
                     f"{version}.",
                 )
                 raise PlanRefused("Nothing was changed", [problem])
-            return [run_state.accept_checksum(tables, lease, script)]
+            return [fenced.accept_checksum(tables, lease, script)]
 
         await self._settle(change, known)
 
@@ -322,7 +323,7 @@ def _forget(snapshot: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) ->
     """Nothing of that script is unfinished; another one's record is left alone."""
     progress = snapshot.record.progress
     if progress is not None and progress.key == key:
-        return [run_state.clear_progress(tables, lease)]
+        return [fenced.clear_progress(tables, lease)]
     return []
 
 

@@ -27,8 +27,8 @@ from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
 from ..._sql.statement import Statement, rows_changed
-from ..._store import run_state
-from ..._store.run_state import Lease
+from ..._store import fenced
+from ..._store.fenced import Lease
 from ...errors import DatabaseError, JobFailed, ManticoreError
 from ...events import Event, Noticed, Retrying, StillRunning, Warned
 from .. import concurrency
@@ -296,7 +296,7 @@ class AsyncRun:
         self.session = fresh
         self.store = AsyncStore(fresh, self.store.tables, self.emit)
         self.name_context = _name_context(self.server)
-        await self.write(run_state.note_session(self.store.tables, self.lease, fresh.session_id))
+        await self.write(fenced.note_session(self.store.tables, self.lease, fresh.session_id))
 
     async def read_name_context(self) -> None:
         """Ask what names mean now: a script has set its search_path or its role, or may have."""
@@ -447,7 +447,7 @@ class AsyncRun:
 
     async def renew_lease(self) -> None:
         """Extend the lease while waiting without a statement under way."""
-        await self.write(run_state.renew_lease(self.store.tables, self.lease))
+        await self.write(fenced.renew_lease(self.store.tables, self.lease))
 
     def lease_renewed(self) -> None:
         """Note that a transaction of the stream has just extended the lease."""

@@ -31,8 +31,8 @@ from ..._sql.statement import (
     repeatable,
     rows_changed,
 )
-from ..._store import run_state
-from ..._store.run_state import BatchState, Progress
+from ..._store import fenced
+from ..._store.snapshot import BatchState, Progress
 from ..._store.transactions import Placed, begin, lock_state, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from ...events import (
@@ -248,7 +248,7 @@ class AsyncScript:
         mark = await self._record.mark(segment, following) if not last else None
         if run.server.serializable_only:
             # The first write of ours keeps other runners out.
-            hold = mark or run_state.renew_lease(tables, lease)
+            hold = mark or fenced.renew_lease(tables, lease)
             last_write = None
         else:
             hold, last_write = lock_state(tables), mark

@@ -25,9 +25,9 @@ from ..._planner.evidence import Trace
 from ..._planner.segments import Fingerprint, Prepared, Segment, Sending, segments
 from ..._scripts.direction import Direction
 from ..._sql.statement import Statement
-from ..._store import run_state
+from ..._store import fenced
 from ..._store.ledger import LedgerRow
-from ..._store.run_state import BatchState, Progress
+from ..._store.snapshot import BatchState, Progress
 from ...errors import DatabaseError, MigrationFailed
 from ..messages import migration_failed, windows_stay
 from .recovery import async_read_traces
@@ -95,7 +95,7 @@ class AsyncScriptRecord:
             following = None
         progress = await self.progress(segment.end, following)
         self.recorded = Recorded.INTENT if progress.in_flight else Recorded.DONE
-        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+        return fenced.save_progress(self._run.store.tables, self._run.lease, progress)
 
     async def end(self, segment: Segment, following: Segment | None, *, last: bool) -> None:
         """Record that a segment sent by itself is done, with the next intent where there is one.
@@ -124,7 +124,7 @@ class AsyncScriptRecord:
     async def mark_script(self, segment: Segment) -> Command:
         """The write, in a script's transaction, that it committed: its schema changes may still fail."""
         progress = await self.progress(segment.end, segment)
-        return run_state.save_committed(self._run.store.tables, self._run.lease, progress)
+        return fenced.save_committed(self._run.store.tables, self._run.lease, progress)
 
     def _questions(self, segment: Segment) -> tuple[Command, ...]:
         """What the catalogs are asked before a segment is sent, to know later whether it took effect."""
@@ -143,7 +143,7 @@ class AsyncScriptRecord:
         """The write that a statement begins to run in batches: it must not change from now on."""
         progress = replace(await self.progress(segment.start, None), batch=state)
         self.recorded = Recorded.DONE
-        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+        return fenced.save_progress(self._run.store.tables, self._run.lease, progress)
 
     async def fail_batch(
         self,
@@ -168,7 +168,7 @@ class AsyncScriptRecord:
         if is_smallest:
             left = " ".join(filter(None, ("This window had a single row, so no size helps.", left)))
         failed = self.failure(statement, error, done, done + 1, left)
-        await run.write(run_state.save_error(run.store.tables, run.lease, str(error)))
+        await run.write(fenced.save_error(run.store.tables, run.lease, str(error)))
         return failed
 
     async def complete(self, *, in_transaction: bool = False) -> Command:
@@ -180,7 +180,7 @@ class AsyncScriptRecord:
                 run, self._following, recorded=Recorded.DONE
             ).first_intent()
         self.recorded = Recorded.DONE if intent is None else Recorded.INTENT
-        return run_state.complete(
+        return fenced.complete(
             run.store.tables,
             run.lease,
             self._step.script,
@@ -245,9 +245,7 @@ class AsyncScriptRecord:
         if done or taken_out:
             await self._save(await self.progress(done, None, str(error)))
         else:
-            await run.write(
-                run_state.clear_progress(tables, run.lease, str(error), still=self._row)
-            )
+            await run.write(fenced.clear_progress(tables, run.lease, str(error), still=self._row))
         return failed
 
     def failure(
@@ -277,7 +275,7 @@ class AsyncScriptRecord:
 
     async def _save(self, progress: Progress) -> None:
         run = self._run
-        await run.write(run_state.save_progress(run.store.tables, run.lease, progress))
+        await run.write(fenced.save_progress(run.store.tables, run.lease, progress))
 
 
 def _first(prepared: Prepared, server: Server) -> Segment | None:

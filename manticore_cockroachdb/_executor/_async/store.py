@@ -16,6 +16,7 @@ from ..._backend.protocol import Command, Result
 from ..._backend.retry import CREATED_MEANWHILE, RETRY
 from ..._backend.settings import ConnectionSettings
 from ..._store import run_state
+from ..._store.fenced import Lease
 from ..._store.ledger import (
     NO_TABLE,
     LedgerRow,
@@ -35,7 +36,7 @@ from ..._store.repeatables import (
     read_repeatables,
     repeatable_rows,
 )
-from ..._store.run_state import Blank, Lease, Snapshot
+from ..._store.snapshot import Blank, Snapshot
 from ...errors import DatabaseError, LeaseLost
 from ...events import Event, Retrying
 from .. import table_messages

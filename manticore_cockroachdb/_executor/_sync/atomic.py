@@ -30,7 +30,7 @@ from ..._planner.segments import Prepared
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
 from ..._sql.statement import Statement, rows_changed
-from ..._store import run_state
+from ..._store import fenced
 from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost
 from ...events import StepFinished, StepStarted
@@ -163,7 +163,7 @@ class Atomic:
                 yield self._ours(first, place, command)
             yield self._ours(first, place, begin(run.server, prepared.step.script.isolation))
             if run.server.serializable_only:
-                yield self._ours(first, place, run_state.hold_lease(tables, lease))
+                yield self._ours(first, place, fenced.hold_lease(tables, lease))
             else:
                 yield self._ours(first, place, lock_state(tables))
             while True:
@@ -195,8 +195,8 @@ class Atomic:
     def _completed(self, step: Step) -> Command:
         tables, lease = self._run.store.tables, self._run.lease
         if self._run.server.serializable_only:
-            return run_state.complete_held(tables, lease, step.script, step.direction)
-        return run_state.complete(tables, lease, step.script, step.direction, in_transaction=True)
+            return fenced.complete_held(tables, lease, step.script, step.direction)
+        return fenced.complete(tables, lease, step.script, step.direction, in_transaction=True)
 
     def _shares(self, place: int) -> bool:
         """Whether a step and the next one are sent in one transaction."""
@@ -268,6 +268,6 @@ class Atomic:
             lock_wait=self._run.locks.failure(error, sent.statement),
         )
         self._run.write(
-            run_state.clear_progress(self._run.store.tables, self._run.lease, str(error))
+            fenced.clear_progress(self._run.store.tables, self._run.lease, str(error))
         )
         return failed

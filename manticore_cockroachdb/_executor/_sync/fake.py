@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..._planner.cursor import RunCursor, StepList
 from ..._planner.plan import Step
-from ..._store import run_state
+from ..._store import fenced
 from ...events import StepFinished
 from .run import Run
 
@@ -35,9 +35,7 @@ class Fake:
     def run(self, cursor: RunCursor) -> RunCursor:
         """Record the next step as done."""
         run, step = self._run, self._steps[cursor.place]
-        run.write(
-            run_state.complete(run.store.tables, run.lease, step.script, step.direction)
-        )
+        run.write(fenced.complete(run.store.tables, run.lease, step.script, step.direction))
         self._count(step)
         run.emit(StepFinished(step, cursor.place + 1, len(self._steps), 0.0, faked=True))
         return cursor.moved_to(cursor.place + 1)

@@ -18,9 +18,10 @@ from ..._backend.blockers import Waiting
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command, Result
 from ..._backend.settings import ConnectionSettings
-from ..._store import run_state
+from ..._store import fenced, run_state
+from ..._store.fenced import Lease
 from ..._store.ledger import Tables
-from ..._store.run_state import Lease, RunState
+from ..._store.snapshot import RunState
 from ...errors import ConnectionFailed, DatabaseError
 from ...events import Event, Warned
 from .job_list import list_jobs
@@ -116,7 +117,7 @@ class Heartbeat:
             if (record.owner, record.epoch) != (self.lease.owner, self.lease.epoch):
                 self._tell_lost()
             elif self.is_due:
-                session.send(run_state.renew_lease(self._tables, self.lease))
+                session.send(fenced.renew_lease(self._tables, self.lease))
                 self.touch()
         sent_at = record.progress.sent_at if record and record.progress else None
         since = math.inf if sent_at is None else sent_at

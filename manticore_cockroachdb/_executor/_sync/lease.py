@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from ..._backend import introspection
 from ..._backend.retry import POLL, Attempts
-from ..._store.run_state import Lease, Snapshot
+from ..._store.fenced import Lease
+from ..._store.snapshot import Snapshot
 from ...errors import LeaseTimeout
 from ...events import Event, LeaseAwaited, LeaseTaken
 from .. import concurrency

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..._backend.settings import ConnectionSettings
-from ..._store.run_state import Snapshot
+from ..._store.snapshot import Snapshot
 from ...errors import LeaseTimeout
 from ...events import Event
 from ..options import Options, new_owner

@@ -24,7 +24,8 @@ from ..._scripts.direction import Direction
 from ..._scripts.script import called
 from ..._sql.schema_change import Repeat
 from ..._sql.statement import Statement, makes_no_job, repeatable, summary
-from ..._store.run_state import Progress, clear_progress, save_progress
+from ..._store.fenced import clear_progress, save_progress
+from ..._store.snapshot import Progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency

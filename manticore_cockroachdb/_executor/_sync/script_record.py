@@ -28,9 +28,9 @@ from ..._planner.evidence import Trace
 from ..._planner.segments import Fingerprint, Prepared, Segment, Sending, segments
 from ..._scripts.direction import Direction
 from ..._sql.statement import Statement
-from ..._store import run_state
+from ..._store import fenced
 from ..._store.ledger import LedgerRow
-from ..._store.run_state import BatchState, Progress
+from ..._store.snapshot import BatchState, Progress
 from ...errors import DatabaseError, MigrationFailed
 from ..messages import migration_failed, windows_stay
 from .recovery import read_traces
@@ -98,7 +98,7 @@ class ScriptRecord:
             following = None
         progress = self.progress(segment.end, following)
         self.recorded = Recorded.INTENT if progress.in_flight else Recorded.DONE
-        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+        return fenced.save_progress(self._run.store.tables, self._run.lease, progress)
 
     def end(self, segment: Segment, following: Segment | None, *, last: bool) -> None:
         """Record that a segment sent by itself is done, with the next intent where there is one.
@@ -127,7 +127,7 @@ class ScriptRecord:
     def mark_script(self, segment: Segment) -> Command:
         """The write, in a script's transaction, that it committed: its schema changes may still fail."""
         progress = self.progress(segment.end, segment)
-        return run_state.save_committed(self._run.store.tables, self._run.lease, progress)
+        return fenced.save_committed(self._run.store.tables, self._run.lease, progress)
 
     def _questions(self, segment: Segment) -> tuple[Command, ...]:
         """What the catalogs are asked before a segment is sent, to know later whether it took effect."""
@@ -146,7 +146,7 @@ class ScriptRecord:
         """The write that a statement begins to run in batches: it must not change from now on."""
         progress = replace(self.progress(segment.start, None), batch=state)
         self.recorded = Recorded.DONE
-        return run_state.save_progress(self._run.store.tables, self._run.lease, progress)
+        return fenced.save_progress(self._run.store.tables, self._run.lease, progress)
 
     def fail_batch(
         self,
@@ -171,7 +171,7 @@ class ScriptRecord:
         if is_smallest:
             left = " ".join(filter(None, ("This window had a single row, so no size helps.", left)))
         failed = self.failure(statement, error, done, done + 1, left)
-        run.write(run_state.save_error(run.store.tables, run.lease, str(error)))
+        run.write(fenced.save_error(run.store.tables, run.lease, str(error)))
         return failed
 
     def complete(self, *, in_transaction: bool = False) -> Command:
@@ -183,7 +183,7 @@ class ScriptRecord:
                 run, self._following, recorded=Recorded.DONE
             ).first_intent()
         self.recorded = Recorded.DONE if intent is None else Recorded.INTENT
-        return run_state.complete(
+        return fenced.complete(
             run.store.tables,
             run.lease,
             self._step.script,
@@ -248,9 +248,7 @@ class ScriptRecord:
         if done or taken_out:
             self._save(self.progress(done, None, str(error)))
         else:
-            run.write(
-                run_state.clear_progress(tables, run.lease, str(error), still=self._row)
-            )
+            run.write(fenced.clear_progress(tables, run.lease, str(error), still=self._row))
         return failed
 
     def failure(
@@ -280,7 +278,7 @@ class ScriptRecord:
 
     def _save(self, progress: Progress) -> None:
         run = self._run
-        run.write(run_state.save_progress(run.store.tables, run.lease, progress))
+        run.write(fenced.save_progress(run.store.tables, run.lease, progress))
 
 
 def _first(prepared: Prepared, server: Server) -> Segment | None:

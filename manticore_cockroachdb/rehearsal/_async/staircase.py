@@ -19,9 +19,10 @@ from ..._printing.objects import Kind, Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._sql.statement import Statement
-from ..._store import run_state
+from ..._store import fenced
+from ..._store.fenced import Lease
 from ..._store.ledger import Tables
-from ..._store.run_state import Lease, Snapshot
+from ..._store.snapshot import Snapshot
 from ...errors import DatabaseError, ManticoreError, RehearsalRefused
 from ...events import Event, ScriptRehearsed
 from ..results import Crash, Outcome, Rehearsed
@@ -195,7 +196,7 @@ class AsyncStaircase:
         """Have a repeatable script run again."""
 
         def forgotten(_book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            return [run_state.remove(tables, lease, script.key)]
+            return [fenced.remove(tables, lease, script.key)]
 
         await AsyncExecutor(self._scratch, self._options, self._emit).settle(forgotten)
 

@@ -22,7 +22,7 @@ from ..._scripts.filenames import read_checkpoint_name
 from ..._scripts.script import MigrationScript
 from ..._store import run_state
 from ..._store.ledger import highest, split_table
-from ..._store.run_state import RecordedSchema, Snapshot
+from ..._store.snapshot import RecordedSchema, Snapshot
 from ...errors import FilesRefused, PlanRefused, Problem, RehearsalRefused
 from ...events import Event, SquashAdvanced
 from ..contents import Contents, differences

@@ -17,7 +17,7 @@ from ..._printing.objects import Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._store.ledger import own_names, split_table
-from ..._store.run_state import Snapshot
+from ..._store.snapshot import Snapshot
 from ...events import Event, SchemaRead
 from .printing import read_schema
 
