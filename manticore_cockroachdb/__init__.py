@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._planner.plan import ScriptStatus, State, Step
     from ._planner.preview import Plan
+    from ._planner.status import ScriptStatus, State
+    from ._planner.step import Step
     from ._scripts.direction import Direction
     from ._scripts.script import MigrationScript, Mode
     from .async_database import AsyncDatabase, AsyncTransaction

@@ -23,7 +23,7 @@ from typing import Any, Final
 from ._backend.blockers import Blocker
 from ._backend.dialect import Server
 from ._backend.jobs import Job
-from ._planner.plan import Step
+from ._planner.step import Step
 from ._scripts.script import MigrationScript
 from ._sql.statement import Statement, summary
 from .events import Event

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._backend.blockers import Blocker
     from ._backend.dialect import Server
     from ._backend.jobs import Job
-    from ._planner.plan import Step
+    from ._planner.step import Step
     from ._scripts.script import MigrationScript, Mode
     from ._sql.statement import Statement
 

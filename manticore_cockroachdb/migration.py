@@ -24,8 +24,10 @@ from ._executor.options import (
     Options,
     mode_named,
 )
-from ._planner.plan import Rollback, ScriptStatus, Step, plan_migrate, renumberable, statuses
+from ._planner.plan import Rollback, plan_migrate, renumberable
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
+from ._planner.status import ScriptStatus, statuses
+from ._planner.step import Step
 from ._scripts import loader, writer
 from ._scripts.filenames import file_name
 from ._scripts.loader import Loaded

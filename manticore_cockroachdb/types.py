@@ -9,8 +9,9 @@ from ._backend.settings import ConnectionSettings
 from ._executor.known import Known
 from ._executor.options import Options
 from ._planner.batch_progress import BatchStatus, batch_status
-from ._planner.plan import ScriptStatus, State, Step
 from ._planner.preview import Plan, PlannedStep
+from ._planner.status import ScriptStatus, State
+from ._planner.step import Step
 from ._scripts.checkpoint import Checkpoint, Replaced, span
 from ._scripts.direction import Direction
 from ._scripts.script import MigrationScript, Mode, ScriptKey, called

@@ -8,7 +8,7 @@ from .._backend.blockers import Blocker
 from .._backend.dialect import Server
 from .._backend.jobs import Job
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
-from .._planner.plan import Step
+from .._planner.step import Step
 from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement, summary

@@ -9,8 +9,8 @@ from .._backend.dialect import Server
 from .._scripts.script import Mode
 from .._sql.session_effects import Leaves
 from .._store.snapshot import Progress
-from .plan import Step
 from .segments import Prepared, prepare
+from .step import Step
 
 
 @dataclass(frozen=True, slots=True)

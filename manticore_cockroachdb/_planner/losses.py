@@ -18,8 +18,8 @@ from .._scripts.script import Mode
 from .._sql.schema_change import Effect, Verb
 from .._sql.statement import Statement, effects
 from ..errors import Problem
-from .plan import Step
 from .segments import prepare
+from .step import Step
 
 _DROPS = re.compile(r"\bdrop\b", re.IGNORECASE)
 _ISSUE = "https://github.com/cockroachdb/cockroach/issues/46541"

@@ -6,20 +6,13 @@ Every reason against a run is found here, all of them at once, before the first 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
-from pathlib import Path
 
-from .._scripts.checkpoint import Replaced
 from .._scripts.direction import Direction
 from .._scripts.script import MigrationScript, ScriptKey, called
-from .._sql.statement import Statement
 from .._store.ledger import LedgerRow
 from .._store.repeatables import RepeatableRow
-from .._store.snapshot import Blank, Progress, Unfinished
+from .._store.snapshot import Blank, Unfinished
 from ..errors import PartiallyApplied, PlanRefused, Problem
-from .batch_progress import BatchStatus, batch_status
 from .checkpoints import (
     changed_since,
     replaced_versions,
@@ -28,109 +21,7 @@ from .checkpoints import (
     unavailable,
     unavailable_problem,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One script to be run in one direction.
-
-    Attributes:
-        script: The script.
-        direction: Up or down.
-    """
-
-    script: MigrationScript
-    direction: Direction
-
-    @property
-    def version(self) -> int:
-        """The script's version; 0 for a repeatable script."""
-        return self.script.version
-
-    @property
-    def key(self) -> ScriptKey:
-        """What the tables and the commands call the script: its version, or a repeatable one's name."""
-        return self.script.key
-
-    @property
-    def called(self) -> str:
-        """The script in messages: "version 7", or "R__active_users"."""
-        return called(self.script.key)
-
-    @property
-    def name(self) -> str:
-        """The script's name, as on disk but without its ending."""
-        return self.script.path.stem
-
-    @property
-    def path(self) -> Path:
-        """The file that the part which is run stands in."""
-        if self.direction is Direction.DOWN and self.script.down_path is not None:
-            return self.script.down_path
-        return self.script.path
-
-    def statements(self) -> tuple[Statement, ...]:
-        """The statements of the part that is run, read from the script's text at each call."""
-        if self.direction is Direction.UP:
-            return self.script.up_statements()
-        return self.script.down_statements()
-
-
-class State(Enum):
-    """What the tables and the folder together say of one script."""
-
-    APPLIED = "applied"
-    PENDING = "pending"
-    """Not applied; or repeatable, and to be run again."""
-    DRIFTED = "drifted"
-    """Applied, but the file's up section is no longer what was applied."""
-    MISSING = "missing"
-    """Applied, but its file is not in the folder."""
-    PARTIALLY_APPLIED = "partially_applied"
-    """Some statements of its up section are done; migrating finishes it."""
-    PARTIALLY_REVERTED = "partially_reverted"
-    """Some statements of its down section are done; rolling back finishes it."""
-    UNAVAILABLE = "unavailable"
-    """Not applied, and its file is gone: a checkpoint stands for it, from which only empty databases
-    start."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptStatus:
-    """One script, as `status()` reports it.
-
-    Attributes:
-        version: The version; 0 for a repeatable script.
-        description: From the file, or from the ledger where the file is missing.
-        state: Where it stands.
-        applied_at: When it was applied, if it is.
-        applied_by: By whom, where recorded.
-        execution_ms: How long it took, in milliseconds, where recorded.
-        script: Its script, unless the file is missing.
-        batch: How far its statement in batches has come, where one has begun and is not done.
-        repeatable: A repeatable script's name, such as `R__active_users`; None for a version. Pending with
-            a time in `applied_at`, it was applied and is to run again.
-    """
-
-    version: int
-    description: str
-    state: State
-    applied_at: datetime | None = None
-    applied_by: str | None = None
-    execution_ms: int | None = None
-    script: MigrationScript | None = None
-    batch: BatchStatus | None = None
-    repeatable: str | None = None
-
-    @property
-    def key(self) -> ScriptKey:
-        """What the commands call it: its version, or a repeatable script's name."""
-        return self.repeatable or self.version
-
-    @property
-    def called(self) -> str:
-        """The script in messages: "version 7", or "R__active_users"."""
-        return called(self.key)
+from .step import Step
 
 
 def replaced(script: MigrationScript, row: LedgerRow) -> bool:
@@ -208,8 +99,8 @@ def plan_migrate(
     if target not in (None, 0) and not any(target in there for there in (known, applied, covered)):
         problems.append(_unknown_target(target or 0, known))
         raise PlanRefused("Nothing was run", problems)
-    start = _begun(checkpoints, unfinished, target) or starting_point(checkpoints, blank, target)
-    done = {*applied, *_numbers(start)}
+    start = begun(checkpoints, unfinished, target) or starting_point(checkpoints, blank, target)
+    done = {*applied, *numbers(start)}
     if start is not None:
         problems += changed_since(start, known)
     missing = unavailable(checkpoints, known, done, target)
@@ -247,7 +138,7 @@ def plan_migrate(
     return _finishing(tuple(steps), unfinished, known_by_key, checkpoints)
 
 
-def _begun(
+def begun(
     checkpoints: Sequence[MigrationScript], unfinished: Unfinished | None, target: int | None
 ) -> MigrationScript | None:
     """The checkpoint that an earlier run has begun, if this plan goes as far."""
@@ -354,140 +245,6 @@ class Rollback:
         if to != 0 and not any(to in there for there in (self._known, applied, self._covered)):
             raise PlanRefused("Nothing was run", [_unknown_target(to, self._known)])
         return tuple(version for version in downwards if version > to)
-
-
-def statuses(
-    scripts: Sequence[MigrationScript],
-    rows: Sequence[LedgerRow],
-    progress: Progress | None = None,
-    repeatables: Sequence[RepeatableRow] = (),
-    *,
-    checkpoints: Sequence[MigrationScript] = (),
-    blank: Blank | None = None,
-) -> list[ScriptStatus]:
-    """Every script that the folder or a table knows, and where it stands.
-
-    Versions come in their order, then repeatable scripts in theirs, those without a file last.
-
-    Args:
-        scripts: The folder.
-        rows: The ledger.
-        progress: What is unfinished.
-        repeatables: The rows of repeatable scripts.
-        checkpoints: Every checkpoint, by version.
-        blank: What else the database holds, where nothing has run in it.
-    """
-    unfinished = progress.unfinished if progress else None
-    applied = {row.version: row for row in rows}
-    known = {script.version: script for script in scripts if not script.is_repeatable}
-    covered = replaced_versions(checkpoints)
-    partial = unfinished.version if unfinished and unfinished.script is None else None
-    start = _begun(checkpoints, unfinished, None) or starting_point(checkpoints, blank, None)
-    lost = {*unavailable(checkpoints, known, {*applied, *_numbers(start)}, None)}
-    if unfinished is not None and unfinished.checkpoint and start is not None:
-        known[start.version] = start
-    found = [
-        _status(
-            version,
-            known.get(version),
-            applied.get(version),
-            progress if version == partial else None,
-            covered.get(version),
-            lost=version in lost,
-        )
-        for version in sorted({*applied, *known, *covered, *([partial] if partial else [])})
-    ]
-    again = progress if progress is not None and progress.script is not None else None
-    return found + _repeatable_statuses(scripts, repeatables, again)
-
-
-def _repeatable_statuses(
-    scripts: Iterable[MigrationScript],
-    repeatables: Iterable[RepeatableRow],
-    progress: Progress | None,
-) -> list[ScriptStatus]:
-    rows = {row.name: row for row in repeatables}
-    known = {str(script.key): script for script in scripts if script.is_repeatable}
-    partial = progress.script if progress else None
-    names = dict.fromkeys([*known, *rows, *([partial] if partial else [])])
-    found = []
-    for name in names:
-        script, row = known.get(name), rows.get(name)
-        if name == partial:
-            state = State.PARTIALLY_APPLIED
-        elif script is None:
-            state = State.MISSING
-        else:
-            state = State.APPLIED if row is not None and row.holds(script) else State.PENDING
-        found.append(
-            ScriptStatus(
-                version=0,
-                description=script.description if script else _description(name),
-                state=state,
-                applied_at=row.applied_at if row else None,
-                applied_by=row.applied_by if row else None,
-                execution_ms=row.execution_ms if row else None,
-                script=script,
-                batch=_batch(script, progress if name == partial else None),
-                repeatable=name,
-            )
-        )
-    return found
-
-
-def _description(name: str) -> str:
-    """What a repeatable script's name says, where its file is missing."""
-    return " ".join(name.removeprefix("R__").replace("_", " ").split())
-
-
-def _numbers(checkpoint: MigrationScript | None) -> Iterator[int]:
-    return (each.version for each in (checkpoint.stands_for if checkpoint else ()))
-
-
-_UNFINISHED = {
-    Direction.UP: State.PARTIALLY_APPLIED,
-    Direction.DOWN: State.PARTIALLY_REVERTED,
-}
-
-
-def _status(
-    version: int,
-    script: MigrationScript | None,
-    row: LedgerRow | None,
-    progress: Progress | None,
-    covered: Replaced | None,
-    *,
-    lost: bool,
-) -> ScriptStatus:
-    if progress is not None:
-        state = _UNFINISHED[progress.direction]
-    elif row is None:
-        state = State.UNAVAILABLE if lost else State.PENDING
-    elif script is None:
-        state = State.APPLIED if covered else State.MISSING
-    else:
-        state = State.DRIFTED if drifted(script, row) else State.APPLIED
-    named = script or row or covered
-    description = named.description if named else ""
-    return ScriptStatus(
-        version=version,
-        description=description,
-        state=state,
-        applied_at=row.applied_at if row else None,
-        applied_by=row.applied_by if row else None,
-        execution_ms=row.execution_ms if row else None,
-        script=script,
-        batch=_batch(script, progress),
-    )
-
-
-def _batch(script: MigrationScript | None, progress: Progress | None) -> BatchStatus | None:
-    if progress is None or progress.batch is None:
-        return None
-    statements = Step(script, progress.direction).statements() if script else ()
-    return batch_status(
-        progress.batch, statements[progress.done] if progress.done < len(statements) else None
-    )
 
 
 def _applied(rows: Sequence[LedgerRow], unfinished: Unfinished | None) -> dict[int, LedgerRow]:
@@ -633,3 +390,7 @@ def _is_of(step: Step, unfinished: Unfinished) -> bool:
         unfinished.direction,
         unfinished.checkpoint,
     )
+
+
+def numbers(checkpoint: MigrationScript | None) -> Iterator[int]:
+    return (each.version for each in (checkpoint.stands_for if checkpoint else ()))

@@ -17,7 +17,7 @@ from .._scripts.script import Isolation, Mode
 from .._sql.session_effects import Leaves, leaves, other_encoding, unclear_setting
 from .._sql.statement import Kind, Statement, refuses_transaction
 from ..errors import Problem
-from .plan import Step
+from .step import Step
 
 
 class Sending(Enum):

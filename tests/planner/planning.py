@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from manticore_cockroachdb._backend.dialect import Server
-from manticore_cockroachdb._planner.plan import Step
 from manticore_cockroachdb._planner.segments import Prepared, prepare
+from manticore_cockroachdb._planner.step import Step
 from manticore_cockroachdb._scripts.direction import Direction
 from manticore_cockroachdb._scripts.parser import parse_script
 from manticore_cockroachdb._sql.server_kind import ServerKind

@@ -13,7 +13,7 @@ import pytest
 from manticore_cockroachdb._backend.dialect import Server
 from manticore_cockroachdb._backend.jobs import Job
 from manticore_cockroachdb._planner.losses import losing_problems, loss
-from manticore_cockroachdb._planner.plan import Step
+from manticore_cockroachdb._planner.step import Step
 from manticore_cockroachdb._scripts.direction import Direction
 from manticore_cockroachdb._scripts.script import MigrationScript, Mode
 from manticore_cockroachdb._sql.lexer import RawStatement

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manticore_cockroachdb._planner.plan import Rollback, plan_migrate, statuses
+from manticore_cockroachdb._planner.plan import Rollback, plan_migrate
+from manticore_cockroachdb._planner.status import statuses
 from manticore_cockroachdb._scripts.script import MigrationScript, checksum
 from manticore_cockroachdb._store.ledger import LedgerRow
 from manticore_cockroachdb._store.repeatables import RepeatableRow

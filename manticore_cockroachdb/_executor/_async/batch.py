@@ -17,8 +17,8 @@ from ..._backend.retry import LOCK_NOT_AVAILABLE, QUERY_CANCELED, RETRY, TOO_LAR
 from ..._planner import batch_key, batch_progress, window
 from ..._planner.batch_key import BatchKey, NoKey
 from ..._planner.decisions import outcome_unknown
-from ..._planner.plan import Step
 from ..._planner.segments import Segment
+from ..._planner.step import Step
 from ..._planner.window import Position, Window
 from ..._planner.window_size import WindowSize
 from ..._sql.batch import Batch

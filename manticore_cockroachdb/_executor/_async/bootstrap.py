@@ -14,8 +14,8 @@ from ..._backend.retry import RETRY
 from ..._planner.batching import MOST_SCRIPTS, Batch
 from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
-from ..._planner.plan import Step
 from ..._planner.segments import Prepared
+from ..._planner.step import Step
 from ..._scripts.direction import Direction
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves

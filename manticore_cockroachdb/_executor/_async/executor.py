@@ -19,8 +19,8 @@ from ..._backend.settings import ConnectionSettings
 from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
 from ..._planner.losses import losing_problems
-from ..._planner.plan import Step
 from ..._planner.segments import header_problems, session_problems
+from ..._planner.step import Step
 from ..._scripts.direction import Direction
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves

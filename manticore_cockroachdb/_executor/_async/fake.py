@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..._planner.cursor import RunCursor, StepList
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._store import fenced
 from ...events import StepFinished
 from .run import AsyncRun

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..._backend import blockers
 from ..._backend.blockers import Blocker
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._sql.statement import Kind, target_table
 from ..._store.snapshot import Snapshot
 from .store import AsyncStore

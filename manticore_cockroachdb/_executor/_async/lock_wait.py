@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..._backend.blockers import Blocker, Waiting
 from ..._backend.retry import LOCK_NOT_AVAILABLE, Attempts, lock_waits
 from ..._planner.lock_limits import asks_at_once
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._sql.statement import Statement
 from ...errors import DatabaseError
 from ...events import Event, LockAwaited

@@ -16,7 +16,7 @@ from ..._backend.jobs import Job, JobState, described
 from ..._planner import evidence
 from ..._planner.decisions import JOBS_KEPT, Action, Decision, Sent, decide
 from ..._planner.evidence import Trace
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._scripts.direction import Direction
 from ..._scripts.script import called
 from ..._sql.schema_change import Repeat

@@ -7,7 +7,7 @@ which it was: another runner has the lease, or a script has dropped, moved or hi
 from __future__ import annotations
 
 from ..._backend import introspection
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._sql.statement import Statement
 from ..._store import fenced, run_state
 from ..._store.fenced import Lease

@@ -14,7 +14,8 @@ from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
 from ..._planner.checkpoints import replaced_versions, standing_for
-from ..._planner.plan import Step, replaced
+from ..._planner.plan import replaced
+from ..._planner.step import Step
 from ..._scripts.direction import Direction
 from ..._scripts.loader import Loaded
 from ..._scripts.script import MigrationScript, ScriptKey, called

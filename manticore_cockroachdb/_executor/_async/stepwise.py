@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ..._planner.cursor import RunCursor, StepList
-from ..._planner.plan import Step
 from ..._planner.segments import Prepared
+from ..._planner.step import Step
 from ..._store.ledger import LedgerRow
 from ...events import StepFinished, StepStarted
 from .run import AsyncRun

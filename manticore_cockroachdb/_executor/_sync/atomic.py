@@ -25,8 +25,8 @@ from ..._backend.protocol import COMMIT, Command, Refusal, Result
 from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
 from ..._planner.pace import MOST_BYTES, Pace, is_brief
-from ..._planner.plan import Step
 from ..._planner.segments import Prepared
+from ..._planner.step import Step
 from ..._scripts.script import Mode
 from ..._sql.session_effects import Leaves
 from ..._sql.statement import Statement, rows_changed

@@ -25,7 +25,7 @@ from ..._planner.lock_limits import (
     session_setting,
 )
 from ..._planner.losses import loss
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide

@@ -13,7 +13,7 @@ from ..._executor import concurrency
 from ..._executor._async.executor import AsyncExecutor
 from ..._executor._async.session import AsyncSession
 from ..._executor.options import Options, new_owner
-from ..._planner.plan import Step
+from ..._planner.step import Step
 from ..._printing.compare import compare
 from ..._printing.objects import Kind, Printing
 from ..._scripts.direction import Direction

@@ -12,7 +12,8 @@ from ..._backend.settings import ConnectionSettings
 from ..._executor._sync.executor import Executor
 from ..._executor._sync.session import Session
 from ..._executor.options import Options, new_owner
-from ..._planner.plan import Step, plan_migrate
+from ..._planner.plan import plan_migrate
+from ..._planner.step import Step
 from ..._printing.objects import Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
