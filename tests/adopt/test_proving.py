@@ -74,8 +74,8 @@ async def test_a_script_that_a_new_database_refuses_stops_the_move(harness: Harn
     with pytest.raises(PlanRefused) as refused:
         await harness.adoption().apply(prove=True)
 
-    assert str(refused.value).startswith(
-        "a script fails on an empty scratch database, as it would on a new one: "
+    assert str(refused.value).endswith(
+        " A script fails on an empty scratch database, as it would on a new one, so nothing was adopted."
     )
     assert "DROP TABLE by_hand failed: " in str(refused.value)
     assert harness.written() == {}
