@@ -34,9 +34,9 @@ async def test_what_was_changed_by_hand_stops_the_move(harness: Harness) -> None
         await harness.adoption().apply(prove=True)
 
     told = [problem.message for problem in refused.value.problems]
-    assert told[0] == ("table public.by_hand: the database has it, and no script makes it.")
+    assert told[0] == ("table public.by_hand: the database has it, and no script creates it.")
     assert told[1] == (
-        "table public.rides: the scripts make it, and the database does not have it."
+        "table public.rides: the scripts create it, and the database does not have it."
     )
     assert told[2].startswith("table public.users: it differs: ")
     assert "email" in told[2]
