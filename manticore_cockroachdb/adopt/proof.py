@@ -47,7 +47,7 @@ def not_proved(error: MigrationFailed) -> PlanRefused:
     """The error for a script that failed on the scratch database."""
     reason = str(error).partition("\n")[0]
     return PlanRefused(
-        "Nothing was adopted: a script fails on an empty scratch database, as it would on a new one",
+        "A script fails on an empty scratch database, as it would on a new one, so nothing was adopted",
         [Problem(f"{reason.rstrip('.')}.")],
     )
 

@@ -34,9 +34,9 @@ async def test_what_was_changed_by_hand_stops_the_move(harness: Harness) -> None
         await harness.adoption().apply(prove=True)
 
     told = [problem.message for problem in refused.value.problems]
-    assert told[0] == ("table public.by_hand: the database has it, and no script makes it.")
+    assert told[0] == ("table public.by_hand: the database has it, and no script creates it.")
     assert told[1] == (
-        "table public.rides: the scripts make it, and the database does not have it."
+        "table public.rides: the scripts create it, and the database does not have it."
     )
     assert told[2].startswith("table public.users: it differs: ")
     assert "email" in told[2]
@@ -74,8 +74,8 @@ async def test_a_script_that_a_new_database_refuses_stops_the_move(harness: Harn
     with pytest.raises(PlanRefused) as refused:
         await harness.adoption().apply(prove=True)
 
-    assert str(refused.value).startswith(
-        "a script fails on an empty scratch database, as it would on a new one: "
+    assert str(refused.value).endswith(
+        " A script fails on an empty scratch database, as it would on a new one, so nothing was adopted."
     )
     assert "DROP TABLE by_hand failed: " in str(refused.value)
     assert harness.written() == {}

@@ -61,7 +61,7 @@ def test_it_refuses_a_database_that_is_not_empty(two: Site, manage: Manage) -> N
     assert ran.err.startswith("CommandError: The database ")
     assert ran.err.endswith(
         " is not empty (public.theirs), and bootstrap is for empty ones only. Migrate it without "
-        "bootstrap.\n"
+        "bootstrap. Nothing was run.\n"
     )
 
 

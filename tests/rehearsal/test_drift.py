@@ -198,7 +198,7 @@ async def test_a_missing_or_changed_file_is_refused_before_anything_is_made(
         await harness.engine().drift()
 
     assert str(refused.value).startswith(
-        "The database cannot be compared with its scripts (2 problems):\n"
+        "2 problems. The database cannot be compared with its scripts:\n"
         "  - version 1 (shops) is applied, but its file is not in the folder. Restore the file.\n"
         "  - V2__more.sql: version 2 was changed after it was applied: its up section's checksum is "
     )
@@ -217,8 +217,8 @@ async def test_a_partially_run_script_is_refused(harness: Harness) -> None:
         await harness.engine().drift()
 
     assert str(refused.value) == (
-        "The database cannot be compared with its scripts: V2__fails.sql: version 2 is partially run. "
-        "Finish it with manticore_migrate or manticore_rollback, then compare."
+        "V2__fails.sql: version 2 is partially run. Finish it with manticore_migrate or "
+        "manticore_rollback, then compare. The database cannot be compared with its scripts."
     )
 
 
