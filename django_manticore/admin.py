@@ -137,7 +137,13 @@ class MigrationRecordAdmin(_Base):
             rows, known = _ledger(alias)
         except ManticoreError as error:
             return self._unreadable(request, alias, aliases, error)
-        context = {"rows": rows, "known": known, "summary": _summary(rows), **(extra_context or {})}
+        context = {
+            "rows": rows,
+            "known": known,
+            "summary": _summary(rows),
+            "drift": _drift(alias),
+            **(extra_context or {}),
+        }
         return self._list(request, alias, aliases, context)
 
     def changeform_view(
@@ -249,6 +255,18 @@ def _ledger(alias: str) -> tuple[list[ShownScript], Known | None]:
     known = _known(migration) if unfinished else None
     findings = _findings(alias, statuses)
     return [_shown(alias, status, known, findings) for status in statuses], known
+
+
+def _drift(alias: str) -> str:
+    """Whether the schema was changed after the last run; "" where runs do not record it."""
+    if not conf.entry(alias).record_schema:
+        return ""
+    try:
+        found = get_migration(alias).quick_drift()
+    except ManticoreError as error:
+        return str(error)
+    line = messages.SINCE_LAST_RUN[found.answer.value]
+    return " ".join(filter(None, (line[:1].upper() + line[1:], found.reason)))
 
 
 def _shown(

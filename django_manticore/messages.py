@@ -63,6 +63,13 @@ FINISHED_BY: Final = {
     State.PARTIALLY_REVERTED: "manticore_rollback",
 }
 
+#: Whether the schema was changed by hand, by `SinceLastRun`'s values.
+SINCE_LAST_RUN: Final = {
+    "unchanged": "the schema is as the last run left it.",
+    "changed": "the schema was changed after the last run.",
+    "unknown": "not known.",
+}
+
 
 def label(state: State) -> str:
     """A state's name: `partially applied`."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from django_manticore import messages
 from manticore_cockroachdb.rehearsal import (
     Change,
     Difference,
@@ -42,16 +43,11 @@ def summary(alias: str, drift: Drift) -> str:
     return f"{alias}: {said} ({drift.objects} objects compared at version {drift.version})"
 
 
-_ANSWERS = {
-    SinceLastRun.UNCHANGED: "the schema is as the last run left it.",
-    SinceLastRun.CHANGED: "the schema was changed after the last run.",
-    SinceLastRun.UNKNOWN: "not known.",
-}
-
-
 def quick(alias: str, found: QuickDrift) -> str:
     """One line: whether a schema was changed."""
-    return " ".join(filter(None, (f"{alias}: {_ANSWERS[found.answer]}", found.reason)))
+    return " ".join(
+        filter(None, (f"{alias}: {messages.SINCE_LAST_RUN[found.answer.value]}", found.reason))
+    )
 
 
 def quick_report(found: Mapping[str, QuickDrift]) -> dict[str, Any]:

@@ -166,6 +166,20 @@ def test_pending_scripts_show_what_the_linter_reports(migrated: Site) -> None:
     assert "Lint findings error line 1: DROP TABLE parts deletes" in shown
 
 
+def test_the_list_shows_whether_the_schema_was_changed_by_hand(site: Site) -> None:
+    site.entry("default", MIGRATIONS_DIR=site.folder, RECORD_SCHEMA=True)
+    site.call("migrate", verbosity=0)
+    site.script("V1__rides", "CREATE TABLE rides (id INT8 PRIMARY KEY);")
+    browser = client(is_staff=True, is_superuser=True)
+    assert "Not known. No run has recorded the schema." in text(browser.get(LIST))
+
+    site.call("manticore_migrate")
+    assert "The schema is as the last run left it." in text(browser.get(LIST))
+
+    site.query("ALTER TABLE rides ADD COLUMN note TEXT")
+    assert "The schema was changed after the last run." in text(browser.get(LIST))
+
+
 def test_the_list_names_the_command_that_compares_the_schema(migrated: Site) -> None:
     shown = text(client(is_staff=True, is_superuser=True).get(LIST))
     assert "manage.py manticore_drift --database default" in shown
