@@ -82,7 +82,7 @@ def migration_failed(
     if left:
         lines.append(f"  {left}")
     if lock_wait is not None:
-        lines += _blocked(lock_wait)
+        lines += _blocked(lock_wait, partly=bool(left or lost))
         lines.append(f"  {_state(step, done, total)} {_LOCK_WAY_ON.format(again=_again(step))}")
         return LockNotGranted(
             "\n".join(lines),
@@ -275,9 +275,10 @@ _LOCK_WAY_ON = (
 )
 
 
-def _blocked(wait: LockWait) -> list[str]:
+def _blocked(wait: LockWait, *, partly: bool) -> list[str]:
     times = "once" if wait.attempts == 1 else f"{wait.attempts} times in {wait.waited:.0f} s"
-    lines = [f"  It was tried {times}, and nothing of it took effect."]
+    effect = "" if partly else ", and nothing of it took effect"
+    lines = [f"  It was tried {times}{effect}."]
     if wait.blockers:
         lines.append("  In front of it were:")
         lines += (f"    {each}" for each in wait.blockers)

@@ -143,7 +143,7 @@ async def test_a_pool_that_has_none_left_says_so(harness: Harness) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         await database.run_in_transaction(work)
     assert str(caught.value) == (
-        f"No connection to {place} could be had: couldn't get a connection after 1.00 sec. Check that "
+        f"No connection to {place} is available: couldn't get a connection after 1.00 sec. Check that "
         "the server is up, or allow the pool more connections (max_connections)."
     )
     assert await database.execute("SELECT 1 AS a") == [{"a": 1}]

@@ -212,6 +212,6 @@ async def test_every_problem_of_seeds_is_told_at_once(harness: Harness, seeds: P
     with pytest.raises(FilesRefused) as refused:
         await harness.engine().rehearse(seeds=seeds)
 
-    assert str(refused.value).startswith("Seeds refused (3 problems):\n  - V1__rows.sql:1: ")
-    assert "V9__rows.sql: there is no script of version 9" in str(refused.value)
+    assert str(refused.value).startswith("3 problems. Seeds refused:\n  - V1__rows.sql:1: ")
+    assert "V9__rows.sql: There is no script of version 9" in str(refused.value)
     assert "rows.sql: must be named V<number>__<description>.sql" in str(refused.value)

@@ -253,7 +253,7 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
     harm = _HARM.get(kind, "it could take effect twice")
     return OutcomeUnknown(
         f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
-        "statement took effect, finish the rest of the script by hand and say that "
+        "statement took effect, finish the rest of the script by hand and record that "
         f"{step.called} is {verb}, or revert it by hand and record the opposite, with manticore_resolve "
         f"--applied {step.key} or --not-applied {step.key}.",
         version=step.version,
