@@ -138,7 +138,7 @@ class AsyncMigrator:
             if repeatables:
                 await store.make_repeatables()
 
-        await self._with_book(prepare)
+        await self._with_snapshot(prepare)
 
     async def create_migration(
         self,
@@ -169,7 +169,7 @@ class AsyncMigrator:
             ConnectionFailed: The ledger could not be read for its highest version.
         """
         chosen = self.folder(folder)
-        snapshot = await self._book()
+        snapshot = await self._snapshot()
         return await concurrency.async_in_thread(
             lambda: writer.create(
                 chosen,
@@ -247,7 +247,7 @@ class AsyncMigrator:
                 lambda: loader.load_file(self.folders, str(script))
             )
             version, scripts = named.version, (named,)
-        snapshot = await self._book()
+        snapshot = await self._snapshot()
         chosen = renumberable(version, scripts, snapshot.rows)
         return await concurrency.async_in_thread(
             lambda: writer.renumber(
@@ -438,7 +438,7 @@ class AsyncMigrator:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         found = await self._load()
-        snapshot = await self._book(patience, surveys=bool(found.checkpoints))
+        snapshot = await self._snapshot(patience, surveys=bool(found.checkpoints))
         return statuses(
             found.scripts,
             snapshot.rows,
@@ -468,7 +468,7 @@ class AsyncMigrator:
                 store, snapshot, self._up(found, snapshot, target_version)
             )
 
-        return await self._with_book(look, surveys=bool(found.checkpoints))
+        return await self._with_snapshot(look, surveys=bool(found.checkpoints))
 
     async def snapshot(
         self, *, scratch: AsyncDatabase | None = None, surroundings: Surroundings | None = None
@@ -680,7 +680,7 @@ class AsyncMigrator:
         async def planned(store: AsyncStore, snapshot: Snapshot) -> Plan:
             return plan_for(store.session.server, goal(snapshot), snapshot, self.options.mode)
 
-        return await self._with_book(planned, patience, surveys=bool(found.checkpoints))
+        return await self._with_snapshot(planned, patience, surveys=bool(found.checkpoints))
 
     def _engine(self, found: Loaded) -> AsyncExecutor:
         return AsyncExecutor(
@@ -705,13 +705,13 @@ class AsyncMigrator:
             found.checkpoints,
         )
 
-    async def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
-        async def just_look(_journal: AsyncStore, snapshot: Snapshot) -> Snapshot:
+    async def _snapshot(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
+        async def just_look(_store: AsyncStore, snapshot: Snapshot) -> Snapshot:
             return snapshot
 
-        return await self._with_book(just_look, patience, surveys=surveys)
+        return await self._with_snapshot(just_look, patience, surveys=surveys)
 
-    async def _with_book(
+    async def _with_snapshot(
         self,
         use: Callable[[AsyncStore, Snapshot], Awaitable[R]],
         patience: float = PATIENCE,

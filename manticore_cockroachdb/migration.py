@@ -141,7 +141,7 @@ class Migration:
             if repeatables:
                 store.make_repeatables()
 
-        self._with_book(prepare)
+        self._with_snapshot(prepare)
 
     def create_migration(
         self,
@@ -172,7 +172,7 @@ class Migration:
             ConnectionFailed: The ledger could not be read for its highest version.
         """
         chosen = self.folder(folder)
-        snapshot = self._book()
+        snapshot = self._snapshot()
         return concurrency.in_thread(
             lambda: writer.create(
                 chosen,
@@ -250,7 +250,7 @@ class Migration:
                 lambda: loader.load_file(self.folders, str(script))
             )
             version, scripts = named.version, (named,)
-        snapshot = self._book()
+        snapshot = self._snapshot()
         chosen = renumberable(version, scripts, snapshot.rows)
         return concurrency.in_thread(
             lambda: writer.renumber(
@@ -441,7 +441,7 @@ class Migration:
             LeaseTimeout: A runner's transaction held the tables for longer than `patience`.
         """
         found = self._load()
-        snapshot = self._book(patience, surveys=bool(found.checkpoints))
+        snapshot = self._snapshot(patience, surveys=bool(found.checkpoints))
         return statuses(
             found.scripts,
             snapshot.rows,
@@ -471,7 +471,7 @@ class Migration:
                 store, snapshot, self._up(found, snapshot, target_version)
             )
 
-        return self._with_book(look, surveys=bool(found.checkpoints))
+        return self._with_snapshot(look, surveys=bool(found.checkpoints))
 
     def snapshot(
         self, *, scratch: Database | None = None, surroundings: Surroundings | None = None
@@ -683,7 +683,7 @@ class Migration:
         def planned(store: Store, snapshot: Snapshot) -> Plan:
             return plan_for(store.session.server, goal(snapshot), snapshot, self.options.mode)
 
-        return self._with_book(planned, patience, surveys=bool(found.checkpoints))
+        return self._with_snapshot(planned, patience, surveys=bool(found.checkpoints))
 
     def _engine(self, found: Loaded) -> Executor:
         return Executor(
@@ -708,13 +708,13 @@ class Migration:
             found.checkpoints,
         )
 
-    def _book(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
-        def just_look(_journal: Store, snapshot: Snapshot) -> Snapshot:
+    def _snapshot(self, patience: float = PATIENCE, *, surveys: bool = False) -> Snapshot:
+        def just_look(_store: Store, snapshot: Snapshot) -> Snapshot:
             return snapshot
 
-        return self._with_book(just_look, patience, surveys=surveys)
+        return self._with_snapshot(just_look, patience, surveys=surveys)
 
-    def _with_book(
+    def _with_snapshot(
         self,
         use: Callable[[Store, Snapshot], R],
         patience: float = PATIENCE,

@@ -207,7 +207,7 @@ async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockro
         f"V2__index.sql:1: its schema change did not succeed: job {job.job_id}, revert-failed: "
         f"{job.description}.\n  the disk is full\n  The server could not roll the change "
         f"back; manual repair is required. See the job's error (SHOW JOB {job.job_id}) and the server's "
-        "support, then use resolve."
+        "support, then record what is true with manticore_resolve."
     )
     assert isinstance(ended[0], JobFailed)
     assert (str(ended[0]), ended[0].job_id, ended[0].status) == (

@@ -32,7 +32,8 @@ from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost
 from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
-from .run import AsyncRun, Limits, UnderWay, located
+from ..under_way import Limits, UnderWay, located
+from .run import AsyncRun
 
 
 class _Part(Enum):

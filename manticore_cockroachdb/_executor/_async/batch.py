@@ -31,7 +31,8 @@ from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
 from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
 from .. import concurrency
 from ..messages import windows_stay
-from .run import AsyncRun, UnderWay
+from ..under_way import UnderWay
+from .run import AsyncRun
 from .script_record import AsyncScriptRecord
 
 #: Seconds between two looks at `stop_if` while it is true.

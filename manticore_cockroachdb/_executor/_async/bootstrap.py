@@ -23,7 +23,8 @@ from ..._store import fenced
 from ..._store.transactions import Placed, begin, with_write
 from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
-from .run import AsyncRun, UnderWay
+from ..under_way import UnderWay
+from .run import AsyncRun
 
 
 class AsyncBootstrap:

@@ -55,12 +55,13 @@ from ..messages import (
     connection_lost_twice,
 )
 from ..options import Options, new_owner
+from ..under_way import UnderWay
 from .atomic import AsyncAtomic
 from .bootstrap import AsyncBootstrap
 from .fake import AsyncFake
 from .lease import async_alive, async_take_lease
 from .recovery import async_await_session
-from .run import AsyncRun, UnderWay
+from .run import AsyncRun
 from .session import AsyncSession
 from .stepwise import AsyncStepwise
 from .store import AsyncStore, async_open_store
@@ -198,7 +199,7 @@ class AsyncExecutor:
             repeatable: Whether it writes to the table of repeatable scripts.
         """
         try:
-            started = await self._start(lambda _book, _server: True)
+            started = await self._start(lambda _snapshot, _server: True)
             if started is None:
                 return
             run, snapshot = started

@@ -26,9 +26,10 @@ from ..._store.snapshot import Progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency
+from ..job_messages import job_failed
 from .job_list import async_list_jobs
 from .lease import OWN_SESSION_ENDS
-from .run import AsyncRun, job_failed
+from .run import AsyncRun
 
 _PAUSE = 0.5
 

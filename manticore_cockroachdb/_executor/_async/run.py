@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ..._backend import introspection
@@ -14,25 +13,24 @@ from ..._backend.jobs import Job, JobState, described
 from ..._backend.protocol import Command, Refusal, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
-from ..._planner.evidence import Trace
 from ..._planner.lock_limits import (
     local_settings,
     lock_limits,
     session_restored,
     session_setting,
 )
-from ..._planner.losses import loss
 from ..._planner.step import Step
-from ..._scripts.script import ScriptKey
 from ..._sql.likeness import NameContext
 from ..._sql.session_effects import session_wide
 from ..._sql.statement import Statement, rows_changed
 from ..._store import fenced
 from ..._store.fenced import Lease
-from ...errors import DatabaseError, JobFailed, ManticoreError
+from ...errors import DatabaseError, ManticoreError
 from ...events import Event, Noticed, Retrying, StillRunning, Warned
 from .. import concurrency
+from ..job_messages import job_failed, what_to_do
 from ..options import Options
+from ..under_way import Limits, TracesAhead, UnderWay
 from .heartbeat import AsyncHeartbeat
 from .lock_wait import AsyncLocks
 from .refused import async_why_refused
@@ -51,71 +49,6 @@ _LOOKS = 4
 _QUICKEST_TICK = 0.05
 #: Ticks are never exact.
 _NEARLY = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """What the server is working on.
-
-    Attributes:
-        step: The script.
-        done: How many of its statements are done and recorded.
-        statement: The statement; None where it is not known which one of a transaction it is.
-        by_itself: Whether the statement was sent by itself, not as a part of a transaction.
-        windows: How many windows of the statement are done, where it runs in batches.
-        committed: The statements of a whole script whose COMMIT waits for their schema changes.
-    """
-
-    step: Step
-    done: int = 0
-    statement: Statement | None = None
-    by_itself: bool = False
-    windows: int = 0
-    committed: tuple[Statement, ...] = ()
-
-    @property
-    def changes(self) -> tuple[Statement, ...]:
-        """The statements whose jobs are waited for."""
-        return (self.statement,) if self.by_itself and self.statement else self.committed
-
-    @property
-    def place(self) -> tuple[ScriptKey, str, int, int]:
-        """How far the run has come, for counting attempts."""
-        return (self.step.key, self.step.direction.value, self.done, self.windows)
-
-
-@dataclass(frozen=True, slots=True)
-class TracesAhead:
-    """What the catalogs showed of what a statement is about to change.
-
-    Attributes:
-        statement: The statement.
-        traces: The objects.
-    """
-
-    statement: Statement
-    traces: list[Trace]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long statements wait for locks.
-
-    Attributes:
-        seconds: Of each statement: at most so long; None as the session has it, 0 without a limit.
-        settings: What is sent before each of them in their transaction.
-    """
-
-    seconds: tuple[float | None, ...]
-    settings: tuple[Command | None, ...]
-
-
-def located(text: str, candidates: Iterable[UnderWay]) -> UnderWay | None:
-    """The one whose statement begins as the server shows it: it shows the first thousand bytes or so."""
-    return next(
-        (each for each in candidates if each.statement and each.statement.text.startswith(text)),
-        None,
-    )
 
 
 def _not_located(_text: str) -> UnderWay | None:
@@ -552,37 +485,3 @@ class _ProgressMonitor:
             self._run.emit(Warned(f"{described(stuck[0])}. {what_to_do(stuck[0])}"))
         elif now - self._paused_since > PAUSED_GRACE:
             raise job_failed(step, statement, stuck[0])
-
-
-def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
-    """The error for a job that ended badly or stands still."""
-    line = statement.line if statement else None
-    where = f"{step.path.name}:{line}" if line else step.path.name
-    error = f"\n  {job.error}" if job.error else ""
-    lost = loss((statement,) if statement else step.statements(), (job,))
-    damage = f"\n  {lost}" if lost else ""
-    return JobFailed(
-        f"{where}: its schema change did not succeed: {described(job)}.{error}{damage}\n"
-        f"  {what_to_do(job)}",
-        version=step.version,
-        path=step.path,
-        line=line,
-        job_id=job.job_id,
-        status=job.status,
-    )
-
-
-def what_to_do(job: Job) -> str:
-    """The way on from a job that did not succeed."""
-    if job.status == "paused":
-        return (
-            f"It is paused: the change is neither done nor rolled back. Find out why (a "
-            f"nearly full disk pauses back-fills), then RESUME JOB {job.job_id} or CANCEL JOB "
-            f"{job.job_id}, and run again."
-        )
-    if job.status == "revert-failed":
-        return (
-            "The server could not roll the change back; manual repair is required. "
-            f"See the job's error (SHOW JOB {job.job_id}) and the server's support, then use resolve."
-        )
-    return "The server rolled the change back. Fix the cause (the rows, or the statement) and run again."

@@ -43,7 +43,9 @@ from ...events import (
     TransactionStarted,
     Warned,
 )
+from ..job_messages import job_failed
 from ..messages import partially_committed, windows_done
+from ..under_way import UnderWay, located
 from .batch import AsyncBatchedStatement
 from .leftovers import AsyncLeftovers
 from .recovery import (
@@ -55,7 +57,7 @@ from .recovery import (
 from .recovery import (
     outcome_unknown as statement_unknown,
 )
-from .run import AsyncRun, UnderWay, job_failed, located
+from .run import AsyncRun
 from .script_record import AsyncScriptRecord
 
 

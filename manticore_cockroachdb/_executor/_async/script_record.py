@@ -30,8 +30,9 @@ from ..._store.ledger import LedgerRow
 from ..._store.snapshot import BatchState, Progress
 from ...errors import DatabaseError, MigrationFailed
 from ..messages import migration_failed, windows_stay
+from ..under_way import TracesAhead
 from .recovery import async_read_traces
-from .run import AsyncRun, TracesAhead
+from .run import AsyncRun
 
 
 class Recorded(Enum):

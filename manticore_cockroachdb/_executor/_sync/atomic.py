@@ -35,7 +35,8 @@ from ..._store.transactions import begin, lock_state
 from ...errors import ConnectionLost
 from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
-from .run import Run, Limits, UnderWay, located
+from ..under_way import Limits, UnderWay, located
+from .run import Run
 
 
 class _Part(Enum):

@@ -34,7 +34,8 @@ from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
 from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
 from .. import concurrency
 from ..messages import windows_stay
-from .run import Run, UnderWay
+from ..under_way import UnderWay
+from .run import Run
 from .script_record import ScriptRecord
 
 #: Seconds between two looks at `stop_if` while it is true.

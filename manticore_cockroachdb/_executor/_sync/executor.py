@@ -58,12 +58,13 @@ from ..messages import (
     connection_lost_twice,
 )
 from ..options import Options, new_owner
+from ..under_way import UnderWay
 from .atomic import Atomic
 from .bootstrap import Bootstrap
 from .fake import Fake
 from .lease import alive, take_lease
 from .recovery import await_session
-from .run import Run, UnderWay
+from .run import Run
 from .session import Session
 from .stepwise import Stepwise
 from .store import Store, open_store
@@ -201,7 +202,7 @@ class Executor:
             repeatable: Whether it writes to the table of repeatable scripts.
         """
         try:
-            started = self._start(lambda _book, _server: True)
+            started = self._start(lambda _snapshot, _server: True)
             if started is None:
                 return
             run, snapshot = started

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING
 
 from ..._backend.blockers import Blocker, Waiting
 from ..._backend.retry import LOCK_NOT_AVAILABLE, Attempts, lock_waits
@@ -22,10 +21,8 @@ from ...errors import DatabaseError
 from ...events import Event, LockAwaited
 from .. import concurrency
 from ..messages import LockWait
+from ..under_way import UnderWay
 from .heartbeat import Heartbeat
-
-if TYPE_CHECKING:
-    from .run import UnderWay
 
 #: Seconds between two looks at the sessions that hold the lock, during a pause.
 _LOOK = 0.5

@@ -29,9 +29,10 @@ from ..._store.snapshot import Progress
 from ...errors import LeaseTimeout, OutcomeUnknown
 from ...events import JobsAwaited, Reconciled, SessionAwaited
 from .. import concurrency
+from ..job_messages import job_failed
 from .job_list import list_jobs
 from .lease import OWN_SESSION_ENDS
-from .run import Run, job_failed
+from .run import Run
 
 _PAUSE = 0.5
 

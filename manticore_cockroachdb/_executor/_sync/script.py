@@ -46,7 +46,9 @@ from ...events import (
     TransactionStarted,
     Warned,
 )
+from ..job_messages import job_failed
 from ..messages import partially_committed, windows_done
+from ..under_way import UnderWay, located
 from .batch import BatchedStatement
 from .leftovers import Leftovers
 from .recovery import (
@@ -58,7 +60,7 @@ from .recovery import (
 from .recovery import (
     outcome_unknown as statement_unknown,
 )
-from .run import Run, UnderWay, job_failed, located
+from .run import Run
 from .script_record import ScriptRecord
 
 

@@ -33,8 +33,9 @@ from ..._store.ledger import LedgerRow
 from ..._store.snapshot import BatchState, Progress
 from ...errors import DatabaseError, MigrationFailed
 from ..messages import migration_failed, windows_stay
+from ..under_way import TracesAhead
 from .recovery import read_traces
-from .run import Run, TracesAhead
+from .run import Run
 
 
 class Recorded(Enum):

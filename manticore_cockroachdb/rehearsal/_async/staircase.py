@@ -195,7 +195,7 @@ class AsyncStaircase:
     async def _forget(self, script: MigrationScript) -> None:
         """Have a repeatable script run again."""
 
-        def forgotten(_book: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
+        def forgotten(_snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
             return [fenced.remove(tables, lease, script.key)]
 
         await AsyncExecutor(self._scratch, self._options, self._emit).settle(forgotten)

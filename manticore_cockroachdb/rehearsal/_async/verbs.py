@@ -112,7 +112,7 @@ class AsyncScratchVerbs:
             RehearsalRefused: No scratch database can be made, or its server has another version.
             MigrationFailed: A script failed on the scratch database.
         """
-        snapshot, kind = await self._book()
+        snapshot, kind = await self._snapshot()
         applied = applied_scripts(scripts, self._checkpoints, snapshot, kind, to_compare=True)
         found = await async_read(self._target, self._options.table, self._emit)
         expected = await self._expected(applied, found)
@@ -130,11 +130,11 @@ class AsyncScratchVerbs:
 
     async def record(self) -> bool:
         """Record a hash of the target's schema; whether that was possible: nobody else has run since."""
-        snapshot, _ = await self._book()
+        snapshot, _ = await self._snapshot()
         printing = await async_read(self._target, self._options.table, self._emit)
         schema = RecordedSchema(fingerprint(printing), printing.server, snapshot.record.epoch)
 
-        async def write(store: AsyncStore, _book: Snapshot) -> bool:
+        async def write(store: AsyncStore, _snapshot: Snapshot) -> bool:
             answers = await store.session.send(run_state.record_schema(store.tables, schema))
             return bool(answers[0].rows)
 
@@ -147,7 +147,7 @@ class AsyncScratchVerbs:
             ConnectionFailed: No connection.
             Unprintable: The schema cannot be printed.
         """
-        snapshot, _ = await self._book()
+        snapshot, _ = await self._snapshot()
         unknown = since_last_run(snapshot.record)
         if unknown is not None or snapshot.record.schema is None:
             return unknown or QuickDrift(SinceLastRun.UNKNOWN)
@@ -179,7 +179,7 @@ class AsyncScratchVerbs:
             await async_refuse_tls(self._beside)
         base: tuple[MigrationScript, ...] = ()
         if not all_scripts:
-            snapshot, kind = await self._book()
+            snapshot, kind = await self._snapshot()
             base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
         async with AsyncScratches(self._beside, self._emit) as scratches:
             if all_scripts:
@@ -345,7 +345,7 @@ class AsyncScratchVerbs:
             raise PlanRefused("The scripts cannot be built", [problem])
         return (*found, *repeatable)
 
-    async def _book(self) -> tuple[Snapshot, str]:
+    async def _snapshot(self) -> tuple[Snapshot, str]:
         """The target's tables, and the kind of its server."""
 
         async def just_look(store: AsyncStore, snapshot: Snapshot) -> tuple[Snapshot, str]:

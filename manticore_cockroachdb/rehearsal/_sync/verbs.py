@@ -115,7 +115,7 @@ class ScratchVerbs:
             RehearsalRefused: No scratch database can be made, or its server has another version.
             MigrationFailed: A script failed on the scratch database.
         """
-        snapshot, kind = self._book()
+        snapshot, kind = self._snapshot()
         applied = applied_scripts(scripts, self._checkpoints, snapshot, kind, to_compare=True)
         found = read(self._target, self._options.table, self._emit)
         expected = self._expected(applied, found)
@@ -133,11 +133,11 @@ class ScratchVerbs:
 
     def record(self) -> bool:
         """Record a hash of the target's schema; whether that was possible: nobody else has run since."""
-        snapshot, _ = self._book()
+        snapshot, _ = self._snapshot()
         printing = read(self._target, self._options.table, self._emit)
         schema = RecordedSchema(fingerprint(printing), printing.server, snapshot.record.epoch)
 
-        def write(store: Store, _book: Snapshot) -> bool:
+        def write(store: Store, _snapshot: Snapshot) -> bool:
             answers = store.session.send(run_state.record_schema(store.tables, schema))
             return bool(answers[0].rows)
 
@@ -150,7 +150,7 @@ class ScratchVerbs:
             ConnectionFailed: No connection.
             Unprintable: The schema cannot be printed.
         """
-        snapshot, _ = self._book()
+        snapshot, _ = self._snapshot()
         unknown = since_last_run(snapshot.record)
         if unknown is not None or snapshot.record.schema is None:
             return unknown or QuickDrift(SinceLastRun.UNKNOWN)
@@ -182,7 +182,7 @@ class ScratchVerbs:
             refuse_tls(self._beside)
         base: tuple[MigrationScript, ...] = ()
         if not all_scripts:
-            snapshot, kind = self._book()
+            snapshot, kind = self._snapshot()
             base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
         with Scratches(self._beside, self._emit) as scratches:
             if all_scripts:
@@ -348,7 +348,7 @@ class ScratchVerbs:
             raise PlanRefused("The scripts cannot be built", [problem])
         return (*found, *repeatable)
 
-    def _book(self) -> tuple[Snapshot, str]:
+    def _snapshot(self) -> tuple[Snapshot, str]:
         """The target's tables, and the kind of its server."""
 
         def just_look(store: Store, snapshot: Snapshot) -> tuple[Snapshot, str]:
