@@ -141,11 +141,12 @@ def test_a_version_leads_to_its_script_and_a_finding_to_its_line(page: Any) -> N
 
     page.locator("tr", has_text="drop").get_by_role("link", name="lint finding").click()
 
-    assert page.url.endswith("/5/change/?database=default#findings")
+    # A click returns before the page that it leads to is there.
+    page.wait_for_url("**/5/change/?database=default#findings")
     assert page.locator("h1").inner_text() == "V5__drop.sql"
     assert "error line 1: DROP TABLE q" in page.locator("#content").inner_text()
     page.get_by_role("link", name="SQL migrations").first.click()
-    assert page.locator("#result_list").is_visible()
+    page.locator("#result_list").wait_for(state="visible")
 
 
 def test_a_script_can_be_read_in_both_schemes(page: Any) -> None:

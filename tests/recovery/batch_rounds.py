@@ -281,10 +281,8 @@ class Rounds:
                 while not rule.fired and process.is_alive():
                     assert time.monotonic() < deadline, f"{what}: nothing happened"
                     time.sleep(0.002)
-                self.faults["kill"] += process.is_alive()
             finally:
-                if process.is_alive():
-                    runner_process.kill(process)
+                self.faults["kill"] += runner_process.kill(process)
                 release.set()
             return
         if fault == "cut":

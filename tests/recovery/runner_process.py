@@ -75,11 +75,21 @@ def start(order: Order, counts: SimpleQueue[int] | None = None) -> BaseProcess:
     return process
 
 
-def kill(process: BaseProcess) -> None:
-    """As the kernel does it when memory runs out: nothing of the process runs any more."""
+def kill(process: BaseProcess) -> bool:
+    """As the kernel does it when memory runs out: nothing of the process runs any more.
+
+    Returns:
+        Whether there was anything to kill. A run may end by itself at any moment before this one, so a
+        look at it beforehand would not say.
+    """
     assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    finally:
+        process.join()
+    return True
 
 
 def _work(order: Order, counts: SimpleQueue[int] | None) -> None:

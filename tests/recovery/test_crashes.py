@@ -112,7 +112,7 @@ class Rounds:
 
     def _kill(
         self, fake_cockroach: FakeCockroach, order: Order, chance: random.Random, number: int
-    ) -> int:
+    ) -> bool:
         fake_cockroach.reset()
         if number % 4 == 0:
             process = runner_process.start(order)
@@ -126,15 +126,10 @@ class Rounds:
             rule = fake_cockroach.rule(lambda sql: next(seen) == kth, then=freeze)
             process = runner_process.start(order)
             _wait(lambda: rule.fired > 0 or not process.is_alive())
-            if process.is_alive():
-                runner_process.kill(process)
-                release.set()
-                return 1
+            killed = runner_process.kill(process)
             release.set()
-        if not process.is_alive():
-            return 0
-        runner_process.kill(process)
-        return 1
+            return killed
+        return runner_process.kill(process)
 
 
 @pytest.mark.needs_postgresql(
