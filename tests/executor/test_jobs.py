@@ -15,6 +15,7 @@ from manticore_cockroachdb.errors import JobFailed, MigrationFailed
 from manticore_cockroachdb.events import JobsAwaited, Reconciled, StillRunning
 from tests.fake_cockroach import Attachment, Job
 from tests.harness import Cockroach, eventually
+from tests.waiting import PATIENCE
 
 INDEX = "CREATE INDEX t_i ON t (i)"
 
@@ -46,7 +47,7 @@ async def migrating(harness: Cockroach, ended: list[Any]) -> AsyncIterator[None]
         except (MigrationFailed, JobFailed) as error:
             ended.append(error)
 
-    with anyio.fail_after(40):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(one)
             yield
