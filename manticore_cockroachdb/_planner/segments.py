@@ -14,6 +14,7 @@ from enum import Enum
 from .._backend.dialect import Server
 from .._scripts.direction import Direction
 from .._scripts.script import Isolation, Mode
+from .._sql.server_kind import ServerKind
 from .._sql.session_effects import Leaves, leaves, other_encoding, unclear_setting
 from .._sql.statement import Kind, Statement, refuses_transaction
 from ..errors import Problem
@@ -63,6 +64,10 @@ class Segment:
     def end(self) -> int:
         """How many statements of the script are done once it is."""
         return self.start + len(self.statements)
+
+    def changes_session(self, kind: ServerKind) -> bool:
+        """Whether it may leave the session other than it was."""
+        return any(leaves(statement, kind) for statement in self.statements)
 
 
 @dataclass(frozen=True, slots=True)

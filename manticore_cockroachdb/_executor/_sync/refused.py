@@ -93,7 +93,6 @@ def _moved_to(store: Store) -> str | None:
 def _failed(
     step: Step, taker: Statement | None, message: str, error: DatabaseError, *, committed: bool
 ) -> MigrationFailed:
-    where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
         f"What {step.called} did before is done, but is not recorded as {verb}."
@@ -101,7 +100,7 @@ def _failed(
         else f"Nothing of {step.called} was {verb}."
     )
     return MigrationFailed(
-        f"{where}: {message}\n  {state}",
+        f"{step.where(taker)}: {message}\n  {state}",
         version=step.version,
         path=step.path,
         line=taker.line if taker is not None else None,
