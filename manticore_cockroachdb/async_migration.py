@@ -20,6 +20,7 @@ from ._executor.options import (
     DEFAULT_LOCK_TIMEOUT,
     Options,
     mode_named,
+    unheard,
 )
 from ._planner.plan import Rollback, plan_migrate, renumberable
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
@@ -109,7 +110,7 @@ class AsyncMigrator:
             placeholders=placeholders,
         )
         self._db = db
-        self._listener = listener or _silent
+        self._listener = listener or unheard
 
     @property
     def db(self) -> AsyncDatabase:
@@ -733,7 +734,3 @@ def _held(
     goal: Callable[[Snapshot], tuple[Step, ...]], confirmed: Plan | None
 ) -> Callable[[Snapshot], tuple[Step, ...]]:
     return goal if confirmed is None else ConfirmedGoal(goal, confirmed)
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""

@@ -19,7 +19,7 @@ from .._executor._sync.lease import take_lease
 from .._executor._sync.session import Session
 from .._executor._sync.store import Store, store_of
 from .._executor.messages import capitalized
-from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner, unheard
 from .._scripts.placeholders import filled
 from .._scripts.script import ScriptKey, called
 from .._sql.server_kind import ServerKind
@@ -92,7 +92,7 @@ class Adoption:
         self._db = db
         self._tool = tool_named(tool) if tool is not None else None
         self._named = ledger
-        self._emit = listener or _silent
+        self._emit = listener or unheard
         self._table = table
         self._lock_timeout = lock_timeout
         self._lease = lease
@@ -429,7 +429,3 @@ def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> N
             "it back first (manticore_rollback)."
         )
         raise PlanRefused("Nothing was reverted", [Problem(message)])
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""

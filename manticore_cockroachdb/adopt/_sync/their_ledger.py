@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..._backend.dialect import Server
+from ..._backend.dialect import INSUFFICIENT_PRIVILEGE, Server
 from ..._backend.protocol import COMMIT, Command
-from ..._backend.retry import RETRY, TRANSACTION
+from ..._backend.retry import LOCK_NOT_AVAILABLE, RETRY, TRANSACTION
 from ..._executor import concurrency
 from ..._executor._sync.session import Session
 from ..._executor._sync.store import Store, lease_lost
@@ -27,8 +27,6 @@ from ..takeover import Seen, Table
 from ..tool import Tool
 from ..values import Finding, Found, Trouble
 
-_NO_RIGHTS = "42501"
-_LOCKED = "55P03"
 #: PostgreSQL: how long another writer of the tool's table is waited for.
 _PATIENCE = Command("SET LOCAL lock_timeout = '10s'")
 _BEGIN = Command("BEGIN")
@@ -57,7 +55,7 @@ def read_ledger(
     try:
         results = session.send(*digests, *commands)
     except DatabaseError as error:
-        if error.sqlstate != _NO_RIGHTS:
+        if error.sqlstate != INSUFFICIENT_PRIVILEGE:
             raise
         label = next(iter(tables.values())).label
         raise LedgerRefused(
@@ -145,11 +143,11 @@ def write_both(
 def _write_refused(seen: Seen, error: DatabaseError, server: Server) -> Exception:
     """The error for a transaction that the server refused."""
     label = seen.main.label if seen.main else ""
-    if error.sqlstate == _NO_RIGHTS:
+    if error.sqlstate == INSUFFICIENT_PRIVILEGE:
         return LedgerRefused(
             f"{seen.tool.title}'s ledger {label} may not be changed as {server.user}: {error}. Nothing was "
             f"adopted. Connect as the user that owns it, or grant the rights."
         )
-    if error.sqlstate == _LOCKED:
+    if error.sqlstate == LOCK_NOT_AVAILABLE:
         return nothing_adopted(f"Somebody writes to {label}: {error}. Wait for that run to end.")
     return error
