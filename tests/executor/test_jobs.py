@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from manticore_cockroachdb._executor._async import run as async_run
-from manticore_cockroachdb._executor._sync import run as sync_run
+from manticore_cockroachdb._executor._async import supervision as async_supervision
+from manticore_cockroachdb._executor._sync import supervision as sync_supervision
 from manticore_cockroachdb.errors import JobFailed, MigrationFailed
 from manticore_cockroachdb.events import JobsAwaited, Reconciled, StillRunning
 from tests.fake_cockroach import Attachment, Job
@@ -228,7 +228,7 @@ async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockro
 async def test_a_paused_job_is_told_at_once_and_ends_the_run_after_a_while(
     indexed: Cockroach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (async_run, sync_run):
+    for module in (async_supervision, sync_supervision):
         monkeypatch.setattr(module, "PAUSED_GRACE", 0.3)
     attachment = on_index(indexed)
     ended: list[Any] = []
