@@ -10,7 +10,7 @@ from ..errors import JobFailed
 
 
 def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
-    """The error for a job that ended badly or stands still."""
+    """The error for a job that ended badly or is paused."""
     line = statement.line if statement else None
     where = f"{step.path.name}:{line}" if line else step.path.name
     error = f"\n  {job.error}" if job.error else ""

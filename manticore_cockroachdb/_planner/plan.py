@@ -178,7 +178,7 @@ def to_run_again(
 class Rollback:
     """The goal of a rollback: which versions it reverts is settled when the ledger is first seen.
 
-    So a rollback that waited for another runner, or that goes on after a lost connection, reverts what it
+    So a rollback that waited for another runner, or that continues after a lost connection, reverts what it
     was called for and nothing more. Only when something newer was applied meanwhile it chooses again.
 
     Args:

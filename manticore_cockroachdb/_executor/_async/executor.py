@@ -2,7 +2,7 @@
 
 Set up, take the lease, plan, run step by step, report what was done. A connection lost on the way is
 treated like a crash: connect again, take the lease again (which fences off the old connection), read what
-is true, and go on from there.
+is true, and continue from there.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class AsyncExecutor:
     Args:
         settings: Where.
         options: How.
-        emit: Told what happens.
+        emit: Called with each event.
         surveys: Whether goals need to know what else is in a database in which nothing has run.
     """
 
@@ -371,7 +371,7 @@ class AsyncExecutor:
         self._begun = [other for other in self._begun if other is not step]
 
     async def _shut_down(self) -> None:
-        """Give the lease back and end every connection, on every path out."""
+        """Release the lease and end every connection, on every path out."""
         run = self._run
         try:
             if self._lease is not None or self._lease_asked_for:
@@ -389,7 +389,7 @@ class AsyncExecutor:
                 self._emit(self._stopped(run))
 
     def _stopped(self, run: AsyncRun | None) -> Interrupted:
-        """What an interrupted run had done, and what was under way."""
+        """What an interrupted run had done, and what was running."""
         done = len(self._done)
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._done:
@@ -430,7 +430,7 @@ class AsyncExecutor:
             await concurrency.async_sleep(_SESSION_ENDS / 50)
 
     async def _give_back(self, store: AsyncStore) -> None:
-        """Give the lease back; when interrupted, first see what was done although no answer was read."""
+        """Release the lease; when interrupted, first see what was done although no answer was read."""
         if self._interrupted and self._begun:
             snapshot = await store.look()
             if snapshot is not None and snapshot.record.owner == self._owner:

@@ -1,4 +1,4 @@
-"""What all parts of one run share: sessions, tables, lease, and looking after a statement under way."""
+"""What all parts of one run share: sessions, tables, lease, and supervising a statement."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from .store import AsyncStore
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: Seconds between two looks at a statement under way, at most.
+#: Seconds between two looks at a running statement, at most.
 TICK = 1.0
 #: How long a paused job is waited for before the run gives up, in seconds: somebody may resume it.
 PAUSED_GRACE = 30.0
@@ -71,7 +71,7 @@ class AsyncRun:
         options: How to run.
         emit: Called with each event.
         attempts: Counts what failed and is tried again.
-        jobs_seen: The jobs of the statement under way, or of the last one.
+        jobs_seen: The jobs of the running statement, or of the last one.
         name_context: What the session takes unqualified names for.
         under_way: What was sent last; its answer may have come.
         sending: Whether the answer to that has not come yet.
@@ -150,7 +150,7 @@ class AsyncRun:
     async def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool
     ) -> ManticoreError:
-        """The error for a statement of our own that was refused; see `async_why_refused`."""
+        """The error for one of our statements that was refused; see `async_why_refused`."""
         return await async_why_refused(self.store, self.lease, error, step, committed=committed)
 
     async def supervise(
@@ -262,7 +262,7 @@ class AsyncRun:
     async def run_statement(
         self, step: Step, statements: Sequence[Statement], done: int
     ) -> int | None:
-        """Send one statement by itself, supervised.
+        """Send one statement alone, supervised.
 
         Args:
             step: Its script.
@@ -379,7 +379,7 @@ class AsyncRun:
                     raise
 
     async def renew_lease(self) -> None:
-        """Extend the lease while waiting without a statement under way."""
+        """Extend the lease while waiting without a running statement."""
         await self.write(fenced.renew_lease(self.store.tables, self.lease))
 
     def lease_renewed(self) -> None:
@@ -420,7 +420,7 @@ def _name_context(server: Server) -> NameContext:
 
 
 def _ignore(item: None) -> None:
-    """Nothing is reported while one thing is under way."""
+    """Nothing is reported while one thing runs."""
 
 
 class _ProgressMonitor:
@@ -474,7 +474,7 @@ class _ProgressMonitor:
         return (1 - fraction) / pace if pace > 0 else None
 
     def _check_paused(self, step: Step, statement: Statement | None, jobs: tuple[Job, ...]) -> None:
-        """A paused job never ends by itself, and older servers let its client wait for ever."""
+        """A paused job never ends unless somebody acts, and older servers let its client wait forever."""
         stuck = [job for job in jobs if job.state is JobState.BLOCKED]
         if not stuck:
             self._paused_since = None

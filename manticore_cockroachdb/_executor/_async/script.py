@@ -107,10 +107,11 @@ class AsyncScript:
         if not left or left[-1].sending is Sending.SESSION:
             await self._run.write(await self._record.complete())
 
-    # Where it goes on.
+    # Where it continues.
 
     async def _enter(self, cursor: RunCursor) -> tuple[int, Progress | None]:
-        """Bring the session to where the script goes on, and find out what became of what was in flight.
+        """Bring the session to where the script continues, and find out what happened to what was in
+        flight.
 
         Returns:
             How many statements are done; and, where the next one was sent before, the record of that.
@@ -172,7 +173,7 @@ class AsyncScript:
         )
 
     def _check_batch(self, begun: BatchState, done: int) -> None:
-        """Refuse to go on with a statement other than the one whose windows are done.
+        """Refuse to continue with a statement other than the one whose windows are done.
 
         Raises:
             PlanRefused: It was changed, or does not run in batches any more.
@@ -213,7 +214,9 @@ class AsyncScript:
     async def _send_settings(
         self, statements: Sequence[Statement], *, resumed_at: int | None = None
     ) -> None:
-        """Send settings; with `resumed_at`, those of a script that goes on after them: its record stays."""
+        """Send settings; with `resumed_at`, those of a script that continues after them: its record
+        stays.
+        """
         for statement in statements:
             number = 1 + next(i for i, s in enumerate(self._statements) if s is statement)
             while True:
@@ -312,7 +315,7 @@ class AsyncScript:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
-            renews: Whether the lease is renewed while COMMIT is under way.
+            renews: Whether the lease is renewed while COMMIT runs.
 
         Returns:
             How many rows each statement changed; None for one that changes none.
@@ -407,12 +410,12 @@ class AsyncScript:
         *,
         last: bool,
     ) -> None:
-        """Send a statement by itself, with its intent recorded before and its end after."""
+        """Send a statement alone, with its intent recorded before and its end after."""
         await self._record.intend(segment)
         await self._send_by_itself(segment, sent_before)
         await self._record.end(segment, following, last=last)
 
-    # A statement sent by itself.
+    # A statement sent alone.
 
     async def _send_by_itself(self, segment: Segment, sent_before: Progress | None) -> None:
         run = self._run
@@ -490,7 +493,7 @@ class AsyncScript:
         """Whether to send it again: IF [NOT] EXISTS was answered while the object was being changed.
 
         Somebody's change of that very object may yet fail and vanish, so its end is waited for. What the
-        statement does besides is done, and only what bears being done twice is sent again.
+        statement does besides is done, and only what can be done twice is sent again.
         """
         run = self._run
         if not run.server.has_jobs or not has_if_exists(statement) or makes_no_job(statement):

@@ -5,7 +5,7 @@
 
 Set up, take the lease, plan, run step by step, report what was done. A connection lost on the way is
 treated like a crash: connect again, take the lease again (which fences off the old connection), read what
-is true, and go on from there.
+is true, and continue from there.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Executor:
     Args:
         settings: Where.
         options: How.
-        emit: Told what happens.
+        emit: Called with each event.
         surveys: Whether goals need to know what else is in a database in which nothing has run.
     """
 
@@ -374,7 +374,7 @@ class Executor:
         self._begun = [other for other in self._begun if other is not step]
 
     def _shut_down(self) -> None:
-        """Give the lease back and end every connection, on every path out."""
+        """Release the lease and end every connection, on every path out."""
         run = self._run
         try:
             if self._lease is not None or self._lease_asked_for:
@@ -392,7 +392,7 @@ class Executor:
                 self._emit(self._stopped(run))
 
     def _stopped(self, run: Run | None) -> Interrupted:
-        """What an interrupted run had done, and what was under way."""
+        """What an interrupted run had done, and what was running."""
         done = len(self._done)
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._done:
@@ -433,7 +433,7 @@ class Executor:
             concurrency.sleep(_SESSION_ENDS / 50)
 
     def _give_back(self, store: Store) -> None:
-        """Give the lease back; when interrupted, first see what was done although no answer was read."""
+        """Release the lease; when interrupted, first see what was done although no answer was read."""
         if self._interrupted and self._begun:
             snapshot = store.look()
             if snapshot is not None and snapshot.record.owner == self._owner:

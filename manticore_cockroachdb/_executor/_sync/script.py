@@ -110,10 +110,11 @@ class Script:
         if not left or left[-1].sending is Sending.SESSION:
             self._run.write(self._record.complete())
 
-    # Where it goes on.
+    # Where it continues.
 
     def _enter(self, cursor: RunCursor) -> tuple[int, Progress | None]:
-        """Bring the session to where the script goes on, and find out what became of what was in flight.
+        """Bring the session to where the script continues, and find out what happened to what was in
+        flight.
 
         Returns:
             How many statements are done; and, where the next one was sent before, the record of that.
@@ -175,7 +176,7 @@ class Script:
         )
 
     def _check_batch(self, begun: BatchState, done: int) -> None:
-        """Refuse to go on with a statement other than the one whose windows are done.
+        """Refuse to continue with a statement other than the one whose windows are done.
 
         Raises:
             PlanRefused: It was changed, or does not run in batches any more.
@@ -216,7 +217,9 @@ class Script:
     def _send_settings(
         self, statements: Sequence[Statement], *, resumed_at: int | None = None
     ) -> None:
-        """Send settings; with `resumed_at`, those of a script that goes on after them: its record stays."""
+        """Send settings; with `resumed_at`, those of a script that continues after them: its record
+        stays.
+        """
         for statement in statements:
             number = 1 + next(i for i, s in enumerate(self._statements) if s is statement)
             while True:
@@ -315,7 +318,7 @@ class Script:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
-            renews: Whether the lease is renewed while COMMIT is under way.
+            renews: Whether the lease is renewed while COMMIT runs.
 
         Returns:
             How many rows each statement changed; None for one that changes none.
@@ -410,12 +413,12 @@ class Script:
         *,
         last: bool,
     ) -> None:
-        """Send a statement by itself, with its intent recorded before and its end after."""
+        """Send a statement alone, with its intent recorded before and its end after."""
         self._record.intend(segment)
         self._send_by_itself(segment, sent_before)
         self._record.end(segment, following, last=last)
 
-    # A statement sent by itself.
+    # A statement sent alone.
 
     def _send_by_itself(self, segment: Segment, sent_before: Progress | None) -> None:
         run = self._run
@@ -493,7 +496,7 @@ class Script:
         """Whether to send it again: IF [NOT] EXISTS was answered while the object was being changed.
 
         Somebody's change of that very object may yet fail and vanish, so its end is waited for. What the
-        statement does besides is done, and only what bears being done twice is sent again.
+        statement does besides is done, and only what can be done twice is sent again.
         """
         run = self._run
         if not run.server.has_jobs or not has_if_exists(statement) or makes_no_job(statement):
