@@ -1,6 +1,6 @@
 """What a command was asked to do to a database, as a value: its words, its plan, and how it is run.
 
-Both flavours of the library have the same methods. A task calls them on whichever it is given; the results
+Both flavors of the library have the same methods. A task calls them on whichever it is given; the results
 of the async one are awaited by who called.
 """
 

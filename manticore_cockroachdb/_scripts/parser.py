@@ -133,7 +133,7 @@ def _check_down_file(
         problems.append(Problem(message, down_path, own.down_line - 1, hint="remove it"))
     problems += [
         Problem(
-            f"options stand in {path.name}", down_path, comment.line, hint="move this line there"
+            f"options belong in {path.name}", down_path, comment.line, hint="move this line there"
         )
         for comment in own.comments
         if OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)

@@ -37,7 +37,7 @@ def repeated_names(paths: Iterable[Path]) -> Iterator[Problem]:
             )
         else:
             message = (
-                f"is {first.name} but for the case of its letters, and some disks cannot tell the two "
+                f"is {first.name} except for the case of its letters, and some disks cannot tell the two "
                 "apart"
             )
         yield Problem(message, path, hint="rename one of them")

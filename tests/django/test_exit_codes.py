@@ -71,7 +71,7 @@ def test_a_lease_held_by_another_ends_with_3(two: Site, manage: Manage) -> None:
     )
 
 
-def test_waiting_for_another_is_said_at_once(two: Site, manage: Manage) -> None:
+def test_waiting_for_another_is_reported_at_once(two: Site, manage: Manage) -> None:
     two.call("manticore_migrate", "1")
     two.query(
         "UPDATE _migrations_state SET owner = 'elsewhere:1:aa', epoch = epoch + 1, "

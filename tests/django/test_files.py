@@ -54,7 +54,7 @@ def test_a_description_that_reads_like_a_marker_is_quoted(site: Site) -> None:
     assert text.startswith('-- "rollback migration"\n')
 
 
-def test_a_folder_of_timestamps_goes_on_with_timestamps(site: Site) -> None:
+def test_a_folder_of_timestamps_continues_with_timestamps(site: Site) -> None:
     site.script("V20200101120000__a", "SELECT 1")
     site.call("manticore_makemigration", "next")
     newest = max(path.name for path in site.folder.iterdir())

@@ -174,7 +174,7 @@ def test_a_receiver_can_keep_one_database_from_being_migrated(both: Site) -> Non
 
 
 @pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
-def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
+def test_a_signal_stops_all_of_them_and_releases_their_leases(
     site: Site, manage_environment: dict[str, str]
 ) -> None:
     site.script("V1__slow", "SELECT pg_sleep(300);")

@@ -104,7 +104,7 @@ def test_the_synchronous_program_of_the_migrations_page_runs_verbatim(
     assert [path.name for path in tmp_path.rglob("*.sql")] == ["V1__create_users_table.sql"]
 
 
-def test_the_asynchronous_program_of_the_migrations_page_reverts_twice_and_is_told_so(
+def test_the_asynchronous_program_of_the_migrations_page_reverts_twice_and_fails(
     server: RunningServer, example_db: str, tmp_path: Path
 ) -> None:
     program = _program(read("api/migrations.md"), 1)

@@ -1,4 +1,4 @@
-"""Files, ledger and target that do not fit together are refused."""
+"""Files, ledger and target that disagree are refused."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_a_rollback_of_less_than_one_is_refused(harness: Harness, count: i
         )
 
 
-async def test_a_rollback_over_scripts_without_down_part_or_file_is_refused(
+async def test_a_rollback_over_scripts_without_down_section_or_file_is_refused(
     harness: Harness,
 ) -> None:
     await applied(harness)
