@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from .._scripts.checkpoint import span
 from .._scripts.direction import Direction
 from .._scripts.script import MigrationScript, ScriptKey, called
 from .._store.ledger import LedgerRow
@@ -330,7 +331,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     if target < 0:
         hint = "A target is a version, or 0 for none"
     elif known:
-        hint = f"The folder has versions {min(known)} to {max(known)}, {len(known)} in all"
+        hint = f"The folder has version{'s' if len(known) > 1 else ''} {span(list(known))}"
     else:
         hint = "The folder has no scripts"
     return Problem(

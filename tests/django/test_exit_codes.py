@@ -36,10 +36,10 @@ def test_bad_files_end_with_1(two: Site, manage: Manage) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["nonsense"], "argument target: 'nonsense' is not a version, such as 7 or V7"),
+        (["nonsense"], "argument target: must be a version, such as 7 or V7; got 'nonsense'"),
         (
             ["--lock-timeout", "soon"],
-            "argument --lock-timeout: 'soon' is not a number of seconds, 0 or more",
+            "argument --lock-timeout: must be a number of seconds, at least 0; got 'soon'",
         ),
     ],
 )

@@ -25,7 +25,8 @@ def test_a_new_script_is_a_template_that_is_refused_until_it_is_filled_in(
         "\n"
         "-- DOWN\n"
         "-- Write the SQL that reverts this migration.\n"
-        "-- Nothing to revert: leave this section empty. Not revertible: delete it and the line above.\n"
+        "-- If there is nothing to revert, leave this section empty.\n"
+        "-- If it cannot be reverted, delete this section and the line above it.\n"
     )
     ran = manage("manticore_migrate")
     assert (ran.code, ran.out) == (1, "")

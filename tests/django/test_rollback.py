@@ -31,7 +31,7 @@ def test_it_reverts_the_last_one(three: Site) -> None:
     assert three.call("manticore_rollback", interactive=False) == (
         f"{heading(three)}\n"
         "Operations to perform:\n"
-        f"  Revert the last 1 script: {three.folder}\n"
+        f"  Revert the last script: {three.folder}\n"
         "Running migrations:\n"
         "  Reverting V3__c... OK\n"
     )
@@ -148,9 +148,9 @@ def test_a_script_without_a_down_section_ends_with_5(three: Site, manage: Manage
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--count", "0"], "argument --count: '0' is not a number of scripts, 1 or more"),
+        (["--count", "0"], "argument --count: must be a number of scripts, at least 1; got '0'"),
         (["--all", "--count", "1"], "argument --count: not allowed with argument --all"),
-        (["--to", "x"], "argument --to: 'x' is not a version, such as 7 or V7"),
+        (["--to", "x"], "argument --to: must be a version, such as 7 or V7; got 'x'"),
     ],
 )
 def test_wrong_arguments_end_with_2(manage: Manage, arguments: list[str], error: str) -> None:

@@ -118,7 +118,7 @@ def test_at_least_one_job(manage: Manage, number: str) -> None:
     ran = manage("manticore_migrate", f"--jobs={number}")
     assert ran.code == 2
     assert ran.err.endswith(
-        f"argument --jobs: '{number}' is not a number of databases, 1 or more\n"
+        f"argument --jobs: must be a number of databases, at least 1; got '{number}'\n"
     )
 
 

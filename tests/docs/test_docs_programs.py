@@ -193,8 +193,9 @@ class Reader:
     def _serve(self, arguments: list[str]) -> None:
         if URL_VARIABLE in os.environ:
             running = self._stack.enter_context(a_server(URL_VARIABLE))
-            running.drop_database(arguments[-1])
-            url = running.new_database(arguments[-1])
+            name = arguments[-1] if arguments else "app"
+            running.drop_database(name)
+            url = running.new_database(name)
             self._environment |= {**_environment(url), "DATABASE_URL": url}
             self._kind = "CockroachDB" if running.kind == "cockroachdb" else "PostgreSQL"
             return
