@@ -1,4 +1,4 @@
-"""Statements that wait for a lock on PostgreSQL: never for long, tried again, and told who holds it."""
+"""Statements that wait for a lock on PostgreSQL: never for long, retried, the holder named."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ async def test_a_window_that_meets_a_locked_row_is_halved_and_tried_again(harnes
     assert harness.ask("SELECT id, n FROM t ORDER BY id") == [(1, 1), (2, 1)]
 
 
-async def test_ctrl_c_during_a_pause_gives_the_lease_back(both: Harness) -> None:
+async def test_ctrl_c_during_a_pause_releases_the_lease(both: Harness) -> None:
     both.write("V1__t", TABLE)
     await both.engine().migrate()
     both.write("V2__add", ADD)

@@ -130,7 +130,7 @@ def test_nothing_to_do_takes_one_connection_and_four_round_trips_and_changes_not
 @pytest.mark.parametrize(
     ("verb", "each"),
     # Before a DROP the server is asked what is there, together with the write before it: only so is it
-    # known whether it may be sent again. Its intent, with what was found, is a write of its own.
+    # known whether it may be sent again. Its intent, with what was found, is a separate write.
     [("migrate", 2), ("rollback", 3)],
 )
 def test_stepwise_takes_few_round_trips_for_each_schema_statement(
