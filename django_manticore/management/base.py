@@ -257,7 +257,9 @@ def script_key(text: str) -> ScriptKey:
     """An argument that is a script: `7`, `V7`, `R__name` or a file's name."""
     found = repeatable_in(text) or version_in(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"must be a script, such as 7, V7 or R__name; got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a script, such as 7, V7 or R__name; got {text!r}"
+        )
     return found
 
 
