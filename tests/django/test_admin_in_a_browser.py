@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="no Chromium: install it, or name it in CHROMIUM"
 )
 
-#: The contrast of an element's text with what is painted behind it, as WCAG 2 defines it.
+#: The contrast of an element's text with its background, as WCAG 2 defines it.
 CONTRAST = """
 (element) => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);

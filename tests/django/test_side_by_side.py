@@ -140,7 +140,7 @@ def test_at_least_one_job(manage: Manage, number: str) -> None:
     ran = manage("manticore_migrate", f"--jobs={number}")
     assert ran.code == 2
     assert ran.err.endswith(
-        f"argument --jobs: '{number}' is not a number of databases, 1 or more\n"
+        f"argument --jobs: must be a number of databases, at least 1; got '{number}'\n"
     )
 
 
@@ -196,7 +196,7 @@ def test_a_receiver_can_keep_one_database_from_being_migrated(both: Site) -> Non
 
 
 @pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
-def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
+def test_a_signal_stops_all_of_them_and_releases_their_leases(
     site: Site, manage_environment: dict[str, str]
 ) -> None:
     site.script("V1__slow", "SELECT pg_sleep(300);")

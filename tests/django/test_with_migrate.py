@@ -213,9 +213,7 @@ def test_a_failed_script_fails_migrate_with_the_exit_code(fleet: Site, manage: M
     assert ran.err.startswith("CommandError: V3__bad.sql:1: ")
 
 
-def test_a_setting_that_makes_no_sense_fails_migrate_with_words(
-    fleet: Site, manage: Manage
-) -> None:
+def test_an_invalid_setting_fails_migrate_with_its_message(fleet: Site, manage: Manage) -> None:
     fleet.entry(RUN_WITH_MIGRATE="after", LEASE=0)
     ran = manage("migrate", "--skip-checks")
     assert ran.code == 1
@@ -229,7 +227,7 @@ def test_a_setting_that_makes_no_sense_fails_migrate_with_words(
 
 
 def applied_by_django(site: Site, *operations: Any, atomic: bool = False) -> Any:
-    """Apply a Django migration of these operations; returns what takes it back."""
+    """Apply a Django migration of these operations; returns what reverts it."""
     from django.db import connections
     from django.db.migrations import Migration
     from django.db.migrations.state import ProjectState
@@ -248,7 +246,7 @@ def applied_by_django(site: Site, *operations: Any, atomic: bool = False) -> Any
     return state, take_back
 
 
-def test_run_script_applies_up_to_its_version_and_takes_it_back(fleet: Site) -> None:
+def test_run_script_applies_up_to_its_version_and_reverts_it(fleet: Site) -> None:
     from django_manticore.operations import RunScript
 
     fleet.script("V3__c", "SELECT 3")

@@ -239,7 +239,7 @@ def test_a_container_can_start_without_migrating(tmp_path: Path, container: dict
     assert replica.communicate(timeout=PATIENCE)[0] == "the site starts\n"
 
 
-def test_documented_exit_codes_are_those_that_pipelines_are_told() -> None:
+def test_documented_exit_codes_are_those_of_the_pipelines_examples() -> None:
     documented = {cells[0] for cells in rows(sections(read("commands.md"))["Exit codes"])}
     deploying = {cells[0] for cells in rows(sections(read("deploying.md"))["Use the exit code"])}
 

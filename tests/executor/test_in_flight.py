@@ -387,7 +387,9 @@ async def test_postgresql_takes_both_back(harness: Harness) -> None:
     assert harness.ask("SELECT b FROM t ORDER BY 1") == [(10,), (20,)]
 
 
-async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_told(ready: Cockroach) -> None:
+async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_reported(
+    ready: Cockroach,
+) -> None:
     sql = "ALTER TABLE t DROP COLUMN v, ADD COLUMN n INT8 DEFAULT 0"
     await crashed(ready, sql)
     description = f"ALTER TABLE {ready.place}.t DROP COLUMN v, ADD COLUMN n INT8 DEFAULT 0"

@@ -1,4 +1,4 @@
-"""Cancelled, or stopped by a signal, in mid-statement: the lease is free at once, and a run goes on."""
+"""Cancelled, or stopped by a signal, in mid-statement: the lease is free at once, and a run continues."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def check_goes_on(harness: Harness) -> None:
 
 @cancellable
 @pytest.mark.parametrize("by", ["asyncio", "anyio"])
-async def test_a_task_that_is_cancelled_gives_the_lease_back_at_once(
+async def test_a_task_that_is_cancelled_releases_the_lease_at_once(
     any_mode: Harness, by: str
 ) -> None:
     script_that_waits(any_mode)
@@ -110,7 +110,7 @@ async def test_a_task_that_is_cancelled_gives_the_lease_back_at_once(
 
 
 @interruptible
-async def test_a_process_that_gets_ctrl_c_gives_the_lease_back_at_once(any_mode: Harness) -> None:
+async def test_a_process_that_gets_ctrl_c_releases_the_lease_at_once(any_mode: Harness) -> None:
     script_that_waits(any_mode)
     mode = any_mode.defaults.get("mode", "")
     command = [

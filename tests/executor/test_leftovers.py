@@ -30,7 +30,7 @@ async def failure(harness: Harness) -> str:
 
 @pytest.mark.parametrize("name", ["i", "IF NOT EXISTS i", ""])
 @pytest.mark.parametrize("mode", ["", "-- manticore: mode=autocommit\n"])
-async def test_an_index_that_failed_over_duplicates_is_dropped_and_built_after_the_repair(
+async def test_an_index_that_failed_over_duplicates_is_dropped_and_built_after_the_fix(
     harness: Harness, name: str, mode: str
 ) -> None:
     harness.ask("CREATE TABLE t (v INT8); INSERT INTO t VALUES (1), (1)")
@@ -88,8 +88,8 @@ async def test_an_index_that_waited_too_long_for_a_lock_is_dropped(harness: Harn
 async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness: Harness) -> None:
     """A session looks for a deadlock once in each wait, a while after the wait began.
 
-    So that the index finds it, however slow the machine is, it waits for two sessions, one after the
-    other. The second one asks for what the index holds before the wait for it begins.
+    So that the index finds it, however slow the machine is, it waits for two sessions in
+    turn. The second one asks for what the index holds before the wait for it begins.
     """
     waiting = (
         "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
@@ -159,7 +159,7 @@ async def test_a_copy_that_a_failed_reindex_left_is_dropped(harness: Harness) ->
     assert indexes(harness) == [("i", True)]
 
 
-async def test_an_index_that_is_half_dropped_is_said_to_be_invalid(harness: Harness) -> None:
+async def test_an_index_that_is_partially_dropped_is_reported_as_invalid(harness: Harness) -> None:
     harness.ask("CREATE TABLE t (v INT8); CREATE INDEX i ON t (v)")
     harness.write("V1__d", "SET lock_timeout = '200ms';\nDROP INDEX CONCURRENTLY i")
     async with await psycopg.AsyncConnection.connect(harness.direct) as other:

@@ -1,4 +1,4 @@
-"""Statements that wait for a lock on PostgreSQL: never for long, tried again, and told who holds it."""
+"""Statements that wait for a lock on PostgreSQL: never for long, retried, the holder named."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def read_again(reads: list[int]) -> None:
 
 
 async def test_readers_are_let_through_whenever_the_limit_is_reached(both: Harness) -> None:
-    """They queue up behind the statement. Without a limit, all would wait until the holder ends."""
+    """They queue up after the statement. Without a limit, all would wait until the holder ends."""
     queued = (
         "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' "
         "AND relation = 't'::regclass"
@@ -240,7 +240,7 @@ async def test_a_window_that_meets_a_locked_row_is_halved_and_tried_again(harnes
     assert harness.ask("SELECT id, n FROM t ORDER BY id") == [(1, 1), (2, 1)]
 
 
-async def test_ctrl_c_during_a_pause_gives_the_lease_back(both: Harness) -> None:
+async def test_ctrl_c_during_a_pause_releases_the_lease(both: Harness) -> None:
     both.write("V1__t", TABLE)
     await both.engine().migrate()
     both.write("V2__add", ADD)

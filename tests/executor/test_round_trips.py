@@ -27,7 +27,7 @@ CHANGES = re.compile(r"\b(CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)\b", re.IGNOREC
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, it sends as much at once as a fast one, and looks after nothing beside.
 
-    A statement under way is looked at over a connection of its own after a while.
+    A running statement is looked at over a separate connection after a while.
     """
     monkeypatch.setattr(pace, "QUICK", 600.0)
     monkeypatch.setattr(sync_run, "TICK", 600.0)
@@ -130,7 +130,7 @@ def test_nothing_to_do_takes_one_connection_and_four_round_trips_and_changes_not
 @pytest.mark.parametrize(
     ("verb", "each"),
     # Before a DROP the server is asked what is there, together with the write before it: only so is it
-    # known whether it may be sent again. Its intent, with what was found, is a write of its own.
+    # known whether it may be sent again. Its intent, with what was found, is a separate write.
     [("migrate", 2), ("rollback", 3)],
 )
 def test_stepwise_takes_few_round_trips_for_each_schema_statement(

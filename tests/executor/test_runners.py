@@ -1,4 +1,4 @@
-"""Several runners at once: each script runs once, the others wait and are told for whom."""
+"""Several runners at once: each script runs once, the others wait and report for whom."""
 
 from __future__ import annotations
 
@@ -118,7 +118,9 @@ async def test_twenty_tasks_at_once_wait_for_the_one_that_runs(any_mode: Harness
     check_counted(any_mode)
 
 
-async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(any_mode: Harness) -> None:
+async def test_the_error_of_a_wait_that_took_too_long_says_for_whom_and_what_to_do(
+    any_mode: Harness,
+) -> None:
     script_that_waits(any_mode)
     async with anyio.create_task_group() as group, any_mode.locked_table():
         group.start_soon(any_mode.engine().migrate)
@@ -131,7 +133,7 @@ async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(any_mode: Harn
             doing = "applying version 1, statement 2"
             if not any_mode.is_stepwise:
                 doing = "running scripts"  # in one transaction, which others cannot look into
-            # How long it waited is told as it was measured.
+            # How long it waited is reported as it was measured.
             message = (
                 f"Timed out after NN s waiting for the lease, which {taken.owner} holds ({doing}; its "
                 "lease expires in NN s unless it is renewed). If that runner is alive, wait for it to "
@@ -143,7 +145,7 @@ async def test_who_waits_too_long_is_told_for_whom_and_what_to_do(any_mode: Harn
     assert any_mode.ledger() == [1]
 
 
-async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_run_out(
+async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_expired(
     any_mode: Harness,
 ) -> None:
     counted(any_mode)

@@ -137,7 +137,7 @@ async def test_a_run_does_not_wait_for_itself_as_for_a_stranger(
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_a_lease_that_was_taken_when_nobody_read_the_answer_is_given_back(
+async def test_a_lease_that_was_taken_when_nobody_read_the_answer_is_released(
     harness: Harness,
 ) -> None:
     if harness.flavour.name == "sync":

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def transact(flavour: Flavour, database: Any, *statements: str, then: Any = None) -> Any:
-    """Run statements in a transaction, in the way of the flavour; what `work` gave."""
+    """Run statements in a transaction, in the way of the flavor; what `work` returned."""
     tries = []
 
     if flavour.name == "async":
@@ -64,7 +64,7 @@ async def test_parameters_and_percent_signs(harness: Harness) -> None:
     assert await database.execute("SELECT %s::INT8 AS a", (1,)) == [{"a": 1}]
 
 
-async def test_several_statements_at_once_as_a_down_part_has_them(harness: Harness) -> None:
+async def test_several_statements_at_once_as_in_a_down_section(harness: Harness) -> None:
     harness.write(
         "V1__t", "CREATE TABLE t (a TEXT);\n-- DOWN\n-- a comment\nDELETE FROM t;\nDROP TABLE t;"
     )
@@ -178,7 +178,7 @@ async def test_a_transaction_is_run_again_when_the_server_says_so(
     assert cockroach.ask("SELECT a FROM t") == [(1,)]
 
 
-async def test_a_connection_lost_is_told_and_the_next_statement_gets_a_new_one(
+async def test_a_connection_lost_is_reported_and_the_next_statement_gets_a_new_one(
     cockroach: Cockroach,
 ) -> None:
     database = cockroach.database()

@@ -169,7 +169,7 @@ def test_a_fatal_error_says_why_the_connection_ended(
     assert rows(direct) == [1]
 
 
-def test_dropped_while_the_server_goes_on_working(
+def test_dropped_while_the_server_continues_working(
     fake_cockroach: FakeCockroach, client: Connection, direct: Connection
 ) -> None:
     rule = fake_cockroach.rule("CREATE INDEX", then=drop_during())

@@ -155,7 +155,7 @@ def case(chance: random.Random, has: frozenset[str]) -> Case:
     if not is_primary:
         written = ",".join(names)
         if '" ' in written or " " in written:
-            # Options are separated by blanks, so such a name cannot be written in one.
+            # Options are separated by spaces, so such a name cannot be written in one.
             return case(chance, has)
         options += f" key={written}"
     options += chance.choice(("", " target=5ms", " target=30ms"))

@@ -1,4 +1,4 @@
-"""A runner in a process of its own, to be killed."""
+"""A runner in a separate process, to be killed."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def start(order: Order, counts: SimpleQueue[int] | None = None) -> BaseProcess:
 
 
 def kill(process: BaseProcess) -> bool:
-    """As the kernel does it when memory runs out: nothing of the process runs any more.
+    """As the kernel does it when memory is exhausted: nothing of the process runs any more.
 
     Returns:
-        Whether there was anything to kill. A run may end by itself at any moment before this one, so a
-        look at it beforehand would not say.
+        Whether there was anything to kill. A run may end at any moment before this one, so a
+        look at it first would not tell.
     """
     assert process.pid is not None
     try:

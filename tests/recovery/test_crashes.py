@@ -28,8 +28,8 @@ AT_ONCE = 4
 LOOK = 0.02
 
 
-class Lies:
-    """A second connection that watches the ledger all the time a run goes on."""
+class LedgerWatcher:
+    """A second connection that watches the ledger throughout a run."""
 
     def __init__(self, url: str) -> None:
         self.found: list[int] = []
@@ -38,7 +38,7 @@ class Lies:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Lies:
+    def __enter__(self) -> LedgerWatcher:
         self._thread.start()
         return self
 
@@ -50,7 +50,9 @@ class Lies:
     def look(self) -> None:
         """Look once; from any thread."""
         try:
-            self.found += (row[0] for row in self._connection.execute(scenario.LIES).fetchall())
+            self.found += (
+                row[0] for row in self._connection.execute(scenario.FALSE_CLAIMS).fetchall()
+            )
         except psycopg.errors.UndefinedTable:
             return
         self.looks += 1
@@ -93,7 +95,7 @@ class Rounds:
             order = Order(fake_cockroach.url, self.folder, flavour, verb)
             if verb == "rollback":
                 runner_process.run(Order(fake_cockroach.url, self.folder, "sync", "migrate"))
-            with Lies(url) as lies:
+            with LedgerWatcher(url) as lies:
                 for number in range(chance.randint(1, 4)):
                     self.kills += self._kill(fake_cockroach, order, chance, seed + number)
                     lies.look()

@@ -33,7 +33,7 @@ class Undisturbed:
 
     Attributes:
         verb: What is called.
-        mode: The mode it is told.
+        mode: The mode it is given.
         folder: The scripts.
         statements: How many statements it sent.
         wanted: The database after it.
@@ -95,7 +95,7 @@ def test_two_databases_of_one_cluster_end_alike_whatever_happens_to_one_of_them(
 
 
 def _disturbed(order: Callable[[str], Order], url: str, fault: str, kth: int) -> None:
-    """One run with a fault at its k-th statement; whether it gets over that itself is its own affair."""
+    """One run with a fault at its k-th statement; it may recover, or fail."""
     with Proxy(url) as proxy:
         release = threading.Event()
         seen = count(1)

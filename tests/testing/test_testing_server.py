@@ -390,7 +390,7 @@ def test_programs_that_can_neither_be_reached_nor_copied_are_an_error(open_folde
     )
 
 
-def test_what_a_failing_program_printed_stands_in_the_error(open_folder: Path) -> None:
+def test_the_error_has_what_a_failing_program_printed(open_folder: Path) -> None:
     initdb = program(open_folder / "bin", "initdb", "echo no space left; exit 3")
     program(open_folder / "bin", "postgres", "exit 0")
     open_folder.chmod(0o755)
@@ -465,7 +465,7 @@ def test_a_new_database_keeps_the_urls_options_and_takes_any_name(server: Runnin
     assert 'odd "näme"/?' not in database_names(server)
 
 
-def test_a_database_in_use_is_dropped_and_one_that_is_gone_is_no_error(
+def test_a_database_in_use_is_dropped_and_one_that_is_gone_is_not_an_error(
     server: RunningServer,
 ) -> None:
     url = server.new_database("in_use")

@@ -20,7 +20,7 @@ class When(Enum):
     """Where on its way a statement's connection is cut."""
 
     BEFORE = "before"  # the server has done all that came earlier, and never sees this one
-    DURING = "during"  # the client is cut off at once, the server goes on working for nobody
+    DURING = "during"  # the client is cut off at once, the server continues to work for nobody
     AFTER = "after"  # the server has done it and answered, the client never hears of it
 
 
