@@ -10,7 +10,7 @@ from ..errors import JobFailed
 
 
 def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
-    """The error for a job that ended badly or stands still."""
+    """The error for a job that ended badly or is paused."""
     line = statement.line if statement else None
     error = f"\n  {job.error}" if job.error else ""
     lost = loss((statement,) if statement else step.statements(), (job,))

@@ -25,7 +25,7 @@ from ..errors import (
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """How a statement waited for a lock, in vain.
+    """How a statement waited for a lock without getting it.
 
     Attributes:
         blockers: The sessions in front of it, as last seen.
@@ -197,7 +197,7 @@ def connection_lost_for_good(
     Args:
         step: The script.
         statement: The statement that was sent last; None where it was a transaction of several.
-        error: What was said of the last loss.
+        error: What was reported of the last loss.
         times: How often the connection was lost in a row.
     """
     what = "its transaction" if statement is None else summary(statement)
@@ -218,7 +218,7 @@ def connection_lost_before_any(
     """The error for a run that lost its connection too often before a statement of a script was sent.
 
     Args:
-        error: What was said of the last loss.
+        error: What was reported of the last loss.
         times: How often the connection was lost in a row.
     """
     message = (

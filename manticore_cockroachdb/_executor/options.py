@@ -51,7 +51,7 @@ class Options:
         lease: Seconds the lease lasts unless it is extended.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
         ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
-            PostgreSQL, before it is taken back and tried again; None: as the session has it.
+            PostgreSQL, before it is rolled back and retried; None: as the session has it.
         lock_retries: How often a statement that did not get its lock is tried again; 0: not at all.
         mode: Mode of scripts whose file names none; None: what is right for the server.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.

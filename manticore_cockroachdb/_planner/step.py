@@ -44,7 +44,7 @@ class Step:
 
     @property
     def path(self) -> Path:
-        """The file that the part which is run stands in."""
+        """The file of the section that is run."""
         if self.direction is Direction.DOWN and self.script.down_path is not None:
             return self.script.down_path
         return self.script.path

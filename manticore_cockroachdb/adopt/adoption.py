@@ -1,7 +1,7 @@
 # Generated from async_adoption.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or return it.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.
@@ -326,7 +326,7 @@ class Adoption:
         owner: str,
         work: Callable[[Store, Lease], None],
     ) -> None:
-        """Do something under the lease, and give it back whatever happens."""
+        """Do something under the lease, and release it whatever happens."""
         store = self._store(session)
         taken = take_lease(
             store,

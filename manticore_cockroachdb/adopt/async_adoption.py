@@ -1,4 +1,4 @@
-"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or return it.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.
@@ -323,7 +323,7 @@ class AsyncAdoption:
         owner: str,
         work: Callable[[AsyncStore, Lease], Awaitable[None]],
     ) -> None:
-        """Do something under the lease, and give it back whatever happens."""
+        """Do something under the lease, and release it whatever happens."""
         store = await self._store(session)
         taken = await async_take_lease(
             store,

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-#: Stands in every row and name that marks another tool's ledger as handed over.
+#: Part of every row and name that marks another tool's ledger as handed over.
 MARK = "adopted_by_manticore"
 
 Row = Mapping[str, Any]

@@ -164,7 +164,7 @@ def test_a_job_from_before_the_sending_or_of_another_user_changes_nothing() -> N
         assert decided(sql, job(described, status, user="somebody")) == alone
 
 
-# -- a job of which it cannot be said ---------------------------------------------------------------
+# -- a job that may be somebody else's --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sql", MAYBE)

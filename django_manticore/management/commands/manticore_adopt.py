@@ -141,7 +141,7 @@ class Command(ManticoreCommand):
             self.stdout.write(styles[line.kind](line.text))
 
     def _end_of_look(self, plan: AdoptionPlan, options: dict[str, Any]) -> None:
-        """Say what to do next; what stands in the way is an error of the kind it would be."""
+        """Say what to do next; what prevents the move is an error of the kind it would be."""
         if plan.problems:
             raise CommandError("Some files cannot be adopted as they are; nothing was written.")
         if plan.findings:

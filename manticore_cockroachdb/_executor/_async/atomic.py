@@ -1,6 +1,6 @@
-"""Runs scripts that are one transaction each, one after the other in a single stream.
+"""Runs scripts that are one transaction each, in order, in a single stream.
 
-Every script is a transaction of its own, with its own ledger row and its own proof of the lease; but no
+Every script is one transaction, with its own ledger row and its own proof of the lease; but no
 answer is waited for in between. After an error the server discards the rest of the stream: scripts before
 the failed one are committed, it is rolled back, and none after it has run.
 
@@ -229,7 +229,7 @@ class AsyncAtomic:
         self._emit_start()
 
     def _emit_start(self) -> None:
-        """Say that the step after the finished ones is under way, if it is part of this stream."""
+        """Report that the step after the finished ones has started, if it is part of this stream."""
         place = self._finished
         if place < self._started or place >= len(self._steps):
             return

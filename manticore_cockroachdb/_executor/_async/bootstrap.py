@@ -90,8 +90,8 @@ class AsyncBootstrap:
     async def _try(self, batch: list[Prepared]) -> int | None:
         """Run a batch; None if it is committed, else which of its scripts the server refused.
 
-        A refusal need not mean that the script is wrong: some things work only in a transaction of their
-        own. If it is, running it by itself will tell.
+        A refusal need not mean that the script is wrong: some things work only in their own
+        transaction. If it is, running it alone will show that.
         """
         run = self._run
         await run.allow_schema_changes_in_transactions()

@@ -1,4 +1,4 @@
-"""Says why the server refused one of our own statements: what has become of our tables.
+"""Says why the server refused one of our statements: what happened to our tables.
 
 The fence of a write answers one error for everything that keeps it from its row. Here the server is asked
 which it was: another runner has the lease, or a script has dropped, moved or hidden the tables.

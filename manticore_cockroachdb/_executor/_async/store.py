@@ -221,7 +221,7 @@ class AsyncStore:
         Raises:
             DatabaseError: The server refused the statement, and wrote nothing; or refused a question.
         """
-        # A transaction of its own: so a refused question says nothing about the write.
+        # A separate transaction: so a refused question says nothing about the write.
         own = self.session.state.alone(write, as_ourselves=as_ourselves)
         results, refusal = await self.session.ask(*own, *questions)
         if refusal is None:
@@ -231,7 +231,7 @@ class AsyncStore:
         return await self.session.send(*questions)
 
     async def release(self, owner: str) -> None:
-        """Give the lease back, if it is this runner's. Where there is no table, there is no lease."""
+        """Release the lease, if it is this runner's. Where there is no table, there is no lease."""
         release = run_state.release(self.tables, owner)
         try:
             await self.write(release, as_ourselves=True)

@@ -153,7 +153,7 @@ class BatchedStatement:
         raise self._not_continued(reason)
 
     def _check_key(self, key: BatchKey) -> None:
-        """Refuse to go on along another key than the one the position belongs to.
+        """Refuse to continue along another key than the one the position belongs to.
 
         Raises:
             PlanRefused: The script asks for another one, or the table has another one now.
@@ -223,8 +223,8 @@ class BatchedStatement:
         run = self._run
         tables, lease = run.store.tables, run.lease
         statement = window.narrowed(self._windowed, key, cut)
-        # Counted with the rows, but for the last window, which clears the count. Where the script may have
-        # taken a role that cannot write our table, the next window writes the count.
+        # Counted with the rows, except for the last window, which clears the count. Where the script may
+        # have taken a role that cannot write our table, the next window writes the count.
         counted = cut.upper is not None and not run.session_touched
         if counted:
             statement = fenced.count_rows(tables, statement)

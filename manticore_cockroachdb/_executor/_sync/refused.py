@@ -1,7 +1,7 @@
 # Generated from _async/refused.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Says why the server refused one of our own statements: what has become of our tables.
+"""Says why the server refused one of our statements: what happened to our tables.
 
 The fence of a write answers one error for everything that keeps it from its row. Here the server is asked
 which it was: another runner has the lease, or a script has dropped, moved or hidden the tables.

@@ -77,7 +77,7 @@ class Staircase:
     def run(
         self, base: Sequence[MigrationScript], pending: Sequence[MigrationScript]
     ) -> tuple[Rehearsed, ...]:
-        """Rehearse scripts one after the other, until one fails on its way up.
+        """Rehearse scripts in order, until one fails when it is applied.
 
         Args:
             base: The scripts that are applied already.
