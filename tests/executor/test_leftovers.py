@@ -88,8 +88,8 @@ async def test_an_index_that_waited_too_long_for_a_lock_is_dropped(harness: Harn
 async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness: Harness) -> None:
     """A session looks for a deadlock once in each wait, a while after the wait began.
 
-    So that the index finds it, however slow the machine is, it waits for two sessions, one after the
-    other. The second one asks for what the index holds before the wait for it begins.
+    So that the index finds it, however slow the machine is, it waits for two sessions in
+    turn. The second one asks for what the index holds before the wait for it begins.
     """
     waiting = (
         "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "

@@ -75,7 +75,7 @@ def readers(harness: Harness, number: int) -> Iterator[list[int]]:
 
 
 async def test_readers_are_let_through_whenever_the_limit_is_reached(both: Harness) -> None:
-    """They queue up behind the statement. Without a limit, all would wait until the holder ends."""
+    """They queue up after the statement. Without a limit, all would wait until the holder ends."""
     queued = (
         "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' "
         "AND relation = 't'::regclass"

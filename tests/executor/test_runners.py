@@ -133,7 +133,7 @@ async def test_the_error_of_a_wait_that_took_too_long_says_for_whom_and_what_to_
             doing = "applying version 1, statement 2"
             if not any_mode.is_stepwise:
                 doing = "running scripts"  # in one transaction, which others cannot look into
-            # How long it waited is told as it was measured.
+            # How long it waited is reported as it was measured.
             message = (
                 f"Timed out after NN s waiting for the lease, which {taken.owner} holds ({doing}; its "
                 "lease expires in NN s unless it is renewed). If that runner is alive, wait for it to "
