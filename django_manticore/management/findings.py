@@ -30,8 +30,8 @@ class Findings:
         drifted: Applied versions whose files were changed.
         partially_applied: The version that an earlier run left partially applied.
         partially_reverted: The version that an earlier run left partially reverted.
-        missing: Applied versions without a file. That alone is fine: the code may be older than the
-            database on purpose.
+        missing: Applied versions without a file. Alone that is not a finding: the code may be older than
+            the database on purpose.
         unavailable: Versions that are not applied and whose files were removed.
         repeatable_pending: Repeatable scripts to run; none with a target, which leaves them alone.
         repeatable_unfinished: The repeatable script that an earlier run left partially applied.

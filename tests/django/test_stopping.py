@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the lease is released, the message tells what is done, the exit code says why."""
+"""Ctrl-C and SIGTERM: the lease is released, the message names what is done, the exit code says why."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sleeping(site: Site, manage_environment: dict[str, str]) -> Iterator[subproc
 
 
 def migrating(environment: dict[str, str]) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A `manticore_migrate` in its own process."""
+    """A `manticore_migrate` in a separate process."""
     command = [sys.executable, "-m", "django", "manticore_migrate", "--noinput"]
     return started(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

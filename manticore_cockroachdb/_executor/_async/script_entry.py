@@ -43,7 +43,7 @@ class AsyncScriptEntry:
         self._statements = prepared.statements
 
     async def enter(self, cursor: RunCursor) -> tuple[int, Progress | None]:
-        """Bring the session to where the script continues, and settle what was in flight.
+        """Bring the session to where the script continues; find out what happened to what was in flight.
 
         Returns:
             How many statements are done; and, where the next one was sent before, the record of that.

@@ -51,7 +51,7 @@ class LeaseHolder:
 
     Attributes:
         owner: The run's name in the lease.
-        connections: How many connections were made for scripts.
+        connections: How many connections were made for scripts, one at a time.
         run: What the parts of the run share, while the lease is held.
     """
 

@@ -46,7 +46,7 @@ class ScriptEntry:
         self._statements = prepared.statements
 
     def enter(self, cursor: RunCursor) -> tuple[int, Progress | None]:
-        """Bring the session to where the script continues, and settle what was in flight.
+        """Bring the session to where the script continues; find out what happened to what was in flight.
 
         Returns:
             How many statements are done; and, where the next one was sent before, the record of that.
