@@ -89,7 +89,7 @@ def test_a_script_that_is_not_applied_loses_its_row_and_is_not_unfinished(
     assert resolutions.not_applied(LOADED, key, snapshot, TABLES, LEASE) == commands
 
 
-UNKNOWN = "There is no {} in the folder or the tables; see status (manticore_showmigrations). Nothing was changed."
+SEE_STATUS = "see status (manticore_showmigrations). Nothing was changed."
 
 
 @pytest.mark.parametrize(("key", "called"), [(9, "version 9"), ("R__unknown", "R__unknown")])
@@ -101,7 +101,9 @@ def test_what_nothing_knows_is_refused(key: ScriptKey, called: str) -> None:
     ):
         with pytest.raises(PlanRefused) as caught:
             refused()
-        assert str(caught.value) == UNKNOWN.format(called)
+        assert (
+            str(caught.value) == f"There is no {called} in the folder or the tables; {SEE_STATUS}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -114,8 +116,7 @@ def test_only_a_batch_that_has_begun_starts_again(key: ScriptKey, snapshot: Snap
     with pytest.raises(PlanRefused) as caught:
         resolutions.batch_restarted(key, snapshot, TABLES, LEASE)
     assert str(caught.value) == (
-        f"no statement of version {key} has begun in batches; see status (manticore_showmigrations). "
-        "Nothing was changed."
+        f"no statement of version {key} has begun in batches; {SEE_STATUS}"
     )
 
 
