@@ -40,6 +40,10 @@ class ManticoreCommand(BaseCommand):
         super().__init__(*args, **kwargs)
         self.interrupts = Interrupts()
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """The parser, whose help ends with the exit codes."""
+        return super().create_parser(prog_name, subcommand, epilog=exit_codes.SUMMARY, **kwargs)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run `handle`, and give every error its exit code.
 
@@ -247,7 +251,9 @@ def script_key(text: str) -> ScriptKey:
     """An argument that is a script: `7`, `V7`, `R__name` or a file's name."""
     found = repeatable_in(text) or version_in(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"must be a script, such as 7, V7 or R__name; got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a script, such as 7, V7 or R__name; got {text!r}"
+        )
     return found
 
 

@@ -78,7 +78,9 @@ def bootstrap() -> Task:
 def roll_back(count: int = 1, *, to_version: int | None = None, fake: bool = False) -> Task:
     """Revert the highest applied scripts: a number of them, or those above a version."""
     if to_version is None:
-        label = "Revert the last script" if count == 1 else f"Revert the last {messages.scripts(count)}"
+        label = (
+            "Revert the last script" if count == 1 else f"Revert the last {messages.scripts(count)}"
+        )
     else:
         label = (
             f"Revert all scripts above version {to_version}" if to_version else "Revert all scripts"
