@@ -20,12 +20,13 @@ from manticore_cockroachdb.errors import MigrationFailed
 from manticore_cockroachdb.events import Event, Warned
 from tests.fake_cockroach import FakeCockroach
 from tests.flavors import Flavour
+from tests.waiting import PATIENCE
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
 
-async def eventually(ask: Callable[[], T], *, seconds: float = 20) -> T:
+async def eventually(ask: Callable[[], T], *, seconds: float = PATIENCE) -> T:
     """Ask again and again until the answer is true."""
     deadline = time.monotonic() + seconds
     while not (answer := await anyio.to_thread.run_sync(ask)):

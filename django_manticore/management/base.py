@@ -114,6 +114,16 @@ class ManticoreCommand(BaseCommand):
             help="Do not ask for confirmation.",
         )
 
+    def add_lock_timeout(self, parser: CommandParser) -> None:
+        """`--lock-timeout`."""
+        parser.add_argument(
+            "--lock-timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
+            "fail immediately.",
+        )
+
     # -- databases ---------------------------------------------------------------------------------
 
     def databases(self, options: dict[str, Any]) -> list[str]:

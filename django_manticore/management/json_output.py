@@ -42,7 +42,7 @@ from django_manticore import messages
 if TYPE_CHECKING:
     from manticore_cockroachdb.types import BatchStatus, Plan, ScriptStatus
 
-    from .checking import Findings
+    from .findings import Findings
 
 FORMAT = 1
 

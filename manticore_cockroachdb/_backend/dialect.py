@@ -70,6 +70,7 @@ IN_TRANSACTION_DDL: tuple[str, ...] = (
 )
 
 UNDEFINED_OBJECT = "42704"
+INSUFFICIENT_PRIVILEGE = "42501"
 
 #: The transaction was committed, and then a schema change in it failed: rows stay, the change does not.
 #: https://www.cockroachlabs.com/docs/stable/online-schema-changes#limitations

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .._backend.dialect import Server
-from .._backend.job_match import match_jobs
+from .._backend.job_match import match_jobs, undoes
 from .._backend.jobs import Job, JobState, described
 from .._sql.likeness import NameContext
 from .._sql.schema_change import Repeat
@@ -139,6 +139,30 @@ def decide(sent: Sent, server: Server, found: Sequence[Job], evidence: Evidence)
     if listed and not jobs.unclear:
         return Decision(Action.SEND, "the server has no job of it, so it did not take effect")
     return _unknown(jobs.unclear)
+
+
+def after_others(statement: Statement, ended: Sequence[Job], context: NameContext) -> Action:
+    """What to do about a statement with IF [NOT] EXISTS, answered while others changed the same object.
+
+    Their change may have failed and vanished since. What the statement does besides is done, and only what
+    can be done twice is sent again.
+
+    Args:
+        statement: The statement.
+        ended: Their jobs, which have ended.
+        context: The session that the statement was sent in.
+
+    Returns:
+        DONE, SEND, or ASK where a second sending could do harm.
+    """
+    kind = repeatable(statement)
+    if kind is Repeat.SAFE:
+        return Action.SEND
+    if all(
+        job.state is JobState.SUCCEEDED and not undoes(job, statement, context) for job in ended
+    ):
+        return Action.DONE
+    return Action.SEND if kind is Repeat.DESTRUCTIVE else Action.ASK
 
 
 def _by_own_jobs(own: tuple[Job, ...]) -> Decision:

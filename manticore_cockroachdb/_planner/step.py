@@ -49,6 +49,11 @@ class Step:
             return self.script.down_path
         return self.script.path
 
+    def where(self, statement: Statement | None = None) -> str:
+        """The file in messages, and the line of one of its statements: "V7__users.sql:3"."""
+        name = self.path.name
+        return name if statement is None else f"{name}:{statement.line}"
+
     def statements(self) -> tuple[Statement, ...]:
         """The statements of the part that is run, read from the script's text at each call."""
         if self.direction is Direction.UP:

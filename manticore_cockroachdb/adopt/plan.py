@@ -352,3 +352,8 @@ def is_adopted(row: OurRow, tool: Tool) -> bool:
     """Whether a row of our tables was taken over from a tool."""
     mark = f"adopted from {tool.title}"
     return row.applied_by is not None and row.applied_by.removesuffix(")").endswith(mark)
+
+
+def nothing_adopted(message: str) -> PlanRefused:
+    """The error for an adoption that was refused."""
+    return PlanRefused("Nothing was adopted", [Problem(message)])

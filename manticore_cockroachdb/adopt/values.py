@@ -273,3 +273,18 @@ class Guard:
     is_set: bool
     schema_change: bool = False
     unmistakable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What `undo` did.
+
+    Attributes:
+        versions: The versions that left our ledger.
+        repeatables: The repeatable scripts that left our table of them.
+        guard: The guard that was lifted, if one was set.
+    """
+
+    versions: tuple[int, ...]
+    guard: Guard | None
+    repeatables: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..waiting import PATIENCE
 from .histories import DROP_NOTES, DROP_RIDES, DROP_USERS, NOTES, RIDES, USERS
 
 FOLDERS = os.pathsep.join(
@@ -72,7 +73,7 @@ class Program:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.django.conftest import Ran, Site
 from tests.django.test_migrate import heading
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 Manage = Callable[..., Ran]
 
@@ -290,7 +290,7 @@ def test_run_script_reverts_nothing_that_another_process_applied_meanwhile(fleet
         fleet.query(script[1])
     fleet.query("INSERT INTO _migrations (version, description) VALUES (1, 'a'), (2, 'b')")
     fleet.query("UPDATE _migrations_state SET owner = NULL, expires_at = NULL")
-    run.join(60)
+    run.join(PATIENCE)
     assert (run.is_alive(), failures) == (False, [])
     assert fleet.versions() == [1, 2]
     assert fleet.query("SELECT battery FROM scooters") == []

@@ -24,6 +24,7 @@ from tests import older_cockroachdb
 from tests.conftest import URL_VARIABLE
 from tests.docs.docs_pages import DOCS, Block, block, blocks, read, sections
 from tests.programs import started_server
+from tests.waiting import PATIENCE
 
 ROOT = DOCS.parent
 
@@ -59,7 +60,7 @@ def _run(*command: str, folder: Path, server: RunningServer) -> subprocess.Compl
         stdin=subprocess.DEVNULL,
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -222,7 +223,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -318,7 +319,7 @@ def test_the_tests_that_the_testing_page_recommends_run(
         env={**_environment(server.url), "MANTICORE_TEST_URL": server.url, "PYTHONWARNINGS": ""},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -9,12 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from manticore_cockroachdb._executor._async import run as async_run
-from manticore_cockroachdb._executor._sync import run as sync_run
+from manticore_cockroachdb._executor._async import supervision as async_supervision
+from manticore_cockroachdb._executor._sync import supervision as sync_supervision
 from manticore_cockroachdb.errors import JobFailed, MigrationFailed
 from manticore_cockroachdb.events import JobsAwaited, Reconciled, StillRunning
 from tests.fake_cockroach import Attachment, Job
 from tests.harness import Cockroach, eventually
+from tests.waiting import PATIENCE
 
 INDEX = "CREATE INDEX t_i ON t (i)"
 
@@ -46,7 +47,7 @@ async def migrating(harness: Cockroach, ended: list[Any]) -> AsyncIterator[None]
         except (MigrationFailed, JobFailed) as error:
             ended.append(error)
 
-    with anyio.fail_after(40):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(one)
             yield
@@ -227,7 +228,7 @@ async def test_a_job_that_could_not_be_rolled_back_needs_a_person(indexed: Cockr
 async def test_a_paused_job_is_reported_at_once_and_ends_the_run_after_a_while(
     indexed: Cockroach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (async_run, sync_run):
+    for module in (async_supervision, sync_supervision):
         monkeypatch.setattr(module, "PAUSED_GRACE", 0.3)
     attachment = on_index(indexed)
     ended: list[Any] = []

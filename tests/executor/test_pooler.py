@@ -15,6 +15,7 @@ import pytest
 from manticore_cockroachdb.errors import ConnectionFailed
 from tests.flavors import Flavour
 from tests.harness import Harness
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the pooler that is played speaks PostgreSQL's words")
 
@@ -35,7 +36,7 @@ class Pooler:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(PATIENCE)
         self.url = parts._replace(
             netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{self._port}"
         ).geturl()
@@ -50,7 +51,7 @@ class Pooler:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):

@@ -186,7 +186,7 @@ async def test_timeouts_of_the_user_apply_everywhere(every_mode: Harness) -> Non
     name = harness.one("SELECT current_database()")
     harness.ask(f"ALTER DATABASE {name} SET lock_timeout = '7s'")
     harness.ask(f"ALTER DATABASE {name} SET statement_timeout = '59s'")
-    harness.ask(f"ALTER DATABASE {name} SET idle_session_timeout = '1s'")
+    harness.ask(f"ALTER DATABASE {name} SET idle_session_timeout = '61s'")
     harness.ask("CREATE TABLE seen (a TEXT, b TEXT, c TEXT)")
     row = (
         "INSERT INTO seen SELECT current_setting('lock_timeout'), current_setting('statement_timeout'), "

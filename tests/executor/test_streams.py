@@ -8,14 +8,22 @@ from typing import Any
 
 import pytest
 
+from manticore_cockroachdb._planner import pace
 from manticore_cockroachdb.errors import LeaseLost, LeaseTimeout, MigrationFailed
 from manticore_cockroachdb.events import StepFinished
 from tests.fake_cockroach import drop_after, drop_before, error, hold
 from tests.harness import Cockroach, eventually
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
 SCRIPTS = 40
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, as many scripts are sent together as on a fast one."""
+    monkeypatch.setattr(pace, "QUICK", 600.0)
 
 
 @pytest.fixture
@@ -131,7 +139,7 @@ async def test_another_runner_continues_after_a_shared_transaction_whose_answer_
     then = drop_before() if at == "before" else drop_after()
     harness.fake.rule("COMMIT", nth=3, then=then)
     harness.write("V33__row", "INSERT INTO t VALUES (33);\nINSERT INTO t VALUES (1033);")
-    counts = await asyncio.gather(*(migrate(harness, lock_timeout=60.0) for _ in range(3)))
+    counts = await asyncio.gather(*(migrate(harness, lock_timeout=PATIENCE) for _ in range(3)))
     assert sum(counts) == SCRIPTS
     assert rows(harness) == [*all_up_to(SCRIPTS), 1033]
     assert harness.ledger() == all_up_to(SCRIPTS)

@@ -128,7 +128,7 @@ async def test_many_statements_at_once_share_the_pool(harness: Harness) -> None:
 
 
 async def test_a_pool_that_has_none_left_says_so(harness: Harness) -> None:
-    database = harness.database(max_connections=1, timeout=1)
+    database = harness.database(max_connections=1, timeout=4)
     await database.connect()
     place = harness.url.partition("@")[2].partition("?")[0]
     if harness.flavour.name == "async":
@@ -143,7 +143,7 @@ async def test_a_pool_that_has_none_left_says_so(harness: Harness) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         await database.run_in_transaction(work)
     assert str(caught.value) == (
-        f"No connection to {place} is available: couldn't get a connection after 1.00 sec. Check that "
+        f"No connection to {place} is available: couldn't get a connection after 4.00 sec. Check that "
         "the server is up, or allow the pool more connections (max_connections)."
     )
     assert await database.execute("SELECT 1 AS a") == [{"a": 1}]
@@ -237,7 +237,7 @@ def test_a_database_left_open_at_exit_says_nothing(database_url: str, then: str)
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("[{'a': 1}]\n", "", 0)

@@ -137,7 +137,7 @@ class Attachment:
             return ServerError(self._sqlstate, job.state.error or f"job {job.job_id}: {status}")
         return None
 
-    def wait(self, timeout: float = 20) -> Job:
+    def wait(self, timeout: float = 60) -> Job:
         """Wait for the first job to start, and give it."""
         if not self._started.wait(timeout):
             raise AssertionError(f"no statement started this job in {timeout} s")

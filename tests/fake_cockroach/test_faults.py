@@ -29,6 +29,7 @@ from tests.fake_cockroach.clients import (
     run_in_pipeline,
     sync_forms,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
@@ -180,7 +181,7 @@ def test_dropped_while_the_server_continues_working(
             client.execute("CREATE INDEX named ON t (i)")
         assert direct.execute(alive, [pid]).fetchone() == (1,)
         assert direct.execute("SELECT to_regclass('named')").fetchone() == (None,)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while direct.execute(alive, [pid]).fetchone() != (0,):
         assert time.monotonic() < deadline
     assert direct.execute("SELECT to_regclass('named')::text").fetchone() == ("named",)

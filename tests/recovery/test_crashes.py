@@ -17,7 +17,7 @@ import pytest
 from manticore_cockroachdb.testing import RunningServer
 from tests.fake_cockroach import V21_1, FakeCockroach, hold, hold_answer
 from tests.recovery import runner_process, scenario
-from tests.recovery.runner_process import Order
+from tests.recovery.runner_process import PATIENCE, Order
 
 #: Kills in each of the four ways to run (sync and async, both modes).
 MIGRATE_KILLS = 52
@@ -26,8 +26,6 @@ ROLLBACK_KILLS = 26
 AT_ONCE = 4
 #: Seconds between two looks at the ledger, of which there is one after every kill as well.
 LOOK = 0.02
-#: More than a run of this set ever takes.
-PATIENCE = 60.0
 
 
 class LedgerWatcher:
@@ -101,7 +99,7 @@ class Rounds:
                 for number in range(chance.randint(1, 4)):
                     self.kills += self._kill(fake_cockroach, order, chance, seed + number)
                     lies.look()
-                    _let_the_lease_run_out(url)
+                    runner_process.let_the_lease_run_out(url)
                 # Not by its exit code: the threads that start processes poll this one as well, and only
                 # one of them reads its code.
                 finished = runner_process.context.SimpleQueue()
@@ -162,19 +160,6 @@ def test_killed_at_any_moment_the_next_run_ends_in_the_same_database(
             for future in batch:
                 future.result()
     assert rounds.looks > kills
-
-
-def _let_the_lease_run_out(url: str) -> None:
-    """What time would do; the tests need not wait for it."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        try:
-            connection.execute("SET lock_timeout = '5s'")
-            connection.execute(
-                "UPDATE public._migrations_state SET expires_at = now() - INTERVAL '1 hour' "
-                "WHERE owner IS NOT NULL"
-            )
-        except (psycopg.errors.UndefinedTable, psycopg.errors.LockNotAvailable):
-            pass
 
 
 def _wait(until: Callable[[], bool]) -> None:

@@ -18,15 +18,13 @@ from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.testing.proxy import Proxy, drop_after, drop_before, hold, hold_answer
 from tests.recovery import cockroachdb_scenario as scenario
 from tests.recovery import runner_process
-from tests.recovery.runner_process import Order
+from tests.recovery.runner_process import PATIENCE, Order
 
 WHY = "schema changes that outlive their client"
 pytestmark = pytest.mark.needs_cockroachdb(WHY)
 
 #: Runs of each mode with each fault.
 ROUNDS = 2
-#: Seconds; more than a run of these scripts ever takes.
-PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -277,4 +277,4 @@ def test_tokens_come_in_order_for_any_text(text: str) -> None:
 def test_no_text_takes_more_than_linear_time(text: str) -> None:
     started = time.process_time()
     split(text)
-    assert time.process_time() - started < 5  # a quadratic scan would take minutes
+    assert time.process_time() - started < 30  # a quadratic scan would take minutes

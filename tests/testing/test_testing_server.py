@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 
 import psycopg
@@ -28,7 +29,7 @@ from tests.programs import started
 
 VARIABLE = "SOME_URL"
 EMPTY = {"PATH": ""}
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 REPOSITORY = Path(testing.__file__).parents[2]
 
 as_root = pytest.mark.skipif(unprivileged_user() is None, reason="only root changes its user")
@@ -81,7 +82,7 @@ def program(folder: Path, name: str, script: str) -> Path:
 
 def answers(url: str) -> bool:
     try:
-        psycopg.connect(url, connect_timeout=5).close()
+        psycopg.connect(url, connect_timeout=DEADLINE_SECONDS).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -262,7 +263,7 @@ def test_a_port_that_is_taken_at_the_last_moment_is_given_up_for_another(
     free_port = postgres._free_port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        ports = iter([taken.getsockname()[1], free_port()])
+        ports = chain([taken.getsockname()[1]], iter(free_port, None))
         monkeypatch.setattr(postgres, "_free_port", lambda: next(ports))
         with a_server(VARIABLE, environ=EMPTY) as running:
             assert answers(running.url)

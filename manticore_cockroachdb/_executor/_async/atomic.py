@@ -34,6 +34,7 @@ from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
 from ..under_way import Limits, UnderWay, located
 from .run import AsyncRun
+from .supervision import async_run_supervised
 
 
 class _Part(Enum):
@@ -94,7 +95,8 @@ class AsyncAtomic:
             before, began = self._finished, time.monotonic()
             self._moment = began
             self._emit_start()
-            refusal = await self._run.supervise(
+            refusal = await async_run_supervised(
+                self._run,
                 self._send,
                 under_way=self._under_way,
                 on_item=self._done,

@@ -34,6 +34,7 @@ from ..messages import windows_stay
 from ..under_way import UnderWay
 from .run import AsyncRun
 from .script_record import AsyncScriptRecord
+from .supervision import async_run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
@@ -261,8 +262,8 @@ class AsyncBatchedStatement:
             if number == at:
                 rows = result.rows[0][0] if counted else rows + result.count
 
-        refusal = await run.run_transaction(
-            commands, lambda _answered: under_way, answered, limits=limits.seconds
+        refusal = await async_run_transaction(
+            run, commands, lambda _answered: under_way, answered, limits=limits.seconds
         )
         return refusal, rows
 
@@ -282,7 +283,7 @@ class AsyncBatchedStatement:
         place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            where = f"{self._step.path.name}:{self._statement.line}"
+            where = self._step.where(self._statement)
             if await run.tries_again(error, place, f"{where}, a window"):
                 return
         elif error.sqlstate == LOCK_NOT_AVAILABLE:

@@ -25,6 +25,7 @@ from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
 from ..under_way import UnderWay
 from .run import AsyncRun
+from .supervision import async_run_transaction
 
 
 class AsyncBootstrap:
@@ -101,7 +102,7 @@ class AsyncBootstrap:
             return UnderWay(batch[owner].step)
 
         while True:
-            refusal = await run.run_transaction(commands, under_way)
+            refusal = await async_run_transaction(run, commands, under_way)
             if refusal is None:
                 return None
             error = refusal.error

@@ -37,6 +37,7 @@ from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
 from ..under_way import Limits, UnderWay, located
 from .run import Run
+from .supervision import run_supervised
 
 
 class _Part(Enum):
@@ -97,7 +98,8 @@ class Atomic:
             before, began = self._finished, time.monotonic()
             self._moment = began
             self._emit_start()
-            refusal = self._run.supervise(
+            refusal = run_supervised(
+                self._run,
                 self._send,
                 under_way=self._under_way,
                 on_item=self._done,

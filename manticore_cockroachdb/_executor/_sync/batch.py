@@ -37,6 +37,7 @@ from ..messages import windows_stay
 from ..under_way import UnderWay
 from .run import Run
 from .script_record import ScriptRecord
+from .supervision import run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
@@ -264,8 +265,8 @@ class BatchedStatement:
             if number == at:
                 rows = result.rows[0][0] if counted else rows + result.count
 
-        refusal = run.run_transaction(
-            commands, lambda _answered: under_way, answered, limits=limits.seconds
+        refusal = run_transaction(
+            run, commands, lambda _answered: under_way, answered, limits=limits.seconds
         )
         return refusal, rows
 
@@ -285,7 +286,7 @@ class BatchedStatement:
         place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            where = f"{self._step.path.name}:{self._statement.line}"
+            where = self._step.where(self._statement)
             if run.tries_again(error, place, f"{where}, a window"):
                 return
         elif error.sqlstate == LOCK_NOT_AVAILABLE:

@@ -28,6 +28,7 @@ from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
 from ..under_way import UnderWay
 from .run import Run
+from .supervision import run_transaction
 
 
 class Bootstrap:
@@ -104,7 +105,7 @@ class Bootstrap:
             return UnderWay(batch[owner].step)
 
         while True:
-            refusal = run.run_transaction(commands, under_way)
+            refusal = run_transaction(run, commands, under_way)
             if refusal is None:
                 return None
             error = refusal.error

@@ -251,13 +251,12 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
     """
     verb = step.direction.participle
     line = statement.line if statement else None
-    where = f"{step.path.name}:{line}" if line else step.path.name
     what = summary(statement) if statement else "its transaction"
     kind = repeatable(statement) if statement else Repeat.UNSAFE
     harm = _HARM.get(kind, "it could take effect twice")
     return OutcomeUnknown(
-        f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
-        "statement took effect, finish the rest of the script by hand and record that "
+        f"{step.where(statement)}: {what} {happened}. It was not sent again, because {harm}. Look at the "
+        "database; if the statement took effect, finish the rest of the script by hand and record that "
         f"{step.called} is {verb}, or revert it by hand and record the opposite, with manticore_resolve "
         f"--applied {step.key} or --not-applied {step.key}.",
         version=step.version,

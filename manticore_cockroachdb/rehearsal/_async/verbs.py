@@ -1,4 +1,4 @@
-"""The verbs that need a scratch database: snapshot and drift."""
+"""The verbs that need a scratch database: snapshot, drift, rehearse and squash."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Generated from _async/verbs.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""The verbs that need a scratch database: snapshot and drift."""
+"""The verbs that need a scratch database: snapshot, drift, rehearse and squash."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ class Rule:
         """Let `wait` return: called when a statement or its answer is frozen."""
         self._reached.set()
 
-    def wait(self, timeout: float = 20) -> None:
+    def wait(self, timeout: float = 60) -> None:
         """Wait until the rule has fired (a hold: until the statement or its answer is frozen)."""
         if not self._reached.wait(timeout):
             raise AssertionError(f"the rule did not fire in {timeout} s; {self.seen} matches seen")
