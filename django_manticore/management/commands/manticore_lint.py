@@ -103,7 +103,7 @@ class Command(ManticoreCommand):
             statuses = migration.status()
             server = server or linting.server_of(migration)
         except ConnectionFailed as error:
-            self.stderr.write(f"{error}\nJudging the scripts that git says are new instead.")
+            self.stderr.write(f"{error}\nChecking the scripts that git says are new instead.")
             return keys_of(scripts, changed_files(migration.folders)), None
         waiting = (State.PENDING, State.PARTIALLY_APPLIED)
         return frozenset(one.key for one in statuses if one.state in waiting), server

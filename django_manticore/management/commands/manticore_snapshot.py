@@ -82,7 +82,7 @@ class Command(ManticoreCommand):
             raise CommandError("\n".join(stale), returncode=exit_codes.ERROR)
         if options["verbosity"]:
             for path in present:
-                self.stdout.write(f"{path} is what the scripts make.")
+                self.stdout.write(f"{path} is what the scripts create.")
 
 
 def _usual(alias: str, name: str) -> Path:
