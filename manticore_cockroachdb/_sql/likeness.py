@@ -338,7 +338,7 @@ _WITHOUT_ARGUMENTS: Final = word_set(
     "current_catalog current_date current_role current_schema current_time current_timestamp "
     "current_user localtime localtimestamp session_user user"
 )
-# Words that change nothing for CockroachDB, or that it prints or leaves out as it likes.
+# Words that change nothing for CockroachDB, or that it may print or leave out.
 _NOISE: Final = frozenset(("asc", "concurrently"))
 _SYNONYMS: Final = {"include": "storing", "covering": "storing"}
 _TYPED_LITERALS: Final = word_set("bytes date interval time timestamp timestamptz timetz uuid")

@@ -85,7 +85,7 @@ def _run(folder: Path, *arguments: str) -> bytes:
         raise GitFailed(
             f"git could not say what is new in {folder}: "
             f"{words[-1] if words else 'no reason given'}. Name the scripts another way: --all "
-            "judges every script."
+            "checks every script."
         )
     return process.stdout
 
@@ -101,5 +101,5 @@ def _started(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitFailed(
-            f"git could not be run: {error}. Install git, or judge every script with --all."
+            f"git could not be run: {error}. Install git, or check every script with --all."
         ) from error

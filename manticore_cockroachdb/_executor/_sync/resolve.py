@@ -233,7 +233,7 @@ class Resolve:
         snapshot = store.look()
         if snapshot is None:
             raise LeaseTimeout(
-                "A runner is alive: its transaction holds the run state just now. Wait for it to end.",
+                "A runner is alive: its transaction holds the run state. Wait for it to end.",
                 owner=None,
                 waited=0.0,
             )

@@ -64,7 +64,7 @@ def detach_partition_blocking(step: Step) -> Iterator[Remark]:
 def attach_partition_scan(step: Step) -> Iterator[Remark]:
     """ATTACH PARTITION reads every row of the partition under an ACCESS EXCLUSIVE lock on it.
 
-    A CHECK constraint that says what the partition's bounds say, validated before, spares the scan.
+    A CHECK constraint that says what the partition's bounds say, validated before, avoids the scan.
     """
     command = step.read.command
     if not isinstance(command, AlterTable):
