@@ -9,6 +9,12 @@ from .._printing.compare import Difference
 from ..errors import MigrationFailed, PlanRefused, Problem
 from .tool import Tool
 
+_NO_TRANSACTION = (
+    "Write the files (--write), put `-- manticore: mode=autocommit` at the top of that script, and run "
+    "this again"
+)
+#: What helps against some errors, by SQLSTATE.
+_HINTS = {"25001": _NO_TRANSACTION, "2D000": _NO_TRANSACTION}
 #: How many differences are shown; a wrong folder differs in everything.
 _SHOWN = 12
 
@@ -48,7 +54,7 @@ def not_proved(error: MigrationFailed) -> PlanRefused:
     reason = str(error).partition("\n")[0]
     return PlanRefused(
         "A script fails on an empty scratch database, as it would on a new one, so nothing was adopted",
-        [Problem(f"{reason.rstrip('.')}.")],
+        [Problem(f"{reason.rstrip('.')}.", hint=_HINTS.get(error.sqlstate or "", ""))],
     )
 
 
@@ -63,18 +69,21 @@ def described(difference: Difference) -> str:
     return f"{difference.name}: {said}{details}."
 
 
-def own_objects(tool: Tool, labels: Iterable[str], schemas: Sequence[str]) -> tuple[str, ...]:
+def own_objects(
+    tool: Tool, labels: Iterable[str], schemas: Sequence[str], own_schemas: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Patterns for the tool's own objects, which no script makes.
 
     Args:
         tool: The tool.
         labels: Its tables that were found, as `schema.name`.
         schemas: The schemas that its further tables may be in.
+        own_schemas: Schemas that hold the tool's tables alone, and no script's.
     """
     every = [*labels, *(f"{schema}.{name}" for schema in schemas for name in tool.also)]
     patterns = []
     for label in every:
         schema, _, name = label.rpartition(".")
         patterns += [f"table {label}", f'table {schema}."{name}"', f"sequence {label}_*seq"]
-    own = {name for table in tool.tables for name in table.schemas}
+    own = {*own_schemas, *(name for table in tool.tables for name in table.schemas)}
     return (*patterns, *(f"schema {name}" for name in sorted(own)))

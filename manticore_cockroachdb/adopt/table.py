@@ -97,10 +97,16 @@ def chosen(folder: Folder, ledgers: Collection[str] = ()) -> Recognition:
         raise SettingsError(
             f"{folder.root} holds no migrations of a known tool. Known: {', '.join(TOOLS)}."
         )
-    certain = [each for each in found if each.sure is Sure.CERTAIN]
+    certain = tuple(each for each in found if each.sure is Sure.CERTAIN)
     rivals = certain if len(certain) > 1 else _rivals(found, ledgers)
+    if found[0].tool not in ledgers:
+        # A comment may look like a directive; a table does not come from nothing.
+        rivals += tuple(each for each in found if each.tool in ledgers and each not in rivals)
     if len(rivals) > 1:
-        listed = "; ".join(f"{each.tool} ({each.why})" for each in rivals)
+        listed = "; ".join(
+            f"{each.tool} ({each.why}{', and its table is there' if each.tool in ledgers else ''})"
+            for each in rivals
+        )
         raise SettingsError(
             f"{folder.root} may belong to several tools: {listed}. Name one of them."
         )

@@ -97,6 +97,7 @@ class TheirMigration:
             none where the tool keeps no checksums.
         transactional: Whether the tool runs it in a transaction.
         repeatable: Whether the tool runs it again after each change.
+        fills: Whether the tool replaces `${name}` in it.
         parents: Keys of the migrations it comes after, where the tool has a graph.
     """
 
@@ -110,6 +111,7 @@ class TheirMigration:
     checksums: tuple[str, ...] = ()
     transactional: bool = True
     repeatable: bool = False
+    fills: bool = False
     parents: tuple[str, ...] = ()
 
 
@@ -162,6 +164,7 @@ class Trouble(Enum):
     HEADS = "several heads"
     FOREIGN = "another project"
     UNREADABLE = "unreadable"
+    SINCE = "changed since"
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,3 +74,10 @@ def fingerprint(text: str) -> str:
     found = statements(text)
     digest = hashlib.sha256(repr(text if found is None else found).encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def versions_called(versions: Sequence[int], shown: int = 6) -> str:
+    """Versions in a sentence; of a long list only the first."""
+    listed = ", ".join(map(str, versions[:shown]))
+    more = f" and {len(versions) - shown} more" if len(versions) > shown else ""
+    return f"version{'s' if len(versions) > 1 else ''} {listed}{more}"
