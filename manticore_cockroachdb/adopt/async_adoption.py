@@ -17,10 +17,9 @@ from .._executor import concurrency
 from .._executor._async.lease import async_take_lease
 from .._executor._async.session import AsyncSession
 from .._executor._async.store import AsyncStore, async_store_of, lease_lost
-from .._executor.messages import capitalized
 from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
 from .._scripts.placeholders import filled
-from .._scripts.script import ScriptKey, called
+from .._scripts.script import ScriptKey
 from .._sql.server_kind import ServerKind
 from .._store import fenced
 from .._store.fenced import Lease
@@ -51,7 +50,7 @@ from .takeover import Table
 from .tool import Tool
 from .tools.baseline import reading as baseline
 from .values import Finding, Folder, Found, Guard, Reading, Recognition, Trouble
-from .wording import versions_called
+from .wording import unfinished, versions_called
 
 _NO_RIGHTS = "42501"
 _LOCKED = "55P03"
@@ -241,7 +240,7 @@ class AsyncAdoption:
                 return plan
             await concurrency.async_in_thread(lambda: write_scripts(self.target, plan.new_files))
             await self._with_lease(
-                session, owner, lambda store, lease: self._fill(store, lease, folder)
+                session, owner, lambda store, lease: self._fill(store, lease, folder), "adopted"
             )
             return plan
         finally:
@@ -267,7 +266,7 @@ class AsyncAdoption:
             async def work(store: AsyncStore, lease: Lease) -> None:
                 done.append(await self._take_back(store, lease, folder))
 
-            await self._with_lease(session, owner, work)
+            await self._with_lease(session, owner, work, "undone")
             return done[0]
         finally:
             await session.close()
@@ -417,6 +416,7 @@ class AsyncAdoption:
         session: AsyncSession,
         owner: str,
         work: Callable[[AsyncStore, Lease], Awaitable[None]],
+        done: str,
     ) -> None:
         """Do something under the lease, and give it back whatever happens."""
         store = await self._store(session)
@@ -432,7 +432,7 @@ class AsyncAdoption:
             return
         lease, snapshot = taken
         try:
-            _check_nothing_is_unfinished(snapshot)
+            _check_nothing_is_unfinished(snapshot, done)
             await work(store, lease)
         finally:
             if session.usable:
@@ -567,13 +567,11 @@ def _nothing_adopted(message: str) -> PlanRefused:
     return PlanRefused("Nothing was adopted", [Problem(message)])
 
 
-def _check_nothing_is_unfinished(snapshot: Snapshot) -> None:
+def _check_nothing_is_unfinished(snapshot: Snapshot, done: str) -> None:
     progress = snapshot.record.progress
     if progress is not None:
-        raise _nothing_adopted(
-            f"{capitalized(called(progress.key))} is partially {progress.direction.value} here. Finish it "
-            "with manticore_migrate or manticore_rollback first."
-        )
+        message = unfinished(progress.key, progress.direction)
+        raise PlanRefused(f"Nothing was {done}", [Problem(message)])
 
 
 def _is_sent_alone(guard: Guard, server: Server) -> bool:
