@@ -26,7 +26,7 @@ from ..errors import Problem, SettingsError
 from .numbering import numbered
 from .own_tables import is_about
 from .templates import unfilled
-from .values import Reading, Remark, Sql, TheirMigration
+from .values import Reading, Remark, Sql, TheirMigration, shown
 from .wording import located, without, words
 
 _STEPWISE: Final = "-- manticore: mode=stepwise\n"
@@ -215,11 +215,13 @@ class _Converter:
             return self._part(Sql(text, sql.path, sql.line), theirs)
         if found.fault is not None:
             line = sql.line + found.fault.line - 1
-            return _Part("", [], f"{sql.path.name}:{line}: {_with_hint(found.fault)}", line=line)
+            return _Part("", [], f"{shown(sql.path)}:{line}: {_with_hint(found.fault)}", line=line)
         wrong = unfilled(text, self.placeholders, fills=theirs.fills)
         if wrong is not None:
             line = sql.line + wrong.line - 1
-            return _Part("", [], f"{sql.path.name}:{line}: {wrong.reason}", wrong.remedy, line=line)
+            return _Part(
+                "", [], f"{shown(sql.path)}:{line}: {wrong.reason}", wrong.remedy, line=line
+            )
         text, statements = self._without_own_tables(text, found.up, sql)
         kinds = [classify(raw).kind for raw in statements]
         if Kind.TRANSACTION not in kinds:
@@ -231,9 +233,9 @@ class _Converter:
             verb = head(statement.raw.text, 1)[0]
             if verb not in _FRAMES:
                 line = sql.line + statement.raw.line - 1
-                return _Part(
-                    "", [], f"{sql.path.name}:{line}: {verb} is part of a transaction", line=line
-                )
+                said = shorten(statement.raw.text, 40, placeholder=" …")
+                reason = f"{shown(sql.path)}:{line}: '{said}' is part of a transaction"
+                return _Part("", [], reason, line=line)
             frames.append(statement)
         several = _is_several([raw.text for raw in statements], kinds)
         first = sql.line + frames[0].raw.line - 1
@@ -373,7 +375,7 @@ def _in_source(problem: Problem, theirs: TheirMigration, text: str, up: _Part) -
     if sql is None or problem.line is None:
         return _with_hint(problem)
     line = problem.line - first + trim(part, 1)[1] - 1 + sql.line - 1
-    return f"{sql.path.name}:{line}: {_with_hint(problem)}"
+    return f"{shown(sql.path)}:{line}: {_with_hint(problem)}"
 
 
 _ANY_COMMENT: Final = re.compile(r"--|/\*")

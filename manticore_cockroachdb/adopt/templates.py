@@ -10,11 +10,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from textwrap import shorten
 from typing import Final
 
 from .._scripts.placeholders import NAME
-from .._sql.lexer import TokenKind, tokens
+from .._sql.lexer import TokenKind, split, tokens
 
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}\n]*)\}?")
 _RENDER: Final = (
@@ -57,7 +58,7 @@ def unfilled(
         start, end, symbol = spans[bisect_right(starts, place) - 1] if spans else (0, 0, False)
         return symbol if start <= place < end else None
 
-    known = set()
+    known: set[int] = set()
     for match in _PLACEHOLDER.finditer(text):
         known.add(match.start() + 1)
         wrong = _wrong(match, is_code(match.start()), values, fills=fills)
@@ -70,6 +71,14 @@ def unfilled(
             reason = f"'{shown}' is no SQL but a template, which some program fills in"
             return Unfilled(_line(text, start), reason, _RENDER)
     return None
+
+
+def is_template(text: str) -> bool:
+    """Whether a text has `{{ … }}` outside quotes and comments."""
+    if "{{" not in text or split(text).fault is not None:
+        return False
+    braces = [each for each in tokens(text) if each.kind is TokenKind.SYMBOL and each.text == "{"]
+    return any(second.start == first.end for first, second in pairwise(braces))
 
 
 def _wrong(

@@ -115,6 +115,11 @@ class TheirMigration:
     parents: tuple[str, ...] = ()
 
 
+def shown(path: Path) -> str:
+    """A file's name for people; with its folder where every folder has one of that name."""
+    return "/".join(path.parts[-2:]) if path.name == "migration.sql" else path.name
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Something about a file that its owner should know.
@@ -132,7 +137,8 @@ class Remark:
     def __str__(self) -> str:
         if self.path is None:
             return self.message
-        where = self.path.name if self.line is None else f"{self.path.name}:{self.line}"
+        name = shown(self.path)
+        where = name if self.line is None else f"{name}:{self.line}"
         return f"{where}: {self.message}"
 
 

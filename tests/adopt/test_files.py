@@ -77,6 +77,37 @@ def test_a_folder_is_recognized_by_its_files(tool: str) -> None:
             [],
             [("golang-migrate", Sure.POSSIBLE), ("atlas", Sure.POSSIBLE)],
         ),
+        (
+            {"1_a.up.sql": "SELECT {{ .X }};"},
+            [],
+            [("pop", Sure.LIKELY), ("golang-migrate", Sure.POSSIBLE), ("sqlx", Sure.POSSIBLE)],
+        ),
+        (
+            {"1_a.up.sql": "SELECT '{{ .X }}'; -- {{ .Y }}"},
+            [],
+            [("golang-migrate", Sure.LIKELY), ("sqlx", Sure.POSSIBLE)],
+        ),
+        ({"1_a.up.fizz": ""}, [], [("pop", Sure.CERTAIN)]),
+        (
+            {"1_a.up.sql": "-- Up migration of a", "1_a.down.sql": "-- down migration"},
+            [],
+            [
+                ("golang-migrate", Sure.LIKELY),
+                ("sqlx", Sure.POSSIBLE),
+                ("node-pg-migrate", Sure.POSSIBLE),
+            ],
+        ),
+        (
+            {"1_a.sql": "-- Up Migration"},
+            [],
+            [("node-pg-migrate", Sure.CERTAIN), ("sqlx", Sure.POSSIBLE)],
+        ),
+        ({"1_a.sql": "-- depends: b"}, [], [("yoyo", Sure.LIKELY), ("sqlx", Sure.POSSIBLE)]),
+        (
+            {"1_a.sql": "-- +goose Up", "atlas.sum": ""},
+            [],
+            [("goose", Sure.CERTAIN), ("atlas", Sure.POSSIBLE)],
+        ),
         ({"notes.txt": ""}, [], []),
         ({}, [], []),
     ],
@@ -311,7 +342,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
             "golang-migrate",
             {"1_a.up.sql": "SELECT 1;\n\nROLLBACK;\n"},
             (
-                "1_a.up.sql cannot be converted: 1_a.up.sql:3: ROLLBACK is part of a transaction. "
+                "1_a.up.sql cannot be converted: 1_a.up.sql:3: 'ROLLBACK' is part of a transaction. "
                 "Write what "
                 "it "
                 "does to a new database as SQL into ours/V1__a.sql (empty if nothing), and run this "
@@ -346,6 +377,27 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
                 "as SQL "
                 "into "
                 "ours/V1__a.sql (empty if nothing), and run this again."
+            ),
+        ),
+        (
+            "pop",
+            {
+                "1_a.cockroach.up.sql": "",
+                "1_a.pg.up.sql": "",
+                "1_a.mysql.up.sql": "",
+                "2_b.down.sql": "",
+            },
+            (
+                "1_a.cockroach.up.sql: has version 1, and so has 1_a.pg.up.sql. Copy the files for your "
+                "server to a folder of their own, and name that (--from)."
+            ),
+        ),
+        (
+            "pop",
+            {"1_a.up.fizz": "", "1_a.down.fizz": ""},
+            (
+                "1_a.up.fizz cannot be converted: it is fizz, not SQL. Write what it does to a new "
+                "database as SQL into ours/V1__a.sql (empty if nothing), and run this again."
             ),
         ),
         (
