@@ -269,7 +269,7 @@ class Adoption:
             def work(store: Store, lease: Lease) -> None:
                 done.append(self._take_back(store, lease, folder))
 
-            self._with_lease(session, owner, work, "undone")
+            self._with_lease(session, owner, work, "reverted")
             return done[0]
         finally:
             session.close()
@@ -600,7 +600,7 @@ def _check_nothing_was_reverted_since(plan: AdoptionPlan) -> None:
             "not. If Manticore reverted that, apply it again first (manticore_migrate). If it is applied, "
             f"record it first (`manticore_resolve --applied {plan.reverted[0]}`)."
         )
-        raise PlanRefused("Nothing was undone", [Problem(message)])
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
 def _check_nothing_was_applied_since(
@@ -612,7 +612,7 @@ def _check_nothing_was_applied_since(
             f"Manticore has applied {versions_called(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."
         )
-        raise PlanRefused("Nothing was undone", [Problem(message)])
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
 def _silent(event: Event) -> None:

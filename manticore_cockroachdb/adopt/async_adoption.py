@@ -266,7 +266,7 @@ class AsyncAdoption:
             async def work(store: AsyncStore, lease: Lease) -> None:
                 done.append(await self._take_back(store, lease, folder))
 
-            await self._with_lease(session, owner, work, "undone")
+            await self._with_lease(session, owner, work, "reverted")
             return done[0]
         finally:
             await session.close()
@@ -597,7 +597,7 @@ def _check_nothing_was_reverted_since(plan: AdoptionPlan) -> None:
             "not. If Manticore reverted that, apply it again first (manticore_migrate). If it is applied, "
             f"record it first (`manticore_resolve --applied {plan.reverted[0]}`)."
         )
-        raise PlanRefused("Nothing was undone", [Problem(message)])
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
 def _check_nothing_was_applied_since(
@@ -609,7 +609,7 @@ def _check_nothing_was_applied_since(
             f"Manticore has applied {versions_called(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."
         )
-        raise PlanRefused("Nothing was undone", [Problem(message)])
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
 def _silent(event: Event) -> None:

@@ -321,7 +321,7 @@ def _header(theirs: TheirMigration, up: _Part, down: _Part | None) -> str:
 
 
 def _commits(statement: Sequence[str], *, in_transaction: bool) -> bool:
-    """Whether a statement may commit by itself: a block that says so, or a procedure that nothing holds."""
+    """Whether a statement may commit: a block that says so, or a procedure outside a transaction."""
     verb = statement[0].upper() if statement else ""
     if verb == "CALL":
         return not in_transaction

@@ -1,6 +1,6 @@
 """Text that a program fills in before it reaches a server: `{{ … }}`, and `${name}`. Pure.
 
-Outside quotes and comments a brace is no SQL on either server, so a file that has one there is a template.
+Outside quotes and comments neither server knows a brace, so a file that has one there is a template.
 Inside quotes it may be one, or just text: only the tool that ran it can tell.
 """
 
@@ -68,7 +68,7 @@ def unfilled(
     for start, _, symbol in spans:
         if symbol and text[start] == "{" and start not in known:
             shown = shorten(text[start:].split("\n", 1)[0], 40, placeholder=" …")
-            reason = f"'{shown}' is no SQL but a template, which some program fills in"
+            reason = f"'{shown}' is not SQL but a template, which some program fills in"
             return Unfilled(_line(text, start), reason, _RENDER)
     return None
 

@@ -389,7 +389,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
             },
             (
                 "1_a.cockroach.up.sql: has version 1, and so has 1_a.pg.up.sql. Copy the files for your "
-                "server to a folder of their own, and name that (--from)."
+                "server to a separate folder, and name that (--from)."
             ),
         ),
         (
@@ -498,7 +498,7 @@ _BY_HAND = (
     "again."
 )
 _TEMPLATE = (
-    "is no SQL but a template, which some program fills in. Render the files as that program does, and "
+    "is not SQL but a template, which some program fills in. Render the files as that program does, and "
     "name the folder with the result (--from)."
 )
 

@@ -160,7 +160,7 @@ async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness
     assert str(refused.value) == (
         "Manticore has applied version 3 since, which Flyway does not know. "
         "Roll it "
-        "back first (manticore_rollback). Nothing was undone."
+        "back first (manticore_rollback). Nothing was reverted."
     )
     assert harness.ledger() == [1, 2, 3]
 
@@ -196,7 +196,7 @@ async def test_what_was_reverted_here_is_neither_recorded_again_nor_left_to_the_
     assert str(refused.value) == (
         f"{title}'s ledger calls version {version} applied, and Manticore's does not. If Manticore "
         "reverted that, apply it again first (manticore_migrate). If it is applied, record it first "
-        f"(`manticore_resolve --applied {version}`). Nothing was undone."
+        f"(`manticore_resolve --applied {version}`). Nothing was reverted."
     )
     assert harness.one(history.stopped) == 1
 

@@ -78,8 +78,8 @@ def read(folder: Folder) -> Reading:
         if several:
             other = others[0][0] if others else downs[version][1]
             message = (
-                f"has version {version}, and so has {other}. Copy the files for your server to a folder of "
-                "their own, and name that (--from)."
+                f"has version {version}, and so has {other}. Copy the files for your server to a "
+                "separate folder, and name that (--from)."
             )
             problems.append(Remark(message, folder.path(name)))
             continue
