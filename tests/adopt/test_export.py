@@ -176,7 +176,7 @@ _OTHERWISE = [
         ("flyway", [each.format(title="Flyway") for each in _OTHERWISE]),
     ],
 )
-async def test_what_runs_otherwise_there_is_told_before_anything_is_written(
+async def test_what_runs_otherwise_there_is_reported_before_anything_is_written(
     tool_bench: Harness, tool: str, told: list[str]
 ) -> None:
     write(tool_bench.ours, RICH)
@@ -219,7 +219,7 @@ async def test_placeholders_get_the_values_of_this_database(harness: Harness) ->
     ]
 
 
-async def test_files_of_that_tool_that_are_in_the_folder_are_told(tool_bench: Harness) -> None:
+async def test_files_of_that_tool_that_are_in_the_folder_are_reported(tool_bench: Harness) -> None:
     write(tool_bench.ours, {"V1__a.sql": "SELECT 1;\n"})
     tool_bench.write({"V1__other.sql": "SELECT 0;\n", "V9__later.sql": "SELECT 9;\n"})
 

@@ -103,7 +103,7 @@ async def test_a_script_that_a_new_database_refuses_stops_the_move(harness: Harn
         ),
     ],
 )
-def test_an_object_that_differs_is_told_by_the_words_that_differ(
+def test_an_object_that_differs_is_described_by_the_words_that_differ(
     expected: str, found: str, told: str
 ) -> None:
     name = ObjectName("constraint", "fk on public.t")
@@ -126,7 +126,7 @@ def test_an_object_that_differs_is_told_by_the_words_that_differ(
         ("42P01", "no such table", None),
     ],
 )
-def test_a_script_that_needs_another_mode_is_told_with_the_header_to_write(
+def test_a_script_that_needs_another_mode_is_reported_with_the_header_to_write(
     sqlstate: str, message: str, mode: str | None
 ) -> None:
     failed = MigrationFailed(

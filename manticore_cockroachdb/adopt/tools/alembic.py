@@ -36,7 +36,7 @@ NAME: Final = "alembic"
 _TABLE: Final = "alembic_version"
 _STEP: Final = re.compile(r"--\s*Running (upgrade|downgrade) (.*?) ?-> ?(.*)")
 _MARKED: Final = re.compile(rb"^--\s*Running (?:upgrade|downgrade) ", re.MULTILINE)
-#: What it prints about its table, without blanks; `version_table` may give that another name.
+#: What it prints about its table, without spaces; `version_table` may give that another name.
 _OWN: Final = re.compile(
     r"INSERTINTO[\w.\" ]+\(version_num\)VALUES\('|"
     r"UPDATE([\w.\" ]+)SETversion_num='[^']*'WHERE\1\.version_num='|"
