@@ -45,7 +45,7 @@ def test_without_an_option_it_shows_what_it_would_do_and_changes_nothing(
         f"2 scripts for {site.folder}: 2 to be written, 0 exist already.\n"
         "Compared: 2 statements of up sections and 2 of down sections are the same.\n"
         "Ledger public.goose_db_version: 1 applied, 1 pending.\n"
-        'goose will be stopped. It then says: ERROR: column "version_id" does not exist\n'
+        'goose will be stopped. It then says: ERROR: relation "goose_db_version" already exists\n'
         "Nothing was written. Use --write to write the files, or --apply to take over the ledger too.\n",
         "",
     )

@@ -109,4 +109,5 @@ def _export(alias: str, options: dict[str, Any]) -> Export:
         table=entry.ledger,
         lock_timeout=entry.lock_timeout if timeout is None else timeout,
         lease=entry.lease,
+        placeholders=entry.placeholders,
     )

@@ -46,13 +46,16 @@ _LOCK: Final = "yoyo_lock"
 
 def recognize(folder: Folder) -> Recognition | None:
     """By `.rollback.sql`, `-- depends:` lines, or yoyo.ini."""
+    depends = ""
     for name in sorted(folder.files):
         if name.endswith(_ROLLBACK):
             return Recognition(NAME, Sure.CERTAIN, f"{name} is named as only its files are")
         if name.endswith(".sql") and _DEPENDS.search(folder.files[name]):
-            return Recognition(NAME, Sure.CERTAIN, f"{name} has a '-- depends:' line")
+            depends = depends or name
     if "yoyo.ini" in folder.around or "yoyo.ini" in folder.files:
         return Recognition(NAME, Sure.CERTAIN, "yoyo.ini is there")
+    if depends:
+        return Recognition(NAME, Sure.LIKELY, f"{depends} has a '-- depends:' line")
     return None
 
 
