@@ -73,6 +73,10 @@ class Cursor:
         self.at = at
         return True
 
+    def since(self, start: int) -> Cursor:
+        """Another cursor over what was stepped over since a place."""
+        return self.part(start, self.at)
+
     def take_any(self, words: frozenset[str]) -> str:
         """Step over one of these words if it comes next, and return it; else ""."""
         word = self.peek()
@@ -261,9 +265,10 @@ class Cursor:
                     calls.add(bare(token))
                 else:
                     names.add(bare(token))
-        return Expression(self._on_one_line(), frozenset(names), frozenset(calls))
+        return Expression(self.on_one_line, frozenset(names), frozenset(calls))
 
-    def _on_one_line(self) -> str:
+    @property
+    def on_one_line(self) -> str:
         """What is left, without comments, and with one blank for any number of them."""
         text = self.text
         if "\n" not in text and "--" not in text and "/*" not in text:

@@ -24,6 +24,7 @@ def create_table(command: CreateTable, schema: Schema, faults: list[Fault]) -> N
         partitioned=command.partitioned,
         partition_key=command.partition_key,
         parent=resolved(schema, command.parent) if command.parent else None,
+        takes_rest=command.takes_rest,
         options=command.options,
     )
     if command.parent is not None:

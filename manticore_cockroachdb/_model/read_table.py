@@ -19,7 +19,7 @@ from .actions import (
 )
 from .cursor import Cursor, NotUnderstoodError
 from .types import read_type
-from .values import Column, Constraint, ConstraintKind, Expression, Index, IndexKey
+from .values import Column, Constraint, ConstraintKind, Expression, Index, IndexKey, quoted
 
 #: What begins a constraint of the whole table.
 TABLE_CONSTRAINT: Final = frozenset(
@@ -129,22 +129,41 @@ def _index_key(part: Cursor) -> IndexKey:
 def read_column(part: Cursor, server: ServerKind) -> ColumnDefinition:
     """Read a column with everything that is written beside it."""
     name = part.identifier()
+    parts: list[tuple[str, str]] = []
     if part.done or part.peek() in ("GENERATED", "AS"):  # no type: a partition's, or computed
         column = Column(name, None)
     else:
+        start = part.at
         kind, serial = read_type(part, server)
         column = Column(name, kind, serial=serial, not_null=serial)
+        parts.append(("TYPE", part.since(start).on_one_line))
     constraints: list[Constraint] = []
-    label: str | None = None
     while not part.done:
-        if part.take("CONSTRAINT"):
-            label = part.identifier()
-            continue
+        start = part.at
+        label = part.identifier() if part.take("CONSTRAINT") else None
+        word, said = part.peek(), part.at
         column, constraint = _column_part(part, column, label)
+        parts.append((word, part.since(start).on_one_line))
         if constraint is not None:
-            constraints.append(constraint)
-        label = None
-    return ColumnDefinition(column, tuple(constraints))
+            written = _of_table(part.since(said), name)
+            constraints.append(replace(constraint, written=written))
+    return ColumnDefinition(column, tuple(constraints), parts=tuple(parts))
+
+
+def _of_table(part: Cursor, column: str) -> str:
+    """A constraint beside a column as one of the table."""
+    start = part.at
+    if part.peek() == "CHECK":
+        return part.on_one_line
+    if part.peek() == "REFERENCES":
+        return f"FOREIGN KEY ({quoted(column)}) {part.on_one_line}"
+    part.word()
+    part.take("KEY")
+    part.take("NULLS", "NOT", "DISTINCT")
+    part.take("WITHOUT", "INDEX")
+    kind = part.since(start).on_one_line
+    part.take_any(_ORDER)
+    return f"{kind} ({quoted(column)}) {part.on_one_line}".rstrip()
 
 
 def _column_part(
@@ -251,6 +270,11 @@ def read_constraint(part: Cursor) -> Constraint:
     if part.take("CONSTRAINT"):
         part.condition()
         label = part.identifier()
+    written = _without_not_valid(part)
+    return replace(_table_constraint(part, label), written=written)
+
+
+def _table_constraint(part: Cursor, label: str | None) -> Constraint:
     word = part.word()
     match word:
         case "PRIMARY":
@@ -285,6 +309,16 @@ def read_constraint(part: Cursor) -> Constraint:
             )
         case _:
             raise NotUnderstoodError
+
+
+def _without_not_valid(part: Cursor) -> str:
+    """What is left, without NOT VALID."""
+    words = part.words()
+    for at, pair in enumerate(pairwise(words), part.at):
+        if pair == ("NOT", "VALID"):
+            before, after = part.part(part.at, at), part.part(at + 2, part.end)
+            return f"{before.on_one_line} {after.on_one_line}".rstrip()
+    return part.on_one_line
 
 
 def _not_valid(part: Cursor) -> bool:

@@ -157,6 +157,7 @@ class Constraint:
         sharded: Whether its index is hash-sharded (CockroachDB).
         deferrable: Whether it is DEFERRABLE.
         storing: Columns its index stores besides (`STORING`, `INCLUDE`).
+        written: The constraint as ADD CONSTRAINT takes it after the name, without NOT VALID.
     """
 
     kind: ConstraintKind
@@ -170,6 +171,7 @@ class Constraint:
     sharded: bool = False
     deferrable: bool = False
     storing: tuple[str, ...] = ()
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ class Table:
         partitioned: Whether it is partitioned (PostgreSQL).
         partition_key: The columns it is partitioned by, where these are plain columns.
         parent: The table it is a partition or a child of.
+        takes_rest: Whether it is the DEFAULT partition of its parent.
         options: The storage parameters that matter here, such as `schema_locked=true`.
     """
 
@@ -247,6 +250,7 @@ class Table:
     partitioned: bool = False
     partition_key: tuple[str, ...] = ()
     parent: Name | None = None
+    takes_rest: bool = False
     options: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
@@ -281,11 +285,13 @@ class View:
         name: Its name and schema.
         query: What it selects.
         materialized: Whether its rows are kept.
+        has_key: Whether a unique index is on it, without a condition.
     """
 
     name: Name
     query: Expression
     materialized: bool = False
+    has_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +328,8 @@ class UserType:
         values: The values of an enum.
         checked: Whether a domain has a constraint, NOT NULL included.
         base: The type under a domain.
-        condition: What the CHECK of a domain demands of VALUE.
+        condition: What the CHECKs of a domain demand of VALUE.
+        not_null: Whether a domain says NOT NULL.
     """
 
     name: Name
@@ -331,6 +338,7 @@ class UserType:
     checked: bool = False
     base: Type | None = None
     condition: Expression | None = None
+    not_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
 from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
+from ..safer import column as column_of
+from ..safer import DEMANDS, demands, known_not_null
 from ..sql import BATCHED, allowed, keys, listed, scripts
-from .blocking_constraints import known_not_null, not_null_steps
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
 _DRIVERS = "CREATE TABLE drivers (id BIGINT PRIMARY KEY);\n" + _RIDES
@@ -48,20 +49,17 @@ def required_column(step: Step) -> Iterator[Remark]:
         if not column.not_null or filled:
             continue
         name = quoted(column.name)
-        last = (
-            f"ALTER TABLE {command.name} ALTER COLUMN {name} SET NOT NULL;"
-            if step.target.kind is CRDB
-            else not_null_steps(step, command.name, column.name)
-        )
+        added = column_of(action.definition, DEMANDS)
+        last = list(demands(step, command.name, action.definition))
+        if step.target.kind is CRDB and last:
+            last[0] = f"-- manticore: allow=not-null-on-data every row has it\n{last[0]}"
         yield Remark(
             f"ADD COLUMN {name} NOT NULL without a default fails if {command.name} has rows.",
             scripts(
-                f"ALTER TABLE {command.name} ADD COLUMN {name} {column.type};",
+                f"ALTER TABLE {command.name} ADD COLUMN {added};",
                 f"-- fill the rows, with '{BATCHED}' before: UPDATE {command.name} SET {name} = … "
                 f"WHERE {name} IS NULL",
-                f"-- manticore: allow=not-null-on-data every row has it\n{last}"
-                if step.target.kind is CRDB
-                else last,
+                *last,
             ),
         )
 

@@ -41,7 +41,8 @@ def foreign_key_without_index(script: Script) -> Iterator[Remark]:
         if table is None or not table.known or _begins_with(table, set(one.columns)):
             continue
         index = name_for(table.name, one.columns, "idx")
-        kind = "" if script.target.kind is CRDB else " CONCURRENTLY"
+        is_new = script.before.key(Space.RELATION, name) in script.made
+        kind = "" if script.target.kind is CRDB or is_new else " CONCURRENTLY"
         yield Remark(
             f"No index of {table.name} begins with {_any_of(one.columns)}, so deleting from "
             f"{one.target} reads every row of {table.name}.",
