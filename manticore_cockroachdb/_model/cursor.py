@@ -229,6 +229,16 @@ class Cursor:
         """The names of a list such as `a, "B" DESC`: the first word of each part."""
         return tuple(part.identifier() for part in self.split())
 
+    @property
+    def start(self) -> int:
+        """Where what is left begins in the source."""
+        return self._tokens[self.at].start
+
+    @property
+    def stop(self) -> int:
+        """Where what is left ends in the source."""
+        return self._tokens[self.end - 1].end
+
     # -- text --------------------------------------------------------------------------------------
 
     @property

@@ -104,7 +104,7 @@ def read_index(cursor: Cursor, name: str | None, *, method: str = "btree") -> In
     keys = tuple(_index_key(part) for part in cursor.group().split())
     storing: tuple[str, ...] = ()
     predicate: Expression | None = None
-    sharded = False
+    sharded = nulls_equal = False
     while not cursor.done:
         word = cursor.word()
         if word in ("STORING", "COVERING", "INCLUDE"):
@@ -113,17 +113,35 @@ def read_index(cursor: Cursor, name: str | None, *, method: str = "btree") -> In
             predicate = cursor.until(frozenset(("WITH", "VISIBILITY"))).expression()
         elif word == "USING" and cursor.take("HASH"):
             sharded = True
-    return Index(name, keys, predicate=predicate, storing=storing, method=method, sharded=sharded)
+        elif word == "NULLS" and cursor.take("NOT", "DISTINCT"):
+            nulls_equal = True
+    return Index(
+        name,
+        keys,
+        predicate=predicate,
+        storing=storing,
+        method=method,
+        sharded=sharded,
+        nulls_equal=nulls_equal,
+    )
 
 
 def _index_key(part: Cursor) -> IndexKey:
     if part.peek() == "(":
         inner = part.group()
-        return IndexKey(None, inner.expression(), part.has("DESC"))
+        return IndexKey(None, inner.expression(), part.has("DESC"), _collation(part))
     if part.peek(1) in ("(", ".", "-"):
-        expression = part.until(_ORDER)
-        return IndexKey(None, expression.expression(), part.has("DESC"))
-    return IndexKey(part.identifier(), None, part.has("DESC"))
+        expression = part.until(_ORDER | {"COLLATE"})
+        return IndexKey(None, expression.expression(), part.has("DESC"), _collation(part))
+    return IndexKey(part.identifier(), None, part.has("DESC"), _collation(part))
+
+
+def _collation(part: Cursor) -> str:
+    start = part.at
+    if not part.take("COLLATE"):
+        return ""
+    part.name()
+    return part.since(start).on_one_line
 
 
 def read_column(part: Cursor, server: ServerKind) -> ColumnDefinition:
@@ -192,11 +210,15 @@ def _column_part(
             key = Constraint(ConstraintKind.PRIMARY_KEY, label, (column.name,), sharded=sharded)
             return replace(column, not_null=True), key
         case "UNIQUE":
-            part.take("NULLS", "NOT", "DISTINCT")
+            nulls_equal = part.take("NULLS", "NOT", "DISTINCT")
             part.take("WITHOUT", "INDEX")
             _order_and_options(part)
             return column, Constraint(
-                ConstraintKind.UNIQUE, label, (column.name,), sharded=read_hash_clause(part)
+                ConstraintKind.UNIQUE,
+                label,
+                (column.name,),
+                sharded=read_hash_clause(part),
+                nulls_equal=nulls_equal,
             )
         case "CHECK":
             condition = part.group().expression()
@@ -281,10 +303,10 @@ def _table_constraint(part: Cursor, label: str | None) -> Constraint:
             part.expect("KEY")
             return _key(part, ConstraintKind.PRIMARY_KEY, label)
         case "UNIQUE":
-            part.take("NULLS", "NOT", "DISTINCT")
+            nulls_equal = part.take("NULLS", "NOT", "DISTINCT")
             part.take("NULLS", "DISTINCT")
             part.take("WITHOUT", "INDEX")
-            return _key(part, ConstraintKind.UNIQUE, label)
+            return replace(_key(part, ConstraintKind.UNIQUE, label), nulls_equal=nulls_equal)
         case "CHECK":
             condition = part.group().expression()
             return Constraint(

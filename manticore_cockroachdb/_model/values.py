@@ -157,6 +157,7 @@ class Constraint:
         sharded: Whether its index is hash-sharded (CockroachDB).
         deferrable: Whether it is DEFERRABLE.
         storing: Columns its index stores besides (`STORING`, `INCLUDE`).
+        nulls_equal: Whether two NULLs are equal to a UNIQUE (NULLS NOT DISTINCT).
         written: The constraint as ADD CONSTRAINT takes it after the name, without NOT VALID.
     """
 
@@ -171,6 +172,7 @@ class Constraint:
     sharded: bool = False
     deferrable: bool = False
     storing: tuple[str, ...] = ()
+    nulls_equal: bool = False
     written: str = field(default="", compare=False)
 
 
@@ -182,11 +184,13 @@ class IndexKey:
         column: The column, or None for an expression.
         expression: The expression, or None for a column.
         descending: Whether it is sorted downwards.
+        collation: Its COLLATE clause, as it is written.
     """
 
     column: str | None
     expression: Expression | None = None
     descending: bool = False
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,7 @@ class Index:
         storing: Columns it stores besides (`STORING`, `INCLUDE`).
         method: `btree`, `gin`, `inverted`, `vector`, …
         sharded: Whether it is hash-sharded (CockroachDB).
+        nulls_equal: Whether two NULLs are equal to it (NULLS NOT DISTINCT).
     """
 
     name: str | None
@@ -210,6 +215,7 @@ class Index:
     storing: tuple[str, ...] = ()
     method: str = "btree"
     sharded: bool = False
+    nulls_equal: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -223,10 +223,15 @@ class _Run:
             self._report(rule, script, remark, line)
 
     def _report(self, rule: Rule, script: MigrationScript, remark: Remark, line: int) -> None:
+        severity = self._severities[rule.id]
+        if remark.most is not None and severity.rank < remark.most.rank:
+            severity = remark.most
+        if severity.rank > self._configuration.least.rank:
+            return
         self.findings.append(
             Finding(
                 rule=rule.id,
-                severity=self._severities[rule.id],
+                severity=severity,
                 message=remark.message,
                 safer=remark.safer,
                 path=script.path,
@@ -234,6 +239,7 @@ class _Run:
                 version=script.version,
                 source=rule.source,
                 servers=(str(self._target),),
+                subject=remark.subject,
             )
         )
 

@@ -7,14 +7,16 @@ NOT NULL) is kept: a safer form that leaves it out would be another change.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Final
 
+from .._model import naming
 from .._model.actions import ColumnDefinition
 from .._model.cursor import Cursor, NotUnderstoodError
-from .._model.fold_table import free_names
+from .._model.fold_table import chosen_name, free_names
 from .._model.naming import choose
 from .._model.schema import Space
-from .._model.values import Constraint, ConstraintKind, Name, Table, quoted
+from .._model.values import Column, Constraint, ConstraintKind, Name, Table, quoted
 from .._sql.tokens import word_set
 from .rule import CRDB, Step
 from .sql import filled, scripts
@@ -25,20 +27,38 @@ VALUES: Final = word_set("DEFAULT GENERATED AS STORED VIRTUAL ON")
 CONSTRAINTS: Final = word_set("PRIMARY UNIQUE CHECK REFERENCES DEFERRABLE INITIALLY")
 #: The parts of a column that demand something of its values.
 DEMANDS: Final = CONSTRAINTS | {"NOT", "NULL"}
-_LABELS: Final = {
-    ConstraintKind.PRIMARY_KEY: "pkey",
-    ConstraintKind.UNIQUE: "key",
-    ConstraintKind.FOREIGN_KEY: "fkey",
-    ConstraintKind.EXCLUDE: "excl",
-}
 
 
-def name_of(step: Step, table: Name, one: Constraint) -> str:
-    """The name of a constraint that is added: its own, or one that is free."""
+def name_of(step: Step, table: Name, one: Constraint, beside: str = "") -> str:
+    """The name of a constraint that is added: its own, or the one that the server would choose.
+
+    Args:
+        step: The statement that adds it.
+        table: The table.
+        one: The constraint.
+        beside: The new column that it stands beside.
+    """
     if one.name is not None:
         return quoted(one.name)
-    columns = () if one.kind is ConstraintKind.PRIMARY_KEY else one.columns
-    return new_name(step, table, columns, _LABELS.get(one.kind, "check"))
+    known = step.before.table(table) or Table(table)
+    if beside:
+        known = replace(known, columns=(*known.columns, Column(beside, None)))
+    return quoted(chosen_name(step.before, step.before.key(Space.RELATION, table), known, one))
+
+
+def name_there(step: Step, table: Name, one: Constraint) -> str:
+    """The name that a constraint of the model has on the server, without quotes.
+
+    CockroachDB before v22.1 names keys in its own way where nobody does: `primary`, `fk_a_ref_b`.
+    https://www.cockroachlabs.com/docs/releases/v22.1
+    """
+    usual = naming.for_constraint(table.name, (), one, lambda _: True)
+    if step.target.kind is CRDB and step.target.version < (22, 1) and one.name == usual:
+        if one.kind is ConstraintKind.PRIMARY_KEY:
+            return "primary"
+        if one.kind is ConstraintKind.FOREIGN_KEY and one.target is not None:
+            return f"fk_{'_'.join(one.columns)}_ref_{one.target.name}"
+    return one.name or usual
 
 
 def new_name(step: Step, table: Name, columns: Collection[str], label: str) -> str:
@@ -102,7 +122,7 @@ def constrained_later(step: Step, table: Name, definition: ColumnDefinition) -> 
     filled_at_once = made.default is not None or made.generated is not None
     without = CONSTRAINTS if filled_at_once else DEMANDS
     wanted = (
-        [part for one in definition.constraints for part in added(step, table, one)]
+        [part for one in definition.constraints for part in added(step, table, one, made.name)]
         if filled_at_once
         else demands(step, table, definition)
     )
@@ -117,12 +137,19 @@ def demands(step: Step, table: Name, definition: ColumnDefinition) -> Iterator[s
     if ConstraintKind.PRIMARY_KEY not in kinds and (definition.column.not_null or numbered):
         yield from made_not_null(step, table, name)
     for one in definition.constraints:
-        yield from added(step, table, one)
+        yield from added(step, table, one, name)
 
 
-def added(step: Step, table: Name, one: Constraint) -> tuple[str, ...]:
-    """The scripts that add a constraint while others read and write; none where there is no way."""
-    name = name_of(step, table, one)
+def added(step: Step, table: Name, one: Constraint, beside: str = "") -> tuple[str, ...]:
+    """The scripts that add a constraint while others read and write; none where there is no way.
+
+    Args:
+        step: The statement that adds it at once.
+        table: The table.
+        one: The constraint.
+        beside: The new column that it stands beside.
+    """
+    name = name_of(step, table, one, beside)
     start = f"ALTER TABLE {table} ADD CONSTRAINT {name}"
     if one.kind in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY):
         return (

@@ -21,12 +21,17 @@ def listed(columns: Iterable[str]) -> str:
 
 
 def keys(index: Index) -> str:
-    """The keys of an index as they stand in its parentheses."""
+    """What an index compares, as it stands in its parentheses, without the order."""
+    return ", ".join(each_key(index))
+
+
+def each_key(index: Index) -> list[str]:
+    """What an index compares, key by key, without the order."""
     shown = []
-    for key in index.keys:
-        text = quoted(key.column) if key.column is not None else _shown(key.expression)
-        shown.append(f"{text} DESC" if key.descending else text)
-    return ", ".join(shown)
+    for one in index.keys:
+        text = quoted(one.column) if one.column is not None else _shown(one.expression)
+        shown.append(f"{text} {one.collation}".rstrip())
+    return shown
 
 
 def _shown(expression: Expression | None) -> str:

@@ -127,7 +127,8 @@ def reindex_blocking(step: Step) -> Iterator[Remark]:
     Example(
         "REFRESH MATERIALIZED VIEW prices;",
         _RIDES
-        + "\nCREATE MATERIALIZED VIEW prices AS SELECT city, avg(price) FROM rides GROUP BY city;",
+        + "\nCREATE MATERIALIZED VIEW prices AS SELECT city, avg(price) FROM rides GROUP BY city;"
+        "\nCREATE UNIQUE INDEX prices_by_city ON prices (city);",
     ),
     on=(RefreshView,),
 )

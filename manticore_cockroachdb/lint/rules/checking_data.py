@@ -14,8 +14,8 @@ from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
 from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
-from ..safer import column as column_of
 from ..safer import DEMANDS, demands, known_not_null
+from ..safer import column as column_of
 from ..sql import BATCHED, allowed, keys, listed, scripts
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
@@ -61,6 +61,7 @@ def required_column(step: Step) -> Iterator[Remark]:
                 f"WHERE {name} IS NULL",
                 *last,
             ),
+            subject=column.name,
         )
 
 
@@ -82,7 +83,7 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
     if isinstance(command, CreateIndex):
         if command.index.unique and not _cannot_repeat(step, command.table, keys_of(command.index)):
             where = f" WHERE {command.index.predicate.text}" if command.index.predicate else ""
-            yield _duplicates(step, command.table, keys(command.index).replace(" DESC", ""), where)
+            yield _duplicates(step, command.table, keys(command.index), where)
     elif isinstance(command, AlterTable) and not step.is_empty(command.name):
         for action in command.actions:
             if isinstance(action, AddConstraint) and action.constraint.index is None:
@@ -143,6 +144,7 @@ def _duplicates(step: Step, table: Name, columns: str, where: str) -> Remark:
         + (", and says so only at the end of the back-fill." if step.target.kind is CRDB else "."),
         f"-- must find nothing: {query}\n"
         + allowed("unique-on-data", "the query above found nothing", step.text),
+        subject=columns,
     )
 
 
@@ -171,6 +173,7 @@ def not_null_on_data(step: Step) -> Iterator[Remark]:
             f"It fails if a row of {command.name} has no {name}.",
             f"-- must find nothing: SELECT 1 FROM {command.name} WHERE {name} IS NULL LIMIT 1;\n"
             + allowed("not-null-on-data", "the query above found nothing", step.text),
+            subject=action.column,
         )
 
 
@@ -208,6 +211,7 @@ def check_on_data(step: Step) -> Iterator[Remark]:
                 f"It fails if a row of {command.name} does not obey CHECK ({condition}).",
                 f"-- must find nothing: SELECT 1 FROM {command.name} WHERE NOT ({condition}) "
                 "LIMIT 1;\n" + allowed("check-on-data", "the query above found nothing", step.text),
+                subject=condition,
             )
 
 
@@ -262,4 +266,5 @@ def foreign_key_on_data(step: Step) -> Iterator[Remark]:
             f"-- must find nothing: SELECT 1 FROM {command.name} c WHERE {filled} AND NOT EXISTS "
             f"(SELECT 1 FROM {one.target} p WHERE {joined}) LIMIT 1;\n"
             + allowed("foreign-key-on-data", "the query above found nothing", step.text),
+            subject=listed(one.columns),
         )

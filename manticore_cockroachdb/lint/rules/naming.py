@@ -9,7 +9,9 @@ from typing import Final
 from ..._model import naming
 from ..._model.actions import AddConstraint
 from ..._model.commands import AlterTable, Command, CreateIndex
-from ..._model.values import ConstraintKind, quoted
+from ..._model.fold_table import chosen_index_name
+from ..._model.schema import Space
+from ..._model.values import ConstraintKind, Table, quoted
 from ..._sql.lexer import TokenKind, tokens
 from ..._sql.tokens import bare
 from ..finding import Severity
@@ -38,7 +40,9 @@ def unnamed_index(step: Step) -> Iterator[Remark]:
     """
     command = step.read.command
     if isinstance(command, CreateIndex) and command.index.name is None:
-        name = quoted(naming.for_index(command.table.name, command.index, lambda _: True))
+        key = step.before.key(Space.RELATION, command.table)
+        known = step.before.table(command.table) or Table(command.table)
+        name = quoted(chosen_index_name(step.before, key, known, command.index))
         after = "CONCURRENTLY" if command.concurrently else "INDEX"
         yield Remark(
             f"The index on {command.table} has no name, so sending the statement twice makes two.",
