@@ -90,9 +90,8 @@ def _drop_column(
 
 
 def _constraint_uses(constraint: Constraint, column: str) -> bool:
-    if constraint.kind is ConstraintKind.CHECK and constraint.expression is not None:
-        return column in constraint.expression.names
-    return column in constraint.columns
+    used = constraint.expression.names if constraint.expression is not None else frozenset()
+    return column in used or column in constraint.columns
 
 
 def _index_goes(index: Index, column: str) -> bool:

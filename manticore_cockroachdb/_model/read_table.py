@@ -357,6 +357,7 @@ def _key(part: Cursor, kind: ConstraintKind, label: str | None) -> Constraint:
         for key in map(_index_key, part.group().split())
     )
     storing: tuple[str, ...] = ()
+    predicate: Expression | None = None
     sharded = deferrable = False
     while not part.done:
         word = part.word()
@@ -368,7 +369,18 @@ def _key(part: Cursor, kind: ConstraintKind, label: str | None) -> Constraint:
             part.word()
         elif word == "DEFERRABLE":
             deferrable = True
-    return Constraint(kind, label, keys, sharded=sharded, deferrable=deferrable, storing=storing)
+        elif word == "WHERE":
+            predicate = part.part(part.at, part.end).expression()
+            part.at = part.end
+    return Constraint(
+        kind,
+        label,
+        keys,
+        predicate,
+        sharded=sharded,
+        deferrable=deferrable,
+        storing=storing,
+    )
 
 
 def _references(part: Cursor, label: str | None, columns: tuple[str, ...]) -> Constraint:

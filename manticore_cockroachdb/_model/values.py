@@ -149,7 +149,7 @@ class Constraint:
         kind: What it demands.
         name: Its name; None where a statement leaves it to the server.
         columns: Its columns, where it lists any.
-        expression: What a CHECK demands.
+        expression: What a CHECK demands; the condition of a UNIQUE that has one (CockroachDB).
         target: The table a foreign key refers to.
         target_columns: The columns it refers to; empty: that table's primary key.
         validated: Whether the rows that were there are known to obey it.

@@ -410,7 +410,7 @@ def _asked_of_constraint(name: Name, one: Constraint, schema: Schema) -> Iterato
     columns = frozenset(one.columns)
     if one.kind in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY) and one.columns:
         keys = [quoted(column) for column in one.columns]
-        yield _equal(name, schema, columns, keys, None, nulls_equal=one.nulls_equal)
+        yield _equal(name, schema, columns, keys, one.expression, nulls_equal=one.nulls_equal)
         if one.kind is ConstraintKind.PRIMARY_KEY:
             table = schema.table(name)
             for column in one.columns:

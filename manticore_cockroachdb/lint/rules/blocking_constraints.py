@@ -18,7 +18,7 @@ from ..._model.values import Constraint, ConstraintKind, Name, quoted
 from ..finding import Severity
 from ..locks import table_lock
 from ..rule import ON_PG, PG, Example, Remark, Step, rule
-from ..safer import added, constrained_later, known_not_null, made_not_null
+from ..safer import VALUES, added, constrained_later, known_not_null, made_not_null
 from ..sql import scripts
 from .rewriting import is_volatile
 
@@ -73,7 +73,7 @@ def _scanned(command: AlterTable) -> Iterator[tuple[Constraint, ColumnDefinition
                 yield one, None
         elif isinstance(action, AddColumn):
             definition = action.definition
-            filled = definition.column.default or definition.column.generated
+            filled = any(word in VALUES for word, _ in definition.parts)  # DEFAULT NULL, too
             for one in definition.constraints:
                 is_key = one.kind is ConstraintKind.FOREIGN_KEY
                 if one.kind is ConstraintKind.CHECK or (is_key and filled):

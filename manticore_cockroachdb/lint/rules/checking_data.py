@@ -12,7 +12,15 @@ from ..._model.actions import AddColumn, AddConstraint, SetNotNull, ValidateCons
 from ..._model.commands import AlterTable, CreateIndex
 from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
-from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
+from ..rows import (
+    all_different,
+    all_null,
+    has_reference,
+    has_unique,
+    is_null_for_all,
+    keys_of,
+    never_null,
+)
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
 from ..safer import DEMANDS, demands, known_not_null
 from ..safer import column as column_of
@@ -93,7 +101,8 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
                 if one.kind in kinds and not _cannot_repeat(
                     step, command.name, one.columns, nulls=not key
                 ):
-                    yield _duplicates(step, command.name, listed(one.columns), "")
+                    where = f" WHERE {one.expression.text}" if one.expression else ""
+                    yield _duplicates(step, command.name, listed(one.columns), where)
             elif isinstance(action, AddColumn):
                 yield from _unique_column(command, action)
 
@@ -206,6 +215,8 @@ def check_on_data(step: Step) -> Iterator[Remark]:
         else:
             continue
         if one.kind is ConstraintKind.CHECK and one.expression is not None:
+            if is_null_for_all(step, command.name, one.expression):
+                continue
             condition = one.expression.text
             yield Remark(
                 f"It fails if a row of {command.name} does not obey CHECK ({condition}).",

@@ -37,7 +37,7 @@ def rename_table(step: Step) -> Iterator[Remark]:
     table = step.table(command.name)
     if step.is_new(command.name) or (table is None and step.before.relation(command.name)):
         return
-    if table_returns(step, command.name):
+    if table_returns(step, command.name) or _is_passing(command.name.name):
         return
     new = command.new if isinstance(command, Rename) else f"{command.schema}.{command.name.name}"
     views = _views(step, command.name) if step.target.kind is CRDB else []
@@ -106,9 +106,14 @@ def rename_column(step: Step) -> Iterator[Remark]:
         )
 
 
+def _is_passing(name: str) -> bool:
+    """Whether a name says that it is not to stay."""
+    return name.endswith(("_tmp", "_temp", "_new"))
+
+
 def _is_unused(step: Step, table: Table | None, column: str) -> bool:
     """Whether no release can know the column: the script made it, or its name says it is temporary."""
-    if column.startswith("_") or column.endswith(("_tmp", "_temp", "_new")):
+    if column.startswith("_") or _is_passing(column):
         return True
     before = step.script.before.table(table.name) if table is not None else None
     return before is not None and before.known and before.column(column) is None

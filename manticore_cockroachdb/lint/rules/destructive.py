@@ -8,7 +8,7 @@ from typing import Final
 from ..._model.actions import DropColumn, DropConstraint
 from ..._model.commands import AlterTable, Drop, Truncate, Understood
 from ..._model.schema import Key, Space
-from ..._model.values import Name, Table, View, quoted
+from ..._model.values import Name, Sequence, Table, View, quoted
 from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, Example, Remark, Step, rule
@@ -222,7 +222,8 @@ def _dependents(step: Step, command: Drop) -> list[str]:
     keys = {
         key for name in command.names for key in step.before.referrers(step.before.key(space, name))
     }
-    return sorted(key.name for key in keys)
+    # A SERIAL's sequence goes with its table, also without CASCADE.
+    return sorted(key.name for key in keys if not isinstance(step.before.get(key), Sequence))
 
 
 _RELATIONS: Final = frozenset(("TABLE", "VIEW", "MATERIALIZED VIEW"))

@@ -87,11 +87,7 @@ def _changed_tables(script: Script) -> Iterator[tuple[Table | None, Table]]:
 
 def _begins_with(table: Table, columns: set[str]) -> bool:
     """Whether an index of the table begins with one of these columns: then not all rows are read."""
-    keys = [
-        one.columns
-        for one in table.constraints
-        if one.kind in (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
-    ]
+    keys = [one.columns for one in table.constraints if _is_key(one)]
     keys += [index.columns for index in table.indexes if index.predicate is None]
     keys += [
         index.columns
@@ -172,4 +168,5 @@ def _wider(table: Table, index: Index) -> str | None:
 
 
 def _is_key(one: Constraint) -> bool:
-    return one.kind in (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
+    kinds = (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
+    return one.kind in kinds and one.expression is None
