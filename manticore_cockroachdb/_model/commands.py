@@ -66,7 +66,7 @@ class CreateTable:
         partition_key: The columns it names, where they are plain columns.
         parent: The table of PARTITION OF or INHERITS.
         takes_rest: Whether it is the DEFAULT partition.
-        options: Its storage parameters, in small letters, without blanks.
+        options: Its storage parameters, in small letters, without spaces.
     """
 
     name: Name
@@ -229,7 +229,7 @@ class CreateFunction:
 
     Attributes:
         name: Its name.
-        arguments: What stands in its parentheses.
+        arguments: What is in its parentheses.
         body: Its text.
         replace: Whether it says OR REPLACE.
     """

@@ -279,7 +279,7 @@ class Cursor:
 
     @property
     def on_one_line(self) -> str:
-        """What is left, without comments, and with one blank for any number of them."""
+        """What is left, without comments, and with one space for any number of them."""
         text = self.text
         if "\n" not in text and "--" not in text and "/*" not in text:
             return text

@@ -572,7 +572,7 @@ def weighed(
         heard.pop(place, None)
         kept += _settled(finding, by_place.get(place, ()))
     for (rule, *_), unheard in heard.items():
-        # Allowed in the text, or too mild to be shown: what would fail is said all the same.
+        # Allowed in the text, or too mild to be shown: what would fail is reported all the same.
         if accepts(rule) is not None:
             kept += [_finding(answer, report.servers) for answer in unheard if answer.in_the_way]
     kept.sort(

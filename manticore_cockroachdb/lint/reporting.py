@@ -216,7 +216,7 @@ def _dumped(value: Any) -> str:
 
 #: The formats of views of a repository, which take paths from its top.
 OF_REPOSITORY: Final = frozenset(("sarif", "github", "gitlab"))
-#: The formats by name, but for text, which may have colors.
+#: The formats by name, except text, which may have colors.
 FORMATS: Final[Mapping[str, Callable[[Report, Path], str]]] = {
     "text": text,
     "json": as_json,

@@ -16,12 +16,12 @@ BATCHED: Final = "-- manticore: batch=5000"
 
 
 def listed(columns: Iterable[str]) -> str:
-    """Columns as they stand in parentheses."""
+    """Columns as a list in parentheses has them."""
     return ", ".join(map(quoted, columns))
 
 
 def keys(index: Index) -> str:
-    """What an index compares, as it stands in its parentheses, without the order."""
+    """What an index compares, as its parentheses have it, without the order."""
     return ", ".join(each_key(index))
 
 
@@ -44,7 +44,7 @@ def name_for(table: Name, columns: Iterable[str], label: str) -> str:
 
 
 def scripts(*parts: str) -> str:
-    """Scripts to run one after the other."""
+    """Scripts to run in this order."""
     return f"\n{NEXT}\n".join(parts)
 
 
