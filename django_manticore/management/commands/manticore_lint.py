@@ -17,9 +17,9 @@ from manticore_cockroachdb.errors import ConnectionFailed, SettingsError
 from manticore_cockroachdb.lint import Report, Severity
 from manticore_cockroachdb.lint.configuration import configure
 from manticore_cockroachdb.lint.engine import lint_configured
-from manticore_cockroachdb.lint.git import changed_files
+from manticore_cockroachdb.lint.git import changed_files, top_of
 from manticore_cockroachdb.lint.probes import weighed
-from manticore_cockroachdb.lint.reporting import FORMATS, text
+from manticore_cockroachdb.lint.reporting import FORMATS, OF_REPOSITORY, text
 from manticore_cockroachdb.lint.rules import RULES
 from manticore_cockroachdb.lint.scope import keys_of
 from manticore_cockroachdb.types import MigrationScript, ScriptKey, Server, State
@@ -110,6 +110,8 @@ class Command(ManticoreCommand):
 
     def _print(self, report: Report, form: str) -> None:
         base = Path.cwd()
+        if form in OF_REPOSITORY:
+            base = top_of(base) or base
         if form != "text":
             printed = FORMATS[form](report, base)
         else:

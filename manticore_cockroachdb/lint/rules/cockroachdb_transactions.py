@@ -79,7 +79,7 @@ def _changed(step: Step, command: Command) -> Name | None:
     Example(
         "-- manticore: allow=truncate-table its rows are not needed any more\nTRUNCATE rides;",
         _RIDES,
-        fixed="DELETE FROM rides WHERE id BETWEEN '0' AND '1';",
+        fixed="-- manticore: batch=5000\nDELETE FROM rides WHERE city = 'Rome';",
     ),
     on=(Truncate,),
 )
