@@ -273,6 +273,44 @@ async def test_its_own_job_of_days_ago_still_counts(ready: Cockroach) -> None:
     assert ready.one("SELECT count(*) FROM lo") == 2
 
 
+@pytest.mark.parametrize(("name", "printed"), [("vw", "vw"), ('"V w"', '\\"V w\\"')])
+@pytest.mark.parametrize("cut", [drop_after(), drop_during()])
+async def test_a_view_whose_rows_are_not_there_yet_is_not_taken_for_done(
+    ready: Cockroach, name: str, printed: str, cut: Any
+) -> None:
+    sql = f"CREATE MATERIALIZED VIEW {name} AS SELECT v FROM t"
+    ready.write("V2__view", sql)
+    await applied(ready, 1)
+    description = f'CREATE VIEW "{printed}" AS "SELECT v FROM {ready.place}.t"'
+    next_door = f'CREATE VIEW "{printed}" AS "SELECT v FROM next_door.public.t"'
+    ready.fake.jobs.add(next_door, "paused")
+    job = ready.fake.jobs.add(description, "paused")
+    ready.fake.rule(lambda text: text == sql and len(ready.sent(sql)) == 1, then=cut)
+    with pytest.raises(JobFailed) as caught:
+        await ready.engine().migrate()
+    assert (caught.value.job_id, caught.value.status) == (job.job_id, "paused")
+    assert ready.ledger() == [1]
+    job.to("succeeded")
+    assert await ready.engine().migrate() == 1
+    assert ready.ledger() == [1, 2]
+
+
+async def test_a_value_that_is_still_being_added_is_not_taken_for_done(ready: Cockroach) -> None:
+    sql = "ALTER TYPE mood ADD VALUE 'für''s'"
+    ready.write("V2__type", "CREATE TYPE mood AS ENUM ('a')")
+    ready.write("V3__value", sql)
+    await applied(ready, 1, 2)
+    ready.fake.jobs.made_by_all = False
+    description = f"ALTER TYPE {ready.place}.mood ADD VALUE e'f\\u00FCr\\'s'"
+    other = ready.fake.jobs.add(description, "paused", user_name="somebody")
+    ready.ask(sql)
+    ready.fake.rule(lambda text: text == sql and len(ready.sent(sql)) == 1, then=drop_before())
+    with pytest.raises(JobFailed) as caught:
+        await ready.engine().migrate()
+    assert (caught.value.job_id, caught.value.status) == (other.job_id, "paused")
+    assert ready.ledger() == [1, 2]
+
+
 # -- IF [NOT] EXISTS --------------------------------------------------------------------------------
 
 SEVERAL = "ALTER TABLE t ADD COLUMN IF NOT EXISTS w INT8, ADD CHECK (v > 0), ADD UNIQUE (v)"
