@@ -143,7 +143,9 @@ def _statements(description: str) -> tuple[Statement, ...]:
 
 
 # What the server prints of a view: its name and its query, each quoted once more.
-_VIEW = re.compile(r'(CREATE (?:OR REPLACE )?VIEW )"((?:[^"\\]|\\.)*)" AS "((?:[^"\\]|\\.)*)"', re.DOTALL)
+_VIEW = re.compile(
+    r'(CREATE (?:OR REPLACE )?VIEW )"((?:[^"\\]|\\.)*)" AS "((?:[^"\\]|\\.)*)"', re.DOTALL
+)
 
 
 def _view_placed(description: str) -> str:

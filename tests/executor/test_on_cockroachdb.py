@@ -65,8 +65,9 @@ async def test_a_whole_script_whose_schema_change_failed_is_not_recorded(harness
     for _ in range(2):
         with pytest.raises(MigrationFailed) as failed:
             await harness.engine().migrate()
-        assert "Part of version 3 exists and part does not, and it is not recorded as applied." in str(
-            failed.value
+        assert (
+            "Part of version 3 exists and part does not, and it is not recorded as applied."
+            in str(failed.value)
         )
         assert harness.ledger() == [1, 2]
     assert harness.record()["error"] is not None
