@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .._backend.blockers import Blocker
 from .._backend.dialect import Server
 from .._backend.jobs import Job
+from .._backend.retry import QUERY_CANCELED
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
 from .._planner.step import Step
 from .._scripts.direction import Direction
@@ -158,13 +159,20 @@ _ENDS_SESSIONS = (
     "memory. {script} is not recorded as finished. See the server's log, fix the statement or the "
     "server, and {again} again."
 )
+_CANCELED = (
+    "It is not sent a third time. {script} is not recorded as finished. Raise the limit "
+    "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and {again} again: a "
+    "schema change that goes on in the server is waited for."
+)
 
 
 def connection_lost_twice(
     step: Step, statement: Statement | None, error: ManticoreError, server: Server
 ) -> MigrationFailed:
     """The error for a script that lost its connection twice at the same statement."""
-    reason = _ENDS_SESSIONS
+    reason, happened = _ENDS_SESSIONS, "the connection was lost twice while the server worked on"
+    if isinstance(error, DatabaseError) and error.sqlstate == QUERY_CANCELED:
+        reason, happened = _CANCELED, "the server twice canceled"
     if (
         server.has_jobs
     ):  # CockroachDB v21.1 closes the connection over a large statement without a word
@@ -176,7 +184,7 @@ def connection_lost_twice(
     what = "the script" if statement is None else summary(statement)
     again = "migrate" if step.direction is Direction.UP else "roll back"
     return MigrationFailed(
-        f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
+        f"{where}: {happened} {what}: {error}\n"
         f"  {reason.format(script=capitalized(step.called), again=again)}",
         version=step.version,
         path=step.path,

@@ -14,7 +14,7 @@ import pytest
 
 from manticore_cockroachdb.errors import JobFailed, MigrationFailed, OutcomeUnknown, PlanRefused
 from manticore_cockroachdb.events import JobsAwaited, Reconciled
-from tests.fake_cockroach import drop_after, drop_before, drop_during
+from tests.fake_cockroach import drop_after, drop_before, drop_during, error, error_after
 from tests.harness import Cockroach, Harness, eventually
 
 #: The same user's jobs in a database beside this one, on tables of the same names.
@@ -438,3 +438,43 @@ async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_told(ready: 
         f"({ISSUE}). Look at the table before you run again.\n"
         "  The server rolled the change back. Fix the cause (the rows, or the statement) and run again."
     )
+
+
+# -- canceled, by a limit or a person -------------------------------------------------------------------
+
+CANCELED = "query execution canceled due to statement timeout"
+
+
+async def test_a_schema_change_that_goes_on_after_its_statement_was_canceled_is_waited_for(
+    ready: Cockroach,
+) -> None:
+    sql = "CREATE INDEX t_v ON t (v)"
+    ready.write("V2__change", sql)
+    await applied(ready, 1)
+    ready.fake.rule(lambda text: text == sql, then=error_after("57014", CANCELED))
+    assert await ready.engine().migrate() == 1
+    assert len(ready.sent(sql)) == 1
+    (finding,) = findings(ready)
+    assert finding.startswith("its job ")
+    assert finding.endswith(" succeeded")
+    assert ready.ledger() == [1, 2]
+
+
+async def test_a_schema_change_that_is_always_canceled_is_told_with_file_and_line(
+    ready: Cockroach,
+) -> None:
+    sql = "CREATE INDEX t_v ON t (v)"
+    ready.fake.jobs.made_by_all = False
+    ready.write("V2__change", f"SELECT 1;\n{sql};")
+    await applied(ready, 1)
+    rule = ready.fake.rule(lambda text: text == sql, nth=None, then=error("57014", CANCELED))
+    with pytest.raises(MigrationFailed) as caught:
+        await ready.engine().migrate()
+    assert str(caught.value) == (
+        f"V2__change.sql:2: the server twice canceled {sql}: {CANCELED} (57014)\n"
+        "  It is not sent a third time. Version 2 is not recorded as finished. Raise the limit "
+        "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and migrate again: "
+        "a schema change that goes on in the server is waited for."
+    )
+    assert (caught.value.line, caught.value.sqlstate, rule.fired) == (2, "57014", 2)
+    assert ready.ledger() == [1]

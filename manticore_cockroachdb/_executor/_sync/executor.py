@@ -157,7 +157,8 @@ class Executor:
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
         if isinstance(error, DatabaseError):
-            return outcome_unknown(error.sqlstate)
+            # A canceled schema change may go on as its job: it is looked for as after a lost connection.
+            return isinstance(error, ConnectionLost) or outcome_unknown(error.sqlstate)
         return self._connections > 0 and not isinstance(error, DatabaseMissing)
 
     def _await_reconnect(self, error: DatabaseError | ConnectionFailed) -> None:
@@ -410,8 +411,8 @@ class Executor:
         if session is not None and session.usable:
             try:
                 self._give_back(Store(session, tables, self._emit))
-            except ConnectionLost:
-                pass
+            except DatabaseError:
+                pass  # lost, or a script has left it so that it cannot write: another connection can
             else:
                 return
         self._close_connections()
