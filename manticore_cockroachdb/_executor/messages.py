@@ -162,7 +162,7 @@ _ENDS_SESSIONS = (
 _CANCELED = (
     "It is not sent a third time. {script} is not recorded as finished. Raise the limit "
     "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and {again} again: a "
-    "schema change that goes on in the server is waited for."
+    "schema change that continues in the server is waited for."
 )
 
 

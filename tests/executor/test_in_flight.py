@@ -474,7 +474,7 @@ async def test_a_schema_change_that_is_always_canceled_is_told_with_file_and_lin
         f"V2__change.sql:2: the server twice canceled {sql}: {CANCELED} (57014)\n"
         "  It is not sent a third time. Version 2 is not recorded as finished. Raise the limit "
         "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and migrate again: "
-        "a schema change that goes on in the server is waited for."
+        "a schema change that continues in the server is waited for."
     )
     assert (caught.value.line, caught.value.sqlstate, rule.fired) == (2, "57014", 2)
     assert ready.ledger() == [1]
