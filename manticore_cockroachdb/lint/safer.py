@@ -36,7 +36,7 @@ def name_of(step: Step, table: Name, one: Constraint, beside: str = "") -> str:
         step: The statement that adds it.
         table: The table.
         one: The constraint.
-        beside: The new column that it is written with.
+        beside: The new column that it comes with.
     """
     if one.name is not None:
         return quoted(one.name)
@@ -147,7 +147,7 @@ def added(step: Step, table: Name, one: Constraint, beside: str = "") -> tuple[s
         step: The statement that adds it at once.
         table: The table.
         one: The constraint.
-        beside: The new column that it is written with.
+        beside: The new column that it comes with.
     """
     name = name_of(step, table, one, beside)
     start = f"ALTER TABLE {table} ADD CONSTRAINT {name}"
@@ -181,7 +181,7 @@ def _built(step: Step, table: Name, one: Constraint) -> tuple[str, ...]:
     except NotUnderstoodError:
         return ()
     if Cursor(keys).has("OVERLAPS"):
-        return ()  # only a separate constraint has it
+        return ()  # only a constraint of its own has it
     index = constraint = ""
     while not cursor.done:
         start = cursor.at
