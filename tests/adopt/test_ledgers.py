@@ -211,21 +211,29 @@ async def test_what_was_reverted_here_is_neither_recorded_again_nor_left_to_the_
     assert harness.one(history.stopped) == 0
 
 
-async def test_golang_migrate_is_stopped_where_nothing_is_applied_too(tool_bench: Harness) -> None:
-    """Its table has no row then, whose flag could be set."""
-    harness, history = tool_bench, HISTORIES["golang-migrate"]
-    harness.make(history)
-    harness.ask("DELETE FROM schema_migrations")
-    adoption = harness.adoption(tool="golang-migrate")
+@pytest.mark.parametrize(
+    ("tool", "table", "row"),
+    [
+        ("golang-migrate", "schema_migrations", "version = -2 AND dirty"),
+        ("flyway", "flyway_schema_history", "installed_rank = 1 AND NOT success"),
+    ],
+)
+async def test_a_tool_that_has_applied_nothing_is_stopped_too(
+    tool_bench: Harness, tool: str, table: str, row: str
+) -> None:
+    """Its table has no row then, whose flag could be set or whose rank be followed."""
+    harness = tool_bench
+    harness.make(HISTORIES[tool])
+    harness.ask(f"DELETE FROM {table}")
+    adoption = harness.adoption(tool=tool)
 
     plan = await adoption.apply()
-    stopped = harness.ask("SELECT version, dirty FROM schema_migrations")
+    stopped = harness.one(f"SELECT count(*) FROM {table} WHERE {row}")
     again = await adoption.apply()
     await adoption.undo()
 
     assert (plan.applied, plan.findings, again.is_done) == ((), (), True)
-    assert stopped == [(-2, True)]
-    assert harness.ask("SELECT version, dirty FROM schema_migrations") == []
+    assert (stopped, harness.one(f"SELECT count(*) FROM {table}")) == (1, 0)
 
 
 async def test_the_ledger_of_another_project_is_not_undone(tool_bench: Harness) -> None:
@@ -240,8 +248,8 @@ async def test_the_ledger_of_another_project_is_not_undone(tool_bench: Harness) 
         await harness.adoption(tool="goose").undo()
 
     assert str(refused.value) == (
-        "Our ledger has version 20240101000000 as 'users', which is not 20240101000000_other.sql. Set TABLE "
-        "to give this project its own ledger, or find out whose rows these are. Nothing was reverted."
+        "Our ledger has version 20240101000000 as 'users', which is not 20240101000000_other.sql. Set "
+        "TABLE to give this project its own ledger, or find out whose rows these are. Nothing was reverted."
     )
     assert harness.ledger() == list(history.versions[:2])
 

@@ -78,6 +78,8 @@ def read(folder: Folder) -> Reading:
     for version in sorted(ups):
         name, match = ups[version]
         up = _sql(folder, name, problems)
+        if up is None and name.endswith(".sql"):
+            continue  # it cannot be decoded, which is among the problems
         down = _sql(folder, downs[version], problems) if version in downs else None
         migrations.append(
             TheirMigration(
@@ -136,7 +138,7 @@ def read_ledger(found: Found, reading: Reading) -> TheirLedger:
 
 
 def guard(found: Found) -> Guard:
-    """Its own dirty flag; an empty table gets a row for it, of a version that golang-migrate never writes."""
+    """Its own dirty flag; an empty table gets a row for it, of a version that it never writes."""
     table, rows = found.names[_TABLE], found.rows[_TABLE]
     is_empty = all(int(row["version"]) == _STOPPED for row in rows)
     return Guard(
