@@ -160,7 +160,7 @@ class _Converter:
             reason = "; ".join(_in_source(problem, theirs, text, part) for problem in problems)
             self._by_hand(theirs, version, path, reason, there)
         elif not _same(script, part, down):
-            message = f"{theirs.name} could not be written so that it says the same."
+            message = f"{theirs.name} could not be written with the same statements."
             self.problems.append(Remark(message, theirs.up.path if theirs.up else None))
         elif there is None:
             self._add(theirs, version, script, text, FileState.NEW, part, down)

@@ -283,7 +283,7 @@ def export(
         texts.update(form.files(script))
         notes += _changed(form, title, script)
     problems = [
-        Remark("is there with other contents and is not overwritten. Move it away.", target / name)
+        Remark("exists with other contents and is not overwritten. Move it away.", target / name)
         for name, text in texts.items()
         if name in existing and existing[name] != text
     ]
@@ -432,7 +432,7 @@ def _same(
     back = convert(TOOLS[tool].read(folder), target)
     found = {each.script.key: each.script for each in back.scripts}
     return [
-        Remark("could not be written so that it says the same.", script.path)
+        Remark("could not be written with the same statements.", script.path)
         for script in scripts
         if script.key not in found or _said(found[script.key]) != _said(script)
     ] + list(back.problems)

@@ -70,7 +70,7 @@ def _files(plan: AdoptionPlan, most: int | None) -> Iterator[ReportLine]:
     new = len(plan.new_files)
     yield _text(
         f"{len(plan.scripts)} scripts for {plan.target}: {new} to be written, "
-        f"{len(plan.scripts) - new} there already."
+        f"{len(plan.scripts) - new} exist already."
     )
     yield _text(
         f"Compared: {ups} statements of up sections and {downs} of down sections are the same."

@@ -74,7 +74,7 @@ def recognized(folder: Folder, ledgers: Collection[str] = ()) -> tuple[Recogniti
     Args:
         folder: The folder.
         ledgers: Names of the tools whose tables were found in the database. Among tools that the files
-            alone cannot tell apart, one with its tables there is the surer.
+            alone cannot tell apart, one with its tables there is more likely.
     """
     found = [
         recognition

@@ -48,7 +48,7 @@ class Sure(Enum):
     LIKELY = 2
     """The names are this tool's, though another tool could use them too."""
     POSSIBLE = 1
-    """Nothing speaks against it."""
+    """Nothing contradicts it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ async def test_a_file_with_other_contents_is_not_overwritten(harness: Harness) -
         await leaving(harness, "flyway").write()
 
     assert str(refused.value) == (
-        "V1__users.sql: is there with other contents and is not overwritten. "
+        "V1__users.sql: exists with other contents and is not overwritten. "
         "Move it "
         "away. No file was written."
     )

@@ -418,7 +418,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
         (
             "yoyo",
             {"a.sql": "-- depends: b\nSELECT 1;", "b.sql": "-- depends: a\nSELECT 2;"},
-            "the dependencies of a, b go in a circle.",
+            "the dependencies of a, b form a cycle.",
         ),
         (
             "prisma",

@@ -57,7 +57,7 @@ from .run import AsyncRun
 from .stepwise import AsyncStepwise
 from .strategy import AsyncStrategy
 
-#: The steps that the tables, as they are, call for; raises what speaks against them.
+#: The steps that the tables, as they are, call for; raises the reasons against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
 
 

@@ -158,7 +158,7 @@ class AsyncLeaseHolder:
             await fresh.session.close()
 
     async def _await_earlier(self, session: AsyncSession) -> None:
-        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        """Wait a moment for our own sessions to end: one of them may be taking the lease now."""
         started = time.monotonic()
         while time.monotonic() - started < _SESSION_ENDS:
             if not await async_alive(session, self._earlier):

@@ -60,7 +60,7 @@ from .run import Run
 from .stepwise import Stepwise
 from .strategy import Strategy
 
-#: The steps that the tables, as they are, call for; raises what speaks against them.
+#: The steps that the tables, as they are, call for; raises the reasons against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
 
 

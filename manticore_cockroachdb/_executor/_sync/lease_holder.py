@@ -161,7 +161,7 @@ class LeaseHolder:
             fresh.session.close()
 
     def _await_earlier(self, session: Session) -> None:
-        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        """Wait a moment for our own sessions to end: one of them may be taking the lease now."""
         started = time.monotonic()
         while time.monotonic() - started < _SESSION_ENDS:
             if not alive(session, self._earlier):

@@ -142,7 +142,7 @@ def _ordered(
         missing = [parent for parent in migration.parents if parent not in known]
         if missing:
             path = migration.up.path if migration.up else None
-            problems.append(Remark(f"depends on {missing[0]}, which is not there.", path))
+            problems.append(Remark(f"depends on {missing[0]}, which does not exist.", path))
     done: dict[str, TheirMigration] = {}
     while waiting:
         ready = next(
@@ -150,7 +150,7 @@ def _ordered(
         )
         if ready is None:
             names = ", ".join(migration.key for migration in waiting)
-            problems.append(Remark(f"the dependencies of {names} go in a circle."))
+            problems.append(Remark(f"the dependencies of {names} form a cycle."))
             break
         waiting.remove(ready)
         done[ready.key] = ready
