@@ -340,7 +340,9 @@ class _Assembly:
                         f"ON {target} TO {quoted_name(grantee)}"
                     )
             if statements:
-                name = f"{target.lower()}{role.lower()}{where.lower()}"
+                name = target.lower()
+                name += role.replace("FOR ROLE", "for role", 1)
+                name += where.replace("IN SCHEMA", "in schema", 1)
                 rank = (_Phase.DEFAULT_PRIVILEGES, name, 0, "", 0)
                 self._add(Kind.DEFAULT_PRIVILEGES, name, statements, rank)
 

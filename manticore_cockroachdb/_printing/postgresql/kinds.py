@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..names import Row
+from ..names import Row, identifier
 from ..objects import Kind
 from .assembly import ROUTINES, Assembly, Phase
 from .privileges import default_privileges as granted_by_default
-from .words import bracketed, literal, sequence_options
+from .words import bracketed, literal, not_null, sequence_options
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _MODIFY = {"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}
@@ -88,8 +88,13 @@ def types(assembly: Assembly) -> None:
         elif row["default_text"] is not None:
             words.append(f"DEFAULT {literal(row['default_text'])}")
         if row["not_null"]:
-            words.append("NOT NULL")
-        assembly.simple(Kind.DOMAIN, row, Phase.TYPE, "pg_type", " ".join(words))
+            words += not_null(row, row["raw_name"])
+        node = assembly.simple(Kind.DOMAIN, row, Phase.TYPE, "pg_type", " ".join(words))
+        if row["not_null_oid"] is not None:
+            named = identifier(row["not_null_name"])
+            address = ("pg_constraint", row["not_null_oid"])
+            assembly.at[address] = node
+            assembly.words[address] = f"CONSTRAINT {named} ON DOMAIN {row['name']}"
     for row in assembly.relations.values():
         if row["kind"] == "c":
             columns = assembly.columns[row["oid"]]
@@ -179,6 +184,7 @@ def aggregates(assembly: Assembly) -> None:
         signature = row["signature"] or "*"
         name = f"{row['name']}({row['arguments'] or '*'})"
         words = f"AGGREGATE {row['name']}({signature})"
+        assembly.granted["pg_proc", row["oid"]] = f"FUNCTION {row['name']}({row['arguments']})"
         assembly.add(
             Kind.AGGREGATE,
             name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..._backend.settings import ConnectionSettings
@@ -91,17 +91,17 @@ class AsyncScratchVerbs:
             RehearsalRefused: No scratch database can be made.
             MigrationFailed: A script failed on the scratch database.
         """
-        async with AsyncScratches(self._beside, self._emit) as scratches:
-            settings = await scratches.make()
-            around = None
-            if self._surroundings.before is not None:
-                await self._make(self._surroundings.before, settings)
-                around = await self._read(settings)
+        async with self._scratches() as scratches:
             base = self._all(scripts, scratches.server_kind)
-            await async_apply(settings, self._options, self._emit, base)
+            confined = await scratches.confine(base)
+            settings = await scratches.make()
+            await self._make(self._surroundings.before, settings)
+            around = await self._read(settings)
+            await async_apply(settings, self._options, self._emit, confined.scripts)
             printing = await self._read(settings)
-        if around is not None:
-            printing = printing.without(around)
+        if self._surroundings.before is None:
+            around = around.only_of_server()
+        printing = printing.without(around)
         return SchemaSnapshot(printing.server, snapshot(printing, checksums(base)))
 
     async def drift(self, scripts: Sequence[MigrationScript], ignore: Iterable[str]) -> Drift:
@@ -181,7 +181,9 @@ class AsyncScratchVerbs:
         if not all_scripts:
             snapshot, kind = await self._snapshot()
             base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
-        async with AsyncScratches(self._beside, self._emit) as scratches:
+        async with self._scratches() as scratches:
+            confined = await scratches.confine((*base, *scripts), _statements_of(seeds))
+            base, scripts = confined.scripts[: len(base)], confined.scripts[len(base) :]
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
                 base = tuple(script for script in every if script.checkpoint is not None)
@@ -194,7 +196,7 @@ class AsyncScratchVerbs:
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = await stairs.run(base, pending) if pending else ()
-            return Rehearsal(scratches.server, results, len(pending))
+            return Rehearsal(scratches.server, results, len(pending), confined.left_out)
 
     async def squash(
         self,
@@ -225,14 +227,15 @@ class AsyncScratchVerbs:
         if not leave_out_server:
             refuse_server_changes(changing)
         left_out = tuple(described(changing))
-        async with AsyncScratches(self._beside, self._emit) as scratches:
+        async with self._scratches() as scratches:
             if self._beside is not self._target:
                 await self._refuse_other_server(scratches.server)
             self._at(Stage.BUILD)
             base = self._all(scripts, scratches.server_kind)
+            confined = await scratches.confine(base)
             first = await scratches.make()
             around, before = await self._around(first)
-            await async_apply(first, self._options, self._emit, base)
+            await async_apply(first, self._options, self._emit, confined.scripts)
             self._at(Stage.READ)
             printing = await self._read(first)
             made = printing.without(around)
@@ -262,6 +265,10 @@ class AsyncScratchVerbs:
             left_out=left_out,
         )
         return text, squash
+
+    def _scratches(self) -> AsyncScratches:
+        is_named = self._beside is not self._target
+        return AsyncScratches(self._beside, self._emit, is_named=is_named)
 
     def _at(self, stage: Stage) -> None:
         stages = list(Stage)
@@ -357,16 +364,17 @@ class AsyncScratchVerbs:
         self, scripts: Sequence[MigrationScript], alike: Printing | None = None
     ) -> Printing:
         """The schema that scripts make."""
-        async with AsyncScratches(self._beside, self._emit) as scratches:
+        async with self._scratches() as scratches:
             if alike is not None and scratches.server != alike.server:
                 raise RehearsalRefused(
                     f"The target runs on {alike.server} and the scratch database would be on "
                     f"{scratches.server}: two versions print the same schema differently. Name a server "
                     "of the target's version as the scratch. The target was not changed."
                 )
+            confined = await scratches.confine(scripts)
             settings = await scratches.make()
             await self._make(self._surroundings.before, settings)
-            await async_apply(settings, self._options, self._emit, scripts)
+            await async_apply(settings, self._options, self._emit, confined.scripts)
             await self._make(self._surroundings.after, settings)
             return await self._read(settings)
 
@@ -382,6 +390,13 @@ def _makes_schema(printing: Printing, schema: str) -> bool:
     return any(
         name.kind == "schema" and name.name.strip('"') == schema for name in printing.objects
     )
+
+
+def _statements_of(seeds: Mapping[int, Seed]) -> Iterator[tuple[str, Problem]]:
+    """The statements of seeds, each with where it stands."""
+    for version, seed in seeds.items():
+        for statement in (*seed.rows, *seed.assertions):
+            yield statement.text, Problem("", seed.path, statement.line, version)
 
 
 def _tables(printing: Printing) -> list[str]:

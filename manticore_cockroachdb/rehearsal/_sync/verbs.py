@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..._backend.settings import ConnectionSettings
@@ -94,17 +94,17 @@ class ScratchVerbs:
             RehearsalRefused: No scratch database can be made.
             MigrationFailed: A script failed on the scratch database.
         """
-        with Scratches(self._beside, self._emit) as scratches:
-            settings = scratches.make()
-            around = None
-            if self._surroundings.before is not None:
-                self._make(self._surroundings.before, settings)
-                around = self._read(settings)
+        with self._scratches() as scratches:
             base = self._all(scripts, scratches.server_kind)
-            apply(settings, self._options, self._emit, base)
+            confined = scratches.confine(base)
+            settings = scratches.make()
+            self._make(self._surroundings.before, settings)
+            around = self._read(settings)
+            apply(settings, self._options, self._emit, confined.scripts)
             printing = self._read(settings)
-        if around is not None:
-            printing = printing.without(around)
+        if self._surroundings.before is None:
+            around = around.only_of_server()
+        printing = printing.without(around)
         return SchemaSnapshot(printing.server, snapshot(printing, checksums(base)))
 
     def drift(self, scripts: Sequence[MigrationScript], ignore: Iterable[str]) -> Drift:
@@ -184,7 +184,9 @@ class ScratchVerbs:
         if not all_scripts:
             snapshot, kind = self._snapshot()
             base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
-        with Scratches(self._beside, self._emit) as scratches:
+        with self._scratches() as scratches:
+            confined = scratches.confine((*base, *scripts), _statements_of(seeds))
+            base, scripts = confined.scripts[: len(base)], confined.scripts[len(base) :]
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
                 base = tuple(script for script in every if script.checkpoint is not None)
@@ -197,7 +199,7 @@ class ScratchVerbs:
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = stairs.run(base, pending) if pending else ()
-            return Rehearsal(scratches.server, results, len(pending))
+            return Rehearsal(scratches.server, results, len(pending), confined.left_out)
 
     def squash(
         self,
@@ -228,14 +230,15 @@ class ScratchVerbs:
         if not leave_out_server:
             refuse_server_changes(changing)
         left_out = tuple(described(changing))
-        with Scratches(self._beside, self._emit) as scratches:
+        with self._scratches() as scratches:
             if self._beside is not self._target:
                 self._refuse_other_server(scratches.server)
             self._at(Stage.BUILD)
             base = self._all(scripts, scratches.server_kind)
+            confined = scratches.confine(base)
             first = scratches.make()
             around, before = self._around(first)
-            apply(first, self._options, self._emit, base)
+            apply(first, self._options, self._emit, confined.scripts)
             self._at(Stage.READ)
             printing = self._read(first)
             made = printing.without(around)
@@ -265,6 +268,10 @@ class ScratchVerbs:
             left_out=left_out,
         )
         return text, squash
+
+    def _scratches(self) -> Scratches:
+        is_named = self._beside is not self._target
+        return Scratches(self._beside, self._emit, is_named=is_named)
 
     def _at(self, stage: Stage) -> None:
         stages = list(Stage)
@@ -360,16 +367,17 @@ class ScratchVerbs:
         self, scripts: Sequence[MigrationScript], alike: Printing | None = None
     ) -> Printing:
         """The schema that scripts make."""
-        with Scratches(self._beside, self._emit) as scratches:
+        with self._scratches() as scratches:
             if alike is not None and scratches.server != alike.server:
                 raise RehearsalRefused(
                     f"The target runs on {alike.server} and the scratch database would be on "
                     f"{scratches.server}: two versions print the same schema differently. Name a server "
                     "of the target's version as the scratch. The target was not changed."
                 )
+            confined = scratches.confine(scripts)
             settings = scratches.make()
             self._make(self._surroundings.before, settings)
-            apply(settings, self._options, self._emit, scripts)
+            apply(settings, self._options, self._emit, confined.scripts)
             self._make(self._surroundings.after, settings)
             return self._read(settings)
 
@@ -385,6 +393,13 @@ def _makes_schema(printing: Printing, schema: str) -> bool:
     return any(
         name.kind == "schema" and name.name.strip('"') == schema for name in printing.objects
     )
+
+
+def _statements_of(seeds: Mapping[int, Seed]) -> Iterator[tuple[str, Problem]]:
+    """The statements of seeds, each with where it stands."""
+    for version, seed in seeds.items():
+        for statement in (*seed.rows, *seed.assertions):
+            yield statement.text, Problem("", seed.path, statement.line, version)
 
 
 def _tables(printing: Printing) -> list[str]:
