@@ -69,10 +69,11 @@ from manticore_cockroachdb.types import (
 )
 
 from . import conf, messages
-from .conf import Entry, RunWithMigrate
+from .conf import Entry
 from .connections import connection_settings
 from .migrators import get_migration
 from .removal import advice
+from .setting_values import RunWithMigrate
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:

@@ -21,7 +21,7 @@ from .conf import Entry
 #: What a database wrapper calls itself: subclasses (GIS, instrumented ones) keep it.
 VENDORS: Final = frozenset({"cockroachdb", "postgresql"})
 
-#: What Django and psycopg understand and libpq does not. The library opens connections of its own, without
+#: What Django and psycopg understand and libpq does not. The library opens its own connections, without
 #: a pool or prepared statements, at the server's isolation level and with its own cursors.
 DJANGOS_OWN: Final = frozenset(
     {

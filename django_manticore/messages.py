@@ -33,11 +33,11 @@ from manticore_cockroachdb.types import (
 
 VERBS: Final = {Direction.UP: "Applying", Direction.DOWN: "Reverting"}
 
-#: How many characters of a statement are shown: on a line of its own, and in the middle of one.
+#: How many characters of a statement are shown: on a separate line, and in the middle of one.
 _WIDTH: Final = 72
 _SHORT: Final = 40
 
-#: What stands before a version in a list, as Django has it.
+#: What comes before a version in a list, as Django has it.
 MARKS: Final = {
     State.APPLIED: "[X]",
     State.PENDING: "[ ]",

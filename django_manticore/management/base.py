@@ -110,6 +110,16 @@ class ManticoreCommand(BaseCommand):
             help="Do not ask for confirmation.",
         )
 
+    def add_lock_timeout(self, parser: CommandParser) -> None:
+        """`--lock-timeout`."""
+        parser.add_argument(
+            "--lock-timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
+            "fail immediately.",
+        )
+
     # -- databases ---------------------------------------------------------------------------------
 
     def databases(self, options: dict[str, Any]) -> list[str]:
@@ -231,7 +241,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0; got {text!r}")
     return value
 
 
@@ -239,7 +249,7 @@ def version(text: str) -> int:
     """An argument that is a version: `7`, `V7` or `V0007__name.sql`."""
     number = version_in(text)
     if number is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a version, such as 7 or V7")
+        raise argparse.ArgumentTypeError(f"must be a version, such as 7 or V7; got {text!r}")
     return number
 
 
@@ -247,7 +257,9 @@ def script_key(text: str) -> ScriptKey:
     """An argument that is a script: `7`, `V7`, `R__name` or a file's name."""
     found = repeatable_in(text) or version_in(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a script, such as 7, V7 or R__name")
+        raise argparse.ArgumentTypeError(
+            f"must be a script, such as 7, V7 or R__name; got {text!r}"
+        )
     return found
 
 
@@ -268,5 +280,5 @@ def jobs(text: str) -> int:
 
 def _one_or_more(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}, 1 or more")
+        raise argparse.ArgumentTypeError(f"must be a number of {what}, at least 1; got {text!r}")
     return int(text)

@@ -286,7 +286,7 @@ def read_row_estimate(result: Result) -> int | None:
 def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
     """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
 
-    On CockroachDB a text with a collation is a type of its own, which is compared with no other.
+    On CockroachDB a text with a collation has its own type, which cannot be compared with any other.
     https://www.cockroachlabs.com/docs/stable/collate
 
     Args:

@@ -1,7 +1,7 @@
 """Schema-change jobs: how CockroachDB is asked for them, and what their states mean. Pure.
 
 A schema change on CockroachDB is a background job that outlives its client. The list of jobs is the only
-witness of what became of a statement whose answer was lost.
+evidence of what happened to a statement whose answer was lost.
 https://www.cockroachlabs.com/docs/stable/show-jobs
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from .protocol import Command, Result
 
-#: The kinds that carry a schema change out; others (GC, statistics) are nobody's business here.
+#: The kinds that carry a schema change out; others (GC, statistics) are ignored.
 KINDS = ("SCHEMA CHANGE", "NEW SCHEMA CHANGE", "TYPEDESC SCHEMA CHANGE")
 
 #: A job's id is made as `unique_rowid()` is: ticks of 10 µs since 2015, then 15 bits for the node.

@@ -1,11 +1,11 @@
 """Statements to the server and answers back, over libpq, in as few round trips as can be.
 
 Written as generators that wait for the socket by yielding, as psycopg's own are, so that one text serves
-both flavours (`connection.wait(generator)`). Two ways to send: `simple`, one statement by itself, and
+both flavors (`connection.wait(generator)`). Two ways to send: `simple`, one statement alone, and
 `stream`, any number of statements in libpq's pipeline mode with one Sync after them all: after the first
 error the server discards the rest up to that Sync. Knows nothing of migrations.
 
-Rows of our own statements come in binary form, so that no setting of the session (DateStyle, TimeZone,
+Rows of our statements come in binary form, so that no setting of the session (DateStyle, TimeZone,
 IntervalStyle, extra_float_digits) changes what is read. Rows of a script's statements are dropped one by
 one as they arrive: they are never parsed, and never held in memory together.
 
@@ -49,7 +49,7 @@ class Command:
         sql: The statement.
         params: Its parameters; the statement casts them to their types.
         discards: Whether its rows are dropped unread, as those of a script are.
-        flushes: Whether the server is asked for the answers up to this one before it goes on.
+        flushes: Whether the server is asked for the answers up to this one before it continues.
     """
 
     sql: str
@@ -137,7 +137,7 @@ def stream(
     commands: Iterable[Command],
     answered: Callable[[int, Result], None],
 ) -> Waiting[Refusal | None]:
-    """Send commands one after the other without waiting for answers; one Sync ends them.
+    """Send commands in order without waiting for answers; one Sync ends them.
 
     Args:
         pgconn: The connection, idle.
@@ -166,7 +166,7 @@ def _streamed(
     source = iter(commands)
     window = _Window()
     current: PGresult | None = None
-    # libpq may go on with single rows for the first command after one that had them.
+    # libpq may continue with single rows for the first command after one that had them.
     single: list[PGresult] = []
     refusal: Refusal | None = None
     number = 0
@@ -232,7 +232,7 @@ def _fill(pgconn: PGconn, source: Iterator[Command], window: _Window) -> bool:
 
 
 def _kept(result: PGresult, window: _Window) -> tuple[PGresult, ...]:
-    """A row that came by itself, unless the rows of this command are dropped."""
+    """A row that came alone, unless the rows of this command are dropped."""
     is_kept = result.status == ExecStatus.SINGLE_TUPLE and not window.drops
     return (result,) if is_kept else ()
 
@@ -247,7 +247,7 @@ def _drop_rows(pgconn: PGconn, window: _Window) -> None:
 
 
 class _Window:
-    """How much is under way. It shuts when full and opens again when half of it is answered.
+    """How much is sent and not answered. It shuts when full and opens again when half is answered.
 
     Attributes:
         open: Whether more can be sent.
@@ -372,7 +372,9 @@ _OPEN = frozenset({"40003", "57P01", "57P02", "57P03"})
 
 
 def database_error(pgconn: PGconn, result: PGresult) -> DatabaseError:
-    """The server's error as ours; one that ends the connection, or is no answer, as `ConnectionLost`."""
+    """The server's error as ours; one that ends the connection, or is not an answer, as
+    `ConnectionLost`.
+    """
 
     def said(field: DiagnosticField) -> str | None:
         value = result.error_field(field)

@@ -25,7 +25,7 @@ from ..errors import (
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """How a statement waited for a lock, in vain.
+    """How a statement waited for a lock without getting it.
 
     Attributes:
         blockers: The sessions in front of it, as last seen.
@@ -65,9 +65,9 @@ def migration_failed(
     """
     path = step.path
     if statement is None:
-        what = f"{path.name}: its transaction could not be committed"
+        what = f"{step.where()}: its transaction could not be committed"
     else:
-        what = f"{path.name}:{statement.line}: {summary(statement)} failed"
+        what = f"{step.where(statement)}: {summary(statement)} failed"
         if error.position:
             before = statement.text[: error.position - 1]
             at = statement.line + before.count("\n")
@@ -172,12 +172,10 @@ def connection_lost_twice(
         large = next((each for each in sent if len(each.text.encode()) >= _LARGEST), None)
         if large is not None:
             statement, reason = large, _TOO_LARGE
-    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
     what = "the script" if statement is None else summary(statement)
-    again = "migrate" if step.direction is Direction.UP else "roll back"
     return MigrationFailed(
-        f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
-        f"  {reason.format(script=capitalized(step.called), again=again)}",
+        f"{step.where(statement)}: the connection was lost twice while the server worked on {what}: "
+        f"{error}\n  {reason.format(script=capitalized(step.called), again=_again(step))}",
         version=step.version,
         path=step.path,
         line=statement.line if statement else None,
@@ -199,15 +197,14 @@ def connection_lost_for_good(
     Args:
         step: The script.
         statement: The statement that was sent last; None where it was a transaction of several.
-        error: What was said of the last loss.
+        error: What was reported of the last loss.
         times: How often the connection was lost in a row.
     """
-    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
     what = "its transaction" if statement is None else summary(statement)
-    again = "migrate" if step.direction is Direction.UP else "roll back"
+    again = f"{_again(step)} again"
     return MigrationFailed(
-        f"{where}: the connection was lost {times} times in a row around {what}: {error}\n"
-        f"  {_CHECK_CONNECTION.format(again=again + ' again')}",
+        f"{step.where(statement)}: the connection was lost {times} times in a row around {what}: {error}\n"
+        f"  {_CHECK_CONNECTION.format(again=again)}",
         version=step.version,
         path=step.path,
         line=statement.line if statement else None,
@@ -221,7 +218,7 @@ def connection_lost_before_any(
     """The error for a run that lost its connection too often before a statement of a script was sent.
 
     Args:
-        error: What was said of the last loss.
+        error: What was reported of the last loss.
         times: How often the connection was lost in a row.
     """
     message = (

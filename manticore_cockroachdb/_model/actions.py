@@ -146,7 +146,7 @@ class SetOptions:
     """SET (…) or RESET (…) of storage parameters.
 
     Attributes:
-        options: In small letters, without blanks; without values where they are reset.
+        options: In small letters, without spaces; without values where they are reset.
         reset: Whether it is RESET.
     """
 

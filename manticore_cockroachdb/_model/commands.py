@@ -65,7 +65,7 @@ class CreateTable:
         partitioned: Whether it says PARTITION BY.
         partition_key: The columns it names, where they are plain columns.
         parent: The table of PARTITION OF or INHERITS.
-        options: Its storage parameters, in small letters, without blanks.
+        options: Its storage parameters, in small letters, without spaces.
     """
 
     name: Name
@@ -225,7 +225,7 @@ class CreateFunction:
 
     Attributes:
         name: Its name.
-        arguments: What stands in its parentheses.
+        arguments: What is in its parentheses.
         body: Its text.
         replace: Whether it says OR REPLACE.
     """

@@ -264,7 +264,7 @@ class Cursor:
         return Expression(self._on_one_line(), frozenset(names), frozenset(calls))
 
     def _on_one_line(self) -> str:
-        """What is left, without comments, and with one blank for any number of them."""
+        """What is left, without comments, and with one space for any number of them."""
         text = self.text
         if "\n" not in text and "--" not in text and "/*" not in text:
             return text

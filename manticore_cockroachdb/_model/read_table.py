@@ -350,5 +350,5 @@ def _references(part: Cursor, label: str | None, columns: tuple[str, ...]) -> Co
 
 
 def read_options(group: Cursor) -> tuple[str, ...]:
-    """Read storage parameters: `ttl_expire_after='1 day'`, in small letters, without blanks."""
+    """Read storage parameters: `ttl_expire_after='1 day'`, in small letters, without spaces."""
     return tuple("".join(part.words()).lower() for part in group.split())

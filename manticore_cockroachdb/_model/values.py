@@ -76,7 +76,7 @@ class Type:
 
     Attributes:
         name: `bigint`, `character varying`, or the name of a type that a script made.
-        modifier: What stands in its parentheses: `("10", "2")`.
+        modifier: What is in its parentheses: `("10", "2")`.
         array: Whether it is an array.
         schema: The schema of a type that names one.
         written: Its name as it is written, in small letters; two spellings of a type are equal.
@@ -98,7 +98,7 @@ class Type:
         plain = self.name.replace(" ", "_")  # the words of character varying are no one name
         base, zone, rest = self.name if _PLAIN.fullmatch(plain) else quoted(self.name), "", ""
         if self.modifier:
-            # The precision of timestamp(3) with time zone stands in the middle.
+            # The precision of timestamp(3) with time zone is in the middle.
             base, zone, rest = base.partition(" with")
             base += f"({','.join(self.modifier)})"
         spelled = f"{base}{zone}{rest}{'[]' if self.array else ''}"
@@ -112,7 +112,7 @@ class Column:
     Attributes:
         name: Its name.
         type: Its type; None where it is not known (`CREATE TABLE … AS`).
-        not_null: Whether it refuses NULL, by itself or as part of the primary key.
+        not_null: Whether it refuses NULL, alone or as part of the primary key.
         default: Its default, if it has one.
         generated: What it is computed from, if it is.
         stored: Whether a computed column is stored.
@@ -339,7 +339,7 @@ class Function:
 
     Attributes:
         name: Their name and schema.
-        bodies: The text of each, by what stands between its parentheses.
+        bodies: The text of each, by what is between its parentheses.
     """
 
     name: Name

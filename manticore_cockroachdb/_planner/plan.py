@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from .._scripts.checkpoint import span
 from .._scripts.direction import Direction
 from .._scripts.script import MigrationScript, ScriptKey, called
 from .._store.ledger import LedgerRow
@@ -178,7 +179,7 @@ def to_run_again(
 class Rollback:
     """The goal of a rollback: which versions it reverts is settled when the ledger is first seen.
 
-    So a rollback that waited for another runner, or that goes on after a lost connection, reverts what it
+    So a rollback that waited for another runner, or that continues after a lost connection, reverts what it
     was called for and nothing more. Only when something newer was applied meanwhile it chooses again.
 
     Args:
@@ -330,7 +331,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     if target < 0:
         hint = "A target is a version, or 0 for none"
     elif known:
-        hint = f"The folder has versions {min(known)} to {max(known)}, {len(known)} in all"
+        hint = f"The folder has version{'s' if len(known) > 1 else ''} {span(list(known))}"
     else:
         hint = "The folder has no scripts"
     return Problem(

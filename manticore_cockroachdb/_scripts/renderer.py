@@ -1,4 +1,4 @@
-"""Writes two sections as the text of a script file, so that the parser gives them back. Touches no disk."""
+"""Writes two sections as the text of a script file, so that the parser returns them. Touches no disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .text import trim, universal_newlines
 
 
 def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
-    """The text of a file for two parts; `parse_script` of it gives them back.
+    """The text of a file for two parts; `parse_script` returns them from it.
 
     The margin that all lines have in common is taken away, but never inside a quote.
 
@@ -24,7 +24,7 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
         repeatable: Whether it is a repeatable script.
 
     Raises:
-        FilesRefused: A part could not be read back, or holds what may not stand in a script.
+        FilesRefused: A part could not be read back, or holds what a script must not contain.
     """
     problems: list[Problem] = []
     parts: list[str] = []

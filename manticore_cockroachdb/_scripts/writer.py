@@ -129,7 +129,7 @@ def renumber(
     """Give a script the next free version and return its new path.
 
     Args:
-        script: The script; a down section in a file of its own goes with it.
+        script: The script; a down section in a separate file goes with it.
         folders: Every folder whose versions are taken.
         at_least: The highest version known elsewhere (the ledger's): the new one is higher.
         timestamp: As for `create`.

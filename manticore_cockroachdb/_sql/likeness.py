@@ -2,7 +2,7 @@
 
 CockroachDB describes a schema-change job by the statement as its formatter prints it: comments gone,
 names qualified, types by their own names, every operator in parentheses, a new column's CHECK and
-REFERENCES as actions of their own. Both texts are brought into one form and compared word by word. Two
+REFERENCES as separate actions. Both texts are brought into one form and compared word by word. Two
 forms that differ prove nothing, since no list of what a formatter does is complete. It asks no server.
 
 The printed forms were seen on v21.1 and v22.1; the rules are those of the server's formatter:
@@ -135,7 +135,7 @@ def _same_word(mine: _Term, theirs: _Term, context: NameContext) -> bool:
 
 # -- parentheses ------------------------------------------------------------------------------------
 
-# How tightly operators bind: the formatter puts each operation into parentheses of its own.
+# How tightly operators bind: the formatter puts each operation into its own parentheses.
 # https://www.cockroachlabs.com/docs/stable/functions-and-operators#operators
 _BINDING: Final = {
     "or": 1, "and": 2, "not": 3, "is": 4, "isnull": 4, "notnull": 4,
@@ -428,7 +428,7 @@ def _type_word(words: list[str]) -> str:
 
 
 def _lifted(action: _Terms) -> list[_Terms]:
-    """An action, with the checks and references of a new column as actions of their own."""
+    """An action, with the checks and references of a new column as separate actions."""
     words = _words(action)
     if words[:2] != ["add", "column"]:
         return [action]

@@ -15,13 +15,13 @@ from .tokens import bare, upper, word_set
 
 #: Clauses that make a part of the rows mean something else than the part of the result.
 _WHOLE_ONLY = word_set("GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION INTERSECT EXCEPT")
-#: Functions over all rows; each window would have a result of its own.
+#: Functions over all rows; each window would have its own result.
 _AGGREGATES = word_set(
     "ARRAY_AGG AVG BIT_AND BIT_OR BOOL_AND BOOL_OR CONCAT_AGG CORR COUNT EVERY JSONB_AGG JSON_AGG "
     "JSONB_OBJECT_AGG JSON_OBJECT_AGG MAX MIN STDDEV STDDEV_POP STDDEV_SAMP STRING_AGG SUM VARIANCE "
     "VAR_POP VAR_SAMP XMLAGG"
 )
-#: What may follow a table's name and is no alias.
+#: What may follow a table's name and is not an alias.
 _AFTER_TABLE = word_set(
     "WHERE SET USING FROM RETURNING ON JOIN INNER LEFT RIGHT FULL CROSS NATURAL TABLESAMPLE AS "
     "DEFAULT VALUES SELECT OVERRIDING GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION "

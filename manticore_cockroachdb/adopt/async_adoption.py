@@ -1,4 +1,4 @@
-"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or return it.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.
@@ -7,18 +7,16 @@ are read, and the one transaction is sent that fills ours and stops the other to
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from .._backend.dialect import Server
-from .._backend.protocol import COMMIT, Command
-from .._backend.retry import RETRY, TRANSACTION
+from .._backend.protocol import Command
 from .._executor import concurrency
 from .._executor._async.lease import async_take_lease
 from .._executor._async.session import AsyncSession
-from .._executor._async.store import AsyncStore, async_store_of, lease_lost
+from .._executor._async.store import AsyncStore, async_store_of
 from .._executor.messages import capitalized
-from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner, unheard
 from .._scripts.placeholders import filled
 from .._scripts.script import ScriptKey, called
 from .._sql.server_kind import ServerKind
@@ -27,11 +25,8 @@ from .._store.fenced import Lease
 from .._store.ledger import DEFAULT_TABLE, LedgerRow
 from .._store.repeatables import RepeatableRow
 from .._store.snapshot import Snapshot
-from .._store.transactions import begin
 from ..async_database import AsyncDatabase
 from ..errors import (
-    DatabaseError,
-    LedgerRefused,
     MigrationFailed,
     PlanRefused,
     Problem,
@@ -39,55 +34,19 @@ from ..errors import (
 )
 from ..events import Event
 from . import takeover
-from .async_proving import async_compare_schemas, async_read_schema
+from ._async.proving import async_compare_schemas, async_read_schema
+from ._async.their_ledger import async_read_ledger, async_write_both
 from .conversion import convert
 from .disk import read_folder, read_scripts, write_scripts
-from .plan import AdoptionPlan, OurRow, Sides, is_adopted
+from .plan import AdoptionPlan, OurRow, Sides, is_adopted, nothing_adopted
 from .plan import plan as plan_adoption
 from .printed import baseline_text
 from .proof import Proof, not_proved, own_objects
 from .table import TOOLS, chosen, read, tool_named
-from .takeover import Table
+from .takeover import Seen, Table
 from .tool import Tool
 from .tools.baseline import reading as baseline
-from .values import Finding, Folder, Found, Guard, Reading, Recognition, Trouble
-
-_NO_RIGHTS = "42501"
-_LOCKED = "55P03"
-#: PostgreSQL: how long another writer of the tool's table is waited for.
-_PATIENCE = Command("SET LOCAL lock_timeout = '10s'")
-_BEGIN = Command("BEGIN")
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What `undo` did.
-
-    Attributes:
-        versions: The versions that left our ledger.
-        repeatables: The repeatable scripts that left our table of them.
-        guard: The guard that was lifted, if one was set.
-    """
-
-    versions: tuple[int, ...]
-    guard: Guard | None
-    repeatables: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The other tool's tables, as one look found them."""
-
-    tool: Tool
-    tables: Mapping[str, Table]
-    found: Found
-    digests: Mapping[str, str | None]
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def main(self) -> Table | None:
-        """The table that is the ledger."""
-        return next(iter(self.tables.values()), None)
+from .values import Folder, Reading, Recognition, Undone
 
 
 class AsyncAdoption:
@@ -130,7 +89,7 @@ class AsyncAdoption:
         self._db = db
         self._tool = tool_named(tool) if tool is not None else None
         self._named = ledger
-        self._emit = listener or _silent
+        self._emit = listener or unheard
         self._table = table
         self._lock_timeout = lock_timeout
         self._lease = lease
@@ -303,9 +262,9 @@ class AsyncAdoption:
         recognition = chosen(folder, ledgers)
         return TOOLS[recognition.tool], recognition
 
-    async def _look(self, session: AsyncSession, folder: Folder) -> tuple[AdoptionPlan, _Seen]:
+    async def _look(self, session: AsyncSession, folder: Folder) -> tuple[AdoptionPlan, Seen]:
         tool, recognition, there = await self._recognized(session, folder)
-        seen = await self._read(session, tool, there)
+        seen = await async_read_ledger(session, tool, there, self._named)
         snapshot = await (await self._store(session)).look()
         ours: tuple[OurRow, ...] = ()
         if snapshot:
@@ -319,7 +278,7 @@ class AsyncAdoption:
         )
         return plan, seen
 
-    async def _printed(self, server: Server, seen: _Seen) -> Reading:
+    async def _printed(self, server: Server, seen: Seen) -> Reading:
         """The live schema as one migration."""
         printing = await async_read_schema(self._db.settings, self._table, self._emit)
         labels = [table.label for table in seen.tables.values()]
@@ -353,56 +312,6 @@ class AsyncAdoption:
 
         return await concurrency.async_in_thread(work)
 
-    async def _read(self, session: AsyncSession, tool: Tool, there: Sequence[Table]) -> _Seen:
-        """The rows of the tool's tables, and a fingerprint of each to know them by."""
-        tables, findings = takeover.choose(tool, there, self._named)
-        if not tables:
-            return _Seen(tool, {}, Found(), {}, findings)
-        # The fingerprints first: rows that come in between make them differ later, not agree.
-        digests = [takeover.digest(table) for table in tables.values()]
-        commands = takeover.read_rows(tool, tables)
-        try:
-            results = await session.send(*digests, *commands)
-        except DatabaseError as error:
-            if error.sqlstate != _NO_RIGHTS:
-                raise
-            label = next(iter(tables.values())).label
-            raise LedgerRefused(
-                f"{tool.title}'s ledger {label} may not be read as {session.server.user}: {error}. "
-                f"Grant it (GRANT SELECT, INSERT, UPDATE, DELETE ON {label} TO "
-                f"{session.server.user}), or connect as the user that owns it."
-            ) from error
-        found = takeover.found(tool, tables, results[len(digests) :])
-        values = [result.rows[0][0] for result in results[: len(digests)]]
-        running = await self._running(session, tool)
-        return _Seen(
-            tool,
-            tables,
-            found,
-            dict(zip(tables, values, strict=True)),
-            (*findings, *running),
-        )
-
-    async def _running(self, session: AsyncSession, tool: Tool) -> tuple[Finding, ...]:
-        """Whether a run of the tool holds its advisory lock."""
-        numbers = self._lock_ids(session.server, tool)
-        if not numbers:
-            return ()
-        rows = (await session.send(takeover.advisory_locks(numbers)))[0].rows
-        return tuple(
-            Finding(
-                Trouble.LOCKED,
-                f"Session {pid} ({name or 'no application name'}) holds {tool.title}'s advisory lock.",
-                "Wait for that run to end.",
-            )
-            for pid, name in rows
-        )
-
-    def _lock_ids(self, server: Server, tool: Tool) -> tuple[int, ...]:
-        if server.kind is not ServerKind.POSTGRESQL:
-            return ()
-        return tool.lock_ids(server.database, server.schema)
-
     # -- writing -----------------------------------------------------------------------------------
 
     async def _store(self, session: AsyncSession) -> AsyncStore:
@@ -414,7 +323,7 @@ class AsyncAdoption:
         owner: str,
         work: Callable[[AsyncStore, Lease], Awaitable[None]],
     ) -> None:
-        """Do something under the lease, and give it back whatever happens."""
+        """Do something under the lease, and release it whatever happens."""
         store = await self._store(session)
         taken = await async_take_lease(
             store,
@@ -456,7 +365,7 @@ class AsyncAdoption:
         writes = [takeover.insert(store.tables, row) for row in plan.rows]
         if guard is not None:
             writes.append(Command(guard.set))
-        await self._in_transaction(store, lease, seen, writes)
+        await async_write_both(store, lease, seen, writes)
 
     async def _take_back(self, store: AsyncStore, lease: Lease, tool: Tool) -> Undone:
         """The opposite: our rows go, the other tool may run again."""
@@ -465,7 +374,7 @@ class AsyncAdoption:
         if self._named:
             names.append(self._named.rpartition(".")[2])
         there = takeover.tables((await session.send(takeover.find_tables(names)))[0])
-        seen = await self._read(session, tool, there)
+        seen = await async_read_ledger(session, tool, there, self._named)
         snapshot = await store.look()
         ours = snapshot.rows if snapshot else ()
         _check_nothing_was_applied_since(ours, tool)
@@ -481,51 +390,13 @@ class AsyncAdoption:
         if guard and not alone:
             writes.append(Command(guard.lift))
         if writes:
-            await self._in_transaction(store, lease, seen, writes)
+            await async_write_both(store, lease, seen, writes)
         if guard and alone:
             await session.send(Command(guard.lift))
         return Undone(adopted, guard, names_adopted)
 
-    async def _in_transaction(
-        self, store: AsyncStore, lease: Lease, seen: _Seen, writes: Sequence[Command]
-    ) -> None:
-        """Write, provided that the lease is ours and the other tool's tables are as they were seen."""
-        tables = tuple(seen.tables.values())
-        server = store.session.server
-        if server.kind is ServerKind.POSTGRESQL:
-            opening = [_BEGIN, _PATIENCE, *map(takeover.lock_table, tables)]
-            running = [takeover.not_running(number) for number in self._lock_ids(server, seen.tool)]
-        else:
-            opening, running = [begin(server)], []
-        same = [
-            takeover.unchanged(table, seen.digests[name]) for name, table in seen.tables.items()
-        ]
-        fence = fenced.renew_lease(store.tables, lease)
-        commands = [*opening, *running, fence, *same, *writes, COMMIT]
-        attempt = 0
-        while True:
-            attempt += 1
-            _, refusal = await store.session.ask(*commands)
-            if refusal is None:
-                return
-            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
-            if pause is None:
-                break
-            await concurrency.async_sleep(pause)
-        error = refusal.error
-        place = refusal.index
-        if error.sqlstate != fenced.LOST:
-            raise _refused(seen, error, server) from error
-        if len(opening) <= place < len(opening) + len(running):
-            raise _nothing_adopted(f"A run of {seen.tool.title} is running. Wait for it to end.")
-        if place == len(opening) + len(running):
-            raise lease_lost() from error
-        raise _nothing_adopted(
-            f"{seen.tool.title}'s ledger changed meanwhile: somebody runs it. Run this again."
-        )
 
-
-def _sides(seen: _Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
+def _sides(seen: Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
     """Both ledgers, for the plan."""
     if seen.main is None and not seen.tool.prints:
         return Sides(ours=ours, findings=seen.findings)
@@ -538,27 +409,10 @@ def _sides(seen: _Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
     )
 
 
-def _refused(seen: _Seen, error: DatabaseError, server: Server) -> Exception:
-    """The error for a transaction that the server refused."""
-    label = seen.main.label if seen.main else ""
-    if error.sqlstate == _NO_RIGHTS:
-        return LedgerRefused(
-            f"{seen.tool.title}'s ledger {label} may not be changed as {server.user}: {error}. Nothing was "
-            f"adopted. Connect as the user that owns it, or grant the rights."
-        )
-    if error.sqlstate == _LOCKED:
-        return _nothing_adopted(f"Somebody writes to {label}: {error}. Wait for that run to end.")
-    return error
-
-
-def _nothing_adopted(message: str) -> PlanRefused:
-    return PlanRefused("Nothing was adopted", [Problem(message)])
-
-
 def _check_nothing_is_unfinished(snapshot: Snapshot) -> None:
     progress = snapshot.record.progress
     if progress is not None:
-        raise _nothing_adopted(
+        raise nothing_adopted(
             f"{capitalized(called(progress.key))} is partially {progress.direction.value} here. Finish it "
             "with manticore_migrate or manticore_rollback first."
         )
@@ -572,7 +426,3 @@ def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> N
             "it back first (manticore_rollback)."
         )
         raise PlanRefused("Nothing was reverted", [Problem(message)])
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""

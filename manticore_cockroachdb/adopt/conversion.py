@@ -355,7 +355,7 @@ def _neutral(text: str, line: int) -> str:
         mark, first = comment[:2], comment.split("\n")[0]
         if first.startswith(f"{mark} note:"):
             continue
-        # The same characters may stand in a quote before the comment: what is there must stay.
+        # The same characters may be in a quote before the comment: what is there must stay.
         at = own.rfind(first)
         own = own[:at] + f"{mark} note:" + own[at + len(mark) :]
     split_lines[line - 1] = own

@@ -76,7 +76,7 @@ class ExportPlan:
         return tuple(file for file in self.files if file.is_new)
 
     def check_files(self) -> None:
-        """Refuse while something stands in the way.
+        """Refuse while something prevents the export.
 
         Raises:
             FilesRefused: With every problem.

@@ -14,7 +14,7 @@ from .._executor._sync.lease import take_lease
 from .._executor._sync.session import Session
 from .._executor._sync.store import Store, store_of
 from .._executor.messages import capitalized
-from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner, unheard
 from .._scripts.loader import load
 from .._scripts.script import called
 from .._store import fenced
@@ -59,7 +59,7 @@ class Export:
         folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
         self.folders = tuple(Path(folder) for folder in folders)
         self._db = db
-        self._emit = listener or _silent
+        self._emit = listener or unheard
         self._table = table
         self._lock_timeout = lock_timeout
         self._lease = lease
@@ -161,7 +161,3 @@ class Export:
 
 def _write(plan: ExportPlan) -> None:
     write_texts(plan.target, [(file.name, file.text) for file in plan.new_files])
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""

@@ -1,4 +1,4 @@
-"""What moving in comes to: files, ledger rows, and what stands in the way. Pure."""
+"""What moving in comes to: files, ledger rows, and what prevents it. Pure."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class AdoptionPlan:
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing stands in the way."""
+        """Whether nothing prevents the move."""
         return not (self.problems or self.findings)
 
     def check_files(self) -> None:
@@ -107,7 +107,7 @@ class AdoptionPlan:
             raise FilesRefused("No file was written", map(_problem, self.problems))
 
     def check(self) -> None:
-        """Refuse to apply while something stands in the way.
+        """Refuse to apply while something prevents the move.
 
         Raises:
             FilesRefused: Something is wrong with the files.
@@ -217,7 +217,7 @@ def _own_tables(tool: Tool, conversion: Conversion) -> list[Remark]:
 
 
 def _applied(reading: Reading, theirs: TheirLedger) -> dict[str, TheirRow]:
-    """The applied migrations by key; those up to a baseline have no row of their own."""
+    """The applied migrations by key; those up to a baseline have no rows."""
     found = {row.key: row for row in theirs.applied}
     if theirs.floor is not None:
         for migration in reading.migrations:
@@ -352,3 +352,8 @@ def is_adopted(row: OurRow, tool: Tool) -> bool:
     """Whether a row of our tables was taken over from a tool."""
     mark = f"adopted from {tool.title}"
     return row.applied_by is not None and row.applied_by.removesuffix(")").endswith(mark)
+
+
+def nothing_adopted(message: str) -> PlanRefused:
+    """The error for an adoption that was refused."""
+    return PlanRefused("Nothing was adopted", [Problem(message)])

@@ -1,4 +1,4 @@
-"""What the scripts make, compared with what the database has: what is left out, and what is said."""
+"""What the scripts make, compared with what the database has: what is left out, and the messages."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-#: Stands in every row and name that marks another tool's ledger as handed over.
+#: Part of every row and name that marks another tool's ledger as handed over.
 MARK = "adopted_by_manticore"
 
 Row = Mapping[str, Any]
@@ -273,3 +273,18 @@ class Guard:
     is_set: bool
     schema_change: bool = False
     unmistakable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What `undo` did.
+
+    Attributes:
+        versions: The versions that left our ledger.
+        repeatables: The repeatable scripts that left our table of them.
+        guard: The guard that was lifted, if one was set.
+    """
+
+    versions: tuple[int, ...]
+    guard: Guard | None
+    repeatables: tuple[str, ...] = ()

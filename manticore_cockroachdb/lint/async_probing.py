@@ -1,4 +1,4 @@
-"""Asks the data: each question in a read-only transaction of its own, bounded by time."""
+"""Asks the data: each question in a separate read-only transaction, bounded by time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_SECONDS: Final = 30.0
 async def ask_data(
     db: AsyncDatabase, questions: Iterable[Probe], *, seconds: float = DEFAULT_SECONDS
 ) -> tuple[Answer, ...]:
-    """Ask every question, one after the other.
+    """Ask every question, one at a time.
 
     Needs SELECT on the tables that are asked, and nothing else.
 

@@ -50,7 +50,7 @@ def configure(
 
     Args:
         server: `cockroachdb:25.4`, or several, in a list or with commas between them.
-        rules: What becomes of each rule: "error", "warning", "note" or "off".
+        rules: How each rule is reported: "error", "warning", "note" or "off".
         severity: The mildest severity to report.
         lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 

@@ -60,7 +60,7 @@ def lint(
     scripts: Every script, by version: also those that are applied, so that what they made is known.
     server: The server they are for, such as `cockroachdb:25.4`; or several.
     only: The scripts to judge, by version or a repeatable script's name; None judges all.
-    rules: What becomes of a rule: "error", "warning", "note" or "off", by its id.
+    rules: How a rule is reported: "error", "warning", "note" or "off", by its id.
     severity: The mildest severity to report: "error", "warning" or "note".
     lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 

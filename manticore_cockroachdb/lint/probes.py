@@ -406,7 +406,7 @@ def weighed(
         else:
             kept += _settled(finding, heard)
     for (rule, _, _), heard in by_place.items():
-        # Allowed in the text, or too mild to be shown: what would fail is said all the same.
+        # Allowed in the text, or too mild to be shown: what would fail is reported all the same.
         if accepts(rule) is not None:
             kept += [_finding(answer, report.servers) for answer in heard if answer.in_the_way]
     kept.sort(

@@ -1,7 +1,7 @@
 # Generated from async_probing.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Asks the data: each question in a read-only transaction of its own, bounded by time."""
+"""Asks the data: each question in a separate read-only transaction, bounded by time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_SECONDS: Final = 30.0
 def ask_data(
     db: Database, questions: Iterable[Probe], *, seconds: float = DEFAULT_SECONDS
 ) -> tuple[Answer, ...]:
-    """Ask every question, one after the other.
+    """Ask every question, one at a time.
 
     Needs SELECT on the tables that are asked, and nothing else.
 

@@ -208,7 +208,7 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-#: The formats by name, but for text, which may have colors.
+#: The formats by name, except text, which may have colors.
 FORMATS: Final[Mapping[str, Callable[[Report, Path], str]]] = {
     "text": text,
     "json": as_json,

@@ -63,7 +63,7 @@ def all_null(step: Step, name: Name, column: str) -> bool:
 
 
 def all_different(step: Step, name: Name, column: str) -> bool:
-    """Whether the server gave each row a value of its own: the script added the column so."""
+    """Whether the server gave each row a different value: the script added the column so."""
     added = _added(step, name, column)
     if added is None:
         return False

@@ -113,7 +113,7 @@ class Step:
     """A statement while it is judged.
 
     Attributes:
-        script: The script it stands in.
+        script: The script it is in.
         index: How many statements of the script come before it.
         before: The schema before it.
         after: The schema after it.
@@ -148,7 +148,7 @@ class Step:
 
     @property
     def is_batched(self) -> bool:
-        """Whether it runs in batches, each a transaction of its own."""
+        """Whether it runs in batches, each in a separate transaction."""
         return self.index in self.script.options.batched
 
     @property

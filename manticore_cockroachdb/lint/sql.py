@@ -14,12 +14,12 @@ BATCHED: Final = "-- manticore: batch=5000"
 
 
 def listed(columns: Iterable[str]) -> str:
-    """Columns as they stand in parentheses."""
+    """Columns as a list in parentheses has them."""
     return ", ".join(map(quoted, columns))
 
 
 def keys(index: Index) -> str:
-    """The keys of an index as they stand in its parentheses."""
+    """The keys of an index as its parentheses have them."""
     shown = []
     for key in index.keys:
         text = quoted(key.column) if key.column is not None else _shown(key.expression)
@@ -37,7 +37,7 @@ def name_for(table: Name, columns: Iterable[str], label: str) -> str:
 
 
 def scripts(*parts: str) -> str:
-    """Scripts to run one after the other."""
+    """Scripts to run in this order."""
     return f"\n{NEXT}\n".join(parts)
 
 

@@ -28,7 +28,7 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that rows have a value of their own in.
+    """A column for which each row has its own value.
 
     Attributes:
         name: Its name, quoted where SQL needs that.

@@ -1,7 +1,7 @@
 """A history of each tool, by its documented formats: files, and the tables as that tool makes them.
 
-Those tools that run here make histories of their own in `test_real_tools`; these stand in for the others
-too, and hold every half-done state there is.
+Those tools that run here make their own histories in `test_real_tools`; these are for the others
+too, and have every partially applied state there is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Trouble:
 
     Attributes:
         sql: What brings the ledger into it.
-        finding: What is said of it, without the remedy.
+        finding: What is reported, without the remedy.
     """
 
     sql: str

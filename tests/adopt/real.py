@@ -1,4 +1,4 @@
-"""Other tools as programs: where they are found, how each makes a history of its own.
+"""Other tools as programs: where they are found, how each makes its own history.
 
 They are looked for in the folders of MANTICORE_TEST_TOOLS, beside this Python, and in PATH. Those on PyPI
 come with the `test` extra; the others run where somebody has installed them.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..waiting import PATIENCE
 from .histories import DROP_NOTES, DROP_RIDES, DROP_USERS, NOTES, RIDES, USERS
 
 FOLDERS = os.pathsep.join(
@@ -72,7 +73,7 @@ class Program:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -374,7 +375,7 @@ PROGRAMS = (
         servers=("postgresql",),
         environment=lambda url: {
             "DATABASE_URL": url,
-            # Engines that are not used are not downloaded where their place is said.
+            # Engines that are not used are not downloaded where their place is given.
             "PRISMA_QUERY_ENGINE_LIBRARY": sys.executable,
             "PRISMA_SCHEMA_ENGINE_BINARY": sys.executable,
         },

@@ -21,7 +21,7 @@ SCRIPTS = {
 
 
 def leaving(harness: Harness, tool: str, **options: Any) -> Any:
-    """An export of the harness's flavour."""
+    """An export of the harness's flavor."""
     database = harness.flavour.database(harness.url)
     if harness.flavour.name == "async":
         return AsyncExport(database, tool, harness.theirs, harness.ours, **options)
@@ -29,7 +29,7 @@ def leaving(harness: Harness, tool: str, **options: Any) -> Any:
 
 
 async def ours(harness: Harness, target: int = 2) -> None:
-    """A history of our own: all but the last script is applied."""
+    """One of our histories: all but the last script is applied."""
     harness.ours.mkdir()
     for name, text in SCRIPTS.items():
         (harness.ours / name).write_text(text, "utf-8")

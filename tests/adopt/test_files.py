@@ -397,7 +397,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
         ),
     ],
 )
-def test_what_cannot_come_along_is_told_with_what_to_do(
+def test_what_cannot_come_along_is_reported_with_what_to_do(
     tool: str, files: dict[str, str], problem: str
 ) -> None:
     conversion = converted(tool, files)
@@ -417,7 +417,7 @@ def test_a_script_written_by_hand_takes_the_place_of_a_program(tmp_path: Path) -
     assert [each.state for each in conversion.scripts] == [FileState.NEW, FileState.BY_HAND]
 
 
-def test_a_down_part_that_does_not_lex_is_left_behind_and_told() -> None:
+def test_a_down_section_that_does_not_lex_is_left_out_and_reported() -> None:
     conversion = converted("golang-migrate", {"1_a.up.sql": "SELECT 1;", "1_a.down.sql": "\n'"})
 
     assert texts(conversion) == {"V1__a.sql": "SELECT 1;\n"}
@@ -441,7 +441,7 @@ def test_files_that_are_not_utf_8_are_named() -> None:
     ]
 
 
-def test_placeholders_of_flyway_are_told_with_their_lines() -> None:
+def test_placeholders_of_flyway_are_reported_with_their_lines() -> None:
     conversion = converted("flyway", {"V1__a.sql": "SELECT 1;\nSELECT '${a}', '${flyway:user}';\n"})
 
     assert [str(remark) for remark in conversion.notes] == [

@@ -52,7 +52,7 @@ async def test_a_history_is_taken_over_with_its_times_and_migrated_on(
 
 
 @pytest.mark.parametrize("tool", HISTORIES)
-async def test_a_second_adoption_finds_everything_done_and_undo_hands_it_back(
+async def test_a_second_adoption_finds_everything_done_and_the_option_undo_returns_it(
     tool_bench: Harness, tool: str
 ) -> None:
     harness, history = tool_bench, HISTORIES[tool]
@@ -74,7 +74,7 @@ async def test_a_second_adoption_finds_everything_done_and_undo_hands_it_back(
 
 
 @pytest.mark.parametrize("tool", [name for name, each in HISTORIES.items() if each.troubles])
-async def test_what_must_be_put_right_with_that_tool_is_told(
+async def test_what_must_be_fixed_with_that_tool_is_reported(
     tool_bench: Harness, tool: str
 ) -> None:
     harness, history = tool_bench, HISTORIES[tool]
@@ -90,7 +90,9 @@ async def test_what_must_be_put_right_with_that_tool_is_told(
     assert told == {state: [trouble.finding] for state, trouble in history.troubles.items()}
 
 
-async def test_a_half_done_state_refuses_and_nothing_is_written(harness: Harness) -> None:
+async def test_a_partially_applied_state_is_refused_and_nothing_is_written(
+    harness: Harness,
+) -> None:
     history = HISTORIES["prisma"]
     harness.make(history)
     harness.ask(history.troubles["half done"].sql)
@@ -165,7 +167,7 @@ async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness
     assert harness.ledger() == [1, 2, 3]
 
 
-async def test_a_move_that_died_after_stopping_the_tool_goes_on_or_is_undone(
+async def test_a_move_that_died_after_stopping_the_tool_continues_or_is_reverted(
     harness: Harness,
 ) -> None:
     history = HISTORIES["dbmate"]
@@ -251,7 +253,7 @@ async def test_a_renamed_ledger_is_found_by_its_name(tool_bench: Harness) -> Non
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_a_ledger_that_may_not_be_read_is_told_with_the_grant(harness: Harness) -> None:
+async def test_the_error_of_a_ledger_that_may_not_be_read_has_the_grant(harness: Harness) -> None:
     harness.make(HISTORIES["goose"])
     role = f"reader_{harness.one('SELECT current_database()')[-6:]}"
     harness.ask(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")

@@ -1,4 +1,6 @@
-"""`prove`: the live schema is what the scripts make, or the differences are told and nothing is adopted."""
+"""`prove`: the live schema is what the scripts make, or the differences are reported and nothing is
+adopted.
+"""
 
 from __future__ import annotations
 

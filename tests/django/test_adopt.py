@@ -53,7 +53,7 @@ def test_without_an_option_it_shows_what_it_would_do_and_changes_nothing(
     assert site.query("SELECT 1 FROM pg_class WHERE relname = '_migrations'") == []
 
 
-def test_apply_takes_the_ledger_over_and_migrate_goes_on(
+def test_apply_takes_the_ledger_over_and_migrate_continues(
     site: Site, manage: Manage, goose: Path
 ) -> None:
     adopted = manage("manticore_adopt", "goose", "--from", str(goose), "--apply", "--noinput")
@@ -100,7 +100,7 @@ def test_a_second_apply_says_that_everything_is_adopted(
     assert ran.out.endswith("Everything is adopted already.\n")
 
 
-def test_undo_removes_what_was_adopted(site: Site, manage: Manage, goose: Path) -> None:
+def test_the_option_undo_removes_what_was_adopted(site: Site, manage: Manage, goose: Path) -> None:
     manage("manticore_adopt", "--from", str(goose), "--apply", "--noinput")
 
     ran = manage("manticore_adopt", "--from", str(goose), "--undo", "--noinput")
@@ -122,7 +122,7 @@ def test_write_writes_the_files_alone(site: Site, manage: Manage, goose: Path) -
     ]
 
 
-def test_what_stands_in_the_way_is_shown_and_ends_with_5(
+def test_what_prevents_the_move_is_shown_and_ends_with_5(
     site: Site, manage: Manage, goose: Path
 ) -> None:
     site.query("INSERT INTO goose_db_version (version_id, is_applied) VALUES (7, true)")

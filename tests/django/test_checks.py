@@ -66,7 +66,7 @@ def test_e002_an_unknown_key(site: Site) -> None:
     )
 
 
-def test_e002_an_entry_that_is_no_dict(site: Site) -> None:
+def test_e002_an_entry_that_is_not_a_dict(site: Site) -> None:
     site.setting("MANTICORE", {"default": "migrations"})
     assert one() == (
         "manticore.E002",
@@ -267,7 +267,7 @@ WRITE_IT = (
 )
 
 
-def test_w002_no_down_part_and_it_can_be_silenced(site: Site) -> None:
+def test_w002_no_down_section_and_it_can_be_silenced(site: Site) -> None:
     site.script("V1__a", "SELECT 1", None)
     assert one() == (
         "manticore.W002",
@@ -441,7 +441,7 @@ def test_runserver_starts_without_a_database(site: Site, monkeypatch: pytest.Mon
 def another_migrate(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, str]]:
-    """An app that brings a `migrate` of its own: its folder, and its name."""
+    """An app that brings its own `migrate`: its folder, and its name."""
     name = "another_migrate"
     commands = tmp_path / name / "management" / "commands"
     commands.mkdir(parents=True)
@@ -530,7 +530,7 @@ def test_check_command_shows_them(site: Site, manage: Callable[..., Ran]) -> Non
         ({"server": 25}, "must have a str or a list of str as 'server'."),
     ],
 )
-def test_e021_a_setting_that_makes_no_sense(
+def test_e021_an_invalid_setting(
     site: Site, manage: Callable[..., Ran], value: Any, message: str
 ) -> None:
     site.entry(LINT=value)

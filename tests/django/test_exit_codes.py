@@ -36,10 +36,10 @@ def test_bad_files_end_with_1(two: Site, manage: Manage) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["nonsense"], "argument target: 'nonsense' is not a version, such as 7 or V7"),
+        (["nonsense"], "argument target: must be a version, such as 7 or V7; got 'nonsense'"),
         (
             ["--lock-timeout", "soon"],
-            "argument --lock-timeout: 'soon' is not a number of seconds, 0 or more",
+            "argument --lock-timeout: must be a number of seconds, at least 0; got 'soon'",
         ),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_lease_held_by_another_ends_with_3(two: Site, manage: Manage) -> None:
     )
 
 
-def test_waiting_for_another_is_said_at_once(two: Site, manage: Manage) -> None:
+def test_waiting_for_another_is_reported_at_once(two: Site, manage: Manage) -> None:
     two.call("manticore_migrate", "1")
     two.query(
         "UPDATE _migrations_state SET owner = 'elsewhere:1:aa', epoch = epoch + 1, "

@@ -251,7 +251,7 @@ def test_live_finds_rows_that_are_in_the_way(with_rows: Site, manage: Manage) ->
     assert found["unique-on-data"]["message"] == FOUND
 
 
-def test_live_takes_back_what_the_data_refutes(with_rows: Site, manage: Manage) -> None:
+def test_live_drops_what_the_data_refutes(with_rows: Site, manage: Manage) -> None:
     with_rows.query("UPDATE rides SET city = 'Oslo' WHERE id = 2")
 
     ran = manage("manticore_lint", "--live", "--format", "json")
@@ -272,7 +272,7 @@ def test_a_probe_stops_a_run_before_anything_runs(with_rows: Site, manage: Manag
     assert with_rows.versions() == [1]
 
 
-def test_a_probe_that_finds_nothing_lets_the_run_go_on(with_rows: Site, manage: Manage) -> None:
+def test_a_probe_that_finds_nothing_lets_the_run_continue(with_rows: Site, manage: Manage) -> None:
     with_rows.query("DELETE FROM rides WHERE id = 2")
 
     assert manage("manticore_migrate", "--probe").code == 0

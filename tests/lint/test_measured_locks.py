@@ -17,6 +17,7 @@ from manticore_cockroachdb.lint.locks import table_lock
 from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.types import ServerKind
 from tests.model.test_folding import folded
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
@@ -132,7 +133,7 @@ def _waits(server: RunningServer, sql: str, meanwhile: str) -> bool:
             with _using_the_table(url) as let_go, _in_a_thread(url, sql) as (pid, ended):
                 _until(lambda: ended.is_set() or _waiting(third, pid))
                 try:
-                    if ended.wait(1 if "lock_timeout" in sql else 0):
+                    if ended.wait(PATIENCE if "lock_timeout" in sql else 0):
                         return False
                     return _has_to_wait(third, meanwhile)
                 finally:
@@ -178,7 +179,7 @@ def _in_a_thread(url: str, sql: str) -> Iterator[tuple[int, threading.Event]]:
     thread = threading.Thread(target=run)
     thread.start()
     yield connection.info.backend_pid, ended
-    thread.join(30)
+    thread.join(PATIENCE)
     connection.close()
 
 
@@ -190,7 +191,7 @@ def _waiting(connection: psycopg.Connection[Any], pid: int) -> bool:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it neither waited nor ended"
         time.sleep(0.01)

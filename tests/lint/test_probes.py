@@ -162,7 +162,7 @@ def test_names_are_quoted_where_they_must_be() -> None:
     assert question.query == 'SELECT "Id" AS k0 FROM "My rides" WHERE "user" IS NULL LIMIT 2'
 
 
-def test_what_the_server_refuses_to_answer_is_told(database_url: str) -> None:
+def test_what_the_server_refuses_to_answer_is_reported(database_url: str) -> None:
     scripts = [script(1, "CREATE TABLE gone (id INT8 PRIMARY KEY)"), script(2, "DROP TABLE gone")]
     questions = probes(scripts, {2}, Target.parse("postgresql"))
 

@@ -1,4 +1,4 @@
-"""Databases that have a history go on with the scripts; what happens when their files are gone."""
+"""Databases that have a history continue with the scripts; what happens when their files are gone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_only_an_empty_database_starts_from_the_highest_one_below_the_targ
         assert await states(harness) == ["applied"] * 4
 
 
-async def test_a_database_with_its_tables_and_no_ledger_goes_on_with_the_scripts(
+async def test_a_database_with_its_tables_and_no_ledger_continues_with_the_scripts(
     fleet: list[Harness],
 ) -> None:
     old, new = fleet

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_manticore import conf
 from django_manticore.connections import connection_settings
-from django_manticore.management.base import ManticoreCommand, place_of, seconds
+from django_manticore.management.base import ManticoreCommand, place_of
 from manticore_cockroachdb import Database
 from manticore_cockroachdb.adopt import EXPORTS, Export, ExportPlan
 
@@ -45,13 +45,7 @@ class Command(ManticoreCommand):
         action.add_argument(
             "--apply", action="store_true", help="Write the files and fill the other tool's ledger."
         )
-        parser.add_argument(
-            "--lock-timeout",
-            type=seconds,
-            metavar="SECONDS",
-            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
-            "fail immediately.",
-        )
+        self.add_lock_timeout(parser)
         self.add_database(parser)
         self.add_noinput(parser)
 

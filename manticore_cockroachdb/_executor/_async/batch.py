@@ -34,6 +34,7 @@ from ..messages import windows_stay
 from ..under_way import UnderWay
 from .run import AsyncRun
 from .script_record import AsyncScriptRecord
+from .supervision import async_run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
@@ -149,7 +150,7 @@ class AsyncBatchedStatement:
         raise self._not_continued(reason)
 
     def _check_key(self, key: BatchKey) -> None:
-        """Refuse to go on along another key than the one the position belongs to.
+        """Refuse to continue along another key than the one the position belongs to.
 
         Raises:
             PlanRefused: The script asks for another one, or the table has another one now.
@@ -219,8 +220,8 @@ class AsyncBatchedStatement:
         run = self._run
         tables, lease = run.store.tables, run.lease
         statement = window.narrowed(self._windowed, key, cut)
-        # Counted with the rows, but for the last window, which clears the count. Where the script may have
-        # taken a role that cannot write our table, the next window writes the count.
+        # Counted with the rows, except for the last window, which clears the count. Where the script may
+        # have taken a role that cannot write our table, the next window writes the count.
         counted = cut.upper is not None and not run.session_touched
         if counted:
             statement = fenced.count_rows(tables, statement)
@@ -261,8 +262,8 @@ class AsyncBatchedStatement:
             if number == at:
                 rows = result.rows[0][0] if counted else rows + result.count
 
-        refusal = await run.run_transaction(
-            commands, lambda _answered: under_way, answered, limits=limits.seconds
+        refusal = await async_run_transaction(
+            run, commands, lambda _answered: under_way, answered, limits=limits.seconds
         )
         return refusal, rows
 
@@ -282,7 +283,7 @@ class AsyncBatchedStatement:
         place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            where = f"{self._step.path.name}:{self._statement.line}"
+            where = self._step.where(self._statement)
             if await run.tries_again(error, place, f"{where}, a window"):
                 return
         elif error.sqlstate == LOCK_NOT_AVAILABLE:

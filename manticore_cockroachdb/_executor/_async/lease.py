@@ -15,7 +15,7 @@ from .. import concurrency
 from .session import AsyncSession
 from .store import AsyncStore, takes_no_writes
 
-#: How long this runner waits for a session of its own that it lost, in seconds.
+#: How long this runner waits for its own session that it lost, in seconds.
 OWN_SESSION_ENDS = 60.0
 
 
@@ -36,7 +36,7 @@ async def async_take_lease(
         owner: Our name in it.
         seconds: How long it lasts unless extended.
         lock_timeout: Seconds to wait for another runner at most; 0: not at all.
-        emit: Told who is waited for.
+        emit: Called with who is waited for.
         wanted: Looks at the tables as they are now and says whether there is anything left to do.
         earlier: Sessions that this runner lost, by the server's own ids. The server may still be at work
             for them. They are no other runner, and are waited for even with a `lock_timeout` of 0.

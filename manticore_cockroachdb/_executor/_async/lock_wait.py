@@ -1,7 +1,7 @@
 """Waits for a lock on PostgreSQL: names who holds it, and tries a statement again that did not get it.
 
 A statement that gave up after `lock_timeout` took no effect: its transaction is rolled back, or it was one
-by itself. So it is sent again after a pause. Meanwhile nobody waits behind it.
+alone. So it is sent again after a pause. Meanwhile nobody waits because of it.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ from ..messages import windows_stay
 from ..under_way import UnderWay
 from .run import Run
 from .script_record import ScriptRecord
+from .supervision import run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
@@ -152,7 +153,7 @@ class BatchedStatement:
         raise self._not_continued(reason)
 
     def _check_key(self, key: BatchKey) -> None:
-        """Refuse to go on along another key than the one the position belongs to.
+        """Refuse to continue along another key than the one the position belongs to.
 
         Raises:
             PlanRefused: The script asks for another one, or the table has another one now.
@@ -222,8 +223,8 @@ class BatchedStatement:
         run = self._run
         tables, lease = run.store.tables, run.lease
         statement = window.narrowed(self._windowed, key, cut)
-        # Counted with the rows, but for the last window, which clears the count. Where the script may have
-        # taken a role that cannot write our table, the next window writes the count.
+        # Counted with the rows, except for the last window, which clears the count. Where the script may
+        # have taken a role that cannot write our table, the next window writes the count.
         counted = cut.upper is not None and not run.session_touched
         if counted:
             statement = fenced.count_rows(tables, statement)
@@ -264,8 +265,8 @@ class BatchedStatement:
             if number == at:
                 rows = result.rows[0][0] if counted else rows + result.count
 
-        refusal = run.run_transaction(
-            commands, lambda _answered: under_way, answered, limits=limits.seconds
+        refusal = run_transaction(
+            run, commands, lambda _answered: under_way, answered, limits=limits.seconds
         )
         return refusal, rows
 
@@ -285,7 +286,7 @@ class BatchedStatement:
         place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            where = f"{self._step.path.name}:{self._statement.line}"
+            where = self._step.where(self._statement)
             if run.tries_again(error, place, f"{where}, a window"):
                 return
         elif error.sqlstate == LOCK_NOT_AVAILABLE:

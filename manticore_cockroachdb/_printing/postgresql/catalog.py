@@ -406,7 +406,7 @@ def _foreign(catalog: str, oid: str) -> str:
     return f"({oid} < 16384 OR NOT {_free(catalog, oid)})"
 
 
-#: Objects that have privileges of their own but are not printed: the server's and its extensions'.
+#: Objects that have their own privileges but are not printed: the server's and its extensions'.
 FOREIGN_NAMES = f"""
 SELECT 'pg_class' AS class, c.oid::INT8, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
     {_qualified("n", "c.relname")} AS name

@@ -1,5 +1,5 @@
-"""Allowances that are wrong: these are found while allowances are used, not by a function of
-their own.
+"""Allowances that are wrong: these are found while allowances are used, not by separate
+functions.
 """
 
 from __future__ import annotations

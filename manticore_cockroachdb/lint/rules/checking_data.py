@@ -108,7 +108,7 @@ def _cannot_repeat(
         step: The statement.
         table: The table.
         columns: The columns, or expressions as they are written.
-        nulls: Whether rows without a value may stand beside each other; not in a primary key.
+        nulls: Whether several rows without a value are allowed; not in a primary key.
     """
     return (
         step.is_empty(table)

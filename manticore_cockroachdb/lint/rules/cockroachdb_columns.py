@@ -75,7 +75,7 @@ def _refused(step: Step, command: AlterTable, table: Table | None, column: str) 
     it.
     """
     if len(command.actions) > 1:
-        return "it stands beside other changes in one statement"
+        return "it is one of several changes in one statement"
     if step.script.script.mode is Mode.ATOMIC:
         return "the script is one transaction"
     used = _use_of(step, command, table, column)
@@ -356,7 +356,7 @@ def drop_column_combined(step: Step) -> Iterator[Remark]:
 def drop_column_indexes(step: Step) -> Iterator[Remark]:
     """DROP COLUMN also drops every index that has the column, even one that only stores it.
 
-    A query may lose its index that way. Where the column stands in the condition of a partial
+    A query may lose its index that way. Where the column is part of the condition of a partial
     index, newer versions refuse the statement. Drop or replace the indexes first.
     """
     command = step.read.command

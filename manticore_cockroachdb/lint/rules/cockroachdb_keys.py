@@ -345,6 +345,6 @@ def ttl_rewrites(step: Step) -> Iterator[Remark]:
 
 
 def _spaced(age: str) -> str:
-    """`30days` as it was written before blanks were taken out."""
+    """`30days` as it was written before spaces were removed."""
     at = next((index for index, char in enumerate(age) if char.isalpha()), 0)
     return f"{age[:at].strip()} {age[at:]}".strip()

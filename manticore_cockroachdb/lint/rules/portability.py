@@ -147,7 +147,7 @@ def _lacking_in_columns(command: Command, version: tuple[int, ...]) -> Iterator[
 
 
 _USER_MAPPING: Final = re.compile(r"\s*CREATE\s+USER\s+MAPPING\b", re.IGNORECASE)
-#: GRANT SELECT (city) ON …: the columns stand before ON.
+#: GRANT SELECT (city) ON …: the columns come before ON.
 _OF_COLUMNS: Final = re.compile(
     r"\s*(?:GRANT|REVOKE)\b[^()'\"]*\b(?:SELECT|INSERT|UPDATE|REFERENCES|PRIVILEGES|ALL)\s*\(",
     re.IGNORECASE,

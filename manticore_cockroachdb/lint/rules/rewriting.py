@@ -18,7 +18,7 @@ _RIDES = (
 )
 _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES"
 
-#: Functions whose result differs from row to row (provolatile = 'v'). now() and its kin are stable: as a
+#: Functions whose result differs from row to row (provolatile = 'v'). now() and the like are stable: as a
 #: default they are computed once, and nothing is rewritten.
 _VOLATILE: Final = frozenset(
     (

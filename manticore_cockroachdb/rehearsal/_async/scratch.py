@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
+from ..._backend.dialect import INSUFFICIENT_PRIVILEGE
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._async.session import AsyncSession
 from ..._executor.options import new_owner
-from ..._sql.server_kind import ServerKind
 from ..._scripts.script import MigrationScript
+from ..._sql.server_kind import ServerKind
 from ...errors import ConnectionFailed, DatabaseError, Problem, RehearsalRefused
 from ...events import Event, ScratchCreated, ScratchDropped, Warned
 from .. import scratch
@@ -165,7 +166,7 @@ class AsyncScratches:
             try:
                 await keeper.send(scratch.create(server, name, form, plain=plain))
             except DatabaseError as error:
-                if error.sqlstate == scratch.NO_RIGHT:
+                if error.sqlstate == INSUFFICIENT_PRIVILEGE:
                     raise RehearsalRefused(scratch.no_right(server, self._beside.place)) from error
                 if error.sqlstate != scratch.TEMPLATE_BUSY or not plain:
                     raise
