@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 from typing import Final
 
 from .lexer import Token, TokenKind, tokens
@@ -42,7 +43,7 @@ def changes_server(statement: Statement) -> bool:
     if words[:3] == ("SET", "CLUSTER", "SETTING"):
         return True
     if words[:1] in (("GRANT",), ("REVOKE",)):
-        return "ON" not in words or ("ON", "DATABASE") in zip(words, words[1:], strict=False)
+        return "ON" not in words or ("ON", "DATABASE") in pairwise(words)
     return words[:2] == ("COMMENT", "ON") and words[2] in _SERVER_OBJECTS
 
 

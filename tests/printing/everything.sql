@@ -160,9 +160,7 @@ CREATE TRIGGER on_parts AFTER INSERT ON public.z_parts FOR EACH ROW EXECUTE FUNC
 ALTER TABLE public.a_part DISABLE TRIGGER on_parts;
 CREATE TABLE public.takes_name (k integer CONSTRAINT z_named_k_not_null NOT NULL);
 CREATE TABLE public.z_named (k integer CONSTRAINT z_named_k_not_null NOT NULL);
-CREATE TABLE public.heir (z integer, b integer, CONSTRAINT z_positive CHECK (z > 0));
-ALTER TABLE public.heir ADD COLUMN a integer NOT NULL;
-ALTER TABLE public.heir ADD CONSTRAINT a_positive CHECK (a > 0);
+CREATE TABLE public.heir (a integer NOT NULL, b integer, z integer, CONSTRAINT a_positive CHECK (a > 0));
 ALTER TABLE public.heir INHERIT public.parent;
 CREATE TABLE public.plain_b (b integer);
 CREATE TABLE public.two_parents () INHERITS (public.plain_b, public.parent);
@@ -187,3 +185,7 @@ REVOKE EXECUTE ON FUNCTION "Odd Schema".akeys("Odd Schema".hstore) FROM PUBLIC;
 REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
 CREATE OPERATOR public.=== (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq);
 CREATE PUBLICATION everything FOR TABLE public.people;
+CREATE TABLE public.late_heir (z integer, b integer, CONSTRAINT z_positive CHECK (z > 0));
+ALTER TABLE public.late_heir ADD COLUMN a integer NOT NULL;
+ALTER TABLE public.late_heir ADD CONSTRAINT a_positive CHECK (a > 0);
+ALTER TABLE public.late_heir INHERIT public.parent;

@@ -167,7 +167,13 @@ class Assembly:
         if owner is not None and owner != self.ourselves:
             statement = f"ALTER {words} OWNER TO {identifier(owner)}"
             added = self.add(
-                Kind.OWNER, str(named), [statement], rank, parent=named, aspect=Aspect.OWNER
+                Kind.OWNER,
+                str(named),
+                [statement],
+                rank,
+                drop=f"ALTER {words} OWNER TO {identifier(self.ourselves)}",
+                parent=named,
+                aspect=Aspect.OWNER,
             )
             added.needs.add(node)
             self.owned[node].append(added)

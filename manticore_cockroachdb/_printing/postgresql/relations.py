@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..names import Row, identifier
 from ..objects import Kind
 from .assembly import RELATIONS, Assembly, Phase, Place
-from .words import bracketed, column_definition, column_settings, storage_options
+from .words import attribute, bracketed, column_definition, column_settings, storage_options
 
 
 def tables(assembly: Assembly) -> None:
@@ -222,6 +222,7 @@ def _view(assembly: Assembly, row: Row) -> None:
         rank,
         addresses=addresses,
         drop=f"DROP {words} {name}",
+        parts=[(each["name"], attribute(each)) for each in assembly.columns[oid]],
         owner=row["owner"],
     )
     assembly.bodies[oid] = node

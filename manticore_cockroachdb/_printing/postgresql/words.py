@@ -69,6 +69,12 @@ def sequence_options(row: Row, separator: str = " ") -> list[str]:
     return found
 
 
+def attribute(column: Row) -> str:
+    """A column of a composite type, or of a view."""
+    collation = f" COLLATE {column['collation']}" if column["collation"] else ""
+    return f"{column['name']} {column['type']}{collation}"
+
+
 def column_definition(
     column: Row, table: Row, identity: Row | None, *, with_default: bool = True
 ) -> str:

@@ -15,6 +15,7 @@ from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
 from ..._printing.head import snapshot
 from ..._printing.objects import Kind, Printing
+from ..._printing.suggestions import in_order
 from ..._printing.text import fingerprint
 from ..._scripts.checkpoint import span
 from ..._scripts.checkpoint_file import parse_checkpoint
@@ -126,6 +127,8 @@ class AsyncScratchVerbs:
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
+            repair=in_order(((each.name, each.repair) for each in differences), expected, found),
+            adopt=in_order(((each.name, each.adopt) for each in differences), found, expected),
         )
 
     async def record(self) -> bool:

@@ -18,6 +18,7 @@ from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
 from ..._printing.head import snapshot
 from ..._printing.objects import Kind, Printing
+from ..._printing.suggestions import in_order
 from ..._printing.text import fingerprint
 from ..._scripts.checkpoint import span
 from ..._scripts.checkpoint_file import parse_checkpoint
@@ -129,6 +130,8 @@ class ScratchVerbs:
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
+            repair=in_order(((each.name, each.repair) for each in differences), expected, found),
+            adopt=in_order(((each.name, each.adopt) for each in differences), found, expected),
         )
 
     def record(self) -> bool:
