@@ -22,7 +22,7 @@ from tests.harness_fixtures import any_mode, cockroach, every_mode, harness, ste
 
 __all__ = ["any_mode", "cockroach", "every_mode", "flavour", "harness", "stepwise"]
 
-# A busy machine is slow to make examples and to run them: that is no finding.
+# A busy machine is slow to make examples and to run them: that is not a failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 

@@ -30,7 +30,7 @@ def check(
 
     Raises:
         CommandError: Something was found: exit code 1. Or a database could not be checked: exit code 2,
-            or that of its own error.
+            or that of the error.
     """
     found: list[Findings] = []
     failures: dict[str, Failure] = {}

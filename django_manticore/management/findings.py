@@ -30,12 +30,12 @@ class Findings:
         drifted: Applied versions whose files were changed.
         partially_applied: The version that an earlier run left partially applied.
         partially_reverted: The version that an earlier run left partially reverted.
-        missing: Applied versions without a file. Alone that is no finding: the code may be older than the
-            database on purpose.
+        missing: Applied versions without a file. Alone that is not a finding: the code may be older than
+            the database on purpose.
         unavailable: Versions that are not applied and whose files were removed.
         repeatable_pending: Repeatable scripts to run; none with a target, which leaves them alone.
         repeatable_unfinished: The repeatable script that an earlier run left partially applied.
-        repeatable_missing: Repeatable scripts that were applied, without a file. No finding, likewise.
+        repeatable_missing: Repeatable scripts that were applied, without a file; fine, likewise.
     """
 
     alias: str
@@ -54,7 +54,7 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing to do and nothing to repair."""
+        """Whether there is nothing to do and nothing to fix."""
         return not (
             self.pending
             or self.to_revert

@@ -50,7 +50,7 @@ async def async_supervise(
     interval: float,
     abandon: Callable[[], None],
 ) -> R:
-    """Run `work` while this task stays free to look after it.
+    """Run `work` while this task stays free to supervise it.
 
     Args:
         work: Is given a function to report items with.
@@ -118,7 +118,7 @@ def supervise(
     interval: float,
     abandon: Callable[[], None],
 ) -> R:
-    """Run `work` in a thread while this one stays free to look after it. See `async_supervise`."""
+    """Run `work` in a thread while this one stays free to supervise it. See `async_supervise`."""
     inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
     outcome: list[R] = []
     failure: list[BaseException] = []

@@ -64,15 +64,7 @@ def migration_failed(
         lock_wait: How it waited for a lock that it did not get.
     """
     path = step.path
-    if statement is None:
-        what = f"{step.where()}: its transaction could not be committed"
-    else:
-        what = f"{step.where(statement)}: {summary(statement)} failed"
-        if error.position:
-            before = statement.text[: error.position - 1]
-            at = statement.line + before.count("\n")
-            what += f" (at line {at})" if at != statement.line else ""
-    lines = [f"{what}: {error}"]
+    lines = [f"{_what_failed(step, statement, error)}: {error}"]
     if error.hint:
         lines.append(f"  Hint: {error.hint}")
     lines += (f"  Job {job.job_id} carried it out: {job.status}." for job in jobs)
@@ -108,6 +100,17 @@ def migration_failed(
         line=statement.line if statement else None,
         sqlstate=error.sqlstate,
     )
+
+
+def _what_failed(step: Step, statement: Statement | None, error: DatabaseError) -> str:
+    """The file, the statement, and the line in it where the server found the fault."""
+    if statement is None:
+        return f"{step.where()}: its transaction could not be committed"
+    what = f"{step.where(statement)}: {summary(statement)} failed"
+    if error.position:
+        breaks = statement.text[: error.position - 1].count("\n")
+        what += f" (at line {statement.line + breaks})" if breaks else ""
+    return what
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def _makes_temporary(statement: Statement) -> bool:
 #: https://www.cockroachlabs.com/docs/stable/cluster-settings
 _LARGEST = 16 * 1024 * 1024
 _TOO_LARGE = (
-    "It is larger than CockroachDB takes by default (16 MiB). {script} is not recorded as "
+    "It is larger than CockroachDB accepts by default (16 MiB). {script} is not recorded as "
     "finished. Split the statement, or raise the cluster setting "
     "sql.conn.max_read_buffer_message_size, and {again} again."
 )

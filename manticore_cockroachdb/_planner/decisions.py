@@ -145,7 +145,7 @@ def after_others(statement: Statement, ended: Sequence[Job], context: NameContex
     """What to do about a statement with IF [NOT] EXISTS, answered while others changed the same object.
 
     Their change may have failed and vanished since. What the statement does besides is done, and only what
-    bears being done twice is sent again.
+    can be done twice is sent again.
 
     Args:
         statement: The statement.

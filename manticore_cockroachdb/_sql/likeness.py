@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 from .lexer import Token, TokenKind, tokens
@@ -339,7 +338,7 @@ _WITHOUT_ARGUMENTS: Final = word_set(
     "current_catalog current_date current_role current_schema current_time current_timestamp "
     "current_user localtime localtimestamp session_user user"
 )
-# Words that change nothing for CockroachDB, or that it prints or leaves out as it likes.
+# Words that change nothing for CockroachDB, or that it may print or leave out.
 _NOISE: Final = frozenset(("asc", "concurrently"))
 _SYNONYMS: Final = {"include": "storing", "covering": "storing"}
 _TYPED_LITERALS: Final = word_set("bytes date interval time timestamp timestamptz timetz uuid")
@@ -382,7 +381,8 @@ def _after_type(terms: _Terms, at: int) -> int:
     at += 1
     for opening, closing in ("()", "[]"):
         if at < len(terms) and terms[at].word == opening:
-            at += len(list(takewhile(lambda term: term.word != closing, terms[at:]))) + 1  # noqa: B023
+            inside = _words(terms[at:])
+            at += (inside.index(closing) if closing in inside else len(inside)) + 1
     return at
 
 

@@ -14,6 +14,10 @@ from .probes import Answer, Probe
 
 #: Seconds a question may take.
 DEFAULT_SECONDS: Final = 30.0
+#: The table is not there.
+_NO_TABLE: Final = "42P01"
+#: The class of errors that name a value: invalid text for a number, division by zero.
+_DATA: Final = "22"
 
 
 def ask_data(
@@ -45,5 +49,13 @@ def _ask(db: Database, question: Probe, seconds: float) -> Answer:
     except ConnectionLost as error:
         raise ConnectionFailed(str(error)) from error
     except DatabaseError as error:
-        return Answer(question, error=str(error))
+        return Answer(question, error=_said(error), is_gone=error.sqlstate == _NO_TABLE)
     return Answer(question, tuple(rows))
+
+
+def _said(error: DatabaseError) -> str:
+    """The server's words, but for errors about a value: these would show it."""
+    code = error.sqlstate or ""
+    if code.startswith(_DATA):
+        return f"the server cannot compute it for a row that is there (SQLSTATE {code})."
+    return str(error)

@@ -40,11 +40,15 @@ class Remark:
         message: What the statement does, in one or two sentences.
         safer: SQL that does the same more safely, if there is some.
         line: The line it is about; None: the statement's.
+        subject: What of the statement it is about, where a question to the data is about the same.
+        most: The worst severity it can have, where the text alone is not sure; None: the rule's.
     """
 
     message: str
     safer: str | None = None
     line: int | None = None
+    subject: str = ""
+    most: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)

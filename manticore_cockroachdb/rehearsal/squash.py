@@ -1,4 +1,4 @@
-"""Checkpoints: their text, put together from a printing and rows, and what speaks against one. Pure."""
+"""Checkpoints: their text, put together from a printing and rows, and the reasons not to make one. Pure."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_a_snapshot_is_written_and_found_to_be_fresh(
     checked = manage("manticore_snapshot", "--check")
 
     assert written.out == f"Wrote {path}.\n"
-    assert checked.out == f"{path} is what the scripts make.\n"
+    assert checked.out == f"{path} is what the scripts create.\n"
     assert "CREATE TABLE public.users" in path.read_text("utf-8")
     assert [each.name for each in applied.folder.parent.iterdir() if "new" in each.name] == []
 

@@ -104,13 +104,33 @@ def test_without_a_server_what_git_says_is_new_is_judged(
 
     assert rules(ran) == [("V2__drop.sql", "drop-column")]
     assert json.loads(ran.out)["scripts"] == 1
-    assert "Judging the scripts that git says are new instead." in ran.err
+    assert "Checking the scripts that git says are new instead." in ran.err
 
 
 def test_since_a_revision_needs_no_server(repository: Site, manage: Manage, nowhere: None) -> None:
     ran = manage("manticore_lint", "--since", "main", "--server", "postgresql", "--format", "json")
 
     assert rules(ran) == [("V2__drop.sql", "drop-column")]
+
+
+@pytest.mark.parametrize(
+    ("form", "place"),
+    [
+        ("github", "file=V2__drop.sql,"),
+        ("sarif", '"uri": "V2__drop.sql"'),
+        ("gitlab", '"path": "V2__drop.sql"'),
+    ],
+)
+def test_views_of_a_repository_get_paths_from_its_top(
+    repository: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch, form: str, place: str
+) -> None:
+    below = repository.folder / "backend"
+    below.mkdir()
+    monkeypatch.chdir(below)
+
+    ran = manage("manticore_lint", "--since", "main", "--server", "postgresql", "--format", form)
+
+    assert place in ran.out
 
 
 def test_a_revision_that_git_does_not_know_is_an_error(repository: Site, manage: Manage) -> None:

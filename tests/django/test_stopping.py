@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the lease is given back, the message tells what is done, the exit code says why."""
+"""Ctrl-C and SIGTERM: the lease is released, the message names what is done, the exit code says why."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sleeping(site: Site, manage_environment: dict[str, str]) -> Iterator[subproc
 
 
 def migrating(environment: dict[str, str]) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A `manticore_migrate` in a process of its own."""
+    """A `manticore_migrate` in a separate process."""
     command = [sys.executable, "-m", "django", "manticore_migrate", "--noinput"]
     return started(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -49,7 +49,7 @@ def working(site: Site, alias: str = "default") -> int:
 
 @pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_gives_the_lease_back(
+def test_the_first_signal_releases_the_lease(
     site: Site, sleeping: subprocess.Popen[str], number: signal.Signals, code: int
 ) -> None:
     sleeping.send_signal(number)

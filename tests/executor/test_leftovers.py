@@ -88,14 +88,14 @@ async def test_an_index_that_waited_too_long_for_a_lock_is_dropped(harness: Harn
 async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness: Harness) -> None:
     """A session looks for a deadlock once in each wait, a while after the wait began.
 
-    So that the index finds it, however slow the machine is, it waits for two sessions, one after the
-    other. The second one asks for what the index holds before the wait for it begins.
+    So that the index finds it, however slow the machine is, it waits for two sessions in
+    turn. The second one asks for what the index holds before the wait for it begins.
     """
     waiting = (
         "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
         "AND query LIKE '{}%'"
     )
-    blocks_the_index = f"SELECT pg_blocking_pids(pid) {waiting.format('CREATE INDEX')}"
+    blocks_the_index = f"SELECT unnest(pg_blocking_pids(pid)) {waiting.format('CREATE INDEX')}"
     lock = "LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE"
     harness.ask("CREATE TABLE t (v INT8); INSERT INTO t VALUES (1)")
     harness.write("V1__i", "CREATE INDEX CONCURRENTLY i ON t (v)")
@@ -108,7 +108,7 @@ async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness:
             await session.execute("SET deadlock_timeout = '1h'")
             await session.execute("INSERT INTO t VALUES (2)")
         tasks.start_soon(harness.engine().migrate)
-        (([pid],),) = await eventually(lambda: harness.ask(blocks_the_index))
+        ((pid,),) = await eventually(lambda: harness.ask(blocks_the_index))
         first, second = (one, other) if pid == one.info.backend_pid else (other, one)
 
         async def lock_and_commit() -> None:

@@ -27,7 +27,7 @@ CHANGES = re.compile(r"\b(CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)\b", re.IGNOREC
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, it sends as much at once as a fast one, and looks after nothing beside.
 
-    A statement under way is looked at over a connection of its own after a while.
+    A running statement is looked at over a separate connection after a while.
     """
     monkeypatch.setattr(pace, "QUICK", 600.0)
     monkeypatch.setattr(sync_run, "TICK", 600.0)

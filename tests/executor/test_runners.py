@@ -133,7 +133,7 @@ async def test_the_error_of_a_wait_that_took_too_long_says_for_whom_and_what_to_
             doing = "applying version 1, statement 2"
             if not any_mode.is_stepwise:
                 doing = "running scripts"  # in one transaction, which others cannot look into
-            # How long it waited is told as it was measured.
+            # How long it waited is reported as it was measured.
             message = (
                 f"Timed out after NN s waiting for the lease, which {taken.owner} holds ({doing}; its "
                 "lease expires in NN s unless it is renewed). If that runner is alive, wait for it to "
@@ -171,7 +171,7 @@ async def test_the_lease_of_a_runner_that_died_is_taken_over_when_it_has_expired
 
 
 async def test_a_living_runner_keeps_its_lease_however_short_it_is(any_mode: Harness) -> None:
-    """Of a lease of 6 seconds, a machine that stalls must take 4 before somebody else gets it."""
+    """It is renewed every 3 of its 6 seconds: only a machine that stalls for the rest of them loses it."""
     script_that_waits(any_mode)
     async with anyio.create_task_group() as group, any_mode.locked_table():
         group.start_soon(any_mode.engine(lease=6).migrate)

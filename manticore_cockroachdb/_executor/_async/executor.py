@@ -1,7 +1,7 @@
 """One run from its first connection to the release of its lease, whatever happens in between.
 
 Take the lease, plan, run step by step, report what was done. A connection lost on the way is treated like a
-crash: take the lease again (`lease_holder`), read what is true, and go on from there.
+crash: take the lease again (`lease_holder`), read what is true, and continue from there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from .run import AsyncRun
 from .stepwise import AsyncStepwise
 from .strategy import AsyncStrategy
 
-#: The steps that the tables, as they are, call for; raises what speaks against them.
+#: The steps that the tables, as they are, call for; raises the reasons against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
 
 
@@ -274,7 +274,7 @@ class AsyncExecutor:
         self._found_empty = True
 
     async def _shut_down(self) -> None:
-        """Give the lease back and end every connection, on every path out."""
+        """Release the lease and end every connection, on every path out."""
         run = self._holder.run
         try:
             await self._holder.release(self._tally if self._interrupted else None)
@@ -291,7 +291,7 @@ class AsyncExecutor:
                 self._emit(self._stopped(run))
 
     def _stopped(self, run: AsyncRun | None) -> Interrupted:
-        """What an interrupted run had done, and what was under way."""
+        """What an interrupted run had done, and what was running."""
         done = len(self._tally.done)
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._tally.done:

@@ -1,4 +1,4 @@
-"""Connects a run to its database, takes the lease for it, and gives it back on every path.
+"""Connects a run to its database, takes the lease for it, and releases it on every path.
 
 A connection lost on the way is treated like a crash: it connects again and takes the lease again, which
 fences off the old connection.
@@ -48,7 +48,7 @@ class AsyncLeaseHolder:
 
     Attributes:
         owner: The run's name in the lease.
-        connections: How many connections were made for scripts, one after the other.
+        connections: How many connections were made for scripts, one at a time.
         run: What the parts of the run share, while the lease is held.
     """
 
@@ -131,7 +131,7 @@ class AsyncLeaseHolder:
         return rows
 
     async def release(self, tally: Tally | None) -> None:
-        """Give the lease back, if it was taken or may have been.
+        """Release the lease, if it was taken or may have been.
 
         Args:
             tally: Counts the steps that the tables have as done; None where every answer was read.
@@ -158,7 +158,7 @@ class AsyncLeaseHolder:
             await fresh.session.close()
 
     async def _await_earlier(self, session: AsyncSession) -> None:
-        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        """Wait a moment for our own sessions to end: one of them may be taking the lease now."""
         started = time.monotonic()
         while time.monotonic() - started < _SESSION_ENDS:
             if not await async_alive(session, self._earlier):
@@ -166,7 +166,7 @@ class AsyncLeaseHolder:
             await concurrency.async_sleep(_SESSION_ENDS / 50)
 
     async def _give_back(self, store: AsyncStore, tally: Tally | None) -> None:
-        """Give the lease back; when interrupted, first see what was done although no answer was read."""
+        """Release the lease; when interrupted, first see what was done although no answer was read."""
         if tally is not None and tally.is_open:
             snapshot = await store.look()
             if snapshot is not None and snapshot.record.owner == self.owner:

@@ -31,7 +31,7 @@ from .refused import async_why_refused
 from .session import AsyncSession
 from .store import AsyncStore
 
-#: Seconds between two looks at a statement under way, at most.
+#: Seconds between two looks at a running statement, at most.
 TICK = 1.0
 
 
@@ -45,7 +45,7 @@ class AsyncRun:
         options: How to run.
         emit: Called with each event.
         attempts: Counts what failed and is tried again.
-        jobs_seen: The jobs of the statement under way, or of the last one.
+        jobs_seen: The jobs of the running statement, or of the last one.
         name_context: What the session takes unqualified names for.
         under_way: What was sent last; its answer may have come.
         sending: Whether the answer to that has not come yet.
@@ -124,7 +124,7 @@ class AsyncRun:
     async def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool
     ) -> ManticoreError:
-        """The error for a statement of our own that was refused; see `async_why_refused`."""
+        """The error for one of our statements that was refused; see `async_why_refused`."""
         return await async_why_refused(self.store, self.lease, error, step, committed=committed)
 
     async def reset_session(self, *, objects: bool = False) -> None:
@@ -221,7 +221,7 @@ class AsyncRun:
                     raise
 
     async def renew_lease(self) -> None:
-        """Extend the lease while waiting without a statement under way."""
+        """Extend the lease while waiting without a running statement."""
         await self.write(fenced.renew_lease(self.store.tables, self.lease))
 
     def lease_renewed(self) -> None:

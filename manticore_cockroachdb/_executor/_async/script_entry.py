@@ -1,4 +1,4 @@
-"""Brings a run to the place where a script goes on, and finds out what became of what was in flight.
+"""Brings a run to the place where a script continues, and finds out what happened to what was in flight.
 
 Where that is, is decided in `_planner.entry`.
 """
@@ -43,7 +43,7 @@ class AsyncScriptEntry:
         self._statements = prepared.statements
 
     async def enter(self, cursor: RunCursor) -> tuple[int, Progress | None]:
-        """Bring the session to where the script goes on, and find out what became of what was in flight.
+        """Bring the session to where the script continues; find out what happened to what was in flight.
 
         Returns:
             How many statements are done; and, where the next one was sent before, the record of that.
@@ -105,7 +105,7 @@ class AsyncScriptEntry:
         )
 
     def _check_batch(self, begun: BatchState, done: int) -> None:
-        """Refuse to go on with a statement other than the one whose windows are done.
+        """Refuse to continue with a statement other than the one whose windows are done.
 
         Raises:
             PlanRefused: It was changed, or does not run in batches any more.

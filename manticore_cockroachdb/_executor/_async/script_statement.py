@@ -1,4 +1,4 @@
-"""Sends a statement by itself: its intent is recorded before, and its end after."""
+"""Sends a statement alone: its intent is recorded before, and its end after."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .supervision import async_run_statement
 
 
 class AsyncScriptStatements:
-    """The statements of one script that are sent by themselves.
+    """The statements of one script that are sent alone.
 
     Args:
         run: The run it is part of.
@@ -46,7 +46,7 @@ class AsyncScriptStatements:
         *,
         last: bool,
     ) -> None:
-        """Send a statement by itself, with its intent recorded before and its end after."""
+        """Send a statement alone, with its intent recorded before and its end after."""
         await self._record.intend(segment)
         await self._send(segment, sent_before)
         await self._record.end(segment, following, last=last)

@@ -1,4 +1,4 @@
-"""Looks after what is under way: the lease is renewed, jobs are followed, and events emitted meanwhile."""
+"""Supervises what is running: the lease is renewed, jobs are followed, and events emitted meanwhile."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def async_run_supervised(
 async def async_run_statement(
     run: AsyncRun, step: Step, statements: Sequence[Statement], done: int
 ) -> int | None:
-    """Send one statement by itself, supervised.
+    """Send one statement alone, supervised.
 
     Args:
         run: The run.
@@ -182,7 +182,7 @@ async def async_run_transaction(
 
 
 def _ignore(item: None) -> None:
-    """Nothing is reported while one thing is under way."""
+    """Nothing is reported while one thing runs."""
 
 
 class _ProgressMonitor:
@@ -224,7 +224,7 @@ class _ProgressMonitor:
         self._check_paused(now.step, statement, jobs)
 
     def _check_paused(self, step: Step, statement: Statement | None, jobs: tuple[Job, ...]) -> None:
-        """A paused job never ends by itself, and older servers let its client wait for ever."""
+        """A paused job never ends unless somebody acts, and older servers let its client wait forever."""
         stuck = [job for job in jobs if job.state is JobState.BLOCKED]
         if not stuck:
             self._paused_since = None

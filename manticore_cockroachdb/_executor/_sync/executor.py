@@ -4,7 +4,7 @@
 """One run from its first connection to the release of its lease, whatever happens in between.
 
 Take the lease, plan, run step by step, report what was done. A connection lost on the way is treated like a
-crash: take the lease again (`lease_holder`), read what is true, and go on from there.
+crash: take the lease again (`lease_holder`), read what is true, and continue from there.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ from .run import Run
 from .stepwise import Stepwise
 from .strategy import Strategy
 
-#: The steps that the tables, as they are, call for; raises what speaks against them.
+#: The steps that the tables, as they are, call for; raises the reasons against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
 
 
@@ -277,7 +277,7 @@ class Executor:
         self._found_empty = True
 
     def _shut_down(self) -> None:
-        """Give the lease back and end every connection, on every path out."""
+        """Release the lease and end every connection, on every path out."""
         run = self._holder.run
         try:
             self._holder.release(self._tally if self._interrupted else None)
@@ -294,7 +294,7 @@ class Executor:
                 self._emit(self._stopped(run))
 
     def _stopped(self, run: Run | None) -> Interrupted:
-        """What an interrupted run had done, and what was under way."""
+        """What an interrupted run had done, and what was running."""
         done = len(self._tally.done)
         under_way = run.under_way if run else None
         if run is None or under_way is None or under_way.step in self._tally.done:

@@ -1,7 +1,7 @@
 # Generated from _async/lease_holder.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Connects a run to its database, takes the lease for it, and gives it back on every path.
+"""Connects a run to its database, takes the lease for it, and releases it on every path.
 
 A connection lost on the way is treated like a crash: it connects again and takes the lease again, which
 fences off the old connection.
@@ -51,7 +51,7 @@ class LeaseHolder:
 
     Attributes:
         owner: The run's name in the lease.
-        connections: How many connections were made for scripts, one after the other.
+        connections: How many connections were made for scripts, one at a time.
         run: What the parts of the run share, while the lease is held.
     """
 
@@ -134,7 +134,7 @@ class LeaseHolder:
         return rows
 
     def release(self, tally: Tally | None) -> None:
-        """Give the lease back, if it was taken or may have been.
+        """Release the lease, if it was taken or may have been.
 
         Args:
             tally: Counts the steps that the tables have as done; None where every answer was read.
@@ -161,7 +161,7 @@ class LeaseHolder:
             fresh.session.close()
 
     def _await_earlier(self, session: Session) -> None:
-        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        """Wait a moment for our own sessions to end: one of them may be taking the lease now."""
         started = time.monotonic()
         while time.monotonic() - started < _SESSION_ENDS:
             if not alive(session, self._earlier):
@@ -169,7 +169,7 @@ class LeaseHolder:
             concurrency.sleep(_SESSION_ENDS / 50)
 
     def _give_back(self, store: Store, tally: Tally | None) -> None:
-        """Give the lease back; when interrupted, first see what was done although no answer was read."""
+        """Release the lease; when interrupted, first see what was done although no answer was read."""
         if tally is not None and tally.is_open:
             snapshot = store.look()
             if snapshot is not None and snapshot.record.owner == self.owner:

@@ -34,7 +34,7 @@ from .refused import why_refused
 from .session import Session
 from .store import Store
 
-#: Seconds between two looks at a statement under way, at most.
+#: Seconds between two looks at a running statement, at most.
 TICK = 1.0
 
 
@@ -48,7 +48,7 @@ class Run:
         options: How to run.
         emit: Called with each event.
         attempts: Counts what failed and is tried again.
-        jobs_seen: The jobs of the statement under way, or of the last one.
+        jobs_seen: The jobs of the running statement, or of the last one.
         name_context: What the session takes unqualified names for.
         under_way: What was sent last; its answer may have come.
         sending: Whether the answer to that has not come yet.
@@ -127,7 +127,7 @@ class Run:
     def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool
     ) -> ManticoreError:
-        """The error for a statement of our own that was refused; see `why_refused`."""
+        """The error for one of our statements that was refused; see `why_refused`."""
         return why_refused(self.store, self.lease, error, step, committed=committed)
 
     def reset_session(self, *, objects: bool = False) -> None:
@@ -224,7 +224,7 @@ class Run:
                     raise
 
     def renew_lease(self) -> None:
-        """Extend the lease while waiting without a statement under way."""
+        """Extend the lease while waiting without a running statement."""
         self.write(fenced.renew_lease(self.store.tables, self.lease))
 
     def lease_renewed(self) -> None:

@@ -1,7 +1,7 @@
 # Generated from _async/script_entry.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Brings a run to the place where a script goes on, and finds out what became of what was in flight.
+"""Brings a run to the place where a script continues, and finds out what happened to what was in flight.
 
 Where that is, is decided in `_planner.entry`.
 """
@@ -46,7 +46,7 @@ class ScriptEntry:
         self._statements = prepared.statements
 
     def enter(self, cursor: RunCursor) -> tuple[int, Progress | None]:
-        """Bring the session to where the script goes on, and find out what became of what was in flight.
+        """Bring the session to where the script continues; find out what happened to what was in flight.
 
         Returns:
             How many statements are done; and, where the next one was sent before, the record of that.
@@ -108,7 +108,7 @@ class ScriptEntry:
         )
 
     def _check_batch(self, begun: BatchState, done: int) -> None:
-        """Refuse to go on with a statement other than the one whose windows are done.
+        """Refuse to continue with a statement other than the one whose windows are done.
 
         Raises:
             PlanRefused: It was changed, or does not run in batches any more.

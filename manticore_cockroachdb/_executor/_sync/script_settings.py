@@ -45,7 +45,7 @@ class ScriptSettings:
             self._run.emit(StatementFinished(self._step, statement, number, total, seconds))
 
     def send(self, statements: Sequence[Statement], *, resumed_at: int | None = None) -> None:
-        """Send settings; with `resumed_at`, those of a script that goes on after them: its record stays."""
+        """Send settings; with `resumed_at`, those of a script already past them (its record stays)."""
         for statement in statements:
             number = 1 + next(i for i, s in enumerate(self._statements) if s is statement)
             while True:

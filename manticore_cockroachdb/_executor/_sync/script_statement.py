@@ -1,7 +1,7 @@
 # Generated from _async/script_statement.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Sends a statement by itself: its intent is recorded before, and its end after."""
+"""Sends a statement alone: its intent is recorded before, and its end after."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .supervision import run_statement
 
 
 class ScriptStatements:
-    """The statements of one script that are sent by themselves.
+    """The statements of one script that are sent alone.
 
     Args:
         run: The run it is part of.
@@ -49,7 +49,7 @@ class ScriptStatements:
         *,
         last: bool,
     ) -> None:
-        """Send a statement by itself, with its intent recorded before and its end after."""
+        """Send a statement alone, with its intent recorded before and its end after."""
         self._record.intend(segment)
         self._send(segment, sent_before)
         self._record.end(segment, following, last=last)

@@ -119,7 +119,7 @@ class ScriptTransactions:
             segment: The segment.
             commands: The transaction.
             limits: Seconds that its statements wait for a lock at most.
-            renews: Whether the lease is renewed while COMMIT is under way.
+            renews: Whether the lease is renewed while COMMIT runs.
 
         Returns:
             How many rows each statement changed; None for one that changes none.

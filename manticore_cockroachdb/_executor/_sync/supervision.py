@@ -1,7 +1,7 @@
 # Generated from _async/supervision.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Looks after what is under way: the lease is renewed, jobs are followed, and events emitted meanwhile."""
+"""Supervises what is running: the lease is renewed, jobs are followed, and events emitted meanwhile."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def run_supervised(
 def run_statement(
     run: Run, step: Step, statements: Sequence[Statement], done: int
 ) -> int | None:
-    """Send one statement by itself, supervised.
+    """Send one statement alone, supervised.
 
     Args:
         run: The run.
@@ -185,7 +185,7 @@ def run_transaction(
 
 
 def _ignore(item: None) -> None:
-    """Nothing is reported while one thing is under way."""
+    """Nothing is reported while one thing runs."""
 
 
 class _ProgressMonitor:
@@ -227,7 +227,7 @@ class _ProgressMonitor:
         self._check_paused(now.step, statement, jobs)
 
     def _check_paused(self, step: Step, statement: Statement | None, jobs: tuple[Job, ...]) -> None:
-        """A paused job never ends by itself, and older servers let its client wait for ever."""
+        """A paused job never ends unless somebody acts, and older servers let its client wait forever."""
         stuck = [job for job in jobs if job.state is JobState.BLOCKED]
         if not stuck:
             self._paused_since = None
