@@ -81,7 +81,7 @@ def in_words(difference: Difference) -> Iterator[str]:
 
 def together(drift: Drift) -> Iterator[str]:
     """The lines for several objects: how all are made to match, in an order that can be run."""
-    if sum(bool(each.repair) for each in drift.differences) < 2:  # noqa: PLR2004 - several
+    if sum(bool(each.repair) for each in drift.differences) < 2:
         return
     yield "  To make all of them match the scripts, in an order that can be run:"
     yield from _statements(drift.repair)

@@ -1,7 +1,7 @@
 """How one object of a schema becomes another one: statements, where they are certain. Pure.
 
-Where they are not (a type that rows may not fit, a value of an enum that cannot be dropped), there are none.
-A statement that something else depends on fails and says so; none removes what it does not name.
+Where they are not (a type that rows may not fit, a value of an enum that cannot be dropped), there are
+none. A statement that something else depends on fails and says so; none removes what it does not name.
 """
 
 from __future__ import annotations

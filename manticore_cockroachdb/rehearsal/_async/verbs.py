@@ -51,7 +51,7 @@ from ..squash import (
 )
 from ..surroundings import Maker, Surroundings
 from .building import async_apply, async_read, scratch_options
-from .contents import async_read_contents
+from .contents import async_read_contents, async_sequence_names
 from .crashes import async_refuse_tls
 from .scratch import AsyncScratches
 from .staircase import AsyncStaircase
@@ -238,13 +238,14 @@ class AsyncScratchVerbs:
             confined = await scratches.confine(base)
             first = await scratches.make()
             around, before = await self._around(first)
+            others = await async_sequence_names(first)
             await async_apply(first, self._options, self._emit, confined.scripts)
             self._at(Stage.READ)
             printing = await self._read(first)
             made = printing.without(around)
             refuse_unprinted(made)
             tables = _tables(made)
-            rows = await self._contents(first, tables, around, most_rows)
+            rows = await async_read_contents(first, tables, others, most_rows=most_rows)
             await self._refuse_other_tools_rows(first, around, before)
             await scratches.drop(first)
             versions = versions_of(base)
@@ -256,7 +257,7 @@ class AsyncScratchVerbs:
             await async_apply(second, self._options, self._emit, (script,))
             self._at(Stage.COMPARE)
             again = await self._read(second)
-            found = await self._contents(second, tables, around, None)
+            found = await async_read_contents(second, tables, others, most_rows=None)
             refuse_difference(printing, again, rows, found)
         squash = Squash(
             path=path,
@@ -287,17 +288,6 @@ class AsyncScratchVerbs:
         if self._surroundings.before is None:
             return around, Contents()
         return around, await async_read_contents(settings, _tables(around), (), most_rows=None)
-
-    async def _contents(
-        self,
-        settings: ConnectionSettings,
-        tables: Sequence[str],
-        around: Printing,
-        most_rows: int | None,
-    ) -> Contents:
-        """The rows of the scripts' own tables, and where their sequences stand."""
-        others = [name.name for name in around.objects if name.kind == Kind.SEQUENCE.value]
-        return await async_read_contents(settings, tables, others, most_rows=most_rows)
 
     async def _refuse_other_tools_rows(
         self, settings: ConnectionSettings, around: Printing, before: Contents

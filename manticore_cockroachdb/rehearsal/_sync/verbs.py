@@ -54,7 +54,7 @@ from ..squash import (
 )
 from ..surroundings import Maker, Surroundings
 from .building import apply, read, scratch_options
-from .contents import read_contents
+from .contents import read_contents, sequence_names
 from .crashes import refuse_tls
 from .scratch import Scratches
 from .staircase import Staircase
@@ -241,13 +241,14 @@ class ScratchVerbs:
             confined = scratches.confine(base)
             first = scratches.make()
             around, before = self._around(first)
+            others = sequence_names(first)
             apply(first, self._options, self._emit, confined.scripts)
             self._at(Stage.READ)
             printing = self._read(first)
             made = printing.without(around)
             refuse_unprinted(made)
             tables = _tables(made)
-            rows = self._contents(first, tables, around, most_rows)
+            rows = read_contents(first, tables, others, most_rows=most_rows)
             self._refuse_other_tools_rows(first, around, before)
             scratches.drop(first)
             versions = versions_of(base)
@@ -259,7 +260,7 @@ class ScratchVerbs:
             apply(second, self._options, self._emit, (script,))
             self._at(Stage.COMPARE)
             again = self._read(second)
-            found = self._contents(second, tables, around, None)
+            found = read_contents(second, tables, others, most_rows=None)
             refuse_difference(printing, again, rows, found)
         squash = Squash(
             path=path,
@@ -290,17 +291,6 @@ class ScratchVerbs:
         if self._surroundings.before is None:
             return around, Contents()
         return around, read_contents(settings, _tables(around), (), most_rows=None)
-
-    def _contents(
-        self,
-        settings: ConnectionSettings,
-        tables: Sequence[str],
-        around: Printing,
-        most_rows: int | None,
-    ) -> Contents:
-        """The rows of the scripts' own tables, and where their sequences stand."""
-        others = [name.name for name in around.objects if name.kind == Kind.SEQUENCE.value]
-        return read_contents(settings, tables, others, most_rows=most_rows)
 
     def _refuse_other_tools_rows(
         self, settings: ConnectionSettings, around: Printing, before: Contents
