@@ -38,6 +38,11 @@ class Confined:
     scripts: tuple[MigrationScript, ...]
     left_out: tuple[str, ...] = ()
 
+    def left_out_of(self, scripts: Iterable[MigrationScript]) -> tuple[str, ...]:
+        """What is left out of some of them."""
+        files = {path.name for each in scripts for path in (each.path, each.down_path) if path}
+        return tuple(text for text in self.left_out if text.partition(":")[0] in files)
+
 
 def leave_out_server(scripts: Sequence[MigrationScript]) -> Confined:
     """Scripts without the statements that change the server."""
@@ -64,7 +69,7 @@ def leave_out_server(scripts: Sequence[MigrationScript]) -> Confined:
                 down_sql=script.down_sql if down is None else down,
             )
         confined.append(script)
-    return Confined(tuple(confined), tuple(left_out))
+    return Confined(tuple(confined), tuple(dict.fromkeys(left_out)))
 
 
 def left_out_words(left_out: Iterable[str]) -> str:
@@ -92,7 +97,7 @@ def refuse_other_databases(
     Raises:
         PlanRefused: With each such statement.
     """
-    every = list(scripts)
+    every = list(dict.fromkeys(scripts))
     schemas = frozenset(
         schemas_made(
             statement

@@ -110,6 +110,9 @@ async def test_what_is_applied_is_not_done_to_the_server_again(harness: Harness)
     harness.ask("ALTER ROLE manticore_confined NOCREATEROLE")
 
     assert (await harness.engine().drift()).differences == ()
+    harness.write("V2__more", "CREATE TABLE more (id INT8 PRIMARY KEY);\n-- DOWN\nDROP TABLE more;")
+    found = await harness.engine().rehearse()
+    assert (found.ok, found.left_out) == (True, ())
 
     able = harness.one("SELECT rolcreaterole FROM pg_roles WHERE rolname = 'manticore_confined'")
     harness.ask("DROP TABLE t")

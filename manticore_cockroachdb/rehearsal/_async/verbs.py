@@ -199,7 +199,8 @@ class AsyncScratchVerbs:
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = await stairs.run(base, pending) if pending else ()
-            return Rehearsal(scratches.server, results, len(pending), confined.left_out)
+            left_out = confined.left_out_of(pending)
+            return Rehearsal(scratches.server, results, len(pending), left_out)
 
     async def squash(
         self,

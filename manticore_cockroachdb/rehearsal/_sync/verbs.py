@@ -202,7 +202,8 @@ class ScratchVerbs:
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = stairs.run(base, pending) if pending else ()
-            return Rehearsal(scratches.server, results, len(pending), confined.left_out)
+            left_out = confined.left_out_of(pending)
+            return Rehearsal(scratches.server, results, len(pending), left_out)
 
     def squash(
         self,
