@@ -34,7 +34,7 @@ _REMAKABLE = frozenset(
         Kind.TEXT_SEARCH_DICTIONARY,
     )
 )
-#: What other objects depend on: it is removed last.
+#: What other objects depend on: it goes last.
 _BASES = frozenset(
     kind.value
     for kind in (
@@ -495,7 +495,7 @@ def in_order(
 ) -> Statements:
     """The statements of several objects, each once, in an order in which they can be run.
 
-    What is removed goes first if others rarely depend on it (a view, a constraint), and last if they do (a
+    What is removed goes first if others cannot depend on it (a view, a constraint), and last if they can (a
     table, a type); in between is what is made or changed. Each group follows the order of its printing.
 
     Args:
