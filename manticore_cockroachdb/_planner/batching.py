@@ -81,11 +81,7 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
 
 
 def _is_about_privileges(statement: Statement) -> bool:
-<<<<<<< HEAD
-    """GRANT and REVOKE on objects, default privileges, and owners; tables come elsewhere."""
-=======
     """GRANT and REVOKE on objects, default privileges, and the owner of anything but a table."""
->>>>>>> main
     words = [upper(token) for token in tokens(statement.text)]
     match words[:2]:
         case ["GRANT" | "REVOKE", _]:
