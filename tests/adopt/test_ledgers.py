@@ -236,7 +236,7 @@ async def test_a_tool_that_has_applied_nothing_is_stopped_too(
     assert (stopped, harness.one(f"SELECT count(*) FROM {table}")) == (1, 0)
 
 
-async def test_the_ledger_of_another_project_is_not_undone(tool_bench: Harness) -> None:
+async def test_the_ledger_of_another_project_is_not_reverted(tool_bench: Harness) -> None:
     harness, history = tool_bench, HISTORIES["goose"]
     harness.make(history)
     await harness.adoption(tool="goose").apply()
