@@ -495,7 +495,7 @@ def in_order(
 ) -> Statements:
     """The statements of several objects, each once, in an order in which they can be run.
 
-    What is removed goes first if others cannot need it (a view, a constraint), and last if they can (a
+    What is removed goes first if others cannot depend on it (a view, a constraint), and last if they can (a
     table, a type); in between is what is made or changed. Each group follows the order of its printing.
 
     Args:
