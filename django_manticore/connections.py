@@ -54,7 +54,7 @@ def connection_settings(entry: Entry) -> ConnectionSettings:
         given = ConnectionSettings.from_url(entry.url)
         if not in_django or not is_supported(entry.alias):
             return given
-        # The alias's own database, whatever its name is just now: in a test it is the test database.
+        # The alias's own database, whatever its name is now: in a test it is the test database.
         name = _django_parameters(entry.alias).get("dbname")
         return ConnectionSettings.from_parameters({**given.parameters, "dbname": name})
     if not in_django:

@@ -49,7 +49,7 @@ class LintChoices:
 
     Attributes:
         rules: "error", "warning", "note" or "off", by a rule's id.
-        severity: The mildest severity to report.
+        severity: The lowest severity to report.
         server: The servers to judge for, such as "cockroachdb:25.4"; None: the database's own.
     """
 

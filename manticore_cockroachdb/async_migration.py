@@ -1,4 +1,4 @@
-"""The public face: `AsyncMigrator`, thin methods over files, plan and executor."""
+"""The public class `AsyncMigrator`: thin methods over files, plan and executor."""
 
 from __future__ import annotations
 

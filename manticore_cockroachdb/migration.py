@@ -1,7 +1,7 @@
 # Generated from async_migration.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""The public face: `Migration`, thin methods over files, plan and executor."""
+"""The public class `Migration`: thin methods over files, plan and executor."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _FACES = frozenset({"resolve"})
 
 
 class Threaded:
-    """A sync object with an async face: each method is awaited while it runs in a thread."""
+    """A sync object with async methods: each method is awaited while it runs in a thread."""
 
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
@@ -93,6 +93,6 @@ def _in_thread(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _faced(result: Any) -> Any:
-    """A context manager gets an async face as well; any other result is itself."""
+    """A context manager becomes an async one; any other result is itself."""
     is_plain = isinstance(result, Path) or not hasattr(type(result), "__enter__")
     return result if is_plain else Threaded(result)

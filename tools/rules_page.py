@@ -18,7 +18,7 @@ _HEAD = """\
 
 # Rules
 
-What [`manticore_lint`](commands.md#manticore_lint) judges scripts by.
+What [`manticore_lint`](commands.md#manticore_lint) checks scripts with.
 Each rule has an example that breaks it, what the linter says of the example, and the SQL it offers instead.
 How to choose rules, and how to accept a finding: [Linting](lint.md).
 

@@ -40,6 +40,10 @@ class ManticoreCommand(BaseCommand):
         super().__init__(*args, **kwargs)
         self.interrupts = Interrupts()
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """The parser, whose help ends with the exit codes."""
+        return super().create_parser(prog_name, subcommand, epilog=exit_codes.SUMMARY, **kwargs)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run `handle`, and give every error its exit code.
 

@@ -35,7 +35,7 @@ class Findings:
         unavailable: Versions that are not applied and whose files were removed.
         repeatable_pending: Repeatable scripts to run; none with a target, which leaves them alone.
         repeatable_unfinished: The repeatable script that an earlier run left partially applied.
-        repeatable_missing: Repeatable scripts that were applied, without a file. No finding, likewise.
+        repeatable_missing: Repeatable scripts that were applied, without a file; fine, likewise.
     """
 
     alias: str

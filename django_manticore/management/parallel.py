@@ -56,6 +56,12 @@ class PrefixedStream(io.TextIOBase):
         """Show what was passed on. A line that is begun still waits for its end."""
         self._out.flush()
 
+    def close(self) -> None:
+        """Do nothing: the stream that it passes lines on to is others', and may be closed before it.
+
+        Python closes every stream that is no longer used, which flushes it, and reports what fails then.
+        """
+
     def end(self) -> None:
         """Pass on what has no end of line."""
         if self._begun:

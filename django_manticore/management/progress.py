@@ -51,6 +51,9 @@ class _Verbatim(io.TextIOBase):
     def flush(self) -> None:
         self._out.flush()
 
+    def close(self) -> None:
+        """Do nothing: the output is the command's, and may be closed before this is deleted."""
+
     def isatty(self) -> bool:
         return self._out.isatty()
 

@@ -83,7 +83,7 @@ def read_identity(result: Result) -> Identity:
     ((database, schema, user, session_id, standby, read_only, pid, path),) = result.rows
     reason = None
     if standby:
-        reason = "the server is a standby, which takes no writes"
+        reason = "the server is a standby, which accepts no writes"
     elif read_only == "on":
         reason = "default_transaction_read_only is on for this database, role or connection"
     return Identity(database, schema, user, session_id, reason, pid, tuple(json.loads(path)))

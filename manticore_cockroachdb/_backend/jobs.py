@@ -29,7 +29,7 @@ _LEFT_OUT = "…"
 
 
 class JobState(Enum):
-    """What a job's status means for who waits for it."""
+    """What a job's status means for a runner that waits for it."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -57,7 +57,7 @@ class Job:
         kind: Its kind, such as `SCHEMA CHANGE`.
         description: The statement it carries out, as the server writes it, maybe cut.
         status: Its status, as the server writes it.
-        running_status: What it is doing just now, in the server's words, or an empty text.
+        running_status: What it is doing now, in the server's words, or an empty text.
         created: When it was made, in seconds since 1970; where `is_dated` is false, up to a second before.
         fraction: How much of it is done, 0 to 1.
         error: Why it failed, or an empty text.
@@ -105,6 +105,15 @@ def show_jobs() -> Command:
 def show_job(job_id: int) -> Command:
     """One job by its id, its description uncut."""
     return Command(f"SELECT {_COLUMNS} FROM [SHOW JOB {job_id:d}]")
+
+
+#: Whether the user is an administrator, who is shown everybody's jobs.
+#: https://www.cockroachlabs.com/docs/stable/show-jobs#required-privileges
+IS_ADMINISTRATOR = Command(
+    "SELECT count(*) > 0 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user::TEXT "
+    "AND (r.rolsuper OR r.oid IN (SELECT m.member FROM pg_catalog.pg_auth_members m "
+    "JOIN pg_catalog.pg_roles a ON a.oid = m.roleid WHERE a.rolname = 'admin'))"
+)
 
 
 def jobs(result: Result) -> tuple[Job, ...]:

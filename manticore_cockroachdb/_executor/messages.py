@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .._backend.blockers import Blocker
 from .._backend.dialect import Server
 from .._backend.jobs import Job
+from .._backend.retry import QUERY_CANCELED
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
 from .._planner.step import Step
 from .._scripts.direction import Direction
@@ -64,15 +65,7 @@ def migration_failed(
         lock_wait: How it waited for a lock that it did not get.
     """
     path = step.path
-    if statement is None:
-        what = f"{step.where()}: its transaction could not be committed"
-    else:
-        what = f"{step.where(statement)}: {summary(statement)} failed"
-        if error.position:
-            before = statement.text[: error.position - 1]
-            at = statement.line + before.count("\n")
-            what += f" (at line {at})" if at != statement.line else ""
-    lines = [f"{what}: {error}"]
+    lines = [f"{_what_failed(step, statement, error)}: {error}"]
     if error.hint:
         lines.append(f"  Hint: {error.hint}")
     lines += (f"  Job {job.job_id} carried it out: {job.status}." for job in jobs)
@@ -108,6 +101,17 @@ def migration_failed(
         line=statement.line if statement else None,
         sqlstate=error.sqlstate,
     )
+
+
+def _what_failed(step: Step, statement: Statement | None, error: DatabaseError) -> str:
+    """The file, the statement, and the line in it where the server found the fault."""
+    if statement is None:
+        return f"{step.where()}: its transaction could not be committed"
+    what = f"{step.where(statement)}: {summary(statement)} failed"
+    if error.position:
+        breaks = statement.text[: error.position - 1].count("\n")
+        what += f" (at line {statement.line + breaks})" if breaks else ""
+    return what
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ def _makes_temporary(statement: Statement) -> bool:
 #: https://www.cockroachlabs.com/docs/stable/cluster-settings
 _LARGEST = 16 * 1024 * 1024
 _TOO_LARGE = (
-    "It is larger than CockroachDB takes by default (16 MiB). {script} is not recorded as "
+    "It is larger than CockroachDB accepts by default (16 MiB). {script} is not recorded as "
     "finished. Split the statement, or raise the cluster setting "
     "sql.conn.max_read_buffer_message_size, and {again} again."
 )
@@ -158,13 +162,20 @@ _ENDS_SESSIONS = (
     "memory. {script} is not recorded as finished. See the server's log, fix the statement or the "
     "server, and {again} again."
 )
+_CANCELED = (
+    "It is not sent a third time. {script} is not recorded as finished. Raise the limit "
+    "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and {again} again: a "
+    "schema change that continues in the server is waited for."
+)
 
 
 def connection_lost_twice(
     step: Step, statement: Statement | None, error: ManticoreError, server: Server
 ) -> MigrationFailed:
     """The error for a script that lost its connection twice at the same statement."""
-    reason = _ENDS_SESSIONS
+    reason, happened = _ENDS_SESSIONS, "the connection was lost twice while the server worked on"
+    if isinstance(error, DatabaseError) and error.sqlstate == QUERY_CANCELED:
+        reason, happened = _CANCELED, "the server twice canceled"
     if (
         server.has_jobs
     ):  # CockroachDB v21.1 closes the connection over a large statement without a word
@@ -174,8 +185,8 @@ def connection_lost_twice(
             statement, reason = large, _TOO_LARGE
     what = "the script" if statement is None else summary(statement)
     return MigrationFailed(
-        f"{step.where(statement)}: the connection was lost twice while the server worked on {what}: "
-        f"{error}\n  {reason.format(script=capitalized(step.called), again=_again(step))}",
+        f"{step.where(statement)}: {happened} {what}: {error}\n"
+        f"  {reason.format(script=capitalized(step.called), again=_again(step))}",
         version=step.version,
         path=step.path,
         line=statement.line if statement else None,

@@ -53,7 +53,7 @@ class Options:
         ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
             PostgreSQL, before it is rolled back and retried; None: as the session has it.
         lock_retries: How often a statement that did not get its lock is tried again; 0: not at all.
-        mode: Mode of scripts whose file names none; None: what is right for the server.
+        mode: Mode of scripts whose file names none; None means the server's default.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         record_schema: Record a hash of the schema at the end of a run.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.

@@ -54,7 +54,7 @@ def obstacle(checkpoint: MigrationScript, blank: Blank, target: int | None) -> s
     if there:
         named = ", ".join(".".join(each) for each in there[:3])
         more = f" and {len(there) - 3} more" if len(there) > 3 else ""
-        return f"this database is not empty: {named}{more} is there already"
+        return f"this database is not empty: {named}{more} exists already"
     return None
 
 

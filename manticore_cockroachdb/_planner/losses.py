@@ -33,7 +33,7 @@ def losing_problems(
     Args:
         step: The step.
         server: The server it is going to run on.
-        default: The mode of files that ask for none; None: what is right for the server.
+        default: The mode of files that ask for none; None means the server's default.
         start: How many of its statements are done or in flight: those are left alone.
     """
     script = step.script

@@ -113,16 +113,9 @@ def plan_migrate(
     resuming = unfinished.version if unfinished and unfinished.direction is Direction.UP else None
     if not allow_out_of_order:
         problems += (
-            Problem(
-                f"version {script.version} is pending, but version {highest} is applied already.",
-                path=script.path,
-                version=script.version,
-                hint="Give it the next free number (manticore_makemigration --renumber "
-                f"{script.version}), or allow out-of-order scripts (allow_out_of_order=True, "
-                "ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
-            )
-            for script in pending
-            if script.version < highest and script.version != resuming
+            _out_of_order(each, highest)
+            for each in pending
+            if each.version < highest and each.version != resuming
         )
     above = (v for v in applied if revert and target is not None and v > target)
     surplus = sorted(above, reverse=True)
@@ -137,6 +130,17 @@ def plan_migrate(
         steps += (Step(script, Direction.UP) for script in again)
     known_by_key = {script.key: script for script in scripts}
     return _finishing(tuple(steps), unfinished, known_by_key, checkpoints)
+
+
+def _out_of_order(script: MigrationScript, highest: int) -> Problem:
+    return Problem(
+        f"version {script.version} is pending, but version {highest} is applied already.",
+        path=script.path,
+        version=script.version,
+        hint="Give it the next free number (manticore_makemigration --renumber "
+        f"{script.version}), or allow out-of-order scripts (allow_out_of_order=True, "
+        "ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
+    )
 
 
 def begun(

@@ -1,4 +1,4 @@
-"""What speaks against running a script on this server, in the mode that it would run in. Pure.
+"""The reasons not to run a script on this server, in the mode that it would run in. Pure.
 
 All of it is found before the first statement is sent.
 """
@@ -22,12 +22,12 @@ from .step import Step
 def step_problems(
     steps: Iterable[Step], server: Server, default: Mode | None, progress: Progress | None
 ) -> list[Problem]:
-    """Everything that speaks against running these steps.
+    """Every reason not to run these steps.
 
     Args:
         steps: The steps.
         server: The server.
-        default: The mode of files that ask for none; None: what is right for the server.
+        default: The mode of files that ask for none; None means the server's default.
         progress: What an earlier run left unfinished: statements that it has done or sent are left alone.
     """
     return [
@@ -42,7 +42,7 @@ def step_problems(
 
 
 def fake_problems(steps: Iterable[Step], server: Server, default: Mode | None) -> list[Problem]:
-    """What speaks against recording these steps as done, without sending their statements."""
+    """The reasons not to record these steps as done, without sending their statements."""
     return [
         problem
         for step in steps

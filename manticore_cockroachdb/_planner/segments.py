@@ -93,7 +93,7 @@ def prepare(step: Step, server: Server, default: Mode | None = None) -> Prepared
     Args:
         step: The step.
         server: The server it is going to run on.
-        default: The mode of files that ask for none; None: what is right for the server.
+        default: The mode of files that ask for none; None means the server's default.
     """
     statements = step.statements()
     schema = any(statement.kind is Kind.SCHEMA for statement in statements)

@@ -116,7 +116,7 @@ def decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     if nul >= 0:
         line = text.count("\n", 0, nul) + 1
         problems.append(
-            Problem("a NUL character, which no server takes in SQL", path, line, hint="remove it")
+            Problem("a NUL character, which no server accepts in SQL", path, line, hint="remove it")
         )
     return text
 

@@ -50,7 +50,9 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
         mine += option_problems(None, found, after_header=name == "up")
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
-            mine.append(Problem("a NUL character, which no server takes in SQL", hint="remove it"))
+            mine.append(
+                Problem("a NUL character, which no server accepts in SQL", hint="remove it")
+            )
         if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:
             mine.append(Problem("a lone surrogate, which is not a character", hint="remove it"))
         problems += [

@@ -134,7 +134,7 @@ def _unknown(script: MigrationScript, after: After, known: set[str]) -> Problem:
     else:
         hint = "it is the only repeatable script"
     return Problem(
-        f"runs after {after.file}, which is not there", script.path, after.line, hint=hint
+        f"runs after {after.file}, which does not exist", script.path, after.line, hint=hint
     )
 
 

@@ -105,7 +105,7 @@ def create_repeatable(
         finally:
             reservation.unlink(missing_ok=True)
     problem = Problem(
-        f"{path} is there already", hint="edit that file: it runs again when it has changed"
+        f"{path} exists already", hint="edit that file: it runs again when it has changed"
     )
     raise FilesRefused(_NOT_WRITTEN, taken if taken and not path.exists() else [problem])
 

@@ -11,15 +11,13 @@ https://github.com/cockroachdb/cockroach/tree/master/pkg/sql/sem/tree
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 from .lexer import Token, TokenKind, tokens
-from .tokens import bare, word_set
+from .tokens import bare, string_value, word_set
 
 
 class Likeness(Enum):
@@ -31,6 +29,8 @@ class Likeness(Enum):
 
 
 ANYBODY: Final = ""
+#: In place of a schema that a printed name does not tell; no schema has this name.
+UNKNOWN_SCHEMA: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ class NameContext:
         if len(printed) < 3:
             return self._half_printed(written, printed)
         database, schema, _ = printed
+        if schema == UNKNOWN_SCHEMA:
+            mine = written[0] if len(written) > 2 else self.database
+            return Likeness.UNCLEAR if mine == database else Likeness.OTHER
         if len(written) > 2:
             return Likeness.SAME if written[-3:] == printed else Likeness.OTHER
         if len(written) == 2 and written[0] == database and schema == "public":
@@ -240,7 +243,7 @@ def _terms(text: str) -> Iterator[_Term]:
                 parts.append(bare(found[at]))
             yield _Term("quoted" if quoted and len(parts) == 1 else "name", tuple(parts))
         elif token.kind is TokenKind.STRING:
-            yield _Term("string", (_value(token.text),))
+            yield _Term("string", (string_value(token.text),))
         elif token.text in _OPERATOR:
             end = at + 1
             while end < len(found) and found[end].text in _OPERATOR and _adjoins(found, end):
@@ -263,30 +266,6 @@ def _is_name(token: Token) -> bool:
 
 def _adjoins(found: Sequence[Token], at: int) -> bool:
     return found[at - 1].end == found[at].start
-
-
-_ESCAPE: Final = re.compile(
-    r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
-)
-_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-
-
-def _value(literal: str) -> str:
-    """What a literal stands for; bytes (b'…', x'…') and bit strings as they are written."""
-    if literal.startswith("$"):
-        tag = literal.index("$", 1) + 1
-        return literal[tag:-tag]
-    if literal[:1] in "eE":
-        return _ESCAPE.sub(_unescaped, literal[2:-1].replace("''", "'"))
-    return literal[1:-1].replace("''", "'") if literal.startswith("'") else literal
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    octal, byte, four, eight, plain = found.groups()
-    if plain is not None:
-        return _ESCAPED.get(plain, plain)
-    point = int(octal, 8) if octal else int(byte or four or eight, 16)
-    return chr(point) if point <= 0x10FFFF else found.group()
 
 
 # The server's own names of types. https://www.cockroachlabs.com/docs/stable/data-types
@@ -339,7 +318,7 @@ _WITHOUT_ARGUMENTS: Final = word_set(
     "current_catalog current_date current_role current_schema current_time current_timestamp "
     "current_user localtime localtimestamp session_user user"
 )
-# Words that change nothing for CockroachDB, or that it prints or leaves out as it likes.
+# Words that change nothing for CockroachDB, or that it may print or leave out.
 _NOISE: Final = frozenset(("asc", "concurrently"))
 _SYNONYMS: Final = {"include": "storing", "covering": "storing"}
 _TYPED_LITERALS: Final = word_set("bytes date interval time timestamp timestamptz timetz uuid")
@@ -382,7 +361,8 @@ def _after_type(terms: _Terms, at: int) -> int:
     at += 1
     for opening, closing in ("()", "[]"):
         if at < len(terms) and terms[at].word == opening:
-            at += len(list(takewhile(lambda term: term.word != closing, terms[at:]))) + 1  # noqa: B023
+            inside = _words(terms[at:])
+            at += (inside.index(closing) if closing in inside else len(inside)) + 1
     return at
 
 

@@ -296,7 +296,7 @@ def _finished(walk: _Walk, table: str, reference: str, assigned: frozenset[str])
         end = walk.offset()
         where = (start, end)
     if found == "RETURNING":
-        raise NotWindowed("RETURNING has nobody to return rows to; remove it")
+        raise NotWindowed("RETURNING has no effect in batches, which discard rows; remove it")
     if found in _WHOLE_ONLY:
         raise NotWindowed(f"{found} works on all rows at once and cannot be split into windows")
     return Windowed(walk.text, table, reference, assigned, where, end)

@@ -8,8 +8,8 @@
     adoption.apply()
 
 Other tools' files are read in `tools`, a module for each; conversion and comparison are pure. The disk is
-touched in `disk` alone, a server in `adoption`, `leaving` and `_sync`. `Export` is the way out. This room
-imports from every room below, and none of them knows it.
+touched in `disk` alone, a server in `adoption`, `leaving` and `_sync`. `Export` writes another tool's
+files. This package imports from every package below, and none of them knows it.
 """
 
 from .adoption import Adoption

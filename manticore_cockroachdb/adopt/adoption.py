@@ -9,7 +9,7 @@ are read, and the one transaction is sent that fills ours and stops the other to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from .._backend.dialect import Server
@@ -18,10 +18,9 @@ from .._executor import concurrency
 from .._executor._sync.lease import take_lease
 from .._executor._sync.session import Session
 from .._executor._sync.store import Store, store_of
-from .._executor.messages import capitalized
 from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner, unheard
 from .._scripts.placeholders import filled
-from .._scripts.script import ScriptKey, called
+from .._scripts.script import ScriptKey
 from .._sql.server_kind import ServerKind
 from .._store import fenced
 from .._store.fenced import Lease
@@ -41,7 +40,7 @@ from ._sync.proving import compare_schemas, read_schema
 from ._sync.their_ledger import read_ledger, write_both
 from .conversion import convert
 from .disk import read_folder, read_scripts, write_scripts
-from .plan import AdoptionPlan, OurRow, Sides, is_adopted, nothing_adopted
+from .plan import AdoptionPlan, OurRow, Sides, is_adopted
 from .plan import plan as plan_adoption
 from .printed import baseline_text
 from .proof import Proof, not_proved, own_objects
@@ -49,7 +48,8 @@ from .table import TOOLS, chosen, read, tool_named
 from .takeover import Seen, Table
 from .tool import Tool
 from .tools.baseline import reading as baseline
-from .values import Folder, Reading, Recognition, Undone
+from .values import Folder, Guard, Reading, Recognition, Trouble, Undone
+from .wording import unfinished, versions_called
 
 
 class Adoption:
@@ -159,6 +159,7 @@ class Adoption:
         try:
             plan, seen = self._look(session, folder)
             schemas = (session.server.schema, *(table.schema for table in seen.tables.values()))
+            alone = [table.schema for table in seen.tables.values() if table.place is None]
         finally:
             session.close()
         plan.check()
@@ -166,7 +167,7 @@ class Adoption:
         if self._placeholders is not None:
             applied = list(filled(applied, self._placeholders))
         labels = [table.label for table in seen.tables.values()]
-        own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)))
+        own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)), alone)
         try:
             return compare_schemas(
                 self._db.settings,
@@ -201,35 +202,33 @@ class Adoption:
                 return plan
             concurrency.in_thread(lambda: write_scripts(self.target, plan.new_files))
             self._with_lease(
-                session, owner, lambda store, lease: self._fill(store, lease, folder)
+                session, owner, lambda store, lease: self._fill(store, lease, folder), "adopted"
             )
             return plan
         finally:
             session.close()
 
     def undo(self) -> Undone:
-        """Take the rows that were adopted out of our ledger, and let the other tool run again.
+        """Remove the rows that were adopted from our ledger, and let the other tool run again.
 
-        The files stay. Needs the tool's name, or its folder.
+        Our files stay. Needs the other tool's folder, unless its schema was printed: only its files tell
+        which version is which of its migrations.
 
         Raises:
-            PlanRefused: Manticore has applied something since, which the other tool does not know.
+            SettingsError: The folder is not named, or no tool has such files.
+            PlanRefused: The two ledgers differ: Manticore has applied or reverted something since.
             LeaseTimeout: A runner holds the lease.
         """
+        folder = self._folder()
         owner = new_owner()
         session = Session.open(self._db.settings, f"{owner}/adopt")
         try:
-            tool = self._tool
-            if tool is None:
-                folder = self._folder()
-                tool = self._recognized(session, folder)[0]
-            wanted: Tool = tool
             done: list[Undone] = []
 
             def work(store: Store, lease: Lease) -> None:
-                done.append(self._take_back(store, lease, wanted))
+                done.append(self._take_back(store, lease, folder))
 
-            self._with_lease(session, owner, work)
+            self._with_lease(session, owner, work, "reverted")
             return done[0]
         finally:
             session.close()
@@ -301,7 +300,11 @@ class Adoption:
         def work() -> AdoptionPlan:
             reading = reader()
             own = {table.name for table in tool.tables}
-            conversion = convert(reading, self.target, read_scripts(self.target), own)
+            if self._named:
+                own.add(self._named.rpartition(".")[2])
+            conversion = convert(
+                reading, self.target, read_scripts(self.target), own, self._placeholders
+            )
             return plan_adoption(
                 tool,
                 recognition,
@@ -325,6 +328,7 @@ class Adoption:
         session: Session,
         owner: str,
         work: Callable[[Store, Lease], None],
+        done: str,
     ) -> None:
         """Do something under the lease, and release it whatever happens."""
         store = self._store(session)
@@ -340,7 +344,7 @@ class Adoption:
             return
         lease, snapshot = taken
         try:
-            _check_nothing_is_unfinished(snapshot)
+            _check_nothing_is_unfinished(snapshot, done)
             work(store, lease)
         finally:
             if session.usable:
@@ -352,51 +356,60 @@ class Adoption:
         plan, seen = self._look(session, folder)
         plan.check()
         guard = plan.guard if plan.guard and not plan.guard.is_set else None
-        if guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB:
-            # A schema change must be sent alone there. The tool is stopped first, so that it can add
-            # nothing; if this run dies here, the next one finds it stopped and continues.
-            session.send(Command(guard.set))
-            plan, seen = self._look(session, folder)
-            plan.check()
-            guard = None
-        if not plan.rows and guard is None:
-            return
-        again = any(isinstance(row, RepeatableRow) for row in plan.rows)
-        if again and not store.tables.has_repeatables:
+        alone = guard if guard and _is_sent_alone(guard, session.server) else None
+        if (
+            any(isinstance(row, RepeatableRow) for row in plan.rows)
+            and not store.tables.has_repeatables
+        ):
             store.make_repeatables()
             store.write(fenced.note_repeatables(store.tables, lease))
         writes = [takeover.insert(store.tables, row) for row in plan.rows]
-        if guard is not None:
+        if guard is not None and alone is None:
             writes.append(Command(guard.set))
-        write_both(store, lease, seen, writes)
+        if writes:
+            write_both(store, lease, seen, writes)
+        if alone is not None:
+            # The rows come first, so that a tool that is stopped was always taken over. If this run dies
+            # here, the next one finds it running and stops it.
+            session.send(Command(alone.set))
+            _check_nothing_was_added(plan, self._look(session, folder)[0])
 
-    def _take_back(self, store: Store, lease: Lease, tool: Tool) -> Undone:
+    def _take_back(self, store: Store, lease: Lease, folder: Folder) -> Undone:
         """The opposite: our rows go, the other tool may run again."""
         session = store.session
-        names = [table.name for table in tool.tables]
-        if self._named:
-            names.append(self._named.rpartition(".")[2])
-        there = takeover.tables(session.send(takeover.find_tables(names))[0])
+        tool, recognition, there = self._recognized(session, folder)
         seen = read_ledger(session, tool, there, self._named)
         snapshot = store.look()
         ours = snapshot.rows if snapshot else ()
-        _check_nothing_was_applied_since(ours, tool)
-        adopted = tuple(row.version for row in ours if is_adopted(row, tool))
         again = snapshot.repeatables if snapshot else ()
-        names_adopted = tuple(row.name for row in again if is_adopted(row, tool))
+        theirs: set[int] = set()
         guard = tool.guard(seen.found) if seen.main else None
-        if guard and not (guard.is_set and (adopted or guard.unmistakable)):
+        adopted = {row.version for row in ours if is_adopted(row, tool)}
+        if not (guard and guard.is_set and (adopted or guard.unmistakable)):
             guard = None
-        keys: tuple[ScriptKey, ...] = (*adopted, *names_adopted)
+        if (adopted or guard) and not tool.prints:
+            plan = self._put_together(
+                tool,
+                recognition,
+                lambda: read(tool, folder),
+                lambda reading: _sides(seen, reading, (*ours, *again)),
+            )
+            theirs.update(plan.applied_there)
+            _check_it_is_the_same_project(plan)
+            _check_nothing_was_reverted_since(plan)
+        _check_nothing_was_applied_since(ours, theirs, tool)
+        versions = tuple(row.version for row in ours if row.version in adopted | theirs)
+        names = tuple(row.name for row in again if is_adopted(row, tool))
+        keys: tuple[ScriptKey, ...] = (*versions, *names)
         writes = [takeover.delete(store.tables, key) for key in keys]
-        alone = guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB
+        alone = guard and _is_sent_alone(guard, session.server)
         if guard and not alone:
             writes.append(Command(guard.lift))
         if writes:
             write_both(store, lease, seen, writes)
         if guard and alone:
             session.send(Command(guard.lift))
-        return Undone(adopted, guard, names_adopted)
+        return Undone(versions, guard, names)
 
 
 def _sides(seen: Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
@@ -412,20 +425,52 @@ def _sides(seen: Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
     )
 
 
-def _check_nothing_is_unfinished(snapshot: Snapshot) -> None:
+def _check_nothing_is_unfinished(snapshot: Snapshot, done: str) -> None:
     progress = snapshot.record.progress
     if progress is not None:
-        raise nothing_adopted(
-            f"{capitalized(called(progress.key))} is partially {progress.direction.value} here. Finish it "
-            "with manticore_migrate or manticore_rollback first."
+        message = unfinished(progress.key, progress.direction)
+        raise PlanRefused(f"Nothing was {done}", [Problem(message)])
+
+
+def _is_sent_alone(guard: Guard, server: Server) -> bool:
+    """Whether the statements of a guard are schema changes that share no transaction."""
+    return guard.schema_change and server.kind is ServerKind.COCKROACHDB
+
+
+def _check_nothing_was_added(before: AdoptionPlan, after: AdoptionPlan) -> None:
+    """The tool could still run between our rows and its guard."""
+    added = [version for version in after.reverted if version not in before.reverted]
+    if added:
+        message = (
+            f"{before.title} applied {versions_called(added)} meanwhile, and is stopped now. Record that "
+            f"(`manticore_resolve --applied {added[0]}`)."
         )
+        raise PlanRefused("The rest was adopted", [Problem(message)])
 
 
-def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> None:
-    own = [str(row.version) for row in ours if not is_adopted(row, tool)]
+def _check_it_is_the_same_project(plan: AdoptionPlan) -> None:
+    foreign = [each for each in plan.findings if each.trouble is Trouble.FOREIGN]
+    if foreign:
+        raise PlanRefused("Nothing was reverted", [Problem(str(each)) for each in foreign])
+
+
+def _check_nothing_was_reverted_since(plan: AdoptionPlan) -> None:
+    if plan.reverted:
+        message = (
+            f"{plan.title}'s ledger calls {versions_called(plan.reverted)} applied, and Manticore's does "
+            "not. If Manticore reverted that, apply it again first (manticore_migrate). If it is applied, "
+            f"record it first (`manticore_resolve --applied {plan.reverted[0]}`)."
+        )
+        raise PlanRefused("Nothing was reverted", [Problem(message)])
+
+
+def _check_nothing_was_applied_since(
+    ours: Sequence[LedgerRow], theirs: Collection[int], tool: Tool
+) -> None:
+    own = [row.version for row in ours if not is_adopted(row, tool) and row.version not in theirs]
     if own and len(own) < len(ours):
         message = (
-            f"Manticore has applied version {', '.join(own)} since, which {tool.title} does not know. Roll "
+            f"Manticore has applied {versions_called(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."
         )
         raise PlanRefused("Nothing was reverted", [Problem(message)])

@@ -61,7 +61,7 @@ def lint(
     server: The server they are for, such as `cockroachdb:25.4`; or several.
     only: The scripts to judge, by version or a repeatable script's name; None judges all.
     rules: How a rule is reported: "error", "warning", "note" or "off", by its id.
-    severity: The mildest severity to report: "error", "warning" or "note".
+    severity: The lowest severity to report: "error", "warning" or "note".
     lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 
     Returns:

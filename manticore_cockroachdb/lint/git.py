@@ -97,7 +97,7 @@ def _run(folder: Path, *arguments: str) -> bytes:
         words = " ".join(lines[:_LINES]) or "no reason given"
         raise GitFailed(
             f"git could not say what is new in {folder}: {words}. Name the scripts another way: "
-            "--all judges every script."
+            "--all checks every script."
         )
     return process.stdout
 
@@ -113,5 +113,5 @@ def _started(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitFailed(
-            f"git could not be run: {error}. Install git, or judge every script with --all."
+            f"git could not be run: {error}. Install git, or check every script with --all."
         ) from error

@@ -70,7 +70,7 @@ class Keeper:
     and the programs belong to a separate watchdog process.
 
     Args:
-        user: Who the programs run as, and who owns the folder; None for whoever this process is.
+        user: Who the programs run as, and who owns the folder; None means the user of this process.
         stop_signal: The name of the signal that ends a started program at once.
     """
 

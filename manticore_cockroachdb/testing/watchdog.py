@@ -150,7 +150,7 @@ class Watchdog:
         if os.name != "posix":
             process.kill()
             return
-        with contextlib.suppress(ProcessLookupError):  # It may have ended just now.
+        with contextlib.suppress(ProcessLookupError):  # It may have ended a moment ago.
             os.killpg(process.pid, getattr(signal, name))
 
 

@@ -357,6 +357,25 @@ HISTORIES: dict[str, History] = {
             ),
         },
     ),
+    "pop": History(
+        files={
+            **_three("{version}_{name}.postgres.up.sql", "{up}"),
+            **_three("{version}_{name}.down.sql", "{down}"),
+        },
+        ledger=(
+            "CREATE TABLE schema_migration (version VARCHAR(14) PRIMARY KEY)",
+            f"INSERT INTO schema_migration VALUES ('{_N1}'), ('{_N2}')",
+        ),
+        versions=_STAMPS,
+        stopped="SELECT count(*) FROM information_schema.columns WHERE table_name = "
+        "'schema_migration' AND column_name = 'adopted_by_manticore'",
+        troubles={
+            "no such file": Trouble(
+                "INSERT INTO schema_migration VALUES ('20230101000000')",
+                "20230101000000 is applied, but its file is missing.",
+            ),
+        },
+    ),
     "sql-migrate": History(
         files=_three("{version}_{name}.sql", "-- +migrate Up\n{up}\n-- +migrate Down\n{down}"),
         ledger=(

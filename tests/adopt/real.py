@@ -243,6 +243,11 @@ def _write_golang_migrate(project: Path, count: int) -> None:
     _templated("migrations", "{version}_{slug}.down.sql", "{down}")(project, count)
 
 
+def _write_supabase(project: Path, count: int) -> None:
+    _templated("supabase/migrations", "{version}_{slug}.sql", "{up}")(project, count)
+    (project / "supabase" / "config.toml").write_text('project_id = "test"\n', "utf-8")
+
+
 def _jdbc(url: str) -> str:
     parts = urlsplit(url)
     return f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}?sslmode=disable"
@@ -356,6 +361,26 @@ PROGRAMS = (
         command=lambda _url: ["up"],
         servers=("postgresql",),
         environment=lambda url: {"DATABASE_URL": url},
+    ),
+    Program(
+        tool="goose",
+        program="goose",
+        install="its command line tool",
+        files="migrations",
+        write=_templated(
+            "migrations", "{version}_{slug}.sql", "-- +goose Up\n{up}\n-- +goose Down\n{down}"
+        ),
+        command=lambda url: ["-dir", "migrations", "postgres", url, "up"],
+    ),
+    Program(
+        tool="supabase",
+        program="supabase",
+        install="npm install supabase",
+        files="supabase/migrations",
+        write=_write_supabase,
+        command=lambda url: ["migration", "up", "--db-url", url, "--yes"],
+        servers=("postgresql",),
+        environment=lambda _url: {"DO_NOT_TRACK": "1"},
     ),
     Program(
         tool="liquibase",

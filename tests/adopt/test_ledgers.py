@@ -167,23 +167,136 @@ async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness
     assert harness.ledger() == [1, 2, 3]
 
 
-async def test_a_move_that_died_after_stopping_the_tool_continues_or_is_reverted(
+@pytest.mark.parametrize("tool", ["dbmate", "golang-migrate"])
+async def test_what_was_reverted_here_is_neither_recorded_again_nor_left_to_the_other_tool(
+    tool_bench: Harness, tool: str
+) -> None:
+    """Its ledger still says that the migration is applied: that was true when it was taken over."""
+    harness, history = tool_bench, HISTORIES[tool]
+    harness.make(history)
+    adoption = harness.adoption(tool=tool)
+    await adoption.apply()
+    await harness.migration().rollback()
+
+    again = await adoption.apply()
+    with pytest.raises(PlanRefused) as refused:
+        await adoption.undo()
+
+    version = history.versions[1]
+    title = TOOLS[tool].title
+    assert harness.ledger() == [history.versions[0]]
+    assert (again.is_done, again.reverted, again.pending) == (
+        True,
+        (version,),
+        history.versions[1:],
+    )
+    assert str(again.notes[-1]) == (
+        f"{again.scripts[1].theirs.name} is applied in {title}'s ledger and not in Manticore's: it was "
+        "reverted here since the adoption, and is pending. If it was not reverted, record it with "
+        f"`manticore_resolve --applied {version}`."
+    )
+    assert str(refused.value) == (
+        f"{title}'s ledger calls version {version} applied, and Manticore's does not. If Manticore "
+        "reverted that, apply it again first (manticore_migrate). If it is applied, record it first "
+        f"(`manticore_resolve --applied {version}`). Nothing was reverted."
+    )
+    assert harness.one(history.stopped) == 1
+
+    # Applied again, both ledgers agree: the other tool gets the database back.
+    await harness.migration().migrate(version)
+    undone = await adoption.undo()
+
+    assert undone.versions == history.versions[:2]
+    assert harness.ledger() == []
+    assert harness.one(history.stopped) == 0
+
+
+@pytest.mark.parametrize(
+    ("tool", "table", "row"),
+    [
+        ("golang-migrate", "schema_migrations", "version = -2 AND dirty"),
+        ("flyway", "flyway_schema_history", "installed_rank = 1 AND NOT success"),
+    ],
+)
+async def test_a_tool_that_has_applied_nothing_is_stopped_too(
+    tool_bench: Harness, tool: str, table: str, row: str
+) -> None:
+    """Its table has no row then, whose flag could be set or whose rank be followed."""
+    harness = tool_bench
+    harness.make(HISTORIES[tool])
+    harness.ask(f"DELETE FROM {table}")
+    adoption = harness.adoption(tool=tool)
+
+    plan = await adoption.apply()
+    stopped = harness.one(f"SELECT count(*) FROM {table} WHERE {row}")
+    again = await adoption.apply()
+    await adoption.undo()
+
+    assert (plan.applied, plan.findings, again.is_done) == ((), (), True)
+    assert (stopped, harness.one(f"SELECT count(*) FROM {table}")) == (1, 0)
+
+
+async def test_the_ledger_of_another_project_is_not_undone(tool_bench: Harness) -> None:
+    harness, history = tool_bench, HISTORIES["goose"]
+    harness.make(history)
+    await harness.adoption(tool="goose").apply()
+    harness.theirs = harness.theirs.parent / "other"
+    harness.write({f"{history.versions[0]}_other.sql": "-- +goose Up\nSELECT 1;\n"})
+    harness.ours = harness.ours.parent / "other scripts"
+
+    with pytest.raises(PlanRefused) as refused:
+        await harness.adoption(tool="goose").undo()
+
+    assert str(refused.value) == (
+        "Our ledger has version 20240101000000 as 'users', which is not 20240101000000_other.sql. Set "
+        "TABLE to give this project its own ledger, or find out whose rows these are. Nothing was reverted."
+    )
+    assert harness.ledger() == list(history.versions[:2])
+
+
+async def test_what_a_tool_applied_after_all_is_not_taken_for_reverted(tool_bench: Harness) -> None:
+    """Somebody lifted the guard by hand and ran the other tool: nobody can know which of the two it was."""
+    harness, history = tool_bench, HISTORIES["goose"]
+    harness.make(history)
+    adoption = harness.adoption(tool="goose")
+    await adoption.apply()
+    harness.ask((await adoption.plan()).guard.lift)
+    harness.ask(
+        f"INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (200, {_LATE}, true)"
+    )
+
+    with pytest.raises(PlanRefused) as refused:
+        await adoption.apply()
+
+    assert str(refused.value) == (
+        "20240103000000_notes.sql is applied in goose's ledger and not in Manticore's, though this "
+        "database was adopted before. If goose applied it since, record it with `manticore_resolve "
+        "--applied 20240103000000`. If Manticore reverted it, apply it again with manticore_migrate. "
+        "Nothing was adopted."
+    )
+    assert harness.ledger() == list(history.versions[:2])
+
+
+async def test_a_move_that_died_before_stopping_the_tool_continues_or_is_reverted(
     harness: Harness,
 ) -> None:
+    """On CockroachDB this tool's guard is a schema change, which is sent alone after the rows."""
     history = HISTORIES["dbmate"]
     harness.make(history)
     adoption = harness.adoption()
     guard = (await adoption.plan()).guard
-    harness.ask(guard.set)
-
-    undone = await adoption.undo()
-    stopped = harness.one(history.stopped)
-    harness.ask(guard.set)
     await adoption.apply()
+    harness.ask(guard.lift)
 
-    assert (undone.versions, stopped) == ((), 0)
-    assert harness.ledger() == list(history.versions[:2])
-    assert harness.one(history.stopped) == 1
+    again = await adoption.apply()
+    stopped = harness.one(history.stopped)
+    harness.ask(guard.lift)
+    undone = await adoption.undo()
+
+    assert (again.rows, again.is_done, stopped) == ((), False, 1)
+    assert (undone.versions, undone.guard) == (history.versions[:2], None)
+    assert harness.ledger() == []
+    assert harness.one(history.stopped) == 0
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")

@@ -42,10 +42,10 @@ def test_without_an_option_it_shows_what_it_would_do_and_changes_nothing(
     assert ran == Ran(
         0,
         f"{goose}: goose (00001_users.sql has '-- +goose' directives)\n"
-        f"2 scripts for {site.folder}: 2 to be written, 0 there already.\n"
+        f"2 scripts for {site.folder}: 2 to be written, 0 exist already.\n"
         "Compared: 2 statements of up sections and 2 of down sections are the same.\n"
         "Ledger public.goose_db_version: 1 applied, 1 pending.\n"
-        'goose will be stopped. It then says: ERROR: column "version_id" does not exist\n'
+        'goose will be stopped. It then says: ERROR: relation "goose_db_version" already exists\n'
         "Nothing was written. Use --write to write the files, or --apply to take over the ledger too.\n",
         "",
     )
@@ -208,7 +208,7 @@ def test_export_writes_the_files_of_another_tool_and_fills_its_ledger(
     assert looked == Ran(
         0,
         "For Flyway:\n"
-        f"2 files for {folder}: 2 to be written, 0 there already.\n"
+        f"2 files for {folder}: 2 to be written, 0 exist already.\n"
         "Ledger flyway_schema_history: 1 migrations are applied.\n"
         "Nothing was written. Use --write or --apply.\n",
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_manticore.management import exit_codes
 from tests.django.conftest import Manage, Ran, Site
 
 
@@ -47,6 +48,14 @@ def test_wrong_arguments_end_with_2(manage: Manage, arguments: list[str], error:
     ran = manage("manticore_migrate", *arguments)
     assert ran.code == 2
     assert ran.err.splitlines()[-1] == f"manage.py manticore_migrate: error: {error}"
+
+
+@pytest.mark.parametrize("command", ["manticore_migrate", "manticore_lint", "manticore_resolve"])
+def test_the_help_of_a_command_says_what_its_exit_codes_mean(manage: Manage, command: str) -> None:
+    ran = manage(command, "--help")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert " ".join(ran.out.split()).endswith(exit_codes.SUMMARY)
 
 
 def test_an_unknown_database_ends_with_2(manage: Manage) -> None:

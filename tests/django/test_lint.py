@@ -104,7 +104,7 @@ def test_without_a_server_what_git_says_is_new_is_judged(
 
     assert rules(ran) == [("V2__drop.sql", "drop-column")]
     assert json.loads(ran.out)["scripts"] == 1
-    assert "Judging the scripts that git says are new instead." in ran.err
+    assert "Checking the scripts that git says are new instead." in ran.err
 
 
 def test_since_a_revision_needs_no_server(repository: Site, manage: Manage, nowhere: None) -> None:

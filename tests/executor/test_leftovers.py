@@ -95,7 +95,7 @@ async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness:
         "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
         "AND query LIKE '{}%'"
     )
-    blocks_the_index = f"SELECT pg_blocking_pids(pid) {waiting.format('CREATE INDEX')}"
+    blocks_the_index = f"SELECT unnest(pg_blocking_pids(pid)) {waiting.format('CREATE INDEX')}"
     lock = "LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE"
     harness.ask("CREATE TABLE t (v INT8); INSERT INTO t VALUES (1)")
     harness.write("V1__i", "CREATE INDEX CONCURRENTLY i ON t (v)")
@@ -108,7 +108,7 @@ async def test_an_index_that_lost_a_deadlock_is_dropped_and_tried_again(harness:
             await session.execute("SET deadlock_timeout = '1h'")
             await session.execute("INSERT INTO t VALUES (2)")
         tasks.start_soon(harness.engine().migrate)
-        (([pid],),) = await eventually(lambda: harness.ask(blocks_the_index))
+        ((pid,),) = await eventually(lambda: harness.ask(blocks_the_index))
         first, second = (one, other) if pid == one.info.backend_pid else (other, one)
 
         async def lock_and_commit() -> None:

@@ -74,6 +74,12 @@ def readers(harness: Harness, number: int) -> Iterator[list[int]]:
             thread.join()
 
 
+async def read_again(reads: list[int]) -> None:
+    """Wait until every reader has read once more."""
+    before = tuple(reads)
+    await eventually(lambda: all(map(operator.gt, reads, before)))
+
+
 async def test_readers_are_let_through_whenever_the_limit_is_reached(both: Harness) -> None:
     """They queue up after the statement. Without a limit, all would wait until the holder ends."""
     queued = (
@@ -89,10 +95,7 @@ async def test_readers_are_let_through_whenever_the_limit_is_reached(both: Harne
             await eventually(lambda: both.one(queued))
             for attempt in (2, 3, 4):
                 await until_attempt(both, attempt)
-                before = tuple(reads)
-                await eventually(
-                    lambda before=before: all(map(operator.gt, reads, before))  # type: ignore[misc]
-                )
+                await read_again(reads)
     assert both.ledger() == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""The schema-change jobs the fake CockroachDB claims to have: a script, and its face as SQL.
+"""The schema-change jobs the fake CockroachDB claims to have: a script, and how they look in SQL.
 
 Nothing here changes alone: a job moves when it is looked at, if its states were given as a
 list, or when the test moves it. Knows no sockets.

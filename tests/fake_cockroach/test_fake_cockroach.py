@@ -29,7 +29,7 @@ from tests.fake_cockroach.clients import (
     rows,
     simple,
 )
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
@@ -94,28 +94,29 @@ def test_latency_is_paid_per_round_trip_and_not_per_pipelined_statement(
 def test_cancel_requests_pass_or_are_swallowed(
     fake_cockroach: FakeCockroach, database_url: str
 ) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
     for ignores in (False, True):
         with FakeCockroach(database_url, ignores_cancel=ignores) as running:
-            with connected(running.url) as client, ThreadPoolExecutor(1) as pool:
+            with (
+                connected(running.url) as client,
+                connected(database_url) as direct,
+                ThreadPoolExecutor(1) as pool,
+            ):
                 event = threading.Event()
-                rule = running.rule("pg_sleep", then=hold_answer(event))
+                rule = running.rule("SELECT i FROM locked", then=hold_answer(event))
                 event.set()
-                seconds = 1 if ignores else 2 * PATIENCE
-                sleeping = pool.submit(client.execute, "SELECT pg_sleep(%s)", [seconds])
-                deadline = time.monotonic() + PATIENCE
-                with connected(database_url) as direct:
-                    active = (
-                        "SELECT count(*) FROM pg_stat_activity"
-                        " WHERE pid = %s AND wait_event = 'PgSleep'"
-                    )
-                    while direct.execute(active, [client.info.backend_pid]).fetchone() != (1,):
-                        assert time.monotonic() < deadline
-                client.cancel_safe(timeout=PATIENCE)
+                pid = client.info.backend_pid
+                direct.execute("CREATE TABLE IF NOT EXISTS locked (i INT)")
+                with direct.transaction():
+                    direct.execute("LOCK TABLE locked")
+                    reading = pool.submit(client.execute, "SELECT i FROM locked")
+                    until(lambda: direct.execute(waiting, [pid]).fetchone() == (1,))  # noqa: B023
+                    client.cancel_safe(timeout=PATIENCE)
+                    if not ignores:
+                        with pytest.raises(psycopg.errors.QueryCanceled):
+                            reading.result(timeout=PATIENCE)
                 if ignores:
-                    sleeping.result(timeout=PATIENCE)
-                else:
-                    with pytest.raises(psycopg.errors.QueryCanceled):
-                        sleeping.result(timeout=PATIENCE)
+                    reading.result(timeout=PATIENCE)
                 assert rule.fired == 1
             assert running.cancels == 1
 

@@ -142,7 +142,7 @@ def test_without_a_repository_the_way_out_is_named(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
     for since in (None, "main"):
-        with pytest.raises(GitFailed, match="Name the scripts another way: --all judges every"):
+        with pytest.raises(GitFailed, match="Name the scripts another way: --all checks every"):
             changed_files([tmp_path], since)
 
 
@@ -150,7 +150,7 @@ def test_without_git_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
-        GitFailed, match=r"git could not be run: .* or judge every script with --all"
+        GitFailed, match=r"git could not be run: .* or check every script with --all"
     ):
         changed_files([tmp_path])
 

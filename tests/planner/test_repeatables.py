@@ -84,9 +84,9 @@ def test_what_is_wrong_with_repeatable_scripts_is_reported_at_once(folder: Path)
         "apart; rename one of them\n"
         "  - R__a.sql:2: a '-- DOWN' line, but a repeatable script has no down section: it is never "
         "reverted, only run again; remove the line and the statements after it\n"
-        "  - R__b.sql:2: runs after R__nothing.sql, which is not there; there are: R__A.sql, R__a.sql, "
+        "  - R__b.sql:2: runs after R__nothing.sql, which does not exist; there are: R__A.sql, R__a.sql, "
         "R__c.sql, R__d.sql\n"
-        "  - R__b.sql:2: runs after R__B.sql, which is not there; write R__b.sql\n"
+        "  - R__b.sql:2: runs after R__B.sql, which does not exist; write R__b.sql\n"
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'V1__x.sql' is none; write it "
         "as in after=R__other.sql\n"
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'R__c' is none; write it as in "
@@ -182,7 +182,7 @@ def test_a_new_repeatable_script_is_named_after_its_description(folder: Path) ->
             "a",
             "SELECT 1",
             (
-                "{folder}/R__a.sql is there already; edit that file: it runs again "
+                "{folder}/R__a.sql exists already; edit that file: it runs again "
                 "when it has changed. No file was written."
             ),
         ),

@@ -118,7 +118,7 @@ class Rounds:
             process = runner_process.start(order)
             process.join(chance.uniform(0.02, 0.4))
         else:
-            # Frozen on its way to the server, or done there and its answer frozen on the way back.
+            # Frozen on its way to the server, or done there and its answer frozen on its way to the client.
             release = threading.Event()
             kth = chance.randint(3, 60)
             seen = count(1)

@@ -61,7 +61,7 @@ async def test_a_database_with_its_tables_and_no_ledger_continues_with_the_scrip
     assert str(refused.value) == (
         "versions 1–3 must be applied, but their files are not in the folder. "
         "B3__schema.sql stands for them, but this database does not start from that: this database is not "
-        "empty: public.t3 is there already. Restore the files from version control, and remove them when "
+        "empty: public.t3 exists already. Restore the files from version control, and remove them when "
         "every database has them. Nothing was run."
     )
 

@@ -169,7 +169,7 @@ OPTIONS_FIRST = (
           for line, word in ((1, "set"), (2, "set"), (4, "gset"))]),
         (b"SELECT 1;\nSELECT '\xe9'", ["2: is not UTF-8: byte 0xe9; save the file as UTF-8"]),
         ("SELECT 1".encode("utf-16"), ["1: is UTF-16, not UTF-8; save it as UTF-8"]),
-        ("SELECT\n'\0'", ["2: a NUL character, which no server takes in SQL; remove it"]),
+        ("SELECT\n'\0'", ["2: a NUL character, which no server accepts in SQL; remove it"]),
     ],
 )  # fmt: skip
 def test_what_a_script_must_not_contain_is_refused_with_its_line(
@@ -335,7 +335,7 @@ def test_text_in_quotes_keeps_its_margin() -> None:
         ("-- manticore: x=1", None, [f"up section, line 1: unknown option 'x=1'; {KNOWN}"]),
         ("", "-- manticore: mode=atomic", ["down section: options must be in the up section"]),
         ("SELECT '\0'", None,
-         ["up section: a NUL character, which no server takes in SQL; remove it"]),
+         ["up section: a NUL character, which no server accepts in SQL; remove it"]),
         ("SELECT '\ud800'", None, ["up section: a lone surrogate, which is not a character; remove it"]),
     ],
 )  # fmt: skip

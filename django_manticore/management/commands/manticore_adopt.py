@@ -119,7 +119,7 @@ class Command(ManticoreCommand):
             proof.check()
             self._say(
                 options,
-                f"Proved on a scratch database: {proof.objects} objects are what the scripts make.",
+                f"Proved on a scratch database: {proof.objects} objects are what the scripts create.",
             )
         if options["apply"]:
             plan.check()

@@ -19,7 +19,7 @@ class Command(ManticoreCommand):
     """Compares, and changes nothing."""
 
     help = (
-        "Compares the database with what its applied scripts make, object by object. The scripts are run "
+        "Compares the database with what its applied scripts create, object by object. The scripts are run "
         "on a scratch database, which is dropped afterwards. Exits with 1 if something differs."
     )
 
@@ -119,5 +119,7 @@ class Command(ManticoreCommand):
         for difference in drift.differences:
             for line in comparison.in_words(difference):
                 self.stdout.write(line)
+        for line in comparison.together(drift):
+            self.stdout.write(line)
         for pattern in drift.unused_ignores if verbosity else ():
             self.stdout.write(f"  The ignored pattern {pattern!r} matches nothing that differs.")

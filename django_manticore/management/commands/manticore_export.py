@@ -85,7 +85,7 @@ class Command(ManticoreCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(f"For {plan.title}:"))
         self.stdout.write(
             f"{len(plan.files)} files for {plan.target}: {len(plan.new_files)} to be written, "
-            f"{len(plan.files) - len(plan.new_files)} there already."
+            f"{len(plan.files) - len(plan.new_files)} exist already."
         )
         self.stdout.write(f"Ledger {plan.ledger}: {len(plan.applied)} migrations are applied.")
         for remark in plan.problems:
@@ -109,4 +109,5 @@ def _export(alias: str, options: dict[str, Any]) -> Export:
         table=entry.ledger,
         lock_timeout=entry.lock_timeout if timeout is None else timeout,
         lease=entry.lease,
+        placeholders=entry.placeholders,
     )

@@ -21,7 +21,7 @@ class Command(ManticoreCommand):
 
     help = (
         "Runs each pending script up, down and up again on a scratch database, and compares the schema "
-        "each time. Exits with 1 if a script does not come back. Changes nothing else."
+        "each time. Exits with 1 if a script does not return to the same schema. Changes nothing else."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -101,6 +101,8 @@ class Command(ManticoreCommand):
                 )
                 for line in rehearsing.in_words(each):
                     self.stdout.write(line)
+        for line in rehearsing.left_out(result):
+            self.stdout.write(self.style.WARNING(line))
         if not quiet:
             style = self.style.SUCCESS if result.ok else self.style.WARNING
             self.stdout.write(style(rehearsing.summary(alias, result)))

@@ -67,7 +67,7 @@ async def async_take_lease(
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], await _whole(store, taken[1])
-                looks = Attempts()  # it is being handed over just now: look again soon
+                looks = Attempts()  # it is being handed over: look again soon
             else:
                 holder = snapshot.record.owner
         waited = time.monotonic() - started
@@ -93,7 +93,7 @@ async def async_alive(session: AsyncSession, session_ids: Sequence[str]) -> bool
 
 
 async def _whole(store: AsyncStore, snapshot: Snapshot) -> Snapshot:
-    """Wait for the columns that another runner is adding to an older ledger just now."""
+    """Wait for the columns that another runner is adding to an older ledger now."""
     while snapshot.missing or snapshot.missing_state:
         await store.prepare(snapshot)
         await concurrency.async_sleep(POLL.first)

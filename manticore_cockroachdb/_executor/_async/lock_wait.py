@@ -54,7 +54,7 @@ class AsyncLocks:
     async def look(
         self, session_id: str, under_way: UnderWay, locate: Callable[[str], UnderWay | None]
     ) -> None:
-        """Emit who is in front of our session, if it waits for a lock just now.
+        """Emit who is in front of our session, if it waits for a lock now.
 
         Args:
             session_id: Our session, by the server's own id.

@@ -49,7 +49,7 @@ _LOOK_SECONDS = 2
 _BOTH = 2
 #: Timed out, by our limit or the user's lock_timeout; or asked by the server to try again.
 _BUSY = RETRY | {"57014", "55P03"}
-#: A column that another runner is adding to an older table just now.
+#: A column that another runner is adding to an older table now.
 _UNDEFINED_COLUMN = "42703"
 _READ_ONLY = "25006"
 
@@ -181,7 +181,7 @@ class AsyncStore:
         )
         if error is not None:
             if len(results) > _BOTH and error.sqlstate in NO_TABLE:
-                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped a moment ago
                 return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None

@@ -70,7 +70,7 @@ def take_lease(
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], _whole(store, taken[1])
-                looks = Attempts()  # it is being handed over just now: look again soon
+                looks = Attempts()  # it is being handed over: look again soon
             else:
                 holder = snapshot.record.owner
         waited = time.monotonic() - started
@@ -96,7 +96,7 @@ def alive(session: Session, session_ids: Sequence[str]) -> bool:
 
 
 def _whole(store: Store, snapshot: Snapshot) -> Snapshot:
-    """Wait for the columns that another runner is adding to an older ledger just now."""
+    """Wait for the columns that another runner is adding to an older ledger now."""
     while snapshot.missing or snapshot.missing_state:
         store.prepare(snapshot)
         concurrency.sleep(POLL.first)

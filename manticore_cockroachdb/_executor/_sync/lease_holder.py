@@ -21,7 +21,7 @@ from ..._store.fenced import Lease
 from ..._store.ledger import Tables
 from ..._store.repeatables import RepeatableRow
 from ..._store.snapshot import Snapshot
-from ...errors import ConnectionLost, ManticoreError
+from ...errors import ConnectionLost, DatabaseError, ManticoreError
 from ...events import Connected, Event, Warned
 from .. import concurrency
 from ..options import Options, new_owner
@@ -146,8 +146,8 @@ class LeaseHolder:
         if session is not None and session.usable:
             try:
                 self._give_back(Store(session, tables, self._emit), tally)
-            except ConnectionLost:
-                pass
+            except DatabaseError:
+                pass  # lost, or a script has left it so that it cannot write: another connection can
             else:
                 return
         self.close()
@@ -161,7 +161,7 @@ class LeaseHolder:
             fresh.session.close()
 
     def _await_earlier(self, session: Session) -> None:
-        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
+        """Wait a moment for our own sessions to end: one of them may be taking the lease now."""
         started = time.monotonic()
         while time.monotonic() - started < _SESSION_ENDS:
             if not alive(session, self._earlier):

@@ -1,6 +1,6 @@
 """Reads the other tool's tables, and writes them together with ours.
 
-What is read and written is decided in the pure modules of this room.
+What is read and written is decided in the pure modules of this package.
 """
 
 from __future__ import annotations

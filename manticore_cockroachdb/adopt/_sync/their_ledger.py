@@ -3,7 +3,7 @@
 # ruff: noqa: I001, RUF100
 """Reads the other tool's tables, and writes them together with ours.
 
-What is read and written is decided in the pure modules of this room.
+What is read and written is decided in the pure modules of this package.
 """
 
 from __future__ import annotations

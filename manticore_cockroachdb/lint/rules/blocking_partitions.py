@@ -80,7 +80,7 @@ def attach_partition_scan(step: Step) -> Iterator[Remark]:
     """ATTACH PARTITION reads every row of the partition under an ACCESS EXCLUSIVE lock on it.
 
     A CHECK constraint that says what the partition's bounds say, and that the key is NOT NULL,
-    spares the scan if it was validated before.
+    avoids the scan if it was validated before.
     """
     command = step.read.command
     if not isinstance(command, AlterTable):

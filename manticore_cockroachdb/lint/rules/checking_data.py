@@ -43,7 +43,7 @@ _SCHEMA_CHANGES = "https://www.cockroachlabs.com/docs/stable/online-schema-chang
 def required_column(step: Step) -> Iterator[Remark]:
     """A new NOT NULL column without a default cannot be added to a table that has rows.
 
-    And programs of the release before, which do not know the column, fail to insert. Add it
+    Programs of the previous release, which do not know the column, also fail to insert. Add it
     nullable, write it from every program, fill the old rows, and then make it NOT NULL.
     """
     command = step.read.command

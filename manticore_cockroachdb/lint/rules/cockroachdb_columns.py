@@ -73,9 +73,7 @@ def is_trivial(old: Type, new: Type) -> bool:
 
 
 def _refused(step: Step, command: AlterTable, table: Table | None, column: str) -> str:
-    """Why CockroachDB refuses to change the type of a column; "" where nothing speaks against
-    it.
-    """
+    """Why CockroachDB refuses to change the type of a column; "" where it does not."""
     if len(command.actions) > 1:
         return "it is one of several changes in one statement"
     if step.script.script.mode is Mode.ATOMIC:

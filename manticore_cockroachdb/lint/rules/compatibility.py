@@ -1,4 +1,4 @@
-"""Changes that the release before does not know of, while it still runs."""
+"""Changes that the previous release does not know of, while it still runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RENAME = "https://www.postgresql.org/docs/current/sql-altertable.html"
     on=(Rename, SetSchema),
 )
 def rename_table(step: Step) -> Iterator[Remark]:
-    """Programs of the release before still use the old name, and fail.
+    """Programs of the previous release still use the old name, and fail.
 
     A view under the old name keeps them working. CockroachDB refuses to rename a table that a
     view uses.
@@ -73,7 +73,7 @@ def _views(step: Step, name: Name) -> list[str]:
     on=(AlterTable,),
 )
 def rename_column(step: Step) -> Iterator[Remark]:
-    """Programs of the release before still use the old name, and fail.
+    """Programs of the previous release still use the old name, and fail.
 
     Add a column with the new name, keep both filled, and drop the old one when nothing uses it
     any more.
@@ -131,7 +131,7 @@ def _is_unused(step: Step, table: Table | None, column: str) -> bool:
     on=(RenameEnumValue,),
 )
 def rename_enum_value(step: Step) -> Iterator[Remark]:
-    """Programs of the release before still write the old value, and fail."""
+    """Programs of the previous release still write the old value, and fail."""
     command = step.read.command
     if isinstance(command, RenameEnumValue):
         yield Remark(
@@ -156,7 +156,7 @@ def rename_enum_value(step: Step) -> Iterator[Remark]:
     on=(Rename,),
 )
 def rename_schema(step: Step) -> Iterator[Remark]:
-    """Every name in the schema changes at once; programs of the release before fail."""
+    """Every name in the schema changes at once; programs of the previous release fail."""
     command = step.read.command
     if isinstance(command, Rename) and command.what == "SCHEMA":
         yield Remark(f"Programs that use names in {command.name} fail from now on.")

@@ -324,7 +324,7 @@ def _words_of_cockroachdb(text: str) -> Iterator[str]:
 def integer_width(step: Step) -> Iterator[Remark]:
     """INT and INTEGER have 8 bytes on CockroachDB and 4 on PostgreSQL.
 
-    Reported where scripts are judged for both servers. Write INT8 or INT4.
+    Reported where scripts are checked for both servers. Write INT8 or INT4.
     """
     if not any(target.kind is PG for target in step.script.targets):
         return

@@ -1,6 +1,6 @@
 """One client's connection and its twin upstream: what the client says, on its way to the server.
 
-Two tasks, one per direction; `response_relay` is the way back. Decides nothing: `Interception`
+Two tasks, one per direction; `response_relay` is the other direction. Decides nothing: `Interception`
 says what shall happen to a statement, this carries it out.
 """
 

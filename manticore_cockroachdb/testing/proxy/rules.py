@@ -42,7 +42,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Freeze the statement on its way to the server, or its answer on the way back."""
+    """Freeze the statement on its way to the server, or its answer on its way to the client."""
 
     event: threading.Event
     answer: bool
