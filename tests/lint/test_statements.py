@@ -230,6 +230,9 @@ ADDED = [
     ("add-domain-column", "ALTER TABLE rides ADD COLUMN s small", True),
     ("add-domain-column", "ALTER TABLE rides ADD COLUMN s given", True),
     ("add-domain-column", "ALTER TABLE rides ADD COLUMN s plain", False),
+    ("change-column-type", "ALTER TABLE rides ALTER COLUMN city TYPE words", False),
+    ("change-column-type", "ALTER TABLE rides ALTER COLUMN city TYPE long_words", True),
+    ("change-column-type", "ALTER TABLE texts ALTER COLUMN long TYPE TEXT", False),
     ("lock-timeout", "CREATE TABLE a (id INT8 PRIMARY KEY, ride INT8 REFERENCES rides)", True),
     ("lock-timeout", "CREATE TABLE a (id INT8 PRIMARY KEY, other INT8 REFERENCES a)", False),
     (
@@ -246,6 +249,8 @@ CREATE FUNCTION token() RETURNS TEXT LANGUAGE sql AS 'SELECT md5(random()::text)
 CREATE FUNCTION fixed() RETURNS TEXT IMMUTABLE LANGUAGE sql AS $$ SELECT 'x' $$;
 CREATE DOMAIN plain AS INT; CREATE DOMAIN given AS plain NOT NULL;
 CREATE DOMAIN positive AS INT CHECK (VALUE > 0); CREATE DOMAIN small AS positive;
+CREATE DOMAIN words AS TEXT; CREATE DOMAIN long_words AS TEXT CHECK (length(VALUE) > 9);
+CREATE TABLE texts (long long_words);
 CREATE TABLE parts (a INT) PARTITION BY LIST (a);
 CREATE TABLE p1 (a INT CHECK (a = 1)); CREATE TABLE p2 (a INT NOT NULL CHECK (a = 2));
 """

@@ -80,7 +80,7 @@ def change_column_type(step: Step) -> Iterator[Remark]:
         column = table.column(action.column) if table is not None else None
         old = column.type if column is not None else None
         plain = _is_plain(action)
-        if old is not None and plain and keeps_storage(old, action.type):
+        if old is not None and plain and keeps_storage(*_stored(step, old, action.type)):
             continue
         if old is None and plain and action.type == Type("text"):
             continue  # nearly always from a VARCHAR
@@ -96,6 +96,16 @@ def change_column_type(step: Step) -> Iterator[Remark]:
             if gets_zone
             else switch_column(command.name, action),
         )
+
+
+def _stored(step: Step, old: Type, new: Type) -> tuple[Type, Type]:
+    """Two types as they are stored: a domain without a constraint as the type under it."""
+    under, over = _domain(step, old), _domain(step, new)
+    if under is not None and under.base is not None:
+        old = under.base
+    if over is not None and over.base is not None and not over.checked:
+        new = over.base
+    return old, new
 
 
 def _is_plain(action: SetType) -> bool:
