@@ -143,6 +143,14 @@ class SessionState:
         }
         return cls(kind, pins, hindrances, has_role, resets, styles)
 
+    @property
+    def carries_values(self) -> bool:
+        """Whether a transaction can carry values of ours, set by `set_config('manticore.…', …, true)`.
+
+        CockroachDB does since v22.1, as it has roles.
+        """
+        return self.has_role
+
     def pin(self) -> tuple[Command, ...]:
         """Set what the connection's start could not."""
         return (_set(self.pins),) if self.pins else ()

@@ -40,14 +40,16 @@ def read(text: str) -> Position:
 
 def next_upper(batched: Windowed, key: BatchKey, lower: Position, rows: int) -> Command:
     """Ask for the last row of the next window; no row means that fewer than `rows` are left."""
-    # Qualified: ORDER BY would otherwise take a name for that of an output column, which is text.
     columns = [f"batched.{quoted(column)}" for column in key.columns]
     condition, params = _above(columns, key, lower, 1)
-    values = ", ".join(f"{column}::TEXT" for column in columns)
     where = f" WHERE {condition}" if condition else ""
+    # Only the row that is found is written as text, not those that are passed over.
+    names = [f"k{number}" for number in range(1, len(columns) + 1)]
+    found = ", ".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
+    values = ", ".join(f"{name}::TEXT" for name in names)
     return Command(
-        f"SELECT {values} FROM {batched.table} AS batched{where} "
-        f"ORDER BY {', '.join(columns)} LIMIT 1 OFFSET {rows - 1:d}",
+        f"SELECT {values} FROM (SELECT {found} FROM {batched.table} AS batched{where} "
+        f"ORDER BY {', '.join(columns)} LIMIT 1 OFFSET {rows - 1:d}) AS last_row",
         params,
     )
 
