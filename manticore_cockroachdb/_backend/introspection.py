@@ -301,14 +301,21 @@ def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
         "WHERE c.oid = $1::TEXT::REGCLASS",
         (table,),
     )
-    written = "format_type(atttypid, atttypmod)::TEXT"
-    if kind is ServerKind.COCKROACHDB:
+    written, not_null = "format_type(atttypid, atttypmod)::TEXT", "attnotnull"
+    if kind is ServerKind.POSTGRESQL:
+        # From 18 on, a constraint that is not validated counts for attnotnull.
+        # https://www.postgresql.org/docs/current/catalog-pg-attribute.html
+        not_null += (
+            " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint o WHERE o.conrelid = attrelid "
+            "AND o.contype = 'n' AND NOT o.convalidated AND attnum = ANY (o.conkey))"
+        )
+    else:
         written += (
             " || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
             "ELSE ' COLLATE \"' || n.collname || '\"' END"
         )
     columns = Command(
-        f"SELECT attnum, attname::TEXT, {written}, attnotnull FROM pg_catalog.pg_attribute a "
+        f"SELECT attnum, attname::TEXT, {written}, {not_null} FROM pg_catalog.pg_attribute a "
         "LEFT JOIN pg_catalog.pg_collation n ON n.oid = a.attcollation "
         "WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
         (table,),

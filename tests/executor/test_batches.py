@@ -461,3 +461,106 @@ async def test_rows_are_counted_after_a_script_has_touched_its_session(any_mode:
     assert any_mode.record()["batch_rows"] >= 100
     assert await any_mode.engine().migrate() == 1
     assert counts(any_mode) == [(1, 250)]
+
+
+@pytest.mark.needs_postgresql("CockroachDB before v22.1 has no roles to take")
+async def test_rows_are_counted_exactly_as_another_role(harness: Harness) -> None:
+    harness.write("V1__t", TABLE)
+    await harness.engine().migrate()
+    user = harness.one("SELECT 'batch_owner_' || substr(md5(current_database()), 1, 8)")
+    harness.ask(f"CREATE ROLE {user}")
+    harness.ask(f"GRANT SELECT, UPDATE ON t TO {user}")
+    try:
+        harness.write("V2__add", f"SET ROLE {user};\n{ADD_ONE}")
+        with pytest.raises(Stopped):
+            await harness.engine(listener=stop_after(2)).migrate()
+        record = harness.record()
+        assert (record["batch_rows"], record["owner"]) == (200, None), "the lease was given back"
+        assert await harness.engine().migrate() == 1
+        assert counts(harness) == [(1, 250)]
+        assert harness.told(BatchProgress)[-1].rows == 250
+    finally:
+        harness.ask(f"DROP OWNED BY {user}; DROP ROLE {user}")
+
+
+async def test_one_round_trip_sends_a_window_and_finds_the_next(cockroach: Cockroach) -> None:
+    add_one(cockroach, ADD_ONE.replace("100", "10"))
+    await cockroach.engine().migrate(1)
+    cockroach.fake.statements.clear()
+    assert await cockroach.engine().migrate() == 1
+    assert counts(cockroach) == [(1, 250)]
+    asked = [at for at, seen in enumerate(cockroach.fake.statements) if "OFFSET 9" in seen.sql]
+    assert len(asked) == 26, "one for each window, and none is asked twice"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("1", "1"), ("'f'::TEXT", "'f'"), ("count(*) FROM t", "250")]
+)
+async def test_a_condition_that_is_neither_true_nor_false_is_refused(
+    any_mode: Harness, answer: str, said: str
+) -> None:
+    add_one(any_mode, f"-- manticore: batch=100 stop_if=SELECT {answer}\nUPDATE t SET n = n + 1;")
+    with pytest.raises(MigrationFailed) as caught:
+        await any_mode.engine().migrate()
+    assert (
+        f"its stop_if (SELECT {answer}) answered {said}, and a stop_if must answer true or false"
+        in str(caught.value)
+    )
+    assert counts(any_mode) == [(0, 250)]
+
+
+@pytest.mark.parametrize("answer", ["NULL::BOOL", "true WHERE false", "false"])
+async def test_a_condition_without_a_true_answer_stops_nothing(
+    any_mode: Harness, answer: str
+) -> None:
+    add_one(any_mode, f"-- manticore: batch=100 stop_if=SELECT {answer}\nUPDATE t SET n = n + 1;")
+    assert await any_mode.engine().migrate() == 2
+    assert counts(any_mode) == [(1, 250)]
+
+
+async def test_a_condition_that_turns_bad_in_mid_way_fails_with_what_is_done(
+    any_mode: Harness,
+) -> None:
+    condition = "stop_if=SELECT 1 / (1 - max(n)) = 5 FROM t"
+    add_one(any_mode, ADD_ONE.replace("batch=100", f"batch=100 {condition}"))
+    with pytest.raises(MigrationFailed) as caught:
+        await any_mode.engine().migrate()
+    assert "1 window of it is done and stays done." in str(caught.value)
+    assert counts(any_mode) == [(0, 150), (1, 100)]
+    any_mode.write("V2__add", ADD_ONE)
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]
+
+
+async def test_floats_that_differ_in_their_last_digit_are_each_a_row(any_mode: Harness) -> None:
+    any_mode.write(
+        "V1__t",
+        "CREATE TABLE t (k FLOAT8 PRIMARY KEY, n INT8 NOT NULL);\nINSERT INTO t "
+        "SELECT 1.0::FLOAT8 + i::FLOAT8 * 2.220446049250313e-16::FLOAT8, 0 "
+        "FROM generate_series(1, 12) AS g(i);",
+    )
+    any_mode.write("V2__add", ADD_ONE.replace("batch=100", "batch=1"))
+    if not any_mode.server_is_cockroachdb:
+        name = any_mode.one("SELECT current_database()")
+        any_mode.ask(f"ALTER DATABASE {name} SET extra_float_digits = 0")
+
+    def listen(event: Event) -> None:
+        any_mode.events.append(event)
+        assert len(any_mode.told(BatchProgress)) < 20, "it does not get on"
+
+    assert await any_mode.engine(listener=listen).migrate() == 2
+    assert counts(any_mode) == [(1, 12)]
+
+
+@pytest.mark.needs_postgresql("NOT NULL … NOT VALID is PostgreSQL's, from version 18 on")
+async def test_a_key_whose_not_null_is_not_validated_may_hold_nulls(harness: Harness) -> None:
+    if int(harness.one("SHOW server_version_num")) < 180000:
+        pytest.skip("this server has no such constraints")
+    harness.write(
+        "V1__t",
+        "CREATE TABLE t (id INT8 UNIQUE, n INT8);\nINSERT INTO t VALUES (1, 0), (NULL, 0);\n"
+        "ALTER TABLE t ADD CONSTRAINT there NOT NULL id NOT VALID;",
+    )
+    harness.write("V2__add", ADD_ONE.replace("batch=100", "batch=100 key=id"))
+    with pytest.raises(PlanRefused, match="id may be NULL, and such rows belong to no window"):
+        await harness.engine().migrate()

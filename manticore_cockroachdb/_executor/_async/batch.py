@@ -26,7 +26,7 @@ from ..._sql.windowed import windowed
 from ..._store import fenced
 from ..._store.snapshot import BatchState, Progress
 from ..._store.transactions import begin, lock_state
-from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
+from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
 from .. import concurrency
 from ..messages import windows_stay
@@ -217,11 +217,14 @@ class AsyncBatchedStatement:
         """Wait until no `stop_if` speaks against it, and find the next window."""
         await self._wait_while_stopped()
         size = self._size.rows
-        asked = window.next_upper(self._windowed, key, self._position, size)
+        asked = self._end_of_next(key, self._position, size)
         sent = self._run.session.state.unambiguous(asked)
         answers = await self._ask(sent, "looking for the end of the next window")
         rows = answers[sent.index(asked)].rows
         return _Next(rows[0] if rows else None, size)
+
+    def _end_of_next(self, key: BatchKey, lower: Position, rows: int) -> Command:
+        return window.next_upper(self._windowed, key, lower, rows, self._run.server.kind)
 
     def _questions(self, key: BatchKey, lower: Position | None) -> tuple[list[Command], int]:
         """What is asked about the window after the one that is sent, and which of them finds its end.
@@ -234,7 +237,7 @@ class AsyncBatchedStatement:
         """
         if lower is None or self._batch.pause:
             return [], 0
-        asked = window.next_upper(self._windowed, key, lower, self._size.rows)
+        asked = self._end_of_next(key, lower, self._size.rows)
         sent = list(self._run.session.state.unambiguous(asked))
         at = sent.index(asked)
         if self._batch.stop_if is not None:
@@ -242,8 +245,8 @@ class AsyncBatchedStatement:
         return sent, at
 
     def _read_ahead(self, answers: Sequence[Result], at: int, size: int) -> _Next | None:
-        """The window after the one that was sent; None where `stop_if` holds it up."""
-        if self._batch.stop_if is not None and _is_true(answers[-1]):
+        """The window after the one that was sent; None where `stop_if` may hold it up."""
+        if self._batch.stop_if is not None and _first_value(answers[-1]) not in (None, False):
             return None
         rows = answers[at].rows
         return _Next(rows[0] if rows else None, size)
@@ -264,9 +267,13 @@ class AsyncBatchedStatement:
             if outcome_unknown(error.sqlstate):
                 raise
             failed = DatabaseError(f"{what} failed: {error}", sqlstate=error.sqlstate)
-            raise await self._record.fail_batch(
-                self._statement, failed, self._segment.start, self._state.windows
-            ) from error
+            raise await self._failed(failed) from error
+
+    async def _failed(self, error: DatabaseError) -> MigrationFailed:
+        """Record that a question between two windows was not answered well; the error to raise."""
+        return await self._record.fail_batch(
+            self._statement, error, self._segment.start, self._state.windows
+        )
 
     async def _send(self, key: BatchKey, found: _Next) -> _Sent:
         """Send one window, and look for the next one in the same round trip.
@@ -401,9 +408,16 @@ class AsyncBatchedStatement:
         began = time.monotonic()
         while True:
             what = f"its stop_if ({self._batch.stop_if})"
-            answers = await self._ask((Command(self._batch.stop_if),), what)
-            if not _is_true(answers[0]):
+            (answer,) = await self._ask((Command(self._batch.stop_if),), what)
+            stops = _first_value(answer)
+            if stops is None or stops is False:
                 return
+            if stops is not True:
+                raise await self._failed(
+                    DatabaseError(
+                        f"{what} answered {stops!r}, and a stop_if must answer true or false"
+                    )
+                )
             self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))
             await self._pause(_STOPPED)
 
@@ -439,9 +453,9 @@ class AsyncBatchedStatement:
         )
 
 
-def _is_true(answer: Result) -> bool:
-    """Whether a `stop_if` holds up the next window."""
-    return bool(answer.rows) and answer.rows[0][0] is True
+def _first_value(answer: Result) -> object:
+    """What a `stop_if` says of the next window."""
+    return answer.rows[0][0] if answer.rows and answer.rows[0] else None
 
 
 def _is_too_large(error: DatabaseError) -> bool:

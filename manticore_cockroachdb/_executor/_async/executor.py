@@ -407,8 +407,8 @@ class AsyncExecutor:
         if session is not None and session.usable:
             try:
                 await self._give_back(AsyncStore(session, tables, self._emit))
-            except ConnectionLost:
-                pass
+            except ManticoreError:
+                pass  # it is lost, or the script has taken a role that may not read our tables
             else:
                 return
         await self._close_connections()

@@ -410,8 +410,8 @@ class Executor:
         if session is not None and session.usable:
             try:
                 self._give_back(Store(session, tables, self._emit))
-            except ConnectionLost:
-                pass
+            except ManticoreError:
+                pass  # it is lost, or the script has taken a role that may not read our tables
             else:
                 return
         self._close_connections()
