@@ -564,3 +564,38 @@ async def test_a_key_whose_not_null_is_not_validated_may_hold_nulls(harness: Har
     harness.write("V2__add", ADD_ONE.replace("batch=100", "batch=100 key=id"))
     with pytest.raises(PlanRefused, match="id may be NULL, and such rows belong to no window"):
         await harness.engine().migrate()
+
+
+async def test_rows_that_come_and_go_meanwhile_are_changed_once_if_they_are_ahead(
+    any_mode: Harness,
+) -> None:
+    add_one(any_mode)
+
+    def listen(event: Event) -> None:
+        any_mode.events.append(event)
+        if isinstance(event, BatchProgress) and event.windows == 1:
+            any_mode.ask("DELETE FROM t WHERE id IN (50, 150, 199, 200)")
+            any_mode.ask("INSERT INTO t VALUES (-5, 0), (151000, 0)")
+            any_mode.ask("INSERT INTO t SELECT i, 0 FROM generate_series(1000, 1400) AS g(i)")
+
+    assert await any_mode.engine(listener=listen).migrate() == 2
+    assert any_mode.ask("SELECT id FROM t WHERE n <> 1 ORDER BY id") == [(-5,)]
+    assert counts(any_mode) == [(0, 1), (1, 250 - 4 + 1 + 401)]
+    assert max(event.size for event in any_mode.told(BatchProgress)) == 100
+
+
+async def test_an_empty_table_and_one_without_rows_to_change_are_done_in_no_time(
+    any_mode: Harness,
+) -> None:
+    any_mode.write("V1__t", "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8 NOT NULL);")
+    any_mode.write("V2__add", ADD_ONE)
+    any_mode.write("V3__row", "INSERT INTO t VALUES (7, 0);")
+    any_mode.write("V4__add", ADD_ONE)
+    any_mode.write("V5__none", f"{ADD_ONE.rstrip(';')} WHERE n > 99 OR id = -1;")
+    assert await any_mode.engine().migrate() == 5
+    assert counts(any_mode) == [(1, 1)]
+    assert [(event.windows, event.rows) for event in any_mode.told(BatchProgress)] == [
+        (1, 0),
+        (1, 1),
+        (1, 0),
+    ]
