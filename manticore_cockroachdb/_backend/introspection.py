@@ -286,7 +286,8 @@ def read_row_estimate(result: Result) -> int | None:
 def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
     """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
 
-    On CockroachDB a text with a collation is a type of its own, which is compared with no other.
+    On CockroachDB a text with a collation is a type of its own, which is compared with no other, and the
+    name of an enum comes without its schema.
     https://www.cockroachlabs.com/docs/stable/collate
 
     Args:
@@ -310,13 +311,16 @@ def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
             "AND o.contype = 'n' AND NOT o.convalidated AND attnum = ANY (o.conkey))"
         )
     else:
-        written += (
-            " || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
+        written = (
+            "CASE WHEN y.typname IS NOT NULL THEN quote_ident(s.nspname) || '.' || quote_ident(y.typname) "
+            f"ELSE {written} END || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
             "ELSE ' COLLATE \"' || n.collname || '\"' END"
         )
     columns = Command(
         f"SELECT attnum, attname::TEXT, {written}, {not_null} FROM pg_catalog.pg_attribute a "
         "LEFT JOIN pg_catalog.pg_collation n ON n.oid = a.attcollation "
+        "LEFT JOIN pg_catalog.pg_type y ON y.oid = a.atttypid AND y.typtype = 'e' "
+        "LEFT JOIN pg_catalog.pg_namespace s ON s.oid = y.typnamespace "
         "WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
         (table,),
     )
