@@ -1,14 +1,18 @@
 # Each target makes .venv and installs what it needs, and does so again only when pyproject.toml,
 # the Python or the Django asked for has changed. By default: python3 and the newest Django.
 #
-#   make demo
-#   make test
-#   make test ARGS="-k lease" PYTHON=python3.13 DJANGO="django~=6.0"
+#   make demo                     take a Django project through a migration that fails, and more
+#   make test                     run the tests
+#   make test ARGS="-k lease"     run some of them
+#   make test PYTHON=python3.13 DJANGO="django~=6.0"
 #   make test DJANGO="django~=5.2.0 django-cockroachdb~=5.2.0"
 #   make test-cockroachdb COCKROACH_BINARY=/usr/local/bin/cockroach
-#   make check
-#   make bench
-#   make dist
+#   make check                    lint, types, prose, generated files, imports, documentation
+#   make format                   format the code
+#   make generate                 write the generated modules and the page of rules again
+#   make bench                    run the benchmarks and write their page
+#   make dist                     build the release files, and try the wheel
+#   make clean                    remove .venv
 
 PYTHON ?= python3
 DJANGO ?=

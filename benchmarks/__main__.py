@@ -1,8 +1,8 @@
 """The one command: measures everything, and writes the page of the documentation.
 
 `python -m benchmarks` takes about six minutes on a quiet machine and rewrites docs/benchmarks.md. With
-`--quick` it is a fifth of that, for a look, and writes nothing unless told where. `--page-only` writes the
-page again from the figures of the last run.
+`--quick` it is a fifth of that, for a look, and writes nothing unless a folder is named. `--page-only`
+writes the page again from the figures of the last run.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ WAYS: tuple[tuple[str, Callable[[str, int, int], int]], ...] = (
 def measure(
     server: RunningServer, name: str, way: Callable[[str, int, int], int], rows: int, batch: int
 ) -> Measured:
-    """Measure one way on a database of its own."""
+    """Measure one way on a separate database."""
     url = server.new_database()
     try:
         with psycopg.connect(url, autocommit=True) as connection:

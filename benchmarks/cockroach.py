@@ -110,7 +110,7 @@ def _plain(url: str, scripts: int) -> None:
 
 
 def bootstrap(server: RunningServer, *, scripts: int) -> dict[str, Any]:
-    """Scripts of four schema changes on a table of their own: one by one, and as a fresh database."""
+    """Scripts of four schema changes on a separate table: one by one, and as a fresh database."""
     found: dict[str, Any] = {"scripts": scripts}
     schemas = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """The same scripts through every tool over the same link: seconds and round trips.
 
-Each tool runs in a process of its own on a database of its own. Which tools there are, and how one is
-called, is here; what a run is stands in `worker`.
+Each tool runs in a separate process on a separate database. Which tools there are, and how one is
+called, is here; what a run is, is in `worker`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Tool:
 
     Attributes:
         name: For people.
-        key: Its name in `worker`; None: a program of its own.
+        key: Its name in `worker`; None: a separate program.
         needs: The package it comes in.
         form: Whose form of scripts it reads.
         transactions: What one transaction holds.

@@ -104,7 +104,7 @@ def _build(url: str, folder: Path, *, bootstrap: bool) -> float:
 
 
 def _django(project: Path, url: str) -> float:
-    """In a process of its own, whose start does not count."""
+    """In a separate process, whose start does not count."""
     told = json.loads(python("-m", "benchmarks.worker", "django", "migrate", str(project), url))
     return float(told["seconds"])
 

@@ -1,6 +1,6 @@
 """Large things: many scripts, much text, much data, many databases.
 
-Each is measured in a process of its own, so that its highest memory is its own:
+Each is measured in a separate process, so that its highest memory is its own:
 `python -m benchmarks.scale WHAT ARGUMENTS…` prints JSON.
 """
 
@@ -119,7 +119,7 @@ def _row(number: int) -> str:
     return f"({number}, 'name {number}', 'a note that goes on for a while, as notes do: {number}')"
 
 
-# -- in the process of its own ------------------------------------------------------------------
+# -- in the separate process ---------------------------------------------------------------------
 
 
 def load(folder: str) -> dict[str, float]:

@@ -66,7 +66,7 @@ def _timed(manage: Path, name: str, url: str) -> float:
 
 
 def imports(repeats: int) -> dict[str, float]:
-    """Seconds it takes to import each module by itself, all that it imports included."""
+    """Seconds it takes to import each module alone, all that it imports included."""
     return {
         name: statistics.median(_import_time(name) for _ in range(repeats)) for name in _MODULES
     }
@@ -81,7 +81,7 @@ def _import_time(module: str) -> float:
         check=True,
         timeout=60,
     ).stderr
-    # The module's packages are imported before it and are no part of its own line.
+    # The module's packages are imported before it and are not part of its line.
     parts = module.split(".")
     wanted = {".".join(parts[:number]) for number in range(1, len(parts) + 1)}
     return sum(int(spent) for spent, name in _IMPORT.findall(told) if name in wanted) / 1e6

@@ -1,4 +1,4 @@
-"""One tool's one run, in a process of its own: `python -m benchmarks.worker TOOL VERB FOLDER URL`.
+"""One run of one tool, in a separate process: `python -m benchmarks.worker TOOL VERB FOLDER URL`.
 
 Imports and set-up come before the clock starts; reading the folder, connecting and running come after.
 Says the seconds as JSON. The verbs: migrate (with nothing to do the second time) and rollback (everything).
@@ -107,7 +107,7 @@ def django(verb: str, folder: Path, url: str) -> Run:
 
 
 def alembic(verb: str, folder: Path, url: str) -> Run:
-    """Alembic through SQLAlchemy and psycopg, with the environment it makes by itself."""
+    """Alembic through SQLAlchemy and psycopg, with the environment that its `init` makes."""
     from alembic import command
     from alembic.config import Config
 

@@ -199,7 +199,7 @@ class MigrationRecordAdmin(_Base):
     def _unreadable(
         self, request: HttpRequest, alias: str, aliases: tuple[str, ...], error: ManticoreError
     ) -> HttpResponse:
-        """The list of a database that cannot be read: just now, or at all."""
+        """The list of a database that cannot be read: now, or at all."""
         busy = isinstance(error, LeaseTimeout)
         context = {"busy": _RELOAD_SECONDS if busy else None, "error": "" if busy else str(error)}
         return self._list(request, alias, aliases, context)

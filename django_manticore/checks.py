@@ -44,6 +44,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,16 @@ from manticore_cockroachdb.types import (
 )
 
 from . import conf, messages
-from .conf import Entry, RunWithMigrate
+from .conf import Entry
 from .connections import connection_settings
 from .migrators import get_migration
 from .removal import advice
+from .setting_values import RunWithMigrate
+
+#: What `check_databases` was called with last. Django calls every check of a run with the same object.
+#: Where nobody names a database, Django 6.1 names them all to the checks it runs, and leaves out those of
+#: databases: only the object tells that they were left out.
+_checked: ContextVar[Sequence[str] | None] = ContextVar("checked", default=None)
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -105,6 +112,7 @@ def check_databases(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """E014, E015, E030, W004 to W009, W021, W030, I030, for the databases that are named."""
+    _checked.set(databases)
     statuses: dict[str, list[ScriptStatus]] = {}
     found = [
         message
@@ -121,10 +129,11 @@ def check_deployment(
     app_configs: Any = None, *, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """The same for every database, with `check --deploy`; those that are named are checked already."""
+    named = databases if databases is _checked.get() else None
     return [
         message
         for entry in _entries()
-        if entry.alias not in (databases or ())
+        if entry.alias not in (named or ())
         for message in _ledger(entry, {}, before_migrate=False)
     ]
 

@@ -21,7 +21,7 @@ from .conf import Entry
 #: What a database wrapper calls itself: subclasses (GIS, instrumented ones) keep it.
 VENDORS: Final = frozenset({"cockroachdb", "postgresql"})
 
-#: What Django and psycopg understand and libpq does not. The library opens connections of its own, without
+#: What Django and psycopg understand and libpq does not. The library opens its own connections, without
 #: a pool or prepared statements, at the server's isolation level and with its own cursors.
 DJANGOS_OWN: Final = frozenset(
     {
@@ -54,7 +54,7 @@ def connection_settings(entry: Entry) -> ConnectionSettings:
         given = ConnectionSettings.from_url(entry.url)
         if not in_django or not is_supported(entry.alias):
             return given
-        # The alias's own database, whatever its name is just now: in a test it is the test database.
+        # The alias's own database, whatever its name is now: in a test it is the test database.
         name = _django_parameters(entry.alias).get("dbname")
         return ConnectionSettings.from_parameters({**given.parameters, "dbname": name})
     if not in_django:

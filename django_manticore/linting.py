@@ -15,8 +15,9 @@ from manticore_cockroachdb.lint.probing import ask_data
 from manticore_cockroachdb.scripts import load_history
 from manticore_cockroachdb.types import MigrationScript, ScriptKey, Server, ServerKind
 
-from .conf import Entry, LintChoices
+from .conf import Entry
 from .connections import is_supported
+from .setting_values import LintChoices
 
 if TYPE_CHECKING:
     from manticore_cockroachdb import Migration

@@ -33,11 +33,14 @@ from manticore_cockroachdb.types import (
 
 VERBS: Final = {Direction.UP: "Applying", Direction.DOWN: "Reverting"}
 
-#: How many characters of a statement are shown: on a line of its own, and in the middle of one.
+#: How many characters of a statement are shown: on a separate line, and in the middle of one.
 _WIDTH: Final = 72
 _SHORT: Final = 40
 
-#: What stands before a version in a list, as Django has it.
+#: How many scripts are named in a sentence.
+_SHOWN_VERSIONS: Final = 12
+
+#: What comes before a version in a list, as Django has it.
 MARKS: Final = {
     State.APPLIED: "[X]",
     State.PENDING: "[ ]",
@@ -126,8 +129,11 @@ def short_name(key: ScriptKey) -> str:
 
 
 def versions(keys: Sequence[ScriptKey]) -> str:
-    """`V1, V2, R__active_users`."""
-    return ", ".join(map(short_name, keys))
+    """`V1, V2, R__active_users`; of a long list the first few and the last."""
+    names = [short_name(key) for key in keys]
+    if len(names) > _SHOWN_VERSIONS:
+        names[_SHOWN_VERSIONS - 2 : -1] = ["…"]
+    return ", ".join(names)
 
 
 def duration(seconds: float) -> str:

@@ -30,7 +30,7 @@ from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from manticore_cockroachdb.errors import ManticoreError, PlanRefused
 
 from . import conf
-from .conf import RunWithMigrate
+from .setting_values import RunWithMigrate
 
 if TYPE_CHECKING:
     from django.db.migrations import Migration as DjangoMigration

@@ -1,4 +1,6 @@
-"""Which files of scripts may be removed, because a checkpoint stands for them. Pure, but for the plans."""
+"""Which files of scripts may be removed, because a checkpoint stands for them. Pure, except for the
+plans.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from manticore_cockroachdb.errors import RehearsalRefused
 from manticore_cockroachdb.rehearsal import Surroundings
 from manticore_cockroachdb.types import ConnectionSettings
 
-from .conf import RunWithMigrate, entry
+from .conf import entry
+from .setting_values import RunWithMigrate
 
 _PARAMETERS = {
     "dbname": "NAME",

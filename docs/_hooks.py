@@ -1,4 +1,4 @@
-"""What the site's generator needs to be told: it takes a fence that a page leaves open for text."""
+"""Closes a fence that a page leaves open: the site's generator would take it for text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make demo` shows: the scripts of this project applied, listed, rolled back and repaired.
+"""What `make demo` shows: the scripts of this project applied, listed, rolled back and fixed.
 
 Every command is one that you could type yourself. Without DATABASE_URL it starts a server, and
 leaves nothing of it behind. With --serve the page stays up until Ctrl-C.
@@ -226,7 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", action="store_true", help="keep the page up until Ctrl-C")
     serve = parser.parse_args().serve
-    # Told to end, it still ends what it started.
+    # Asked to end, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scooters-") as folder:

@@ -1,4 +1,4 @@
-"""Django's own manage.py; where no DATABASE_URL is set, the command gets a server of its own."""
+"""Django's own manage.py; where no DATABASE_URL is set, a server is started for the command."""
 
 # The folder of a program is on Python's path when it runs, not when mypy reads it.
 # mypy: disable-error-code="import-not-found"

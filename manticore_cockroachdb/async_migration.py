@@ -1,4 +1,4 @@
-"""The public face: `AsyncMigrator`, thin methods over files, plan and executor."""
+"""The public class `AsyncMigrator`: thin methods over files, plan and executor."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ._executor.options import (
     DEFAULT_LOCK_TIMEOUT,
     Options,
     mode_named,
+    unheard,
 )
 from ._planner.plan import Rollback, plan_migrate, renumberable
 from ._planner.preview import ConfirmedGoal, Plan, plan_for
@@ -109,7 +110,7 @@ class AsyncMigrator:
             placeholders=placeholders,
         )
         self._db = db
-        self._listener = listener or _silent
+        self._listener = listener or unheard
 
     @property
     def db(self) -> AsyncDatabase:
@@ -608,20 +609,13 @@ class AsyncMigrator:
                 many rows, or the checkpoint does not make what the scripts make. No file was written.
             MigrationFailed: A script, or the checkpoint, failed on a scratch database.
         """
-        from .rehearsal.squash import nothing_to_squash, refuse_placeholders  # noqa: PLC0415 - see above
+        from .rehearsal.squash import scripts_to_squash  # noqa: PLC0415 - see above
 
         if max_rows < 0:
             raise SettingsError(f"max_rows must be 0 or more; got {max_rows}.")
         unfilled = (await self._load_unfilled()).scripts
         found = await self._load()
-        numbered = [script for script in found.scripts if not script.is_repeatable]
-        wanted = [script for script in numbered if script.version <= version]
-        if not wanted or wanted[-1].version != version:
-            raise nothing_to_squash(version, numbered)
-        refuse_placeholders(
-            [script for script in unfilled if 0 < script.version <= version],
-            {script.version: script for script in wanted},
-        )
+        wanted = scripts_to_squash(found.scripts, unfilled, version)
         there = next((each.path for each in found.checkpoints if each.version == version), None)
         path = there or wanted[-1].path.with_name(file_name(version, description, "B"))
         below = replace(
@@ -733,7 +727,3 @@ def _held(
     goal: Callable[[Snapshot], tuple[Step, ...]], confirmed: Plan | None
 ) -> Callable[[Snapshot], tuple[Step, ...]]:
     return goal if confirmed is None else ConfirmedGoal(goal, confirmed)
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""

@@ -51,7 +51,7 @@ class LeaseAwaited(Event):
     """Another runner holds the lease; emitted once a second while waiting.
 
     Attributes:
-        owner: Who holds it: host, pid and a random part; None where it could not be read just now.
+        owner: Who holds it: host, pid and a random part; None where it could not be read now.
         doing: What that runner is doing, according to the run state.
         waited: Seconds waited so far.
         expires_in: Seconds until its lease expires unless it is renewed, by the server's clock.

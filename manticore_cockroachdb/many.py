@@ -53,7 +53,7 @@ async def run_many(
             except ManticoreError as error:
                 return Outcome(error=error)
 
-    # Collecting exceptions makes a cancelled gather wait until every run has given its lease back.
+    # Collecting exceptions makes a cancelled gather wait until every run has released its lease.
     ended = await asyncio.gather(
         *(one(migrator) for migrator in migrators.values()), return_exceptions=True
     )

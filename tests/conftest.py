@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from manticore_cockroachdb.testing import RunningServer, choose
 from manticore_cockroachdb.testing import server as testing_server
@@ -20,6 +21,10 @@ from tests.flavors import flavour
 from tests.harness_fixtures import any_mode, cockroach, every_mode, harness, stepwise
 
 __all__ = ["any_mode", "cockroach", "every_mode", "flavour", "harness", "stepwise"]
+
+# A busy machine is slow to make examples and to run them: that is not a failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 URL_VARIABLE = "MANTICORE_TEST_URL"
 SHARED_URL = pytest.StashKey[str]()

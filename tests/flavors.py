@@ -1,8 +1,8 @@
-"""One test text for both flavours of the library.
+"""One test text for both flavors of the library.
 
-A test is async and speaks to what `flavour` gives it. For the async flavour that is the real
+A test is async and speaks to what `flavour` gives it. For the async flavor that is the real
 object; for the sync one, a fake CockroachDB whose every method runs the real one's in a thread, so that
-tests can do two things at once in either flavour.
+tests can do two things at once in either flavor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FACES = frozenset({"resolve"})
 
 
 class Threaded:
-    """A sync object with an async face: each method is awaited while it runs in a thread."""
+    """A sync object with async methods: each method is awaited while it runs in a thread."""
 
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
@@ -47,7 +47,7 @@ class Threaded:
 
 
 class Flavour:
-    """Makes databases and migrations of one flavour: `flavour.name` is "sync" or "async"."""
+    """Makes databases and migrations of one flavor: `flavour.name` is "sync" or "async"."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -64,7 +64,7 @@ class Flavour:
         return made
 
     def migration(self, database: Any, folder: Path, **options: Any) -> Any:
-        """An engine for the scripts of a folder, on a database of the same flavour."""
+        """An engine for the scripts of a folder, on a database of the same flavor."""
         library = importlib.import_module("manticore_cockroachdb")
         if self.name == "async":
             return library.AsyncMigrator(database, migrations_dir=folder, **options)
@@ -78,7 +78,7 @@ class Flavour:
 
 @pytest.fixture(params=["sync", "async"])
 async def flavour(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Flavour]:
-    """Runs the test twice: with the sync flavour of the library, and with the async one."""
+    """Runs the test twice: with the sync flavor of the library, and with the async one."""
     made = Flavour(request.param)
     yield made
     await made.close()
@@ -93,6 +93,6 @@ def _in_thread(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _faced(result: Any) -> Any:
-    """A context manager gets an async face as well; any other result is itself."""
+    """A context manager becomes an async one; any other result is itself."""
     is_plain = isinstance(result, Path) or not hasattr(type(result), "__enter__")
     return result if is_plain else Threaded(result)

@@ -1,4 +1,4 @@
-"""A harness: a database, a folder of scripts, engines over both, and what they told."""
+"""A harness: a database, a folder of scripts, engines over both, and their events."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from manticore_cockroachdb.errors import MigrationFailed
 from manticore_cockroachdb.events import Event, Warned
 from tests.fake_cockroach import FakeCockroach
 from tests.flavors import Flavour
+from tests.waiting import PATIENCE
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
 
-async def eventually(ask: Callable[[], T], *, seconds: float = 20) -> T:
+async def eventually(ask: Callable[[], T], *, seconds: float = PATIENCE) -> T:
     """Ask again and again until the answer is true."""
     deadline = time.monotonic() + seconds
     while not (answer := await anyio.to_thread.run_sync(ask)):
@@ -35,14 +36,14 @@ async def eventually(ask: Callable[[], T], *, seconds: float = 20) -> T:
 
 
 class Harness:
-    """Engines of one flavour over a database and a folder of the test's own.
+    """Engines of one flavor over a database and a folder of the test.
 
     Attributes:
-        flavour: The flavour.
+        flavour: The flavor.
         url: Where engines connect.
         direct: Where the test itself looks: past any fake CockroachDB.
         folder: The scripts.
-        events: What every engine told, in order.
+        events: The events of every engine, in order.
         defaults: Options every engine is given.
     """
 
@@ -64,11 +65,11 @@ class Harness:
         return path
 
     def database(self, **options: Any) -> Any:
-        """A database of the flavour, closed after the test."""
+        """A database of the flavor, closed after the test."""
         return self.flavour.database(self.url, **options)
 
     def engine(self, **options: Any) -> Any:
-        """An engine with connections of its own."""
+        """An engine with its own connections."""
         told = {"listener": self.events.append, **self.defaults, **options}
         return self.flavour.migration(self.database(), self.folder, **told)
 
@@ -172,7 +173,7 @@ class Harness:
         """How many statements wait there."""
         question = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{self.gate}'::regclass"
         if self.server_is_cockroachdb:
-            # A statement that waits for its job is no active query.
+            # A statement that waits for its job is not an active query.
             question = (
                 "SELECT (SELECT count(*) FROM [SHOW SESSIONS] WHERE active_queries LIKE "
                 f"'%{self.gate}%' AND active_queries NOT LIKE '%SHOW%') + (SELECT count(*) FROM "

@@ -37,7 +37,7 @@ def cockroach(
 
 @pytest.fixture(params=["harness", "stepwise", "cockroach"])
 def any_mode(request: pytest.FixtureRequest, flavour: Flavour) -> Harness:
-    """All three, one after the other."""
+    """All three, in this order."""
     found: Harness = request.getfixturevalue(request.param)
     return found
 

@@ -15,7 +15,7 @@ _READY = "Press Ctrl-C"
 
 @contextmanager
 def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Start a program whose pipes carry text; it is killed where it has not ended by itself.
+    """Start a program whose pipes carry text; it is killed where it has not ended.
 
     Args:
         command: The program and its arguments.

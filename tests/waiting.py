@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-#: How long anything may take, in seconds.
-PATIENCE = 60.0
+#: How long anything may take, in seconds: only what hangs takes longer, on the busiest machine too.
+PATIENCE = 120.0
 
 
 def until(so: Callable[[], bool], *, seconds: float = PATIENCE) -> None:

@@ -2,7 +2,7 @@
 
     python tools/admin_screenshots.py
 
-Needs playwright and a Chromium on the PATH, or named by CHROMIUM. Starts a server of its own, makes a
+Needs playwright and a Chromium on the PATH, or named by CHROMIUM. Starts a server, makes a
 small site with scripts in every state, and removes both.
 """
 

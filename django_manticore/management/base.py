@@ -40,6 +40,10 @@ class ManticoreCommand(BaseCommand):
         super().__init__(*args, **kwargs)
         self.interrupts = Interrupts()
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """The parser, whose help ends with the exit codes."""
+        return super().create_parser(prog_name, subcommand, epilog=exit_codes.SUMMARY, **kwargs)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run `handle`, and give every error its exit code.
 
@@ -108,6 +112,16 @@ class ManticoreCommand(BaseCommand):
             action="store_false",
             dest="interactive",
             help="Do not ask for confirmation.",
+        )
+
+    def add_lock_timeout(self, parser: CommandParser) -> None:
+        """`--lock-timeout`."""
+        parser.add_argument(
+            "--lock-timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
+            "fail immediately.",
         )
 
     # -- databases ---------------------------------------------------------------------------------
@@ -231,7 +245,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0; got {text!r}")
     return value
 
 
@@ -239,7 +253,7 @@ def version(text: str) -> int:
     """An argument that is a version: `7`, `V7` or `V0007__name.sql`."""
     number = version_in(text)
     if number is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a version, such as 7 or V7")
+        raise argparse.ArgumentTypeError(f"must be a version, such as 7 or V7; got {text!r}")
     return number
 
 
@@ -247,7 +261,9 @@ def script_key(text: str) -> ScriptKey:
     """An argument that is a script: `7`, `V7`, `R__name` or a file's name."""
     found = repeatable_in(text) or version_in(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a script, such as 7, V7 or R__name")
+        raise argparse.ArgumentTypeError(
+            f"must be a script, such as 7, V7 or R__name; got {text!r}"
+        )
     return found
 
 
@@ -268,5 +284,5 @@ def jobs(text: str) -> int:
 
 def _one_or_more(text: str, what: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}, 1 or more")
+        raise argparse.ArgumentTypeError(f"must be a number of {what}, at least 1; got {text!r}")
     return int(text)

@@ -1,17 +1,17 @@
 """Which error ends a command with which exit code. Pure.
 
-====  ==============================================================================
+====  =====================================================================================
 code  meaning
-====  ==============================================================================
+====  =====================================================================================
 0     done
 1     an error, or `--check` found something
-2     the command was called wrongly, or `--check` could not check a database
+2     invalid arguments, nobody answered a question, or `--check` could not check a database
 3     the lease could not be acquired, or was lost
 4     a migration failed
 5     migration files and ledger disagree
 130   stopped by Ctrl-C
 143   stopped by SIGTERM
-====  ==============================================================================
+====  =====================================================================================
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ FAILED: Final = 4
 DISAGREE: Final = 5
 CTRL_C: Final = 130
 SIGTERM: Final = 143
+
+#: What the help of each command says of them.
+SUMMARY: Final = (
+    "Exit codes: 0 done; 1 an error, or a check found something; 2 invalid arguments, nobody answered a "
+    "question, or a check could not be completed; 3 another runner holds the lease; 4 a migration failed; "
+    "5 migration files and ledger disagree."
+)
 
 #: From the failure that needs a person most to the one that needs one least.
 _WORST_FIRST: Final = (FAILED, DISAGREE, NO_LEASE, ERROR, USAGE)

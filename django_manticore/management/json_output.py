@@ -26,7 +26,7 @@ Times are ISO 8601 with their zone; whatever is not known is null.
 checked:
     `database`, `ok`, and lists of versions: `pending`, `out_of_order` (those of them that
     manticore_migrate refuses), `to_revert`, `drifted`, `partially_applied`, `partially_reverted`,
-    `missing`, `unavailable` (not applied, and the file was removed). A missing file alone is no finding:
+    `missing`, `unavailable` (not applied, and the file was removed). A missing file alone is not a finding:
     the code may be older than the database on purpose.
     `repeatable` has lists of names: `pending`, `partially_applied`, `missing`.
 """
@@ -42,7 +42,7 @@ from django_manticore import messages
 if TYPE_CHECKING:
     from manticore_cockroachdb.types import BatchStatus, Plan, ScriptStatus
 
-    from .checking import Findings
+    from .findings import Findings
 
 FORMAT = 1
 

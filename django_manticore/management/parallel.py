@@ -1,8 +1,8 @@
 """Runs one task on many databases at the same time, and keeps what they write apart.
 
-Each database writes into a stream of its own, which passes on whole lines with the alias before them, so
+Each database writes into a separate stream, which passes on whole lines with the alias before them, so
 lines of different databases never mix. Receivers of the app's signals are called in one other thread, one
-after the other: they may use Django's database functions, which refuse to work beside an event loop.
+at a time: they may use Django's database functions, which refuse to work beside an event loop.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PrefixedStream(io.TextIOBase):
 
     Args:
         out: Where to.
-        prefix: What stands before each line.
+        prefix: What comes before each line.
     """
 
     def __init__(self, out: OutputWrapper, prefix: str) -> None:
@@ -55,6 +55,12 @@ class PrefixedStream(io.TextIOBase):
     def flush(self) -> None:
         """Show what was passed on. A line that is begun still waits for its end."""
         self._out.flush()
+
+    def close(self) -> None:
+        """Do nothing: the stream that it passes lines on to is others', and may be closed before it.
+
+        Python closes every stream that is no longer used, which flushes it, and reports what fails then.
+        """
 
     def end(self) -> None:
         """Pass on what has no end of line."""

@@ -1,7 +1,7 @@
 """The live bar of a terminal: how far the run is, and the statement or job it waits for.
 
 Shown only while something is waited for, so that it never gets between other lines. Knows `rich`, which
-may be missing: then, and where the output is no terminal, there is no bar.
+may be missing: then, and where the output is not a terminal, there is no bar.
 """
 
 # ruff: noqa: PLC0415 - rich may be missing, and is slow to load
@@ -50,6 +50,9 @@ class _Verbatim(io.TextIOBase):
 
     def flush(self) -> None:
         self._out.flush()
+
+    def close(self) -> None:
+        """Do nothing: the output is the command's, and may be closed before this is deleted."""
 
     def isatty(self) -> bool:
         return self._out.isatty()

@@ -1,7 +1,7 @@
 """A rehearsal in words and as JSON values. Pure text, no output.
 
 `manticore_rehearse --json`, besides `ok` (true if every script could be rehearsed and none is to be
-repaired): `database`, `server`, `planned` (how many scripts were to be rehearsed), and `scripts`: a list of
+fixed): `database`, `server`, `planned` (how many scripts were to be rehearsed), and `scripts`: a list of
 `version` (null for a repeatable script), `name`, `path`, `ok`, `outcome`, `after_down`,
 `after_up_again` (lists of `change`, `kind`, `name`, `place`, `details`), `lost_rows`, `failed_assertions`,
 `crashes` (a list of `direction`, `line`, `statement`, `cut`, `recovery`, `message`), `error`, `seconds`.
@@ -35,12 +35,12 @@ _ADVICE = {
 
 
 def line(number: int, total: int, name: str, outcome: str, seconds: float) -> str:
-    """One script's line while the rehearsal goes on."""
+    """One script's line during the rehearsal."""
     return f"  [{number}/{total}] {name} {outcome} ({messages.duration(seconds)})"
 
 
 def in_words(result: Rehearsed) -> Iterator[str]:
-    """What is to be repaired in one script."""
+    """What is to be fixed in one script."""
     if result.outcome in _ADVICE:
         yield f"    {_ADVICE[result.outcome]}"
     for differences, words in (

@@ -11,7 +11,7 @@ from django_manticore import messages
 from django_manticore.migrators import get_migration
 
 from . import exit_codes, json_output, plan_output
-from .base import ManticoreCommand, seconds
+from .base import ManticoreCommand
 from .runner import Output, Run
 
 if TYPE_CHECKING:
@@ -46,13 +46,7 @@ class RunCommand(ManticoreCommand):
             help="Print a JSON report of a plan or a check; of a run, one line of JSON for each event.",
         )
         self.add_noinput(parser)
-        parser.add_argument(
-            "--lock-timeout",
-            type=seconds,
-            metavar="SECONDS",
-            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
-            "fail immediately.",
-        )
+        self.add_lock_timeout(parser)
 
     def output(self, options: dict[str, Any]) -> Output:
         """Where to write, and how."""

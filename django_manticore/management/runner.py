@@ -103,7 +103,7 @@ class Run:
         self.report()
         return done
 
-    # The parts of it, for who cannot call `run`: an event loop has other ways to wait.
+    # The parts of it, for callers that cannot call `run`: an event loop has other ways to wait.
 
     @property
     def has_receivers(self) -> bool:

@@ -1,6 +1,6 @@
 """What a command was asked to do to a database, as a value: its words, its plan, and how it is run.
 
-Both flavours of the library have the same methods. A task calls them on whichever it is given; the results
+Both flavors of the library have the same methods. A task calls them on whichever it is given; the results
 of the async one are awaited by who called.
 """
 
@@ -78,7 +78,9 @@ def bootstrap() -> Task:
 def roll_back(count: int = 1, *, to_version: int | None = None, fake: bool = False) -> Task:
     """Revert the highest applied scripts: a number of them, or those above a version."""
     if to_version is None:
-        label = f"Revert the last {messages.scripts(count)}"
+        label = (
+            "Revert the last script" if count == 1 else f"Revert the last {messages.scripts(count)}"
+        )
     else:
         label = (
             f"Revert all scripts above version {to_version}" if to_version else "Revert all scripts"

@@ -71,7 +71,7 @@ STATIC_URL = "static/"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# An example on a loopback address: give your own project a secret of its own.
+# An example on a loopback address: give your own project another secret.
 SECRET_KEY = "scooters-example-only"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]

@@ -40,7 +40,7 @@ class Server:
     def ddl_is_transactional(self) -> bool:
         """Whether a schema change commits and rolls back with the rows beside it.
 
-        On CockroachDB it does not: after COMMIT the change goes on as a job, and when the job fails the
+        On CockroachDB it does not: after COMMIT the change continues as a job, and when the job fails the
         rows stay. https://www.cockroachlabs.com/docs/stable/online-schema-changes
         """
         return self.kind is ServerKind.POSTGRESQL
@@ -57,7 +57,7 @@ class Server:
 
     @property
     def obeys_cancel(self) -> bool:
-        """Whether asking it to cancel a statement ends that statement and undoes it."""
+        """Whether asking it to cancel a statement ends that statement without effect."""
         return self.kind is ServerKind.POSTGRESQL
 
 
@@ -70,6 +70,7 @@ IN_TRANSACTION_DDL: tuple[str, ...] = (
 )
 
 UNDEFINED_OBJECT = "42704"
+INSUFFICIENT_PRIVILEGE = "42501"
 
 #: The transaction was committed, and then a schema change in it failed: rows stay, the change does not.
 #: https://www.cockroachlabs.com/docs/stable/online-schema-changes#limitations

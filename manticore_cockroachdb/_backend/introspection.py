@@ -83,7 +83,7 @@ def read_identity(result: Result) -> Identity:
     ((database, schema, user, session_id, standby, read_only, pid, path),) = result.rows
     reason = None
     if standby:
-        reason = "the server is a standby, which takes no writes"
+        reason = "the server is a standby, which accepts no writes"
     elif read_only == "on":
         reason = "default_transaction_read_only is on for this database, role or connection"
     return Identity(database, schema, user, session_id, reason, pid, tuple(json.loads(path)))
@@ -286,8 +286,8 @@ def read_row_estimate(result: Result) -> int | None:
 def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
     """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
 
-    On CockroachDB a text with a collation is a type of its own, which is compared with no other, and the
-    name of an enum comes without its schema.
+    On CockroachDB a text with a collation has its own type, which cannot be compared with any other, and
+    the name of an enum comes without its schema.
     https://www.cockroachlabs.com/docs/stable/collate
 
     Args:

@@ -4,7 +4,7 @@ CockroachDB keeps no session with a job, and its list shows the jobs of every da
 the user, the moment, and a description: the statement as the server prints it, with qualified names. So
 a job is ours if the same user made it after we sent, and if its description is our statement: verb, kind
 of object, database, schema, name, and every word. It is somebody else's if one of the names or verbs
-differs. Everything between is unclear: such a job is no evidence, neither that the statement took effect
+differs. Everything between is unclear: such a job does not show whether the statement took effect
 nor that it did not.
 
 Descriptions of two versions are in `tests/backend/job_descriptions.txt`.
@@ -39,7 +39,7 @@ class Matches:
 
     Attributes:
         own: Those that surely are.
-        unclear: Those of which it cannot be said.
+        unclear: Those that may be.
     """
 
     own: tuple[Job, ...] = ()
@@ -168,7 +168,7 @@ def _names_differ(mine: Sequence[Effect], theirs: Sequence[Effect], context: Nam
     What has no name is known by its table; the rest is left to the comparison of the words.
     """
     adds_columns = any((one.verb, one.what) == (Verb.CREATE, "COLUMN") for one in mine)
-    # The server prints a new column's checks and references as actions of their own.
+    # The server prints a new column's checks and references as separate actions.
     printed = [
         two
         for two in theirs
@@ -193,7 +193,7 @@ def _is_placed(printed: Sequence[Effect]) -> bool:
 
 
 def _whose_in_words(description: str, mine: Sequence[Effect]) -> Whose:
-    """A description that is no statement: `dropping type d.public.n`, `updating view reference "v"`."""
+    """A description that is not a statement: `dropping type d.public.n`, `updating view reference "v"`."""
     words = [
         bare(token)
         for token in tokens(description)

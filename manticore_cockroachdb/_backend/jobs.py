@@ -1,7 +1,7 @@
 """Schema-change jobs: how CockroachDB is asked for them, and what their states mean. Pure.
 
 A schema change on CockroachDB is a background job that outlives its client. The list of jobs is the only
-witness of what became of a statement whose answer was lost.
+evidence of what happened to a statement whose answer was lost.
 https://www.cockroachlabs.com/docs/stable/show-jobs
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from .protocol import Command, Result
 
-#: The kinds that carry a schema change out; others (GC, statistics) are nobody's business here.
+#: The kinds that carry a schema change out; others (GC, statistics) are ignored.
 KINDS = ("SCHEMA CHANGE", "NEW SCHEMA CHANGE", "TYPEDESC SCHEMA CHANGE")
 
 #: A job's id is made as `unique_rowid()` is: ticks of 10 µs since 2015, then 15 bits for the node.
@@ -29,7 +29,7 @@ _LEFT_OUT = "…"
 
 
 class JobState(Enum):
-    """What a job's status means for who waits for it."""
+    """What a job's status means for a runner that waits for it."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -57,7 +57,7 @@ class Job:
         kind: Its kind, such as `SCHEMA CHANGE`.
         description: The statement it carries out, as the server writes it, maybe cut.
         status: Its status, as the server writes it.
-        running_status: What it is doing just now, in the server's words, or an empty text.
+        running_status: What it is doing now, in the server's words, or an empty text.
         created: When it was made, in seconds since 1970; where `is_dated` is false, up to a second before.
         fraction: How much of it is done, 0 to 1.
         error: Why it failed, or an empty text.

@@ -1,4 +1,4 @@
-"""What a statement that failed half way leaves in a PostgreSQL database, and how to remove it. Pure.
+"""What a statement that failed in the middle leaves in a PostgreSQL database, and how to remove it. Pure.
 
 Three kinds of statements commit a part of their work before the rest can fail:
 
@@ -244,7 +244,7 @@ def _removal(asked: Suspect, schema: str, name: str) -> str | None:
 
 
 def described(left: Sequence[Leftover]) -> str:
-    """What is left behind, in a sentence, and what becomes of it."""
+    """What is left behind, and what happens to it, in a sentence."""
     names = ", ".join(each.name for each in left)
     several = len(left) > 1
     match left[0].kind:

@@ -1,11 +1,11 @@
 """Statements to the server and answers back, over libpq, in as few round trips as can be.
 
 Written as generators that wait for the socket by yielding, as psycopg's own are, so that one text serves
-both flavours (`connection.wait(generator)`). Two ways to send: `simple`, one statement by itself, and
+both flavors (`connection.wait(generator)`). Two ways to send: `simple`, one statement alone, and
 `stream`, any number of statements in libpq's pipeline mode with one Sync after them all: after the first
 error the server discards the rest up to that Sync. Knows nothing of migrations.
 
-Rows of our own statements come in binary form, so that no setting of the session (DateStyle, TimeZone,
+Rows of our statements come in binary form, so that no setting of the session (DateStyle, TimeZone,
 IntervalStyle, extra_float_digits) changes what is read. Rows of a script's statements are dropped one by
 one as they arrive: they are never parsed, and never held in memory together.
 
@@ -49,7 +49,7 @@ class Command:
         sql: The statement.
         params: Its parameters; the statement casts them to their types.
         discards: Whether its rows are dropped unread, as those of a script are.
-        flushes: Whether the server is asked for the answers up to this one before it goes on.
+        flushes: Whether the server is asked for the answers up to this one before it continues.
     """
 
     sql: str
@@ -137,7 +137,7 @@ def stream(
     commands: Iterable[Command],
     answered: Callable[[int, Result], None],
 ) -> Waiting[Refusal | None]:
-    """Send commands one after the other without waiting for answers; one Sync ends them.
+    """Send commands in order without waiting for answers; one Sync ends them.
 
     Args:
         pgconn: The connection, idle.
@@ -165,52 +165,87 @@ def _streamed(
 ) -> Waiting[Refusal | None]:
     source = iter(commands)
     window = _Window()
-    current: PGresult | None = None
-    # libpq may go on with single rows for the first command after one that had them.
-    single: list[PGresult] = []
-    refusal: Refusal | None = None
-    number = 0
+    answers = _Answers(pgconn, window, answered)
     synced = unsent = False
     try:
         while True:
             if not synced and window.open:
-                synced = _fill(pgconn, source if refusal is None else iter(()), window)
-                unsent = True
+                left = source if answers.refusal is None else iter(())
+                synced, unsent = _fill(pgconn, left, window), True
             ready = (yield (Wait.RW if unsent else Wait.R)) or Ready.NONE
             if ready & Ready.R:
                 pgconn.consume_input()
-                while not pgconn.is_busy():
-                    result = pgconn.get_result()
-                    if result is None:
-                        if current is None:
-                            break
-                        discarded = window.answered()
-                        if current.status == ExecStatus.FATAL_ERROR:
-                            refusal = Refusal(number, database_error(pgconn, current))
-                            window.failed = True
-                        elif current.status != ExecStatus.PIPELINE_ABORTED:
-                            answered(
-                                number, _tag(current) if discarded else _result(current, single)
-                            )
-                            number += 1
-                        _drop_rows(pgconn, window)
-                        current, single = None, []
-                    elif result.status == ExecStatus.PIPELINE_SYNC:
-                        return refusal
-                    elif result.status in _COPY:
-                        pgconn.finish()
-                        raise _no_copy()
-                    else:
-                        current = result
-                        single += _kept(result, window)
+                if answers.take():
+                    return answers.refusal
                 if pgconn.status == ConnStatus.BAD:
-                    raise _ended(pgconn, _reason(refusal), "")
+                    raise _ended(pgconn, _reason(answers.refusal), "")
             if unsent and ready & Ready.W:
                 unsent = bool(pgconn.flush())
     except OperationalError as lost:
+        raise _ended(pgconn, _reason(answers.last_refusal), str(lost)) from None
+
+
+class _Answers:
+    """The answers of one stream, as they come.
+
+    Attributes:
+        refusal: Which command failed, and how.
+    """
+
+    def __init__(
+        self, pgconn: PGconn, window: _Window, answered: Callable[[int, Result], None]
+    ) -> None:
+        self.refusal: Refusal | None = None
+        self._pgconn = pgconn
+        self._window = window
+        self._answered = answered
+        self._number = 0
+        self._current: PGresult | None = None
+        # libpq may continue with single rows for the first command after one that had them.
+        self._single: list[PGresult] = []
+
+    def take(self) -> bool:
+        """Take what has been received; whether the Sync that ends the stream was answered."""
+        pgconn = self._pgconn
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                if self._current is None:
+                    break
+                self._end(self._current)
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                return True
+            elif result.status in _COPY:
+                pgconn.finish()
+                raise _no_copy()
+            else:
+                self._current = result
+                self._single += _kept(result, self._window)
+        return False
+
+    def _end(self, result: PGresult) -> None:
+        """The last result of a command has come."""
+        discarded = self._window.answered()
+        if result.status == ExecStatus.FATAL_ERROR:
+            self.refusal = self._refused(result)
+            self._window.failed = True
+        elif result.status != ExecStatus.PIPELINE_ABORTED:
+            answer = _tag(result) if discarded else _result(result, self._single)
+            self._answered(self._number, answer)
+            self._number += 1
+        _drop_rows(self._pgconn, self._window)
+        self._current, self._single = None, []
+
+    @property
+    def last_refusal(self) -> Refusal | None:
+        """The refusal, also where the connection ended before all of it was read."""
+        current = self._current
         if current is not None and current.status == ExecStatus.FATAL_ERROR:
-            refusal = Refusal(number, database_error(pgconn, current))
-        raise _ended(pgconn, _reason(refusal), str(lost)) from None
+            return self._refused(current)
+        return self.refusal
+
+    def _refused(self, result: PGresult) -> Refusal:
+        return Refusal(self._number, database_error(self._pgconn, result))
 
 
 def _reason(refusal: Refusal | None) -> DatabaseError | None:
@@ -232,7 +267,7 @@ def _fill(pgconn: PGconn, source: Iterator[Command], window: _Window) -> bool:
 
 
 def _kept(result: PGresult, window: _Window) -> tuple[PGresult, ...]:
-    """A row that came by itself, unless the rows of this command are dropped."""
+    """A row that came alone, unless the rows of this command are dropped."""
     is_kept = result.status == ExecStatus.SINGLE_TUPLE and not window.drops
     return (result,) if is_kept else ()
 
@@ -247,7 +282,7 @@ def _drop_rows(pgconn: PGconn, window: _Window) -> None:
 
 
 class _Window:
-    """How much is under way. It shuts when full and opens again when half of it is answered.
+    """How much is sent and not answered. It shuts when full and opens again when half is answered.
 
     Attributes:
         open: Whether more can be sent.
@@ -372,7 +407,9 @@ _OPEN = frozenset({"40003", "57P01", "57P02", "57P03"})
 
 
 def database_error(pgconn: PGconn, result: PGresult) -> DatabaseError:
-    """The server's error as ours; one that ends the connection, or is no answer, as `ConnectionLost`."""
+    """The server's error as ours; one that ends the connection, or is not an answer, as
+    `ConnectionLost`.
+    """
 
     def said(field: DiagnosticField) -> str | None:
         value = result.error_field(field)

@@ -97,7 +97,7 @@ POLL = Backoff(tries=10**9, first=0.15, longest=1.0)
 class Attempts:
     """Counts failed attempts, and says how long to wait before the next one.
 
-    Each backoff is counted by itself. A failure at a place other than the last one starts from one again.
+    Each backoff is counted separately. A failure at a place other than the last one starts from one again.
     """
 
     def __init__(self) -> None:

@@ -163,7 +163,7 @@ class SessionState:
         return (_set(self.pins),) if self.pins else ()
 
     def clean(self) -> tuple[Command, ...]:
-        """Bring the session back to its start: what DISCARD ALL consists of, in a transaction of its own.
+        """Bring the session back to its start: what DISCARD ALL consists of, in its own transaction.
 
         DISCARD ALL itself is refused after other statements of a stream, by both servers. Plans are
         left: they are no state that a script could notice.
@@ -189,7 +189,7 @@ class SessionState:
         )
 
     def alone(self, write: Command, *, as_ourselves: bool) -> tuple[Command, ...]:
-        """A write of ours in a transaction of its own, with other commands after it.
+        """A write of ours in its own transaction, with other commands after it.
 
         Args:
             write: The write.
@@ -202,7 +202,7 @@ class SessionState:
         return (_PLAIN_BEGIN, write, COMMIT)
 
     def as_ourselves(self, commands: Iterable[Command]) -> tuple[Command, ...]:
-        """Statements of ours in a transaction of their own, as if no script had touched the session.
+        """Statements of ours in their own transaction, as if no script had touched the session.
 
         CockroachDB before v22.1 has neither roles to take nor settings that end with a transaction.
         """
@@ -249,7 +249,7 @@ class SessionState:
         return (_PLAIN_BEGIN, *settings, question, COMMIT)
 
     def reading(self, seconds: int, *commands: Command) -> tuple[Command, ...]:
-        """Reads of our own tables that wait for other transactions for a few seconds at most.
+        """Reads of our tables that wait for other transactions for a few seconds at most.
 
         The caller's commands are together, with others before and after them.
         """

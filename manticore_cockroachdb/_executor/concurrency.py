@@ -1,4 +1,4 @@
-"""What cannot be derived: pairs of names that differ between the two flavours, and nothing else.
+"""What cannot be derived: pairs of names that differ between the two flavors, and nothing else.
 
 `tools/unasync.py` turns every `async_<name>` of this module into `<name>` when it makes the sync twin.
 """
@@ -50,7 +50,7 @@ async def async_supervise(
     interval: float,
     abandon: Callable[[], None],
 ) -> R:
-    """Run `work` while this task stays free to look after it.
+    """Run `work` while this task stays free to supervise it.
 
     Args:
         work: Is given a function to report items with.
@@ -118,7 +118,7 @@ def supervise(
     interval: float,
     abandon: Callable[[], None],
 ) -> R:
-    """Run `work` in a thread while this one stays free to look after it. See `async_supervise`."""
+    """Run `work` in a thread while this one stays free to supervise it. See `async_supervise`."""
     inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
     outcome: list[R] = []
     failure: list[BaseException] = []
@@ -159,8 +159,8 @@ def supervise(
 async def async_shield(action: Callable[[], Awaitable[R]]) -> R:
     """Finish `action` even if this task is cancelled meanwhile, and raise that only then.
 
-    Some libraries (anyio's scopes) cancel again and again until a task ends: that hastens nothing. Once
-    cancelled, it waits for a bounded time.
+    Some libraries (anyio's scopes) cancel again and again until a task ends: that does not speed it up.
+    Once cancelled, it waits for a bounded time.
     """
     task = asyncio.ensure_future(action())
     cancelled: asyncio.CancelledError | None = None

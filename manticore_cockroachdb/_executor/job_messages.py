@@ -10,14 +10,13 @@ from ..errors import JobFailed
 
 
 def job_failed(step: Step, statement: Statement | None, job: Job) -> JobFailed:
-    """The error for a job that ended badly or stands still."""
+    """The error for a job that ended badly or is paused."""
     line = statement.line if statement else None
-    where = f"{step.path.name}:{line}" if line else step.path.name
     error = f"\n  {job.error}" if job.error else ""
     lost = loss((statement,) if statement else step.statements(), (job,))
     damage = f"\n  {lost}" if lost else ""
     return JobFailed(
-        f"{where}: its schema change did not succeed: {described(job)}.{error}{damage}\n"
+        f"{step.where(statement)}: its schema change did not succeed: {described(job)}.{error}{damage}\n"
         f"  {what_to_do(job)}",
         version=step.version,
         path=step.path,

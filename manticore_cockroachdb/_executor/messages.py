@@ -25,7 +25,7 @@ from ..errors import (
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """How a statement waited for a lock, in vain.
+    """How a statement waited for a lock without getting it.
 
     Attributes:
         blockers: The sessions in front of it, as last seen.
@@ -64,15 +64,7 @@ def migration_failed(
         lock_wait: How it waited for a lock that it did not get.
     """
     path = step.path
-    if statement is None:
-        what = f"{path.name}: its transaction could not be committed"
-    else:
-        what = f"{path.name}:{statement.line}: {summary(statement)} failed"
-        if error.position:
-            before = statement.text[: error.position - 1]
-            at = statement.line + before.count("\n")
-            what += f" (at line {at})" if at != statement.line else ""
-    lines = [f"{what}: {error}"]
+    lines = [f"{_what_failed(step, statement, error)}: {error}"]
     if error.hint:
         lines.append(f"  Hint: {error.hint}")
     lines += (f"  Job {job.job_id} carried it out: {job.status}." for job in jobs)
@@ -108,6 +100,17 @@ def migration_failed(
         line=statement.line if statement else None,
         sqlstate=error.sqlstate,
     )
+
+
+def _what_failed(step: Step, statement: Statement | None, error: DatabaseError) -> str:
+    """The file, the statement, and the line in it where the server found the fault."""
+    if statement is None:
+        return f"{step.where()}: its transaction could not be committed"
+    what = f"{step.where(statement)}: {summary(statement)} failed"
+    if error.position:
+        breaks = statement.text[: error.position - 1].count("\n")
+        what += f" (at line {statement.line + breaks})" if breaks else ""
+    return what
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ def _makes_temporary(statement: Statement) -> bool:
 #: https://www.cockroachlabs.com/docs/stable/cluster-settings
 _LARGEST = 16 * 1024 * 1024
 _TOO_LARGE = (
-    "It is larger than CockroachDB takes by default (16 MiB). {script} is not recorded as "
+    "It is larger than CockroachDB accepts by default (16 MiB). {script} is not recorded as "
     "finished. Split the statement, or raise the cluster setting "
     "sql.conn.max_read_buffer_message_size, and {again} again."
 )
@@ -172,12 +175,10 @@ def connection_lost_twice(
         large = next((each for each in sent if len(each.text.encode()) >= _LARGEST), None)
         if large is not None:
             statement, reason = large, _TOO_LARGE
-    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
     what = "the script" if statement is None else summary(statement)
-    again = "migrate" if step.direction is Direction.UP else "roll back"
     return MigrationFailed(
-        f"{where}: the connection was lost twice while the server worked on {what}: {error}\n"
-        f"  {reason.format(script=capitalized(step.called), again=again)}",
+        f"{step.where(statement)}: the connection was lost twice while the server worked on {what}: "
+        f"{error}\n  {reason.format(script=capitalized(step.called), again=_again(step))}",
         version=step.version,
         path=step.path,
         line=statement.line if statement else None,
@@ -199,15 +200,14 @@ def connection_lost_for_good(
     Args:
         step: The script.
         statement: The statement that was sent last; None where it was a transaction of several.
-        error: What was said of the last loss.
+        error: What was reported of the last loss.
         times: How often the connection was lost in a row.
     """
-    where = step.path.name if statement is None else f"{step.path.name}:{statement.line}"
     what = "its transaction" if statement is None else summary(statement)
-    again = "migrate" if step.direction is Direction.UP else "roll back"
+    again = f"{_again(step)} again"
     return MigrationFailed(
-        f"{where}: the connection was lost {times} times in a row around {what}: {error}\n"
-        f"  {_CHECK_CONNECTION.format(again=again + ' again')}",
+        f"{step.where(statement)}: the connection was lost {times} times in a row around {what}: {error}\n"
+        f"  {_CHECK_CONNECTION.format(again=again)}",
         version=step.version,
         path=step.path,
         line=statement.line if statement else None,
@@ -221,7 +221,7 @@ def connection_lost_before_any(
     """The error for a run that lost its connection too often before a statement of a script was sent.
 
     Args:
-        error: What was said of the last loss.
+        error: What was reported of the last loss.
         times: How often the connection was lost in a row.
     """
     message = (

@@ -1,4 +1,4 @@
-"""The options of a run, with their defaults. Values only."""
+"""The options of a run, with their defaults. Sends nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .._scripts.script import Mode
 from .._store.ledger import DEFAULT_TABLE, split_table
 from ..errors import SettingsError
+from ..events import Event
 
 #: Seconds a lease lasts unless it is extended; the watcher extends it after a third of that.
 DEFAULT_LEASE = 30.0
@@ -18,6 +19,10 @@ DEFAULT_LEASE = 30.0
 DEFAULT_LOCK_TIMEOUT = 600.0
 #: How often a statement is tried again that did not get its lock; about four minutes of pauses.
 DEFAULT_LOCK_RETRIES = 20
+
+
+def unheard(event: Event) -> None:
+    """The listener of a run that was given none."""
 
 
 def mode_named(mode: str | Mode | None) -> Mode | None:
@@ -46,9 +51,9 @@ class Options:
         lease: Seconds the lease lasts unless it is extended.
         statement_timeout: Seconds the server may work on one statement; None: as long as it takes.
         ddl_lock_timeout: Seconds that a statement which changes the schema waits for a lock at most, on
-            PostgreSQL, before it is taken back and tried again; None: as the session has it.
+            PostgreSQL, before it is rolled back and retried; None: as the session has it.
         lock_retries: How often a statement that did not get its lock is tried again; 0: not at all.
-        mode: Mode of scripts whose file names none; None: what is right for the server.
+        mode: Mode of scripts whose file names none; None means the server's default.
         allow_out_of_order: Apply pending scripts below the highest applied one, too.
         record_schema: Record a hash of the schema at the end of a run.
         placeholders: What `${name}` in a script stands for; None: `${` means nothing special.

@@ -1,4 +1,4 @@
-"""What is said when the server refuses a statement on our own tables. Pure."""
+"""Messages for statements on our tables that the server refuses. Pure."""
 
 from __future__ import annotations
 

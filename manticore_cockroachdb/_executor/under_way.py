@@ -20,7 +20,7 @@ class UnderWay:
         step: The script.
         done: How many of its statements are done and recorded.
         statement: The statement; None where it is not known which one of a transaction it is.
-        by_itself: Whether the statement was sent by itself, not as a part of a transaction.
+        by_itself: Whether the statement was sent alone, not as a part of a transaction.
         windows: How many windows of the statement are done, where it runs in batches.
         committed: The statements of a whole script whose COMMIT waits for their schema changes.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .values import Column, Constraint, Expression, Name, Type
 
@@ -15,11 +15,14 @@ class ColumnDefinition:
         column: The column itself.
         constraints: What is written beside it: keys, checks, references.
         if_not_exists: Whether ADD COLUMN says so.
+        parts: What stands after the name, part by part: the word it begins with (`TYPE` for the type),
+            and its text.
     """
 
     column: Column
     constraints: tuple[Constraint, ...] = ()
     if_not_exists: bool = False
+    parts: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,12 @@ class DropColumn:
 
 @dataclass(frozen=True, slots=True)
 class SetType:
-    """ALTER COLUMN … TYPE."""
+    """ALTER COLUMN … TYPE; `collation` as it is written, with COLLATE."""
 
     column: str
     type: Type
     using: Expression | None = None
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +132,10 @@ class AlterPrimaryKey:
 
 @dataclass(frozen=True, slots=True)
 class AttachPartition:
-    """ATTACH PARTITION."""
+    """ATTACH PARTITION; `takes_rest` where it says DEFAULT."""
 
     partition: Name
+    takes_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ class SetOptions:
     """SET (…) or RESET (…) of storage parameters.
 
     Attributes:
-        options: In small letters, without blanks; without values where they are reset.
+        options: In small letters, without spaces; without values where they are reset.
         reset: Whether it is RESET.
     """
 

@@ -65,7 +65,8 @@ class CreateTable:
         partitioned: Whether it says PARTITION BY.
         partition_key: The columns it names, where they are plain columns.
         parent: The table of PARTITION OF or INHERITS.
-        options: Its storage parameters, in small letters, without blanks.
+        takes_rest: Whether it is the DEFAULT partition.
+        options: Its storage parameters, in small letters, without spaces.
     """
 
     name: Name
@@ -79,6 +80,7 @@ class CreateTable:
     partitioned: bool = False
     partition_key: tuple[str, ...] = ()
     parent: Name | None = None
+    takes_rest: bool = False
     options: tuple[str, ...] = ()
 
 
@@ -150,10 +152,11 @@ class CreateView:
 
 @dataclass(frozen=True, slots=True)
 class RefreshView:
-    """REFRESH MATERIALIZED VIEW."""
+    """REFRESH MATERIALIZED VIEW; `empties` where it says WITH NO DATA."""
 
     name: Name
     concurrently: bool = False
+    empties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,7 @@ class CreateType:
     if_not_exists: bool = False
     base: Type | None = None
     condition: Expression | None = None
+    not_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ class CreateFunction:
 
     Attributes:
         name: Its name.
-        arguments: What stands in its parentheses.
+        arguments: What is in its parentheses.
         body: Its text.
         replace: Whether it says OR REPLACE.
     """

@@ -73,6 +73,10 @@ class Cursor:
         self.at = at
         return True
 
+    def since(self, start: int) -> Cursor:
+        """Another cursor over what was stepped over since a place."""
+        return self.part(start, self.at)
+
     def take_any(self, words: frozenset[str]) -> str:
         """Step over one of these words if it comes next, and return it; else ""."""
         word = self.peek()
@@ -225,6 +229,16 @@ class Cursor:
         """The names of a list such as `a, "B" DESC`: the first word of each part."""
         return tuple(part.identifier() for part in self.split())
 
+    @property
+    def start(self) -> int:
+        """Where what is left begins in the source."""
+        return self._tokens[self.at].start
+
+    @property
+    def stop(self) -> int:
+        """Where what is left ends in the source."""
+        return self._tokens[self.end - 1].end
+
     # -- text --------------------------------------------------------------------------------------
 
     @property
@@ -261,10 +275,11 @@ class Cursor:
                     calls.add(bare(token))
                 else:
                     names.add(bare(token))
-        return Expression(self._on_one_line(), frozenset(names), frozenset(calls))
+        return Expression(self.on_one_line, frozenset(names), frozenset(calls))
 
-    def _on_one_line(self) -> str:
-        """What is left, without comments, and with one blank for any number of them."""
+    @property
+    def on_one_line(self) -> str:
+        """What is left, without comments, and with one space for any number of them."""
         text = self.text
         if "\n" not in text and "--" not in text and "/*" not in text:
             return text

@@ -90,9 +90,8 @@ def _drop_column(
 
 
 def _constraint_uses(constraint: Constraint, column: str) -> bool:
-    if constraint.kind is ConstraintKind.CHECK and constraint.expression is not None:
-        return column in constraint.expression.names
-    return column in constraint.columns
+    used = constraint.expression.names if constraint.expression is not None else frozenset()
+    return column in used or column in constraint.columns
 
 
 def _index_goes(index: Index, column: str) -> bool:
@@ -299,7 +298,7 @@ def _alter_primary_key(
 def _attach(
     action: AttachPartition, schema: Schema, key: Key, table: Table, faults: list[Fault]
 ) -> Table:
-    _set_parent(schema, action.partition, table.name)
+    _set_parent(schema, action.partition, table.name, takes_rest=action.takes_rest)
     return table
 
 
@@ -310,11 +309,13 @@ def _detach(
     return table
 
 
-def _set_parent(schema: Schema, partition: Name, parent: Name | None) -> None:
+def _set_parent(
+    schema: Schema, partition: Name, parent: Name | None, *, takes_rest: bool = False
+) -> None:
     key = schema.key(Space.RELATION, partition)
     found = schema.get(key)
     if isinstance(found, Table):
-        schema.put(key, replace(found, parent=parent))
+        schema.put(key, replace(found, parent=parent, takes_rest=takes_rest))
 
 
 def _set_options(

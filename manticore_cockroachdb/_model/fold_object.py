@@ -38,6 +38,8 @@ _PLAIN_EXTENSIONS: Final = word_set(
 def create_index(command: CreateIndex, schema: Schema, faults: list[Fault]) -> None:
     view = schema.view(command.table)
     if view is not None:
+        if command.index.unique and command.index.predicate is None:
+            schema.put(schema.key(Space.RELATION, command.table), replace(view, has_key=True))
         return
     found = table_at(schema, command.table, faults)
     if found is None:
@@ -124,6 +126,7 @@ def create_type(command: CreateType, schema: Schema, faults: list[Fault]) -> Non
         command.checked,
         command.base,
         command.condition,
+        command.not_null,
     )
     schema.put(key, made)
 

@@ -24,6 +24,7 @@ def create_table(command: CreateTable, schema: Schema, faults: list[Fault]) -> N
         partitioned=command.partitioned,
         partition_key=command.partition_key,
         parent=resolved(schema, command.parent) if command.parent else None,
+        takes_rest=command.takes_rest,
         options=command.options,
     )
     if command.parent is not None:
@@ -127,7 +128,7 @@ def with_constraint(schema: Schema, key: Key, table: Table, constraint: Constrai
     if constraint.kind is ConstraintKind.NOT_NULL:
         return map_column(table, constraint.columns[0], lambda c: replace(c, not_null=True))
     if constraint.name is None:
-        constraint = replace(constraint, name=_chosen_name(schema, key, table, constraint))
+        constraint = replace(constraint, name=chosen_name(schema, key, table, constraint))
     table = replace(table, constraints=(*table.constraints, constraint), indexes=indexes)
     if constraint.kind is ConstraintKind.PRIMARY_KEY:
         for name in constraint.columns:
@@ -135,21 +136,28 @@ def with_constraint(schema: Schema, key: Key, table: Table, constraint: Constrai
     return table
 
 
-def _chosen_name(schema: Schema, key: Key, table: Table, constraint: Constraint) -> str:
+def chosen_name(schema: Schema, key: Key, table: Table, constraint: Constraint) -> str:
     """The name that the server gives a constraint without one."""
     columns = [column.name for column in table.columns]
     is_free = free_names(schema, key, table)
     condition = constraint.expression if constraint.kind is ConstraintKind.CHECK else None
-    if schema.server is ServerKind.COCKROACHDB and condition is not None:
-        return naming.for_check_on_cockroachdb(columns, condition, is_free)
+    if schema.server is ServerKind.COCKROACHDB:
+        if condition is not None:
+            return naming.for_check_on_cockroachdb(columns, condition, is_free)
+        constraint = replace(constraint, storing=())
     return naming.for_constraint(table.name.name, columns, constraint, is_free)
 
 
 def with_index(schema: Schema, key: Key, table: Table, index: Index) -> Table:
     if index.name is None:
-        name = naming.for_index(table.name.name, index, free_names(schema, key, table))
-        index = replace(index, name=name)
+        index = replace(index, name=chosen_index_name(schema, key, table, index))
     return replace(table, indexes=(*table.indexes, index))
+
+
+def chosen_index_name(schema: Schema, key: Key, table: Table, index: Index) -> str:
+    """The name that the server gives an index without one; CockroachDB leaves STORING out of it."""
+    named = index if schema.server is ServerKind.POSTGRESQL else replace(index, storing=())
+    return naming.for_index(table.name.name, named, free_names(schema, key, table))
 
 
 def map_column(table: Table, name: str, change: Callable[[Column], Column]) -> Table:

@@ -2,7 +2,7 @@
 
 `fold` never raises and never stops: after a fault the schema holds what the server would hold if it
 had accepted the statement. A table that no script made is taken for one that has more columns,
-indexes and constraints than are known (`Table.known`), and nothing is said of what it lacks.
+indexes and constraints than are known (`Table.known`), and nothing is reported about what it lacks.
 """
 
 # ruff: noqa: ARG001 - the functions of a table are all called alike

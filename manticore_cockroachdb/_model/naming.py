@@ -1,7 +1,8 @@
 """The names that servers choose for indexes and constraints that have none.
 
 PostgreSQL's rules: the table, the columns, and a word for the kind, shortened to 63 bytes, with a
-number at the end where that is taken (makeObjectName and ChooseRelationName in its source,
+number at the end where that is taken; columns of INCLUDE count (makeObjectName and
+ChooseRelationName in its source,
 https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
 CockroachDB calls a CHECK after every column it names, in their order, as often as they occur. What else it
 chooses differs by version and is only assumed here.
@@ -41,7 +42,7 @@ def for_constraint(
         constraint: The constraint.
         is_free: Whether a name is not taken.
     """
-    addition = "_".join(constraint.columns)
+    addition = "_".join((*constraint.columns, *constraint.storing))
     if constraint.kind is ConstraintKind.PRIMARY_KEY:
         addition = ""
     elif constraint.kind is ConstraintKind.CHECK and constraint.expression is not None:
@@ -78,8 +79,7 @@ def for_check_on_cockroachdb(
 def for_index(table: str, index: Index, is_free: Callable[[str], bool]) -> str:
     """The name of an index that has none."""
     additions: list[str] = []
-    for key in index.keys:
-        wanted = _key_name(key)
+    for wanted in (*map(_key_name, index.keys), *index.storing):
         name, number = wanted, 0
         while name in additions:
             number += 1

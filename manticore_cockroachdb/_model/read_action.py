@@ -104,10 +104,12 @@ def _alter(part: Cursor, server: ServerKind) -> Action | None:
     column = part.identifier()
     if part.take("TYPE") or part.take("SET", "DATA", "TYPE"):
         kind, _ = read_type(part, server)
+        start = part.at
         if part.take("COLLATE"):
             part.name()
+        collation = part.since(start).on_one_line
         using = part.expression() if part.take("USING") else None
-        return SetType(column, kind, using)
+        return SetType(column, kind, using, collation)
     if part.take("SET", "NOT", "NULL"):
         return SetNotNull(column)
     if part.take("DROP", "NOT", "NULL"):
@@ -147,7 +149,7 @@ def _validate(part: Cursor, server: ServerKind) -> Action | None:
 
 def _attach(part: Cursor, server: ServerKind) -> Action | None:
     part.expect("PARTITION")
-    return AttachPartition(part.name())
+    return AttachPartition(part.name(), part.take("DEFAULT"))
 
 
 def _detach(part: Cursor, server: ServerKind) -> Action | None:

@@ -5,6 +5,7 @@ The body of CREATE TABLE is read by `read_table`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,7 +27,7 @@ from .cursor import Cursor, NotUnderstoodError, cursor_for
 from .kinds import TEMPORARY, UNMODELLED
 from .read_table import read_elements, read_index, read_options
 from .types import read_type
-from .values import TypeKind
+from .values import Expression, TypeKind
 
 _MODIFIERS: Final = frozenset(
     ("UNLOGGED", "MATERIALIZED", "RECURSIVE", "UNIQUE", "CONSTRAINT", "TRUSTED")
@@ -94,6 +95,7 @@ def _create_table(cursor: Cursor, server: ServerKind, *, temporary: bool) -> Cre
             temporary=temporary,
             complete=False,
             parent=cursor.name(),
+            takes_rest=not cursor.has("FOR") and cursor.has("DEFAULT"),
             partitioned=cursor.has("PARTITION"),
         )
     made = CreateTable(name, if_not_exists=exists, temporary=temporary)
@@ -175,9 +177,34 @@ def _create_domain(cursor: Cursor, server: ServerKind) -> CreateType:
     name = cursor.name()
     cursor.take("AS")
     base, _ = read_type(cursor, server)
-    checked = cursor.has("CHECK") or cursor.has("NOT")
-    condition = cursor.group().expression() if cursor.seek("CHECK") else None
-    return CreateType(name, TypeKind.DOMAIN, checked=checked, base=base, condition=condition)
+    checks: list[Expression] = []
+    not_null = False
+    while not cursor.done:
+        if cursor.take("CHECK"):
+            checks.append(cursor.group().expression())
+        elif cursor.take("NOT", "NULL"):
+            not_null = True
+        elif not cursor.skip_group():
+            cursor.word()
+    return CreateType(
+        name,
+        TypeKind.DOMAIN,
+        checked=not_null or bool(checks),
+        base=base,
+        condition=_joined(checks),
+        not_null=not_null,
+    )
+
+
+def _joined(checks: Sequence[Expression]) -> Expression | None:
+    """Several conditions as one."""
+    if len(checks) < 2:
+        return checks[0] if checks else None
+    return Expression(
+        " AND ".join(f"({one.text})" for one in checks),
+        frozenset().union(*(one.names for one in checks)),
+        frozenset().union(*(one.calls for one in checks)),
+    )
 
 
 def _create_schema(cursor: Cursor) -> CreateSchema:

@@ -124,4 +124,4 @@ def read_refresh(text: str, server: ServerKind) -> Command:
     cursor.word()
     cursor.expect("MATERIALIZED", "VIEW")
     concurrently = cursor.take("CONCURRENTLY")
-    return RefreshView(cursor.name(), concurrently)
+    return RefreshView(cursor.name(), concurrently, cursor.take("WITH", "NO", "DATA"))

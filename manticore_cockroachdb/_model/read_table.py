@@ -19,7 +19,7 @@ from .actions import (
 )
 from .cursor import Cursor, NotUnderstoodError
 from .types import read_type
-from .values import Column, Constraint, ConstraintKind, Expression, Index, IndexKey
+from .values import Column, Constraint, ConstraintKind, Expression, Index, IndexKey, quoted
 
 #: What begins a constraint of the whole table.
 TABLE_CONSTRAINT: Final = frozenset(
@@ -104,7 +104,7 @@ def read_index(cursor: Cursor, name: str | None, *, method: str = "btree") -> In
     keys = tuple(_index_key(part) for part in cursor.group().split())
     storing: tuple[str, ...] = ()
     predicate: Expression | None = None
-    sharded = False
+    sharded = nulls_equal = False
     while not cursor.done:
         word = cursor.word()
         if word in ("STORING", "COVERING", "INCLUDE"):
@@ -113,38 +113,75 @@ def read_index(cursor: Cursor, name: str | None, *, method: str = "btree") -> In
             predicate = cursor.until(frozenset(("WITH", "VISIBILITY"))).expression()
         elif word == "USING" and cursor.take("HASH"):
             sharded = True
-    return Index(name, keys, predicate=predicate, storing=storing, method=method, sharded=sharded)
+        elif word == "NULLS" and cursor.take("NOT", "DISTINCT"):
+            nulls_equal = True
+    return Index(
+        name,
+        keys,
+        predicate=predicate,
+        storing=storing,
+        method=method,
+        sharded=sharded,
+        nulls_equal=nulls_equal,
+    )
 
 
 def _index_key(part: Cursor) -> IndexKey:
     if part.peek() == "(":
         inner = part.group()
-        return IndexKey(None, inner.expression(), part.has("DESC"))
+        return IndexKey(None, inner.expression(), part.has("DESC"), _collation(part))
     if part.peek(1) in ("(", ".", "-"):
-        expression = part.until(_ORDER)
-        return IndexKey(None, expression.expression(), part.has("DESC"))
-    return IndexKey(part.identifier(), None, part.has("DESC"))
+        expression = part.until(_ORDER | {"COLLATE"})
+        return IndexKey(None, expression.expression(), part.has("DESC"), _collation(part))
+    return IndexKey(part.identifier(), None, part.has("DESC"), _collation(part))
+
+
+def _collation(part: Cursor) -> str:
+    start = part.at
+    if not part.take("COLLATE"):
+        return ""
+    part.name()
+    return part.since(start).on_one_line
 
 
 def read_column(part: Cursor, server: ServerKind) -> ColumnDefinition:
     """Read a column with everything that is written beside it."""
     name = part.identifier()
+    parts: list[tuple[str, str]] = []
     if part.done or part.peek() in ("GENERATED", "AS"):  # no type: a partition's, or computed
         column = Column(name, None)
     else:
+        start = part.at
         kind, serial = read_type(part, server)
         column = Column(name, kind, serial=serial, not_null=serial)
+        parts.append(("TYPE", part.since(start).on_one_line))
     constraints: list[Constraint] = []
-    label: str | None = None
     while not part.done:
-        if part.take("CONSTRAINT"):
-            label = part.identifier()
-            continue
+        start = part.at
+        label = part.identifier() if part.take("CONSTRAINT") else None
+        word, said = part.peek(), part.at
         column, constraint = _column_part(part, column, label)
+        parts.append((word, part.since(start).on_one_line))
         if constraint is not None:
-            constraints.append(constraint)
-        label = None
-    return ColumnDefinition(column, tuple(constraints))
+            written = _of_table(part.since(said), name)
+            constraints.append(replace(constraint, written=written))
+    return ColumnDefinition(column, tuple(constraints), parts=tuple(parts))
+
+
+def _of_table(part: Cursor, column: str) -> str:
+    """A constraint beside a column as one of the table."""
+    start = part.at
+    if part.peek() == "CHECK":
+        return part.on_one_line
+    if part.peek() == "REFERENCES":
+        return f"FOREIGN KEY ({quoted(column)}) {part.on_one_line}"
+    part.word()
+    part.take("KEY")
+    part.take("NULLS", "NOT", "DISTINCT")
+    part.take("WITHOUT", "INDEX")
+    kind = part.since(start).on_one_line
+    part.take_any(_ORDER)
+    return f"{kind} ({quoted(column)}) {part.on_one_line}".rstrip()
 
 
 def _column_part(
@@ -173,11 +210,15 @@ def _column_part(
             key = Constraint(ConstraintKind.PRIMARY_KEY, label, (column.name,), sharded=sharded)
             return replace(column, not_null=True), key
         case "UNIQUE":
-            part.take("NULLS", "NOT", "DISTINCT")
+            nulls_equal = part.take("NULLS", "NOT", "DISTINCT")
             part.take("WITHOUT", "INDEX")
             _order_and_options(part)
             return column, Constraint(
-                ConstraintKind.UNIQUE, label, (column.name,), sharded=read_hash_clause(part)
+                ConstraintKind.UNIQUE,
+                label,
+                (column.name,),
+                sharded=read_hash_clause(part),
+                nulls_equal=nulls_equal,
             )
         case "CHECK":
             condition = part.group().expression()
@@ -251,16 +292,21 @@ def read_constraint(part: Cursor) -> Constraint:
     if part.take("CONSTRAINT"):
         part.condition()
         label = part.identifier()
+    written = _without_not_valid(part)
+    return replace(_table_constraint(part, label), written=written)
+
+
+def _table_constraint(part: Cursor, label: str | None) -> Constraint:
     word = part.word()
     match word:
         case "PRIMARY":
             part.expect("KEY")
             return _key(part, ConstraintKind.PRIMARY_KEY, label)
         case "UNIQUE":
-            part.take("NULLS", "NOT", "DISTINCT")
+            nulls_equal = part.take("NULLS", "NOT", "DISTINCT")
             part.take("NULLS", "DISTINCT")
             part.take("WITHOUT", "INDEX")
-            return _key(part, ConstraintKind.UNIQUE, label)
+            return replace(_key(part, ConstraintKind.UNIQUE, label), nulls_equal=nulls_equal)
         case "CHECK":
             condition = part.group().expression()
             return Constraint(
@@ -287,6 +333,16 @@ def read_constraint(part: Cursor) -> Constraint:
             raise NotUnderstoodError
 
 
+def _without_not_valid(part: Cursor) -> str:
+    """What is left, without NOT VALID."""
+    words = part.words()
+    for at, pair in enumerate(pairwise(words), part.at):
+        if pair == ("NOT", "VALID"):
+            before, after = part.part(part.at, at), part.part(at + 2, part.end)
+            return f"{before.on_one_line} {after.on_one_line}".rstrip()
+    return part.on_one_line
+
+
 def _not_valid(part: Cursor) -> bool:
     words = part.words()
     part.at = part.end
@@ -301,6 +357,7 @@ def _key(part: Cursor, kind: ConstraintKind, label: str | None) -> Constraint:
         for key in map(_index_key, part.group().split())
     )
     storing: tuple[str, ...] = ()
+    predicate: Expression | None = None
     sharded = deferrable = False
     while not part.done:
         word = part.word()
@@ -312,7 +369,18 @@ def _key(part: Cursor, kind: ConstraintKind, label: str | None) -> Constraint:
             part.word()
         elif word == "DEFERRABLE":
             deferrable = True
-    return Constraint(kind, label, keys, sharded=sharded, deferrable=deferrable, storing=storing)
+        elif word == "WHERE":
+            predicate = part.part(part.at, part.end).expression()
+            part.at = part.end
+    return Constraint(
+        kind,
+        label,
+        keys,
+        predicate,
+        sharded=sharded,
+        deferrable=deferrable,
+        storing=storing,
+    )
 
 
 def _references(part: Cursor, label: str | None, columns: tuple[str, ...]) -> Constraint:
@@ -350,5 +418,5 @@ def _references(part: Cursor, label: str | None, columns: tuple[str, ...]) -> Co
 
 
 def read_options(group: Cursor) -> tuple[str, ...]:
-    """Read storage parameters: `ttl_expire_after='1 day'`, in small letters, without blanks."""
+    """Read storage parameters: `ttl_expire_after='1 day'`, in small letters, without spaces."""
     return tuple("".join(part.words()).lower() for part in group.split())

@@ -243,10 +243,13 @@ class Schema:
         if isinstance(value, Sequence) and value.owner is not None:
             return frozenset((self.key(Space.RELATION, value.owner),))
         if isinstance(value, View):
+            names = value.query.names
+            schemas = (None, *filter(self.has_namespace, names))
             return frozenset(
                 key
-                for name in value.query.names
-                if self.get(key := self.key(Space.RELATION, Name(None, name))) is not None
+                for name in names
+                for schema in schemas
+                if self.get(key := self.key(Space.RELATION, Name(schema, name))) is not None
             )
         return _NONE
 

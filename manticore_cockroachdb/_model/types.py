@@ -66,7 +66,7 @@ BUILT_IN: Final = frozenset(_SPELLINGS.values()) | word_set(
 
 
 def read_type(cursor: Cursor, server: ServerKind) -> tuple[Type, bool]:
-    """Read a type where a column's or a cast's begins; the cursor then stands after it.
+    """Read a type where a column's or a cast's begins; the cursor is then after it.
 
     Returns:
         The type, and whether it was one of the SERIAL types.

@@ -76,7 +76,7 @@ class Type:
 
     Attributes:
         name: `bigint`, `character varying`, or the name of a type that a script made.
-        modifier: What stands in its parentheses: `("10", "2")`.
+        modifier: What is in its parentheses: `("10", "2")`.
         array: Whether it is an array.
         schema: The schema of a type that names one.
         written: Its name as it is written, in small letters; two spellings of a type are equal.
@@ -98,7 +98,7 @@ class Type:
         plain = self.name.replace(" ", "_")  # the words of character varying are no one name
         base, zone, rest = self.name if _PLAIN.fullmatch(plain) else quoted(self.name), "", ""
         if self.modifier:
-            # The precision of timestamp(3) with time zone stands in the middle.
+            # The precision of timestamp(3) with time zone is in the middle.
             base, zone, rest = base.partition(" with")
             base += f"({','.join(self.modifier)})"
         spelled = f"{base}{zone}{rest}{'[]' if self.array else ''}"
@@ -112,7 +112,7 @@ class Column:
     Attributes:
         name: Its name.
         type: Its type; None where it is not known (`CREATE TABLE … AS`).
-        not_null: Whether it refuses NULL, by itself or as part of the primary key.
+        not_null: Whether it refuses NULL, alone or as part of the primary key.
         default: Its default, if it has one.
         generated: What it is computed from, if it is.
         stored: Whether a computed column is stored.
@@ -149,7 +149,7 @@ class Constraint:
         kind: What it demands.
         name: Its name; None where a statement leaves it to the server.
         columns: Its columns, where it lists any.
-        expression: What a CHECK demands.
+        expression: What a CHECK demands; the condition of a UNIQUE that has one (CockroachDB).
         target: The table a foreign key refers to.
         target_columns: The columns it refers to; empty: that table's primary key.
         validated: Whether the rows that were there are known to obey it.
@@ -157,6 +157,8 @@ class Constraint:
         sharded: Whether its index is hash-sharded (CockroachDB).
         deferrable: Whether it is DEFERRABLE.
         storing: Columns its index stores besides (`STORING`, `INCLUDE`).
+        nulls_equal: Whether two NULLs are equal to a UNIQUE (NULLS NOT DISTINCT).
+        written: The constraint as ADD CONSTRAINT takes it after the name, without NOT VALID.
     """
 
     kind: ConstraintKind
@@ -170,6 +172,8 @@ class Constraint:
     sharded: bool = False
     deferrable: bool = False
     storing: tuple[str, ...] = ()
+    nulls_equal: bool = False
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +184,13 @@ class IndexKey:
         column: The column, or None for an expression.
         expression: The expression, or None for a column.
         descending: Whether it is sorted downwards.
+        collation: Its COLLATE clause, as it is written.
     """
 
     column: str | None
     expression: Expression | None = None
     descending: bool = False
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +205,7 @@ class Index:
         storing: Columns it stores besides (`STORING`, `INCLUDE`).
         method: `btree`, `gin`, `inverted`, `vector`, …
         sharded: Whether it is hash-sharded (CockroachDB).
+        nulls_equal: Whether two NULLs are equal to it (NULLS NOT DISTINCT).
     """
 
     name: str | None
@@ -208,6 +215,7 @@ class Index:
     storing: tuple[str, ...] = ()
     method: str = "btree"
     sharded: bool = False
+    nulls_equal: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -236,6 +244,7 @@ class Table:
         partitioned: Whether it is partitioned (PostgreSQL).
         partition_key: The columns it is partitioned by, where these are plain columns.
         parent: The table it is a partition or a child of.
+        takes_rest: Whether it is the DEFAULT partition of its parent.
         options: The storage parameters that matter here, such as `schema_locked=true`.
     """
 
@@ -247,6 +256,7 @@ class Table:
     partitioned: bool = False
     partition_key: tuple[str, ...] = ()
     parent: Name | None = None
+    takes_rest: bool = False
     options: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
@@ -281,11 +291,13 @@ class View:
         name: Its name and schema.
         query: What it selects.
         materialized: Whether its rows are kept.
+        has_key: Whether a unique index is on it, without a condition.
     """
 
     name: Name
     query: Expression
     materialized: bool = False
+    has_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +334,8 @@ class UserType:
         values: The values of an enum.
         checked: Whether a domain has a constraint, NOT NULL included.
         base: The type under a domain.
-        condition: What the CHECK of a domain demands of VALUE.
+        condition: What the CHECKs of a domain demand of VALUE.
+        not_null: Whether a domain says NOT NULL.
     """
 
     name: Name
@@ -331,6 +344,7 @@ class UserType:
     checked: bool = False
     base: Type | None = None
     condition: Expression | None = None
+    not_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +353,7 @@ class Function:
 
     Attributes:
         name: Their name and schema.
-        bodies: The text of each, by what stands between its parentheses.
+        bodies: The text of each, by what is between its parentheses.
     """
 
     name: Name

@@ -1,9 +1,9 @@
 """Which scripts may share one transaction with each other on a fresh CockroachDB database. Pure.
 
 Schema changes of tables that a transaction itself made are carried out before its COMMIT, with no job
-behind it: they are as atomic as rows, and many times faster than one transaction each. A change of
-anything older would go on as a job after COMMIT, and may fail when the ledger has its row already: such a
-script is run by itself.
+after it: they are as atomic as rows, and many times faster than one transaction each. A change of
+anything older would continue as a job after COMMIT, and may fail when the ledger has its row already:
+such a script is run alone.
 https://www.cockroachlabs.com/docs/stable/online-schema-changes
 """
 

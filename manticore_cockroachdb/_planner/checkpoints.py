@@ -3,7 +3,7 @@
 A database starts from a checkpoint if its ledger has no rows, nothing is partially run in it, its server is
 of the kind that the checkpoint was proved on, and none of the tables, views and sequences that the
 checkpoint makes is there. Of several, the highest one that is not above the target. Every other database
-goes on with the scripts.
+continues with the scripts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BEFORE_RELATIONS = ("OR", "REPLACE", "UNLOGGED", "FOREIGN", "MATERIALIZED", "RE
 def starting_point(
     checkpoints: Sequence[MigrationScript], blank: Blank | None, target: int | None
 ) -> MigrationScript | None:
-    """The checkpoint that a database starts from, or None: it goes on with the scripts.
+    """The checkpoint that a database starts from, or None: it continues with the scripts.
 
     Args:
         checkpoints: Every checkpoint, by version.
@@ -54,7 +54,7 @@ def obstacle(checkpoint: MigrationScript, blank: Blank, target: int | None) -> s
     if there:
         named = ", ".join(".".join(each) for each in there[:3])
         more = f" and {len(there) - 3} more" if len(there) > 3 else ""
-        return f"this database is not empty: {named}{more} is there already"
+        return f"this database is not empty: {named}{more} exists already"
     return None
 
 

@@ -43,7 +43,7 @@ class StepList:
     Args:
         steps: The steps, in order.
         server: The server they run on.
-        mode: The mode of scripts whose file names none; None means what is right for the server.
+        mode: The mode of scripts whose file names none; None means the server's default.
     """
 
     def __init__(self, steps: Sequence[Step], server: Server, mode: Mode | None) -> None:

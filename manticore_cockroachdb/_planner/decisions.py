@@ -1,9 +1,9 @@
-"""What became of a statement whose answer never came: the decision, from what the server shows. Pure.
+"""What happened to a statement whose answer never came: the decision, from what the server shows. Pure.
 
 Theory of operation
 ===================
 
-The run state says "in flight" before a statement is sent by itself, and "done" after its answer. A run
+The run state says "in flight" before a statement is sent alone, and "done" after its answer. A run
 that finds "in flight" (after a crash, or after a connection lost in mid-statement) first waits until the
 session that sent it is gone; then it decides. Each line below is tried in this order, and the first that
 applies holds:
@@ -26,7 +26,7 @@ applies holds:
 Whose a job is, `job_match` says; what the catalogs show, `evidence`; what a second sending does and what
 the server then answers, `schema_change`. A statement that makes no job takes no evidence from jobs, and
 a job that may be somebody else's decides nothing: it is only waited for. So a foreign job that fails or
-stands still never ends our run, and one that succeeds never counts as ours.
+is paused never ends our run, and one that succeeds never counts as ours.
 
 Line 9 is what a TRUNCATE or DROP needs: sent again after it took effect, it would take away what was made
 since. PostgreSQL has no jobs: there lines 6, 7, 8 and 10 decide.
@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .._backend.dialect import Server
-from .._backend.job_match import match_jobs
+from .._backend.job_match import match_jobs, undoes
 from .._backend.jobs import Job, JobState, described
 from .._sql.likeness import NameContext
 from .._sql.schema_change import Repeat
@@ -98,7 +98,7 @@ class Sent:
 
 
 def outcome_unknown(sqlstate: str | None) -> bool:
-    """Whether an error leaves open what became of what was sent: it is no answer.
+    """Whether an error leaves open what happened to what was sent: it is not an answer.
 
     An answer has a code. Where the connection is gone, or the server says that it does not know, the
     protocol has made it a `ConnectionLost`, which has none.
@@ -107,9 +107,9 @@ def outcome_unknown(sqlstate: str | None) -> bool:
 
 
 def alone_unknown(sqlstate: str | None, server: Server) -> bool:
-    """The same for a statement that was sent by itself.
+    """The same for a statement that was sent alone.
 
-    On CockroachDB a cancelled schema change may still go on as a job.
+    On CockroachDB a cancelled schema change may still continue as a job.
     """
     return outcome_unknown(sqlstate) or (sqlstate == _CANCELLED and server.has_jobs)
 
@@ -139,6 +139,30 @@ def decide(sent: Sent, server: Server, found: Sequence[Job], evidence: Evidence)
     if listed and not jobs.unclear:
         return Decision(Action.SEND, "the server has no job of it, so it did not take effect")
     return _unknown(jobs.unclear)
+
+
+def after_others(statement: Statement, ended: Sequence[Job], context: NameContext) -> Action:
+    """What to do about a statement with IF [NOT] EXISTS, answered while others changed the same object.
+
+    Their change may have failed and vanished since. What the statement does besides is done, and only what
+    can be done twice is sent again.
+
+    Args:
+        statement: The statement.
+        ended: Their jobs, which have ended.
+        context: The session that the statement was sent in.
+
+    Returns:
+        DONE, SEND, or ASK where a second sending could do harm.
+    """
+    kind = repeatable(statement)
+    if kind is Repeat.SAFE:
+        return Action.SEND
+    if all(
+        job.state is JobState.SUCCEEDED and not undoes(job, statement, context) for job in ended
+    ):
+        return Action.DONE
+    return Action.SEND if kind is Repeat.DESTRUCTIVE else Action.ASK
 
 
 def _by_own_jobs(own: tuple[Job, ...]) -> Decision:

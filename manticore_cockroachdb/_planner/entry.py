@@ -1,4 +1,4 @@
-"""Where in a script a run goes on, from what the run state says of it. Pure.
+"""Where in a script a run continues, from what the run state says of it. Pure.
 
 | the run state says of the script       | entry      | what the run does                                |
 |----------------------------------------|------------|--------------------------------------------------|
@@ -6,7 +6,7 @@
 | its first segment is in flight; this   | INTENDED   | sends it; the intent is not recorded again       |
 | run wrote that and has not sent it     |            |                                                  |
 | `done` statements are done             | NEXT       | sends their settings, then the next segment      |
-| … and the next, by itself, in flight   | UNKNOWN    | finds out what became of it: done, or sent again |
+| … and the next, alone, in flight       | UNKNOWN    | finds out what happened: done, or sent again     |
 | … and a transaction of rows in flight  | NEXT       | sends it: it is done only if its mark is there   |
 | … and the whole script in flight       | NOT_MARKED | waits for the session that sent it, then sends   |
 |                                        |            | the script's one transaction again               |

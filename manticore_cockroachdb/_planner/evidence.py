@@ -49,7 +49,7 @@ def _fingerprint(trace: Trace) -> str:
 
 
 def compare(statement: Statement, before: str | None, now: Sequence[Trace] | None) -> Evidence:
-    """What became of a statement.
+    """What happened to a statement.
 
     Args:
         statement: The statement.
@@ -100,7 +100,7 @@ def _likeness(written: str, definition: str) -> Likeness:
     mine = [upper(token) for token in tokens(written)]
     theirs = [upper(token) for token in tokens(definition)]
     if mine[0] != theirs[0]:
-        return Likeness.OTHER  # a CHECK is no UNIQUE
+        return Likeness.OTHER  # a CHECK is not a UNIQUE
     if likeness(_as_action(written), _as_action(definition), _NOWHERE) is Likeness.SAME:
         return Likeness.SAME
     if mine[0] == "FOREIGN":

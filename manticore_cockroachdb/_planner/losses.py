@@ -1,6 +1,6 @@
-"""Schema changes that CockroachDB cannot take back without losing what a column held. Pure.
+"""Schema changes that CockroachDB cannot revert without losing what a column held. Pure.
 
-DROP COLUMN removes the values while the other changes of its statement (or transaction) still go on. If
+DROP COLUMN removes the values while the other changes of its statement (or transaction) still run. If
 one of those then finds that the rows do not fit, the server takes everything back: the column is there
 again, and every value in it is NULL. Seen on v21.1 and v22.1.
 https://github.com/cockroachdb/cockroach/issues/46541
@@ -33,8 +33,8 @@ def losing_problems(
     Args:
         step: The step.
         server: The server it is going to run on.
-        default: The mode of files that ask for none; None: what is right for the server.
-        start: How many of its statements are done or under way: those are left alone.
+        default: The mode of files that ask for none; None means the server's default.
+        start: How many of its statements are done or in flight: those are left alone.
     """
     script = step.script
     text = script.up_sql if step.direction is Direction.UP else script.down_sql

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from .._scripts.checkpoint import span
 from .._scripts.direction import Direction
 from .._scripts.script import MigrationScript, ScriptKey, called
 from .._store.ledger import LedgerRow
@@ -112,16 +113,9 @@ def plan_migrate(
     resuming = unfinished.version if unfinished and unfinished.direction is Direction.UP else None
     if not allow_out_of_order:
         problems += (
-            Problem(
-                f"version {script.version} is pending, but version {highest} is applied already.",
-                path=script.path,
-                version=script.version,
-                hint="Give it the next free number (manticore_makemigration --renumber "
-                f"{script.version}), or allow out-of-order scripts (allow_out_of_order=True, "
-                "ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
-            )
-            for script in pending
-            if script.version < highest and script.version != resuming
+            _out_of_order(each, highest)
+            for each in pending
+            if each.version < highest and each.version != resuming
         )
     above = (v for v in applied if revert and target is not None and v > target)
     surplus = sorted(above, reverse=True)
@@ -136,6 +130,17 @@ def plan_migrate(
         steps += (Step(script, Direction.UP) for script in again)
     known_by_key = {script.key: script for script in scripts}
     return _finishing(tuple(steps), unfinished, known_by_key, checkpoints)
+
+
+def _out_of_order(script: MigrationScript, highest: int) -> Problem:
+    return Problem(
+        f"version {script.version} is pending, but version {highest} is applied already.",
+        path=script.path,
+        version=script.version,
+        hint="Give it the next free number (manticore_makemigration --renumber "
+        f"{script.version}), or allow out-of-order scripts (allow_out_of_order=True, "
+        "ALLOW_OUT_OF_ORDER in the MANTICORE setting).",
+    )
 
 
 def begun(
@@ -178,7 +183,7 @@ def to_run_again(
 class Rollback:
     """The goal of a rollback: which versions it reverts is settled when the ledger is first seen.
 
-    So a rollback that waited for another runner, or that goes on after a lost connection, reverts what it
+    So a rollback that waited for another runner, or that continues after a lost connection, reverts what it
     was called for and nothing more. Only when something newer was applied meanwhile it chooses again.
 
     Args:
@@ -330,7 +335,7 @@ def _unknown_target(target: int, known: dict[int, MigrationScript]) -> Problem:
     if target < 0:
         hint = "A target is a version, or 0 for none"
     elif known:
-        hint = f"The folder has versions {min(known)} to {max(known)}, {len(known)} in all"
+        hint = f"The folder has version{'s' if len(known) > 1 else ''} {span(list(known))}"
     else:
         hint = "The folder has no scripts"
     return Problem(

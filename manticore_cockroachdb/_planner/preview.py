@@ -11,7 +11,8 @@ from .._scripts.script import Mode
 from .._sql.statement import Statement
 from .._store.snapshot import Snapshot
 from ..errors import PlanRefused, Problem
-from .segments import header_problems, prepare
+from .problems import header_problems
+from .segments import prepare
 from .step import Step
 
 _VERBS = {Direction.UP: "applying", Direction.DOWN: "reverting"}

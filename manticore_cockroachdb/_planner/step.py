@@ -44,10 +44,15 @@ class Step:
 
     @property
     def path(self) -> Path:
-        """The file that the part which is run stands in."""
+        """The file of the section that is run."""
         if self.direction is Direction.DOWN and self.script.down_path is not None:
             return self.script.down_path
         return self.script.path
+
+    def where(self, statement: Statement | None = None) -> str:
+        """The file in messages, and the line of one of its statements: "V7__users.sql:3"."""
+        name = self.path.name
+        return name if statement is None else f"{name}:{statement.line}"
 
     def statements(self) -> tuple[Statement, ...]:
         """The statements of the part that is run, read from the script's text at each call."""

@@ -12,7 +12,7 @@ from .._sql.tokens import quoted
 from .._sql.windowed import Windowed
 from .batch_key import BatchKey
 
-#: A key's values as text; the empty tuple stands before the first row.
+#: A key's values as text; the empty tuple is the place before the first row.
 Position = tuple[str, ...]
 
 

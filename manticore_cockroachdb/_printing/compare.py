@@ -101,7 +101,7 @@ def compare(
 
 
 def _same(ours: SchemaObject | None, theirs: SchemaObject | None) -> bool:
-    """Whether two objects are alike but for the order of columns.
+    """Whether two objects are alike except for the order of columns.
 
     A column that was dropped and added again stands last: a rollback does so, and no hand.
     """

@@ -48,8 +48,8 @@ class ScriptName:
 
     Attributes:
         version: The number, whatever its leading zeros; 0 for a repeatable script.
-        description: The part after the two underscores, with blanks for underscores.
-        is_down: Whether the file is a down section of its own (`U…`).
+        description: The part after the two underscores, with spaces for underscores.
+        is_down: Whether the file is a separate down section (`U…`).
         is_repeatable: Whether the file is a repeatable script (`R__…`).
     """
 
@@ -94,7 +94,7 @@ def file_name(version: int, description: str, letter: str = "V") -> str:
     is cut.
 
     Raises:
-        SettingsError: Nothing of the description can stand in a file name.
+        SettingsError: The description has no character that a file name may have.
     """
     return f"{letter}{version}__{_slug(description)}.sql"
 
@@ -103,7 +103,7 @@ def repeatable_file_name(description: str) -> str:
     """The name of a repeatable script's file: "active users" → `R__active_users.sql`.
 
     Raises:
-        SettingsError: Nothing of the description can stand in a file name.
+        SettingsError: The description has no character that a file name may have.
     """
     return f"R__{_slug(description)}.sql"
 

@@ -1,4 +1,4 @@
-"""What stands in a folder of scripts, by name."""
+"""The files of a folder of scripts, by name."""
 
 from __future__ import annotations
 

@@ -78,43 +78,19 @@ def read_options(
     after: list[After] = []
     line = 1
     for comment in comments:
-        if HEADER_COMMENT.match(comment.text) is None:
-            continue
-        if is_statement_option(comment, after_header=True):
-            continue
-        if comment.leading and IRREVERSIBLE.fullmatch(comment.text):
-            continue
-        match = OPTIONS.fullmatch(comment.text)
-        if match is None:
-            if comment.leading and "=" in comment.text:
-                problems.append(
-                    Problem(
-                        "options are written '-- manticore: mode=atomic', with a colon",
-                        path,
-                        comment.line,
-                    )
-                )
-            continue
-        if not comment.leading:
-            problems.append(
-                Problem(
-                    "options must come before the first statement of the up section",
-                    path,
-                    comment.line,
-                    hint="move this line there",
-                )
-            )
+        options = _options_of(comment, path, problems)
+        if options is None:
             continue
         line = comment.line
-        for option in _OPTION.findall(match[1]) or [""]:
+        for option in _OPTION.findall(options) or [""]:
             if _AFTER.fullmatch(option):
                 after += _read_after(path, line, option, problems, repeatable=repeatable)
                 continue
             name, value = _read_option(option)
             if value is None:
-                said = f"unknown option {option!r}" if option else "no option is given"
+                message = f"unknown option {option!r}" if option else "no option is given"
                 known = f"{_KNOWN_OPTIONS}, after=R__name.sql" if repeatable else _KNOWN_OPTIONS
-                problems.append(Problem(said, path, line, hint=known))
+                problems.append(Problem(message, path, line, hint=known))
             elif found.setdefault(name, value) != value:
                 plural = f"{name}s" if name == "mode" else f"values of {name}"
                 message = f"two different {plural}"
@@ -127,6 +103,26 @@ def read_options(
         hint = "remove one of the two, or write SET default_transaction_isolation as the first statement"
         problems.append(Problem(message, path, line, hint=hint))
     return header
+
+
+def _options_of(comment: Comment, path: Path, problems: list[Problem]) -> str | None:
+    """The options that a comment of the header holds; None where it holds none, or in the wrong place."""
+    if HEADER_COMMENT.match(comment.text) is None:
+        return None
+    if is_statement_option(comment, after_header=True):
+        return None
+    if comment.leading and IRREVERSIBLE.fullmatch(comment.text):
+        return None
+    match = OPTIONS.fullmatch(comment.text)
+    if match is not None and comment.leading:
+        return match[1]
+    if match is not None:
+        message = "options must come before the first statement of the up section"
+        problems.append(Problem(message, path, comment.line, hint="move this line there"))
+    elif comment.leading and "=" in comment.text:
+        message = "options are written '-- manticore: mode=atomic', with a colon"
+        problems.append(Problem(message, path, comment.line))
+    return None
 
 
 def _read_after(

@@ -1,4 +1,4 @@
-"""Reads the text of a script file: header options, the `-- DOWN` line, and what may not stand in a script.
+"""Reads the text of a script file: header options, the `-- DOWN` line, and what a script must not contain.
 
 Touches no disk and no server.
 """
@@ -32,7 +32,7 @@ def parse_script(
     Args:
         path: Its file.
         raw: The bytes in it.
-        down: File and bytes of a down section of its own, if there is one.
+        down: File and bytes of a separate down section, if there is one.
 
     Returns:
         The script, or None and everything that is wrong with it.
@@ -116,7 +116,7 @@ def decode(path: Path, raw: bytes, problems: list[Problem]) -> str:
     if nul >= 0:
         line = text.count("\n", 0, nul) + 1
         problems.append(
-            Problem("a NUL character, which no server takes in SQL", path, line, hint="remove it")
+            Problem("a NUL character, which no server accepts in SQL", path, line, hint="remove it")
         )
     return text
 
@@ -133,7 +133,7 @@ def _check_down_file(
         problems.append(Problem(message, down_path, own.down_line - 1, hint="remove it"))
     problems += [
         Problem(
-            f"options stand in {path.name}", down_path, comment.line, hint="move this line there"
+            f"options belong in {path.name}", down_path, comment.line, hint="move this line there"
         )
         for comment in own.comments
         if OPTIONS.fullmatch(comment.text) and not is_statement_option(comment)

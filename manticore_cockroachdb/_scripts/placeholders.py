@@ -33,7 +33,7 @@ def filled(
         values: What each name stands for.
 
     Raises:
-        FilesRefused: A placeholder has no value or no valid name, or a filled script is no valid script
+        FilesRefused: A placeholder has no value or no valid name, or a filled script is not a valid script
             any more. Every problem is named, with file and line.
     """
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""Writes two sections as the text of a script file, so that the parser gives them back. Touches no disk."""
+"""Writes two sections as the text of a script file, so that the parser returns them. Touches no disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .text import trim, universal_newlines
 
 
 def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
-    """The text of a file for two parts; `parse_script` of it gives them back.
+    """The text of a file for two parts; `parse_script` returns them from it.
 
     The margin that all lines have in common is taken away, but never inside a quote.
 
@@ -24,7 +24,7 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
         repeatable: Whether it is a repeatable script.
 
     Raises:
-        FilesRefused: A part could not be read back, or holds what may not stand in a script.
+        FilesRefused: A part could not be read back, or holds what a script must not contain.
     """
     problems: list[Problem] = []
     parts: list[str] = []
@@ -50,7 +50,9 @@ def render(up: str, down: str | None, *, repeatable: bool = False) -> str:
         mine += option_problems(None, found, after_header=name == "up")
         mine += check(None, found, whole_section=name == "down")
         if "\0" in text:
-            mine.append(Problem("a NUL character, which no server takes in SQL", hint="remove it"))
+            mine.append(
+                Problem("a NUL character, which no server accepts in SQL", hint="remove it")
+            )
         if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:
             mine.append(Problem("a lone surrogate, which is not a character", hint="remove it"))
         problems += [

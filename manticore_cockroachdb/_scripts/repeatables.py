@@ -25,7 +25,7 @@ def _folded(name: str) -> str:
 
 
 def repeated_names(paths: Iterable[Path]) -> Iterator[Problem]:
-    """Repeatable scripts whose name is taken: in another folder, or but for upper and lower case."""
+    """Repeatable scripts whose name is taken: in another folder, or in other upper and lower case."""
     found: dict[str, Path] = {}
     for path in paths:
         first = found.setdefault(_folded(path.name), path)
@@ -37,7 +37,7 @@ def repeated_names(paths: Iterable[Path]) -> Iterator[Problem]:
             )
         else:
             message = (
-                f"is {first.name} but for the case of its letters, and some disks cannot tell the two "
+                f"is {first.name} except for the case of its letters, and some disks cannot tell the two "
                 "apart"
             )
         yield Problem(message, path, hint="rename one of them")
@@ -50,7 +50,7 @@ def in_order(
 
     Args:
         scripts: The scripts that could be read.
-        paths: The files of all of them: one that could not be read is no unknown name.
+        paths: The files of all of them: one that could not be read is not an unknown name.
         problems: Names that are not known, and circles, are appended here, each with its line.
     """
     known = {_nfc(path.name) for path in paths}
@@ -134,7 +134,7 @@ def _unknown(script: MigrationScript, after: After, known: set[str]) -> Problem:
     else:
         hint = "it is the only repeatable script"
     return Problem(
-        f"runs after {after.file}, which is not there", script.path, after.line, hint=hint
+        f"runs after {after.file}, which does not exist", script.path, after.line, hint=hint
     )
 
 

@@ -1,4 +1,4 @@
-"""What may not stand in a section of a script: other tools' markers, psql's commands, transactions, COPY.
+"""What a section of a script must not contain: other tools' markers, psql's commands, transactions, COPY.
 
 Pure. Every problem is reported, each with its line.
 """
@@ -17,7 +17,7 @@ from .markers import reads_like_down
 
 
 def check(path: Path | None, found: SplitText, *, whole_section: bool = False) -> list[Problem]:
-    """What may not stand in a script, in the order of its lines.
+    """What a script must not contain, in the order of its lines.
 
     Args:
         path: Its file, for the problems.

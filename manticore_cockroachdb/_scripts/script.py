@@ -69,7 +69,7 @@ class MigrationScript:
 
     Attributes:
         version: Its number, from 1; 0 for a repeatable script, which has none.
-        description: What its file name says, with blanks.
+        description: What its file name says, with spaces.
         up_sql: The up section.
         down_sql: The down section; None where there is none, "" where it is empty.
         path: Its file.
@@ -82,7 +82,7 @@ class MigrationScript:
             (PostgreSQL); 0 means no limit, None leaves it to the setting.
         up_line: The line of the file on which `up_sql` begins.
         down_line: The line of its file on which `down_sql` begins.
-        down_path: The file of the down section, where it has one of its own.
+        down_path: The file of the down section, where that is a separate file.
     """
 
     version: int
@@ -146,7 +146,7 @@ _PIECE: Final = 1024 * 1024
 def checksum(up_text: str) -> str:
     r"""SHA-256, in hexadecimal, of an up section as people see it.
 
-    Line ends count as `\n`; a byte-order mark, blanks at the end of a line, and blank lines before
+    Line ends count as `\n`; a byte-order mark, spaces at the end of a line, and blank lines before
     and after the text do not count.
     """
     text = trim(universal_newlines(up_text).lstrip("\ufeff"), 1)[0]

@@ -1,6 +1,6 @@
-"""The statements of one section of a script, with the options that stand before them. Pure.
+"""The statements of one section of a script, with the options before them. Pure.
 
-A comment's place says whose option it is: options of scripts stand before the first statement, options of
+A comment's place says whose option it is: options of scripts come before the first statement, options of
 statements directly before theirs; before the first statement both may stand, and the name decides. There
 `lock_timeout` is the script's.
 """

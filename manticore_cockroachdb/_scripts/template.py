@@ -26,7 +26,8 @@ def template(description: str) -> tuple[str, str]:
     up = f"{_title(description)}\n{_UP}\n"
     down = (
         f"{_DOWN}\n"
-        "-- Nothing to revert: leave this section empty. Not revertible: delete it and the line above.\n"
+        "-- If there is nothing to revert, leave this section empty.\n"
+        "-- If it cannot be reverted, delete this section and the line above it.\n"
     )
     return up, down
 

@@ -105,7 +105,7 @@ def create_repeatable(
         finally:
             reservation.unlink(missing_ok=True)
     problem = Problem(
-        f"{path} is there already", hint="edit that file: it runs again when it has changed"
+        f"{path} exists already", hint="edit that file: it runs again when it has changed"
     )
     raise FilesRefused(_NOT_WRITTEN, taken if taken and not path.exists() else [problem])
 
@@ -129,7 +129,7 @@ def renumber(
     """Give a script the next free version and return its new path.
 
     Args:
-        script: The script; a down section in a file of its own goes with it.
+        script: The script; a down section in a separate file goes with it.
         folders: Every folder whose versions are taken.
         at_least: The highest version known elsewhere (the ledger's): the new one is higher.
         timestamp: As for `create`.

@@ -41,7 +41,7 @@ def read_batch(text: str) -> Batch:
     """Read the options of a batch.
 
     Args:
-        text: What stands after `-- manticore:`.
+        text: What follows `-- manticore:`.
 
     Raises:
         BadBatch: An option is unknown or has no valid value.

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 BLANKS: Final = " \t\n\r\f\v"
 """What SQL calls white space; Unicode's other spaces are letters to PostgreSQL."""
 
-# Any character beyond ASCII may stand in an identifier; `$` may not begin one. The classes are
+# Any character beyond ASCII may be part of an identifier; `$` may not begin one. The classes are
 # written by the ASCII characters they leave out: the engine then needs one look into a bitmap.
 _LETTER = r"[^\x00-@\[-^\x60{-\x7f]"
 _LETTER_BUT_EB = r"[^\x00-@BEbe\[-^\x60{-\x7f]"
@@ -35,7 +35,7 @@ _NAME = r'"[^"]*+(?:""[^"]*+)*+"'
 _BODY = r"'(?:[^'\\]++|\\.|'')*+'"
 _JOIN = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*+[\n\r])*+"
 _ESCAPED = rf"[BEbe]{_BODY}(?:{_JOIN}{_BODY})*+"
-# Blanks, digits and signs that begin nothing: all of ASCII but letters and "$'();-/
+# Spaces, digits and signs that begin nothing: all of ASCII but letters and "$'();-/
 _DULL = r"[\x00-!#%&*-,.0-:<-@\[-^\x60{-\x7f]"
 
 _ITEM = "|".join(
@@ -59,14 +59,14 @@ _INSIDE = (
     r"|/\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
 )
 _PAIR = rf"\((?:{_INSIDE})*+\)"
-# Matches everywhere, if only nothing: blanks, what cannot end a statement, and what ends one.
+# Matches everywhere, if only nothing: spaces, what cannot end a statement, and what ends one.
 _RUN = re.compile(rf"[{BLANKS}]*+((?:{_ITEM}|\((?:{_INSIDE}|{_PAIR})*+\))*+)(;?)", re.DOTALL)
 _LINE_COMMENT = re.compile(r"--[^\n\r]*+")
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _DOLLAR = re.compile(_TAG)
 _DOWN = re.compile(r"--[ \t]*down[ \t]*", re.IGNORECASE)
 _BODY_WORD = re.compile(r"BEGIN|ATOMIC|CASE|END", re.IGNORECASE)
-# Possessive: with several blanks the words after them are looked at, never one of the blanks.
+# Possessive: with several spaces the words after them are looked at, never one of the spaces.
 _NO_ROUTINE = re.compile(rf"(?!CREATE)|CREATE[{BLANKS}]++(?!OR|FUNC|PROC|[-/])", re.IGNORECASE)
 _TOKEN = re.compile(
     rf"[{BLANKS}]++|--[^\n\r]*+|(?P<block>/\*)|(?P<string>{_QUOTED}|{_ESCAPED})"
@@ -93,10 +93,10 @@ class LexError(ValueError):
 
 
 class RawStatement(NamedTuple):
-    """One statement as it stands in the text.
+    """One statement as the text has it.
 
     Attributes:
-        text: Without the closing `;` and without blanks and comments around it.
+        text: Without the closing `;` and without spaces and comments around it.
         line: The line of its first token, from 1.
     """
 
@@ -111,7 +111,7 @@ class Comment:
     Attributes:
         text: From the `--` to the end of the line, or from `/*` to `*/`.
         line: Its first line, from 1.
-        leading: Whether it stands before the first statement of the up section.
+        leading: Whether it comes before the first statement of the up section.
         apart: Whether it begins its line or follows the end of a statement; not a note beside the
             words of one.
     """
@@ -164,7 +164,7 @@ class Token(NamedTuple):
 
 
 def tokens(text: str, start: int = 0, end: int | None = None) -> Iterator[Token]:
-    """Yield the tokens of `text`, lazily, without blanks and comments.
+    """Yield the tokens of `text`, lazily, without spaces and comments.
 
     A quote that is never closed is one string token to the end of the text.
     """

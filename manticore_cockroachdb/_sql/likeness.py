@@ -2,7 +2,7 @@
 
 CockroachDB describes a schema-change job by the statement as its formatter prints it: comments gone,
 names qualified, types by their own names, every operator in parentheses, a new column's CHECK and
-REFERENCES as actions of their own. Both texts are brought into one form and compared word by word. Two
+REFERENCES as separate actions. Both texts are brought into one form and compared word by word. Two
 forms that differ prove nothing, since no list of what a formatter does is complete. It asks no server.
 
 The printed forms were seen on v21.1 and v22.1; the rules are those of the server's formatter:
@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 from .lexer import Token, TokenKind, tokens
@@ -135,7 +134,7 @@ def _same_word(mine: _Term, theirs: _Term, context: NameContext) -> bool:
 
 # -- parentheses ------------------------------------------------------------------------------------
 
-# How tightly operators bind: the formatter puts each operation into parentheses of its own.
+# How tightly operators bind: the formatter puts each operation into its own parentheses.
 # https://www.cockroachlabs.com/docs/stable/functions-and-operators#operators
 _BINDING: Final = {
     "or": 1, "and": 2, "not": 3, "is": 4, "isnull": 4, "notnull": 4,
@@ -339,7 +338,7 @@ _WITHOUT_ARGUMENTS: Final = word_set(
     "current_catalog current_date current_role current_schema current_time current_timestamp "
     "current_user localtime localtimestamp session_user user"
 )
-# Words that change nothing for CockroachDB, or that it prints or leaves out as it likes.
+# Words that change nothing for CockroachDB, or that it may print or leave out.
 _NOISE: Final = frozenset(("asc", "concurrently"))
 _SYNONYMS: Final = {"include": "storing", "covering": "storing"}
 _TYPED_LITERALS: Final = word_set("bytes date interval time timestamp timestamptz timetz uuid")
@@ -382,7 +381,8 @@ def _after_type(terms: _Terms, at: int) -> int:
     at += 1
     for opening, closing in ("()", "[]"):
         if at < len(terms) and terms[at].word == opening:
-            at += len(list(takewhile(lambda term: term.word != closing, terms[at:]))) + 1  # noqa: B023
+            inside = _words(terms[at:])
+            at += (inside.index(closing) if closing in inside else len(inside)) + 1
     return at
 
 
@@ -428,7 +428,7 @@ def _type_word(words: list[str]) -> str:
 
 
 def _lifted(action: _Terms) -> list[_Terms]:
-    """An action, with the checks and references of a new column as actions of their own."""
+    """An action, with the checks and references of a new column as separate actions."""
     words = _words(action)
     if words[:2] != ["add", "column"]:
         return [action]

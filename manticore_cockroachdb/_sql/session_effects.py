@@ -58,7 +58,7 @@ def leaves(statement: Statement, server: ServerKind) -> Leaves:
 
 
 def _may_set_there(statement: Statement) -> bool:
-    """CockroachDB has no session locks and no LISTEN, and what it runs by itself cannot SET."""
+    """CockroachDB has no session locks and no LISTEN, and what it runs on its own initiative cannot SET."""
     if _SET_CONFIG.search(statement.text):
         return True
     return statement.kind is Kind.DATA and _COCKROACHDB_ROWS.isdisjoint(head(statement.text, 1))

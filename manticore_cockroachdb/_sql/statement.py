@@ -73,7 +73,7 @@ _IF: Final = re.compile(r"\bif\b", re.IGNORECASE)
 _FIRST_WORD: Final = re.compile(rf"[({BLANKS}]*+([A-Za-z_]++)")
 _INTO: Final = re.compile(r"\binto\b", re.IGNORECASE)
 
-# Words that decide by themselves. What is not here, and not looked at below, is a schema statement:
+# Words that decide alone. What is not here, and not looked at below, is a schema statement:
 # sent alone, which is right for anything.
 _BY_FIRST_WORD: Final = {
     **dict.fromkeys(
@@ -153,7 +153,7 @@ def _kind_of_setting(words: tuple[str, ...]) -> Kind:
 def refuses_transaction(statement: Statement, server: ServerKind) -> bool:
     """Whether the server refuses this statement inside a transaction block.
 
-    Told from the statement alone: a procedure that commits by itself cannot be seen.
+    It looks at the statement alone: that a procedure commits cannot be seen.
     """
     if server is ServerKind.COCKROACHDB:
         return _cockroachdb_refuses(head(statement.text, 3))
@@ -221,7 +221,7 @@ _STRAIGHT_LINE: Final = re.compile(rf"[{BLANKS}]+")
 
 
 def summary(statement: Statement, width: int = 60) -> str:
-    """The statement on one line, for people: without comments, blanks folded, cut to `width`.
+    """The statement on one line, for people: without comments, spaces folded, cut to `width`.
 
     Literals that may be a password or hold one are shown as '…'.
     """
@@ -292,7 +292,7 @@ def makes_no_job(statement: Statement) -> bool:
 
     True for a new table, type, schema, sequence or view; not for CREATE TABLE AS, nor for a table
     with foreign keys, which changes the tables it refers to. True also where no object is known by
-    name: an IMPORT, a BACKUP, a changefeed or a schedule is no schema change, and a statement that
+    name: an IMPORT, a BACKUP, a changefeed or a schedule is not a schema change, and a statement that
     is not understood could not be found among the jobs.
     """
     change = _change(statement)

@@ -27,12 +27,12 @@ def head(text: str, count: int) -> tuple[str, ...]:
 
 
 def upper(token: Token) -> str:
-    """A word in capitals; anything else as it is written (a quoted name is no keyword)."""
+    """A word in capitals; anything else as it is written (a quoted name is not a keyword)."""
     return token.text.upper() if token.kind is TokenKind.WORD else token.text
 
 
 def top_level(text: str) -> Iterator[Token]:
-    """The tokens that stand in no parentheses."""
+    """The tokens that are not in parentheses."""
     depth = 0
     for token in tokens(text):
         if token.text == "(":

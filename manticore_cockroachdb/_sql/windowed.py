@@ -17,7 +17,7 @@ from .tokens import Name, bare, upper, word_set
 
 #: Clauses that make a part of the rows mean something else than the part of the result.
 _WHOLE_ONLY = word_set("GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION INTERSECT EXCEPT")
-#: Functions over all rows; each window would have a result of its own.
+#: Functions over all rows; each window would have its own result.
 #: https://www.postgresql.org/docs/current/functions-aggregate.html
 #: https://www.cockroachlabs.com/docs/stable/functions-and-operators#aggregate-functions
 _AGGREGATES = word_set(
@@ -28,7 +28,7 @@ _AGGREGATES = word_set(
     "REGR_SLOPE REGR_SXX REGR_SXY REGR_SYY SQRDIFF STDDEV STDDEV_POP STDDEV_SAMP STRING_AGG SUM SUM_INT "
     "VARIANCE VAR_POP VAR_SAMP XMLAGG XOR_AGG"
 )
-#: What may follow a table's name and is no alias.
+#: What may follow a table's name and is not an alias.
 _AFTER_TABLE = word_set(
     "WHERE SET USING FROM RETURNING ON JOIN INNER LEFT RIGHT FULL CROSS NATURAL TABLESAMPLE AS "
     "DEFAULT VALUES SELECT OVERRIDING GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION "
@@ -317,7 +317,7 @@ def _finished(walk: _Walk, table: Name, reference: str, assigned: frozenset[str]
         end = walk.offset()
         where = (start, end)
     if found == "RETURNING":
-        raise NotWindowed("RETURNING has nobody to return rows to; remove it")
+        raise NotWindowed("RETURNING has no effect in batches, which discard rows; remove it")
     if found in _WHOLE_ONLY:
         raise NotWindowed(f"{found} works on all rows at once and cannot be split into windows")
     return Windowed(walk.text, table.written, reference, assigned, where, end)

@@ -22,7 +22,7 @@ LOST = "22012"
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run, as we hold it.
+    """The lease, as we hold it.
 
     Attributes:
         owner: Our name: host, pid and a random part.
@@ -72,7 +72,7 @@ def note_repeatables(tables: Tables, lease: Lease) -> Command:
 
 
 def note_session(tables: Tables, lease: Lease, session_id: str) -> Command:
-    """Write that the runner goes on over another connection."""
+    """Write that the runner continues over another connection."""
     return _fenced(tables, lease, "session_id = $4", (session_id,))
 
 
@@ -88,7 +88,7 @@ def save_progress(tables: Tables, lease: Lease, progress: Progress) -> Command:
 
 
 def save_committed(tables: Tables, lease: Lease, progress: Progress) -> Command:
-    """Write, in a script's own transaction, that it is committed; its schema changes may go on.
+    """Write, in a script's own transaction, that it is committed; its schema changes may continue.
 
     When it was sent stays as it was recorded before: its jobs carry the time at which the transaction
     began, not that of their statements.
@@ -302,7 +302,7 @@ def _entry(
 
 
 def remove(tables: Tables, lease: Lease, key: ScriptKey, *, keep: bool = False) -> Command:
-    """Take a script out of its table, whatever became of its file; nothing of it is unfinished.
+    """Take a script out of its table, whatever happened to its file; nothing of it is unfinished.
 
     Args:
         tables: The tables.
@@ -339,7 +339,7 @@ def _fenced(
 ) -> Command:
     """One statement that proves the lease and writes; `changes` and `entry` count from `$4` on.
 
-    Whatever it writes is undone with it when the last line divides by zero: the lease is not ours.
+    Whatever it writes is rolled back with it when the last line divides by zero: the lease is not ours.
     """
     fence = (
         f"WITH fence AS (UPDATE {tables.state} "

@@ -28,7 +28,7 @@ _INTEGERS = frozenset({20, 21, 23})
 #: Answers to a look at a table that is not there: the table, or the schema it would be in.
 NO_TABLE = frozenset({"42P01", "3F000"})
 
-#: Each is asked by itself, on the first run of a schema only; one schema per tenant can be thousands.
+#: Each is asked alone, on the first run of a schema only; one schema per tenant can be thousands.
 _MOST_ELSEWHERE = 50
 
 
@@ -60,7 +60,7 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Our tables, by their full names: a script may change the search path under our feet.
+    """Our tables, by their full names: a script may change the search path meanwhile.
 
     Attributes:
         ledger: The ledger's name, quoted, with database and schema.

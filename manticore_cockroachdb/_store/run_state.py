@@ -1,6 +1,6 @@
 """The run state: one row that says who may run (the lease) and what is unfinished.
 
-Its table, how its row is read, and how the lease is taken and given back. What a runner writes while it
+Its table, how its row is read, and how the lease is taken and released. What a runner writes while it
 holds the lease is in `fenced`.
 """
 
@@ -164,7 +164,7 @@ def acquire(tables: Tables, owner: str, seconds: float, session_id: str) -> Comm
 
 
 def release(tables: Tables, owner: str) -> Command:
-    """Give the lease back, if it is this runner's; what is unfinished stays recorded.
+    """Release the lease, if it is this runner's; what is unfinished stays recorded.
 
     By the owner alone, which is a runner's own: it may have been taken although the answer was never read.
     """

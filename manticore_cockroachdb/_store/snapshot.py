@@ -146,7 +146,7 @@ class RunState:
     has_repeatables: bool = False
 
     def held_from(self, owner: str) -> bool:
-        """Whether somebody other than `owner` holds the lease and it has not run out."""
+        """Whether somebody other than `owner` holds the lease and it has not expired."""
         return self.owner not in (None, owner) and (self.expires_in or 0.0) > -MARGIN
 
     @property

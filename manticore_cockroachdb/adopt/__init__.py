@@ -7,12 +7,12 @@
     print(adoption.plan().findings)
     adoption.apply()
 
-Other tools' files are read in `tools`, a module for each; conversion and comparison are pure; disk and
-server are touched in `disk`, `adoption` and `leaving` alone. `Export` is the way out. This room imports
-from every room below, and none of them knows it.
+Other tools' files are read in `tools`, a module for each; conversion and comparison are pure. The disk is
+touched in `disk` alone, a server in `adoption`, `leaving` and `_sync`. `Export` writes another tool's
+files. This package imports from every package below, and none of them knows it.
 """
 
-from .adoption import Adoption, Undone
+from .adoption import Adoption
 from .async_adoption import AsyncAdoption
 from .async_leaving import AsyncExport
 from .conversion import Converted, FileState
@@ -21,7 +21,7 @@ from .leaving import Export
 from .plan import AdoptionPlan
 from .proof import Proof
 from .table import TOOLS
-from .values import Finding, Guard, Remark, Trouble
+from .values import Finding, Guard, Remark, Trouble, Undone
 
 __all__ = [
     "EXPORTS",

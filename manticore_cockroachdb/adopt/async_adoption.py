@@ -1,4 +1,4 @@
-"""Moving in as a user of the library does it: look, write the files, take the ledger over, or give it back.
+"""Moving in as a user of the library does it: look, write the files, take the ledger over, or return it.
 
 What is to be done is decided in the pure modules beside this one. Here connections are opened, both ledgers
 are read, and the one transaction is sent that fills ours and stops the other tool.
@@ -6,32 +6,26 @@ are read, and the one transaction is sent that fills ours and stops the other to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from .._backend.dialect import Server
-from .._backend.protocol import COMMIT, Command
-from .._backend.retry import RETRY, TRANSACTION
+from .._backend.protocol import Command
 from .._executor import concurrency
 from .._executor._async.lease import async_take_lease
 from .._executor._async.session import AsyncSession
-from .._executor._async.store import AsyncStore, async_store_of, lease_lost
-from .._executor.messages import capitalized
-from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner
+from .._executor._async.store import AsyncStore, async_store_of
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, Options, new_owner, unheard
 from .._scripts.placeholders import filled
-from .._scripts.script import ScriptKey, called
+from .._scripts.script import ScriptKey
 from .._sql.server_kind import ServerKind
 from .._store import fenced
 from .._store.fenced import Lease
 from .._store.ledger import DEFAULT_TABLE, LedgerRow
 from .._store.repeatables import RepeatableRow
 from .._store.snapshot import Snapshot
-from .._store.transactions import begin
 from ..async_database import AsyncDatabase
 from ..errors import (
-    DatabaseError,
-    LedgerRefused,
     MigrationFailed,
     PlanRefused,
     Problem,
@@ -39,7 +33,8 @@ from ..errors import (
 )
 from ..events import Event
 from . import takeover
-from .async_proving import async_compare_schemas, async_read_schema
+from ._async.proving import async_compare_schemas, async_read_schema
+from ._async.their_ledger import async_read_ledger, async_write_both
 from .conversion import convert
 from .disk import read_folder, read_scripts, write_scripts
 from .plan import AdoptionPlan, OurRow, Sides, is_adopted
@@ -47,47 +42,11 @@ from .plan import plan as plan_adoption
 from .printed import baseline_text
 from .proof import Proof, not_proved, own_objects
 from .table import TOOLS, chosen, read, tool_named
-from .takeover import Table
+from .takeover import Seen, Table
 from .tool import Tool
 from .tools.baseline import reading as baseline
-from .values import Finding, Folder, Found, Guard, Reading, Recognition, Trouble
-
-_NO_RIGHTS = "42501"
-_LOCKED = "55P03"
-#: PostgreSQL: how long another writer of the tool's table is waited for.
-_PATIENCE = Command("SET LOCAL lock_timeout = '10s'")
-_BEGIN = Command("BEGIN")
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What `undo` did.
-
-    Attributes:
-        versions: The versions that left our ledger.
-        repeatables: The repeatable scripts that left our table of them.
-        guard: The guard that was lifted, if one was set.
-    """
-
-    versions: tuple[int, ...]
-    guard: Guard | None
-    repeatables: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The other tool's tables, as one look found them."""
-
-    tool: Tool
-    tables: Mapping[str, Table]
-    found: Found
-    digests: Mapping[str, str | None]
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def main(self) -> Table | None:
-        """The table that is the ledger."""
-        return next(iter(self.tables.values()), None)
+from .values import Folder, Guard, Reading, Recognition, Undone
+from .wording import unfinished, versions_called
 
 
 class AsyncAdoption:
@@ -130,7 +89,7 @@ class AsyncAdoption:
         self._db = db
         self._tool = tool_named(tool) if tool is not None else None
         self._named = ledger
-        self._emit = listener or _silent
+        self._emit = listener or unheard
         self._table = table
         self._lock_timeout = lock_timeout
         self._lease = lease
@@ -197,6 +156,7 @@ class AsyncAdoption:
         try:
             plan, seen = await self._look(session, folder)
             schemas = (session.server.schema, *(table.schema for table in seen.tables.values()))
+            alone = [table.schema for table in seen.tables.values() if table.place is None]
         finally:
             await session.close()
         plan.check()
@@ -204,7 +164,7 @@ class AsyncAdoption:
         if self._placeholders is not None:
             applied = list(filled(applied, self._placeholders))
         labels = [table.label for table in seen.tables.values()]
-        own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)))
+        own = own_objects(seen.tool, labels, tuple(dict.fromkeys(schemas)), alone)
         try:
             return await async_compare_schemas(
                 self._db.settings,
@@ -239,35 +199,33 @@ class AsyncAdoption:
                 return plan
             await concurrency.async_in_thread(lambda: write_scripts(self.target, plan.new_files))
             await self._with_lease(
-                session, owner, lambda store, lease: self._fill(store, lease, folder)
+                session, owner, lambda store, lease: self._fill(store, lease, folder), "adopted"
             )
             return plan
         finally:
             await session.close()
 
     async def undo(self) -> Undone:
-        """Take the rows that were adopted out of our ledger, and let the other tool run again.
+        """Remove the rows that were adopted from our ledger, and let the other tool run again.
 
-        The files stay. Needs the tool's name, or its folder.
+        Our files stay. Needs the other tool's folder, unless its schema was printed: only its files tell
+        which version is which of its migrations.
 
         Raises:
-            PlanRefused: Manticore has applied something since, which the other tool does not know.
+            SettingsError: The folder is not named, or no tool has such files.
+            PlanRefused: The two ledgers differ: Manticore has applied or reverted something since.
             LeaseTimeout: A runner holds the lease.
         """
+        folder = await self._folder()
         owner = new_owner()
         session = await AsyncSession.open(self._db.settings, f"{owner}/adopt")
         try:
-            tool = self._tool
-            if tool is None:
-                folder = await self._folder()
-                tool = (await self._recognized(session, folder))[0]
-            wanted: Tool = tool
             done: list[Undone] = []
 
             async def work(store: AsyncStore, lease: Lease) -> None:
-                done.append(await self._take_back(store, lease, wanted))
+                done.append(await self._take_back(store, lease, folder))
 
-            await self._with_lease(session, owner, work)
+            await self._with_lease(session, owner, work, "reverted")
             return done[0]
         finally:
             await session.close()
@@ -303,9 +261,9 @@ class AsyncAdoption:
         recognition = chosen(folder, ledgers)
         return TOOLS[recognition.tool], recognition
 
-    async def _look(self, session: AsyncSession, folder: Folder) -> tuple[AdoptionPlan, _Seen]:
+    async def _look(self, session: AsyncSession, folder: Folder) -> tuple[AdoptionPlan, Seen]:
         tool, recognition, there = await self._recognized(session, folder)
-        seen = await self._read(session, tool, there)
+        seen = await async_read_ledger(session, tool, there, self._named)
         snapshot = await (await self._store(session)).look()
         ours: tuple[OurRow, ...] = ()
         if snapshot:
@@ -319,7 +277,7 @@ class AsyncAdoption:
         )
         return plan, seen
 
-    async def _printed(self, server: Server, seen: _Seen) -> Reading:
+    async def _printed(self, server: Server, seen: Seen) -> Reading:
         """The live schema as one migration."""
         printing = await async_read_schema(self._db.settings, self._table, self._emit)
         labels = [table.label for table in seen.tables.values()]
@@ -339,7 +297,11 @@ class AsyncAdoption:
         def work() -> AdoptionPlan:
             reading = reader()
             own = {table.name for table in tool.tables}
-            conversion = convert(reading, self.target, read_scripts(self.target), own)
+            if self._named:
+                own.add(self._named.rpartition(".")[2])
+            conversion = convert(
+                reading, self.target, read_scripts(self.target), own, self._placeholders
+            )
             return plan_adoption(
                 tool,
                 recognition,
@@ -353,56 +315,6 @@ class AsyncAdoption:
 
         return await concurrency.async_in_thread(work)
 
-    async def _read(self, session: AsyncSession, tool: Tool, there: Sequence[Table]) -> _Seen:
-        """The rows of the tool's tables, and a fingerprint of each to know them by."""
-        tables, findings = takeover.choose(tool, there, self._named)
-        if not tables:
-            return _Seen(tool, {}, Found(), {}, findings)
-        # The fingerprints first: rows that come in between make them differ later, not agree.
-        digests = [takeover.digest(table) for table in tables.values()]
-        commands = takeover.read_rows(tool, tables)
-        try:
-            results = await session.send(*digests, *commands)
-        except DatabaseError as error:
-            if error.sqlstate != _NO_RIGHTS:
-                raise
-            label = next(iter(tables.values())).label
-            raise LedgerRefused(
-                f"{tool.title}'s ledger {label} may not be read as {session.server.user}: {error}. "
-                f"Grant it (GRANT SELECT, INSERT, UPDATE, DELETE ON {label} TO "
-                f"{session.server.user}), or connect as the user that owns it."
-            ) from error
-        found = takeover.found(tool, tables, results[len(digests) :])
-        values = [result.rows[0][0] for result in results[: len(digests)]]
-        running = await self._running(session, tool)
-        return _Seen(
-            tool,
-            tables,
-            found,
-            dict(zip(tables, values, strict=True)),
-            (*findings, *running),
-        )
-
-    async def _running(self, session: AsyncSession, tool: Tool) -> tuple[Finding, ...]:
-        """Whether a run of the tool holds its advisory lock."""
-        numbers = self._lock_ids(session.server, tool)
-        if not numbers:
-            return ()
-        rows = (await session.send(takeover.advisory_locks(numbers)))[0].rows
-        return tuple(
-            Finding(
-                Trouble.LOCKED,
-                f"Session {pid} ({name or 'no application name'}) holds {tool.title}'s advisory lock.",
-                "Wait for that run to end.",
-            )
-            for pid, name in rows
-        )
-
-    def _lock_ids(self, server: Server, tool: Tool) -> tuple[int, ...]:
-        if server.kind is not ServerKind.POSTGRESQL:
-            return ()
-        return tool.lock_ids(server.database, server.schema)
-
     # -- writing -----------------------------------------------------------------------------------
 
     async def _store(self, session: AsyncSession) -> AsyncStore:
@@ -413,8 +325,9 @@ class AsyncAdoption:
         session: AsyncSession,
         owner: str,
         work: Callable[[AsyncStore, Lease], Awaitable[None]],
+        done: str,
     ) -> None:
-        """Do something under the lease, and give it back whatever happens."""
+        """Do something under the lease, and release it whatever happens."""
         store = await self._store(session)
         taken = await async_take_lease(
             store,
@@ -428,7 +341,7 @@ class AsyncAdoption:
             return
         lease, snapshot = taken
         try:
-            _check_nothing_is_unfinished(snapshot)
+            _check_nothing_is_unfinished(snapshot, done)
             await work(store, lease)
         finally:
             if session.usable:
@@ -440,92 +353,62 @@ class AsyncAdoption:
         plan, seen = await self._look(session, folder)
         plan.check()
         guard = plan.guard if plan.guard and not plan.guard.is_set else None
-        if guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB:
-            # A schema change must be sent alone there. The tool is stopped first, so that it can add
-            # nothing; if this run dies here, the next one finds it stopped and continues.
-            await session.send(Command(guard.set))
-            plan, seen = await self._look(session, folder)
-            plan.check()
-            guard = None
-        if not plan.rows and guard is None:
-            return
-        again = any(isinstance(row, RepeatableRow) for row in plan.rows)
-        if again and not store.tables.has_repeatables:
+        alone = guard if guard and _is_sent_alone(guard, session.server) else None
+        if (
+            any(isinstance(row, RepeatableRow) for row in plan.rows)
+            and not store.tables.has_repeatables
+        ):
             await store.make_repeatables()
             await store.write(fenced.note_repeatables(store.tables, lease))
         writes = [takeover.insert(store.tables, row) for row in plan.rows]
-        if guard is not None:
+        if guard is not None and alone is None:
             writes.append(Command(guard.set))
-        await self._in_transaction(store, lease, seen, writes)
+        if writes:
+            await async_write_both(store, lease, seen, writes)
+        if alone is not None:
+            # The rows come first, so that a tool that is stopped was always taken over. If this run dies
+            # here, the next one finds it running and stops it.
+            await session.send(Command(alone.set))
+            _check_nothing_was_added(plan, (await self._look(session, folder))[0])
 
-    async def _take_back(self, store: AsyncStore, lease: Lease, tool: Tool) -> Undone:
+    async def _take_back(self, store: AsyncStore, lease: Lease, folder: Folder) -> Undone:
         """The opposite: our rows go, the other tool may run again."""
         session = store.session
-        names = [table.name for table in tool.tables]
-        if self._named:
-            names.append(self._named.rpartition(".")[2])
-        there = takeover.tables((await session.send(takeover.find_tables(names)))[0])
-        seen = await self._read(session, tool, there)
+        tool, recognition, there = await self._recognized(session, folder)
+        seen = await async_read_ledger(session, tool, there, self._named)
         snapshot = await store.look()
         ours = snapshot.rows if snapshot else ()
-        _check_nothing_was_applied_since(ours, tool)
-        adopted = tuple(row.version for row in ours if is_adopted(row, tool))
         again = snapshot.repeatables if snapshot else ()
-        names_adopted = tuple(row.name for row in again if is_adopted(row, tool))
+        theirs: set[int] = set()
         guard = tool.guard(seen.found) if seen.main else None
-        if guard and not (guard.is_set and (adopted or guard.unmistakable)):
+        adopted = {row.version for row in ours if is_adopted(row, tool)}
+        if not (guard and guard.is_set and (adopted or guard.unmistakable)):
             guard = None
-        keys: tuple[ScriptKey, ...] = (*adopted, *names_adopted)
+        if (adopted or guard) and not tool.prints:
+            plan = await self._put_together(
+                tool,
+                recognition,
+                lambda: read(tool, folder),
+                lambda reading: _sides(seen, reading, (*ours, *again)),
+            )
+            theirs.update(plan.applied_there)
+            _check_nothing_was_reverted_since(plan)
+        _check_nothing_was_applied_since(ours, theirs, tool)
+        versions = tuple(row.version for row in ours if row.version in adopted | theirs)
+        names = tuple(row.name for row in again if is_adopted(row, tool))
+        keys: tuple[ScriptKey, ...] = (*versions, *names)
         writes = [takeover.delete(store.tables, key) for key in keys]
-        alone = guard and guard.schema_change and session.server.kind is ServerKind.COCKROACHDB
+        alone = guard and _is_sent_alone(guard, session.server)
         if guard and not alone:
             writes.append(Command(guard.lift))
         if writes:
-            await self._in_transaction(store, lease, seen, writes)
+            await async_write_both(store, lease, seen, writes)
         if guard and alone:
             await session.send(Command(guard.lift))
-        return Undone(adopted, guard, names_adopted)
-
-    async def _in_transaction(
-        self, store: AsyncStore, lease: Lease, seen: _Seen, writes: Sequence[Command]
-    ) -> None:
-        """Write, provided that the lease is ours and the other tool's tables are as they were seen."""
-        tables = tuple(seen.tables.values())
-        server = store.session.server
-        if server.kind is ServerKind.POSTGRESQL:
-            opening = [_BEGIN, _PATIENCE, *map(takeover.lock_table, tables)]
-            running = [takeover.not_running(number) for number in self._lock_ids(server, seen.tool)]
-        else:
-            opening, running = [begin(server)], []
-        same = [
-            takeover.unchanged(table, seen.digests[name]) for name, table in seen.tables.items()
-        ]
-        fence = fenced.renew_lease(store.tables, lease)
-        commands = [*opening, *running, fence, *same, *writes, COMMIT]
-        attempt = 0
-        while True:
-            attempt += 1
-            _, refusal = await store.session.ask(*commands)
-            if refusal is None:
-                return
-            pause = TRANSACTION.pause(attempt) if refusal.error.sqlstate in RETRY else None
-            if pause is None:
-                break
-            await concurrency.async_sleep(pause)
-        error = refusal.error
-        place = refusal.index
-        if error.sqlstate != fenced.LOST:
-            raise _refused(seen, error, server) from error
-        if len(opening) <= place < len(opening) + len(running):
-            raise _nothing_adopted(f"A run of {seen.tool.title} is running. Wait for it to end.")
-        if place == len(opening) + len(running):
-            raise lease_lost() from error
-        raise _nothing_adopted(
-            f"{seen.tool.title}'s ledger changed meanwhile: somebody runs it. Run this again."
-        )
+        return Undone(versions, guard, names)
 
 
-def _sides(seen: _Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
+def _sides(seen: Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
     """Both ledgers, for the plan."""
     if seen.main is None and not seen.tool.prints:
         return Sides(ours=ours, findings=seen.findings)
@@ -538,41 +421,46 @@ def _sides(seen: _Seen, reading: Reading, ours: Sequence[OurRow]) -> Sides:
     )
 
 
-def _refused(seen: _Seen, error: DatabaseError, server: Server) -> Exception:
-    """The error for a transaction that the server refused."""
-    label = seen.main.label if seen.main else ""
-    if error.sqlstate == _NO_RIGHTS:
-        return LedgerRefused(
-            f"{seen.tool.title}'s ledger {label} may not be changed as {server.user}: {error}. Nothing was "
-            f"adopted. Connect as the user that owns it, or grant the rights."
-        )
-    if error.sqlstate == _LOCKED:
-        return _nothing_adopted(f"Somebody writes to {label}: {error}. Wait for that run to end.")
-    return error
-
-
-def _nothing_adopted(message: str) -> PlanRefused:
-    return PlanRefused("Nothing was adopted", [Problem(message)])
-
-
-def _check_nothing_is_unfinished(snapshot: Snapshot) -> None:
+def _check_nothing_is_unfinished(snapshot: Snapshot, done: str) -> None:
     progress = snapshot.record.progress
     if progress is not None:
-        raise _nothing_adopted(
-            f"{capitalized(called(progress.key))} is partially {progress.direction.value} here. Finish it "
-            "with manticore_migrate or manticore_rollback first."
-        )
+        message = unfinished(progress.key, progress.direction)
+        raise PlanRefused(f"Nothing was {done}", [Problem(message)])
 
 
-def _check_nothing_was_applied_since(ours: Sequence[LedgerRow], tool: Tool) -> None:
-    own = [str(row.version) for row in ours if not is_adopted(row, tool)]
-    if own and len(own) < len(ours):
+def _is_sent_alone(guard: Guard, server: Server) -> bool:
+    """Whether the statements of a guard are schema changes that share no transaction."""
+    return guard.schema_change and server.kind is ServerKind.COCKROACHDB
+
+
+def _check_nothing_was_added(before: AdoptionPlan, after: AdoptionPlan) -> None:
+    """The tool could still run between our rows and its guard."""
+    added = [version for version in after.reverted if version not in before.reverted]
+    if added:
         message = (
-            f"Manticore has applied version {', '.join(own)} since, which {tool.title} does not know. Roll "
-            "it back first (manticore_rollback)."
+            f"{before.title} applied {versions_called(added)} meanwhile, and is stopped now. Record that "
+            f"(`manticore_resolve --applied {added[0]}`)."
+        )
+        raise PlanRefused("The rest was adopted", [Problem(message)])
+
+
+def _check_nothing_was_reverted_since(plan: AdoptionPlan) -> None:
+    if plan.reverted:
+        message = (
+            f"{plan.title}'s ledger calls {versions_called(plan.reverted)} applied, and Manticore's does "
+            "not. If Manticore reverted that, apply it again first (manticore_migrate). If it is applied, "
+            f"record it first (`manticore_resolve --applied {plan.reverted[0]}`)."
         )
         raise PlanRefused("Nothing was reverted", [Problem(message)])
 
 
-def _silent(event: Event) -> None:
-    """Nobody listens."""
+def _check_nothing_was_applied_since(
+    ours: Sequence[LedgerRow], theirs: Collection[int], tool: Tool
+) -> None:
+    own = [row.version for row in ours if not is_adopted(row, tool) and row.version not in theirs]
+    if own and len(own) < len(ours):
+        message = (
+            f"Manticore has applied {versions_called(own)} since, which {tool.title} does not know. Roll "
+            "it back first (manticore_rollback)."
+        )
+        raise PlanRefused("Nothing was reverted", [Problem(message)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .._backend.protocol import COMMIT
@@ -10,10 +11,9 @@ from .._executor import concurrency
 from .._executor._async.lease import async_take_lease
 from .._executor._async.session import AsyncSession
 from .._executor._async.store import AsyncStore, async_store_of
-from .._executor.messages import capitalized
-from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner
-from .._scripts.loader import load
-from .._scripts.script import called
+from .._executor.options import DEFAULT_LEASE, DEFAULT_LOCK_TIMEOUT, new_owner, unheard
+from .._scripts.loader import load_all
+from .._scripts.placeholders import filled
 from .._store import fenced
 from .._store.ledger import DEFAULT_TABLE
 from .._store.transactions import begin
@@ -23,6 +23,8 @@ from . import takeover
 from .disk import read_texts, write_texts
 from .export import ExportPlan, export, refused
 from .plan import OurRow
+from .values import Remark
+from .wording import unfinished
 
 
 class AsyncExport:
@@ -37,6 +39,7 @@ class AsyncExport:
         table: Our ledger's table, `name` or `schema.name`.
         lock_timeout: Seconds to wait for a runner at most.
         lease: Seconds the lease lasts.
+        placeholders: What `${name}` in a script stands for: the files get the values.
     """
 
     def __init__(
@@ -50,16 +53,18 @@ class AsyncExport:
         table: str = DEFAULT_TABLE,
         lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
         lease: float = DEFAULT_LEASE,
+        placeholders: Mapping[str, str] | None = None,
     ) -> None:
         self.tool = tool
         self.target = Path(target)
         folders = [migrations_dir] if isinstance(migrations_dir, str | Path) else migrations_dir
         self.folders = tuple(Path(folder) for folder in folders)
         self._db = db
-        self._emit = listener or _silent
+        self._emit = listener or unheard
         self._table = table
         self._lock_timeout = lock_timeout
         self._lease = lease
+        self._placeholders = placeholders
 
     async def plan(self) -> ExportPlan:
         """What `apply` would do now. Changes nothing.
@@ -110,11 +115,9 @@ class AsyncExport:
                 raise refused("The lease could not be acquired.")
             lease, snapshot = taken
             try:
-                if snapshot.record.progress is not None:
-                    raise refused(
-                        f"{capitalized(called(snapshot.record.progress.key))} is partially applied here. "
-                        "Finish it first."
-                    )
+                progress = snapshot.record.progress
+                if progress is not None:
+                    raise refused(unfinished(progress.key, progress.direction))
                 plan = await self._look(store)
                 plan.check_files()
                 await self._check_their_ledger(session, plan)
@@ -134,17 +137,35 @@ class AsyncExport:
         rows: tuple[OurRow, ...] = ()
         if snapshot:
             rows = (*snapshot.rows, *snapshot.repeatables)
-        return await concurrency.async_in_thread(
-            lambda: export(
-                self.tool, self.target, load(self.folders), rows, read_texts(self.target)
-            )
-        )
+        return await concurrency.async_in_thread(lambda: self._put_together(rows))
+
+    def _put_together(self, rows: Sequence[OurRow]) -> ExportPlan:
+        loaded = load_all(self.folders)
+        scripts = loaded.scripts
+        if self._placeholders is not None:
+            scripts = filled(scripts, self._placeholders)
+        existing = read_texts(self.target)
+        plan = export(self.tool, self.target, scripts, rows, existing, loaded.checkpoints)
+        changed = [
+            each.path for each, raw in zip(scripts, loaded.scripts, strict=True) if each != raw
+        ]
+        notes = [
+            Remark("its placeholders are replaced by the values of this database.", path)
+            for path in changed
+        ]
+        return replace(plan, notes=(*plan.notes, *notes))
 
     async def _check_their_ledger(self, session: AsyncSession, plan: ExportPlan) -> None:
-        """Rows that are there are somebody's: nothing is added to them."""
+        """Rows that are there are somebody's, and so is a table of another form: neither is touched."""
         there = takeover.tables((await session.send(takeover.find_tables([plan.ledger])))[0])
         for table in there:
             if table.place is not None:
+                missing = sorted(plan.columns - table.columns)
+                if missing:
+                    raise refused(
+                        f"The table {table.label} is not {plan.title}'s: it has no column "
+                        f"{missing[0]}. Rename it, or export to a database without it."
+                    )
                 count = (await session.send(takeover.count(table)))[0].rows[0][0]
                 if count:
                     raise refused(
@@ -158,7 +179,3 @@ class AsyncExport:
 
 def _write(plan: ExportPlan) -> None:
     write_texts(plan.target, [(file.name, file.text) for file in plan.new_files])
-
-
-def _silent(event: Event) -> None:
-    """Nobody listens."""

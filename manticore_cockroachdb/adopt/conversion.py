@@ -25,11 +25,14 @@ from .._sql.tokens import head
 from ..errors import Problem, SettingsError
 from .numbering import numbered
 from .own_tables import is_about
-from .values import Reading, Remark, Sql, TheirMigration
+from .templates import unfilled
+from .values import Reading, Remark, Sql, TheirMigration, shown
 from .wording import located, without, words
 
 _STEPWISE: Final = "-- manticore: mode=stepwise\n"
+_AUTOCOMMIT: Final = "-- manticore: mode=autocommit\n"
 _DOWN: Final = "-- DOWN\n"
+_COMMITS: Final = re.compile(r"\b(?:COMMIT|ROLLBACK)\b[\w\s]*;", re.IGNORECASE)
 #: Statements that only frame a file: Manticore opens and closes the transactions.
 _FRAMES: Final = frozenset({"BEGIN", "START", "COMMIT", "END"})
 
@@ -95,6 +98,7 @@ def convert(
     target: Path,
     existing: Mapping[ScriptKey, MigrationScript] | None = None,
     own: Collection[str] = (),
+    placeholders: Mapping[str, str] | None = None,
 ) -> Conversion:
     """Convert what was read from a folder.
 
@@ -103,8 +107,9 @@ def convert(
         target: The folder for our scripts.
         existing: The scripts that are there already, by version or name.
         own: The names of the tool's own tables: statements about them are left out.
+        placeholders: What `${name}` in a script stands for; None: nothing is replaced.
     """
-    converter = _Converter(target, existing or {}, own)
+    converter = _Converter(target, existing or {}, own, placeholders)
     for theirs, version in zip(reading.migrations, numbered(reading.migrations), strict=True):
         converter.take(theirs, version)
     return Conversion(
@@ -119,11 +124,16 @@ class _Converter:
     """Converts one migration after the other."""
 
     def __init__(
-        self, target: Path, existing: Mapping[ScriptKey, MigrationScript], own: Collection[str]
+        self,
+        target: Path,
+        existing: Mapping[ScriptKey, MigrationScript],
+        own: Collection[str],
+        placeholders: Mapping[str, str] | None,
     ) -> None:
         self.target = target
         self.existing = existing
         self.own = own
+        self.placeholders = placeholders
         self.scripts: list[Converted] = []
         self.problems: list[Remark] = []
         self.left: list[Remark] = []
@@ -133,24 +143,24 @@ class _Converter:
         path = self.target / _name(theirs, version)
         key: ScriptKey = version or repeatable_name(path)
         there = self.existing.get(key)
-        part = self._part(theirs.up) if theirs.up else _Part("", [], theirs.why_not)
+        part = self._part(theirs.up, theirs) if theirs.up else _Part("", [], theirs.why_not)
         if part.refused:
-            self._by_hand(theirs, version, path, part.refused, there)
+            self._by_hand(theirs, version, path, part.refused, there, part.remedy)
             return
-        down = self._part(theirs.down) if theirs.down else None
+        down = self._part(theirs.down, theirs) if theirs.down else None
         if down is not None and down.refused:
             where = theirs.down or theirs.up
             message = f"its down section cannot be converted: {down.refused}"
             self.left.append(Remark(message, where.path if where else None, down.line))
             down = None
-        stepwise = part.several or not theirs.transactional
-        text = _text(part.text, None if down is None else down.text, stepwise=stepwise)
+        header = _header(theirs, part, down)
+        text = _text(part.text, None if down is None else down.text, header)
         text, script, problems = _readable(path, text)
         if script is None:
             reason = "; ".join(_in_source(problem, theirs, text, part) for problem in problems)
             self._by_hand(theirs, version, path, reason, there)
         elif not _same(script, part, down):
-            message = f"{theirs.name} could not be written so that it says the same."
+            message = f"{theirs.name} could not be written with the same statements."
             self.problems.append(Remark(message, theirs.up.path if theirs.up else None))
         elif there is None:
             self._add(theirs, version, script, text, FileState.NEW, part, down)
@@ -184,27 +194,34 @@ class _Converter:
         path: Path,
         reason: str,
         there: MigrationScript | None,
+        remedy: str = "",
     ) -> None:
         """What cannot be converted needs a script from its owner, who knows what it does."""
         if there is not None:
             self._add(theirs, version, there, None, FileState.BY_HAND)
             return
-        message = (
-            f"{theirs.name} cannot be converted: {reason}. Write what it does to a new database as "
-            f"SQL into {path} (empty if nothing), and run this again."
+        remedy = remedy or (
+            f"Write what it does to a new database as SQL into {path} (empty if nothing), and run this "
+            "again."
         )
-        self.problems.append(Remark(message))
+        self.problems.append(Remark(f"{theirs.name} cannot be converted: {reason}. {remedy}"))
 
-    def _part(self, sql: Sql) -> _Part:
+    def _part(self, sql: Sql, theirs: TheirMigration) -> _Part:
         """One direction without the statements that only frame it."""
         text = sql.text
         found = split(text)
         if found.down is not None:  # a comment for that tool; a marker here
             text = _neutral(text, found.down_line - 1)
-            return self._part(Sql(text, sql.path, sql.line))
+            return self._part(Sql(text, sql.path, sql.line), theirs)
         if found.fault is not None:
             line = sql.line + found.fault.line - 1
-            return _Part("", [], f"{sql.path.name}:{line}: {_with_hint(found.fault)}", line=line)
+            return _Part("", [], f"{shown(sql.path)}:{line}: {_with_hint(found.fault)}", line=line)
+        wrong = unfilled(text, self.placeholders, fills=theirs.fills)
+        if wrong is not None:
+            line = sql.line + wrong.line - 1
+            return _Part(
+                "", [], f"{shown(sql.path)}:{line}: {wrong.reason}", wrong.remedy, line=line
+            )
         text, statements = self._without_own_tables(text, found.up, sql)
         kinds = [classify(raw).kind for raw in statements]
         if Kind.TRANSACTION not in kinds:
@@ -216,9 +233,9 @@ class _Converter:
             verb = head(statement.raw.text, 1)[0]
             if verb not in _FRAMES:
                 line = sql.line + statement.raw.line - 1
-                return _Part(
-                    "", [], f"{sql.path.name}:{line}: {verb} is part of a transaction", line=line
-                )
+                said = shorten(statement.raw.text, 40, placeholder=" …")
+                reason = f"{shown(sql.path)}:{line}: '{said}' is part of a transaction"
+                return _Part("", [], reason, line=line)
             frames.append(statement)
         several = _is_several([raw.text for raw in statements], kinds)
         first = sql.line + frames[0].raw.line - 1
@@ -260,6 +277,7 @@ class _Part:
         text: What is to be written.
         statements: The statements it must say.
         refused: Why it cannot be written, or "".
+        remedy: What to do then, where that is not to write it by hand.
         several: Whether it was several transactions.
         line: The line that `refused` is about.
     """
@@ -267,6 +285,7 @@ class _Part:
     text: str
     statements: list[tuple[str, ...]]
     refused: str = ""
+    remedy: str = ""
     several: bool = False
     line: int | None = None
 
@@ -293,8 +312,24 @@ def _name(theirs: TheirMigration, version: int) -> str:
         return file_name(version, "migration")
 
 
-def _text(up: str, down: str | None, *, stepwise: bool) -> str:
-    parts = [_STEPWISE] if stepwise else []
+def _header(theirs: TheirMigration, up: _Part, down: _Part | None) -> str:
+    """The mode that a script needs to run as it did there, as its first line."""
+    statements = [each for part in (up, down) if part for each in part.statements]
+    if any(_commits(each, in_transaction=theirs.transactional) for each in statements):
+        return _AUTOCOMMIT
+    return _STEPWISE if up.several or not theirs.transactional else ""
+
+
+def _commits(statement: Sequence[str], *, in_transaction: bool) -> bool:
+    """Whether a statement may commit: a block that says so, or a procedure outside a transaction."""
+    verb = statement[0].upper() if statement else ""
+    if verb == "CALL":
+        return not in_transaction
+    return verb == "DO" and any(_COMMITS.search(word) for word in statement[1:])
+
+
+def _text(up: str, down: str | None, header: str) -> str:
+    parts = [header] if header else []
     up_text = trim(up, 1)[0]
     parts.append(f"{up_text}\n" if up_text else "")
     if down is not None:
@@ -333,14 +368,14 @@ def _in_source(problem: Problem, theirs: TheirMigration, text: str, up: _Part) -
     """A problem of what would be written, with the file and line that it comes from."""
     before = text.split("\n")[: (problem.line or 1) - 1]
     sql, part = theirs.up, up.text
-    first = 1 if text.startswith(_STEPWISE) else 0
+    first = 1 if text.startswith((_STEPWISE, _AUTOCOMMIT)) else 0
     if _DOWN.strip() in before and theirs.down is not None:
         sql, part = theirs.down, theirs.down.text
         first = before.index(_DOWN.strip()) + 1
     if sql is None or problem.line is None:
         return _with_hint(problem)
     line = problem.line - first + trim(part, 1)[1] - 1 + sql.line - 1
-    return f"{sql.path.name}:{line}: {_with_hint(problem)}"
+    return f"{shown(sql.path)}:{line}: {_with_hint(problem)}"
 
 
 _ANY_COMMENT: Final = re.compile(r"--|/\*")
@@ -355,7 +390,7 @@ def _neutral(text: str, line: int) -> str:
         mark, first = comment[:2], comment.split("\n")[0]
         if first.startswith(f"{mark} note:"):
             continue
-        # The same characters may stand in a quote before the comment: what is there must stay.
+        # The same characters may be in a quote before the comment: what is there must stay.
         at = own.rfind(first)
         own = own[:at] + f"{mark} note:" + own[at + len(mark) :]
     split_lines[line - 1] = own

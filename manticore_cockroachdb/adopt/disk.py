@@ -26,7 +26,7 @@ def read_folder(root: Path) -> Folder:
     Hidden files and folders, and those of packages and builds, are left alone.
 
     Raises:
-        FilesRefused: It is not there, cannot be read, or is no folder of migrations for its size.
+        FilesRefused: It is not there, cannot be read, or is too large for a folder of migrations.
     """
     try:
         if root.is_file():

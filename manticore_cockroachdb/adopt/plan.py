@@ -1,4 +1,4 @@
-"""What moving in comes to: files, ledger rows, and what stands in the way. Pure."""
+"""What moving in comes to: files, ledger rows, and what prevents it. Pure."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .values import (
     Reading,
     Recognition,
     Remark,
+    Sure,
     TheirLedger,
     TheirMigration,
     TheirRow,
@@ -40,6 +41,7 @@ class AdoptionPlan:
         tool: The other tool's name.
         title: What its users call it.
         why: Why the folder was taken for that tool's; "" where it was named.
+        sure: How sure that is; None where it was named.
         source: The other tool's folder.
         target: The folder for our scripts.
         scripts: Every script, by version.
@@ -50,12 +52,14 @@ class AdoptionPlan:
         ledger: The other tool's table, for people; None where there is none, or nobody looked.
         rows: The rows to be added to our ledger, and to the table of repeatable scripts.
         recorded: Scripts that our tables have already: versions, and names of repeatable ones.
+        applied_there: Versions that the other tool's ledger calls applied.
         guard: How the other tool is stopped; None where nothing stops it.
     """
 
     tool: str
     title: str
     why: str
+    sure: Sure | None
     source: Path
     target: Path
     scripts: tuple[Converted, ...]
@@ -66,6 +70,7 @@ class AdoptionPlan:
     ledger: str | None = None
     rows: tuple[OurRow, ...] = ()
     recorded: tuple[ScriptKey, ...] = ()
+    applied_there: tuple[int, ...] = ()
     guard: Guard | None = None
 
     @property
@@ -87,6 +92,12 @@ class AdoptionPlan:
         return tuple(key for key in keys if key not in applied)
 
     @property
+    def reverted(self) -> tuple[int, ...]:
+        """Versions that are applied there, and not here although the ledger was taken over."""
+        known = {*self.recorded, *(row.key for row in self.rows)}
+        return tuple(version for version in self.applied_there if version not in known)
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is left to do: files written, rows recorded, the other tool stopped."""
         guarded = self.guard is None or self.guard.is_set
@@ -94,7 +105,7 @@ class AdoptionPlan:
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing stands in the way."""
+        """Whether nothing prevents the move."""
         return not (self.problems or self.findings)
 
     def check_files(self) -> None:
@@ -107,7 +118,7 @@ class AdoptionPlan:
             raise FilesRefused("No file was written", map(_problem, self.problems))
 
     def check(self) -> None:
-        """Refuse to apply while something stands in the way.
+        """Refuse to apply while something prevents the move.
 
         Raises:
             FilesRefused: Something is wrong with the files.
@@ -176,21 +187,27 @@ def plan(
         for finding in sides.theirs.findings
         if not (adopted and sides.guard and sides.guard.is_set)
     ]
-    rows, recorded, clashes = _rows(tool, conversion, sides.ours, applied, placeholders)
+    rows = _Rows(tool, conversion, sides, applied, placeholders)
     return AdoptionPlan(
         tool=tool.name,
         title=tool.title,
         why=recognition.why if recognition else "",
+        sure=recognition.sure if recognition else None,
         source=source,
         target=target,
         scripts=conversion.scripts,
         problems=conversion.problems,
-        findings=(*findings, *clashes),
+        findings=(*findings, *rows.findings),
         left=conversion.left,
-        notes=(*conversion.notes, *_own_tables(tool, conversion)),
+        notes=(*conversion.notes, *_own_tables(tool, conversion), *rows.notes),
         ledger=sides.label,
-        rows=rows,
-        recorded=recorded,
+        rows=tuple(rows.new),
+        recorded=tuple(rows.recorded),
+        applied_there=tuple(
+            each.version
+            for each in conversion.scripts
+            if each.theirs.key in applied and not each.script.is_repeatable
+        ),
         guard=sides.guard,
     )
 
@@ -217,7 +234,7 @@ def _own_tables(tool: Tool, conversion: Conversion) -> list[Remark]:
 
 
 def _applied(reading: Reading, theirs: TheirLedger) -> dict[str, TheirRow]:
-    """The applied migrations by key; those up to a baseline have no row of their own."""
+    """The applied migrations by key; those up to a baseline have no rows."""
     found = {row.key: row for row in theirs.applied}
     if theirs.floor is not None:
         for migration in reading.migrations:
@@ -273,32 +290,89 @@ def _differs(migration: TheirMigration, row: TheirRow) -> bool:
     return known and row.checksum not in migration.checksums
 
 
-def _rows(
-    tool: Tool,
-    conversion: Conversion,
-    ours: Sequence[OurRow],
-    applied: dict[str, TheirRow],
-    placeholders: Mapping[str, str] | None,
-) -> tuple[tuple[OurRow, ...], tuple[ScriptKey, ...], list[Finding]]:
-    """The rows to add, the scripts that are there, and rows of ours that say something else."""
-    there = {row.key: row for row in ours}
-    rows: list[OurRow] = []
-    recorded: list[ScriptKey] = []
-    clashes: list[Finding] = []
-    for script in conversion.scripts:
-        theirs, own = applied.get(script.theirs.key), there.get(script.script.key)
-        if own is not None:
-            recorded.append(script.script.key)
-            if isinstance(own, LedgerRow) and own.checksum not in (None, script.script.checksum):
-                message = (
-                    f"Our ledger has version {script.version} as {own.description!r}, which is not "
-                    f"{script.theirs.name}."
-                )
-                remedy = "Set TABLE to give this project its own ledger, or find out whose rows these are."
-                clashes.append(Finding(Trouble.FOREIGN, message, remedy))
-        elif theirs is not None:
-            rows.append(_row(tool, script, theirs, placeholders))
-    return tuple(rows), tuple(recorded), clashes
+class _Rows:
+    """The rows to add, the scripts that are there, and rows of ours that say something else.
+
+    Once a ledger was taken over, the other tool is stopped and its ledger stays as it was then. A script
+    that it has and ours has no more was reverted here since: it is never recorded a second time.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        conversion: Conversion,
+        sides: Sides,
+        applied: Mapping[str, TheirRow],
+        placeholders: Mapping[str, str] | None,
+    ) -> None:
+        self.recorded: list[ScriptKey] = []
+        self.missing: list[Converted] = []
+        self.findings: list[Finding] = []
+        self.new: list[OurRow] = []
+        self._tool = tool
+        there = {row.key: row for row in sides.ours}
+        was_adopted = False
+        missing: list[Converted] = []
+        for script in conversion.scripts:
+            own = there.get(script.script.key)
+            if own is not None:
+                was_adopted |= is_adopted(own, tool)
+                self._compare(script, own)
+            elif script.theirs.key in applied:
+                missing.append(script)
+        stopped = sides.guard is not None and sides.guard.is_set
+        self.is_handed_over = stopped and (
+            was_adopted or bool(sides.guard and sides.guard.unmistakable)
+        )
+        if not (was_adopted or self.is_handed_over):
+            self.new += (
+                _row(tool, each, applied[each.theirs.key], placeholders) for each in missing
+            )
+            return
+        # A repeatable script that was forgotten on purpose runs again.
+        self.missing += (each for each in missing if not each.script.is_repeatable)
+        if not self.is_handed_over:
+            self.findings += map(self._since, self.missing)
+
+    @property
+    def notes(self) -> list[Remark]:
+        """What was reverted here since."""
+        if not self.is_handed_over:
+            return []
+        return [
+            Remark(
+                f"{each.theirs.name} is applied in {self._tool.title}'s ledger and not in Manticore's: it "
+                "was reverted here since the adoption, and is pending. If it was not reverted, record it "
+                f"with `manticore_resolve --applied {each.version}`."
+            )
+            for each in self.missing
+        ]
+
+    def _compare(self, script: Converted, own: OurRow) -> None:
+        """A row of ours that is there must be about this script."""
+        self.recorded.append(script.script.key)
+        if isinstance(own, LedgerRow) and own.checksum not in (None, script.script.checksum):
+            message = (
+                f"Our ledger has version {script.version} as {own.description!r}, which is not "
+                f"{script.theirs.name}."
+            )
+            remedy = (
+                "Set TABLE to give this project its own ledger, or find out whose rows these are."
+            )
+            self.findings.append(Finding(Trouble.FOREIGN, message, remedy))
+
+    def _since(self, script: Converted) -> Finding:
+        """A script that the other tool, which is not stopped, has and we do not have."""
+        title = self._tool.title
+        message = (
+            f"{script.theirs.name} is applied in {title}'s ledger and not in Manticore's, though this "
+            "database was adopted before."
+        )
+        remedy = (
+            f"If {title} applied it since, record it with `manticore_resolve --applied {script.version}`. "
+            f"If Manticore reverted it, apply it again with manticore_migrate."
+        )
+        return Finding(Trouble.SINCE, message, remedy)
 
 
 def _row(
@@ -352,3 +426,8 @@ def is_adopted(row: OurRow, tool: Tool) -> bool:
     """Whether a row of our tables was taken over from a tool."""
     mark = f"adopted from {tool.title}"
     return row.applied_by is not None and row.applied_by.removesuffix(")").endswith(mark)
+
+
+def nothing_adopted(message: str) -> PlanRefused:
+    """The error for an adoption that was refused."""
+    return PlanRefused("Nothing was adopted", [Problem(message)])

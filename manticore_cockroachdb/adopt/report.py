@@ -8,10 +8,12 @@ from enum import Enum
 from typing import Any
 
 from .plan import AdoptionPlan
-from .values import Remark
+from .table import TOOLS
+from .values import Remark, Sure
 
 #: Longer lists are cut; JSON has all of them.
 _SHOWN = 12
+_SURE = {Sure.CERTAIN: "", Sure.LIKELY: "probably ", Sure.POSSIBLE: "possibly "}
 
 
 class Kind(Enum):
@@ -43,8 +45,7 @@ def report(plan: AdoptionPlan, *, whole: bool = False) -> Iterator[ReportLine]:
         whole: Leave nothing out.
     """
     most = None if whole else _SHOWN
-    why = f" ({plan.why})" if plan.why else ""
-    yield _heading(f"{plan.source}: {plan.title}{why}")
+    yield _heading(_recognized(plan))
     yield from _files(plan, most)
     yield from _ledger(plan)
     yield from _list("Cannot be written:", plan.problems, most, Kind.WARNING)
@@ -54,13 +55,22 @@ def report(plan: AdoptionPlan, *, whole: bool = False) -> Iterator[ReportLine]:
     yield from _list("To look at:", plan.notes, most, Kind.TEXT)
 
 
+def _recognized(plan: AdoptionPlan) -> str:
+    """The folder, the tool, and how sure that is."""
+    if plan.sure is None:
+        return f"{plan.source}: {plan.title}"
+    sure = _SURE[plan.sure]
+    why = f"{plan.why}, and its table is there" if sure and plan.ledger else plan.why
+    return f"{plan.source}: {sure}{plan.title} ({why})"
+
+
 def _files(plan: AdoptionPlan, most: int | None) -> Iterator[ReportLine]:
     ups = sum(script.up_statements for script in plan.scripts)
     downs = sum(script.down_statements for script in plan.scripts)
     new = len(plan.new_files)
     yield _text(
         f"{len(plan.scripts)} scripts for {plan.target}: {new} to be written, "
-        f"{len(plan.scripts) - new} there already."
+        f"{len(plan.scripts) - new} exist already."
     )
     yield _text(
         f"Compared: {ups} statements of up sections and {downs} of down sections are the same."
@@ -75,7 +85,9 @@ def _files(plan: AdoptionPlan, most: int | None) -> Iterator[ReportLine]:
 
 def _ledger(plan: AdoptionPlan) -> Iterator[ReportLine]:
     if plan.ledger is None and not plan.applied:
-        yield _text(f"No ledger of {plan.title} was found; every script is pending.")
+        names = [table.name for table in TOOLS[plan.tool].tables if table.required]
+        named = f" If it is not named {names[0]}, add --ledger NAME." if names else ""
+        yield _text(f"No ledger of {plan.title} was found; every script is pending.{named}")
         return
     recorded = f", {len(plan.recorded)} of them recorded here" if plan.recorded else ""
     ledger = f"Ledger {plan.ledger}" if plan.ledger else "The schema as it is"
@@ -119,6 +131,7 @@ def as_dict(plan: AdoptionPlan) -> dict[str, Any]:
     return {
         "tool": plan.tool,
         "why": plan.why or None,
+        "sure": plan.sure.name.lower() if plan.sure else None,
         "source": str(plan.source),
         "target": str(plan.target),
         "ready": plan.is_ready,

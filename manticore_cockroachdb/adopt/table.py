@@ -18,6 +18,7 @@ from .tools import (
     goose,
     liquibase,
     node_pg_migrate,
+    pop,
     prisma,
     rails,
     refinery,
@@ -44,6 +45,7 @@ TOOLS: Final[dict[str, Tool]] = {
         yoyo.TOOL,
         liquibase.TOOL,
         supabase.TOOL,
+        pop.TOOL,
         alembic.TOOL,
         rails.TOOL,
         baseline.DJANGO,
@@ -72,7 +74,7 @@ def recognized(folder: Folder, ledgers: Collection[str] = ()) -> tuple[Recogniti
     Args:
         folder: The folder.
         ledgers: Names of the tools whose tables were found in the database. Among tools that the files
-            alone cannot tell apart, one with its tables there is the surer.
+            alone cannot tell apart, one with its tables there is more likely.
     """
     found = [
         recognition
@@ -95,12 +97,19 @@ def chosen(folder: Folder, ledgers: Collection[str] = ()) -> Recognition:
     found = recognized(folder, ledgers)
     if not found:
         raise SettingsError(
-            f"{folder.root} holds no migrations of a known tool. Known: {', '.join(TOOLS)}."
+            f"{folder.root} holds no migrations of a known tool. Known: {', '.join(TOOLS)}. "
+            "'baseline' makes one script of the schema as it is, whatever the tool."
         )
-    certain = [each for each in found if each.sure is Sure.CERTAIN]
-    rivals = certain if len(certain) > 1 else _rivals(found, ledgers)
+    certain = tuple(each for each in found if each.sure is Sure.CERTAIN)
+    rivals = _rivals(certain or found, ledgers)
+    if found[0].tool not in ledgers:
+        # A comment may look like a directive; a table does not come from nothing.
+        rivals += tuple(each for each in found if each.tool in ledgers and each not in rivals)
     if len(rivals) > 1:
-        listed = "; ".join(f"{each.tool} ({each.why})" for each in rivals)
+        listed = "; ".join(
+            f"{each.tool} ({each.why}{', and its table is there' if each.tool in ledgers else ''})"
+            for each in rivals
+        )
         raise SettingsError(
             f"{folder.root} may belong to several tools: {listed}. Name one of them."
         )

@@ -9,8 +9,10 @@ from typing import Final
 
 from psycopg import sql
 
+from .._backend.dialect import Server
 from .._backend.protocol import Command, Result
 from .._scripts.script import ScriptKey
+from .._sql.server_kind import ServerKind
 from .._store.ledger import LedgerRow, Tables
 from .._store.repeatables import RepeatableRow
 from .tool import Tool
@@ -51,6 +53,30 @@ class Table:
     def quoted(self) -> str:
         """Its name for statements."""
         return sql.Identifier(self.schema, self.name).as_string(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The other tool's tables, as one look found them.
+
+    Attributes:
+        tool: The tool.
+        tables: Its tables that are there, by their usual name, the ledger first.
+        found: Their rows.
+        digests: A fingerprint of each table, by the same name, to know its rows by.
+        findings: What is wrong with them.
+    """
+
+    tool: Tool
+    tables: Mapping[str, Table]
+    found: Found
+    digests: Mapping[str, str | None]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def main(self) -> Table | None:
+        """The table that is the ledger."""
+        return next(iter(self.tables.values()), None)
 
 
 def find_tables(names: Iterable[str]) -> Command:
@@ -184,6 +210,13 @@ def found(tool: Tool, chosen: Mapping[str, Table], results: Sequence[Result]) ->
 def count(table: Table) -> Command:
     """How many rows a table has."""
     return Command(f"SELECT count(*) FROM {table.quoted}")
+
+
+def lock_ids(server: Server, tool: Tool) -> tuple[int, ...]:
+    """The advisory locks that a run of the tool holds."""
+    if server.kind is not ServerKind.POSTGRESQL:
+        return ()
+    return tool.lock_ids(server.database, server.schema)
 
 
 def advisory_locks(numbers: Sequence[int]) -> Command:

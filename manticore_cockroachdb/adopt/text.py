@@ -15,8 +15,6 @@ from pathlib import Path
 from .._sql.lexer import split
 from .values import Folder, Remark, Sql
 
-_PLACEHOLDER = re.compile(r"\$\{([^}\n]+)\}")
-
 
 def decode(path: Path, raw: bytes) -> str | Remark:
     r"""The text of a file, line ends as `\n` and without a byte-order mark; or why it has none."""
@@ -92,14 +90,6 @@ def first_statement(part: Sequence[Line]) -> int | None:
         return None
     found = split("\n".join(line.text for line in part), part[0].number).up
     return found[0].line if found else None
-
-
-def placeholders(sql: Sql) -> dict[str, int]:
-    """The `${name}` in a text, each with the line on which it stands first."""
-    found: dict[str, int] = {}
-    for match in _PLACEHOLDER.finditer(sql.text):
-        found.setdefault(match[1], sql.line + sql.text.count("\n", 0, match.start()))
-    return found
 
 
 def programs(folder: Folder, *endings: str) -> list[str]:

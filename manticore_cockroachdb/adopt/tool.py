@@ -99,4 +99,5 @@ _REMEDIES: Mapping[Trouble, str] = {
     Trouble.HEADS: "Merge the heads with that tool first.",
     Trouble.FOREIGN: "Check the folder, the database and the schema.",
     Trouble.UNREADABLE: "Check that the table is that tool's.",
+    Trouble.SINCE: "Compare both ledgers with the database.",
 }

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-#: Stands in every row and name that marks another tool's ledger as handed over.
+#: Part of every row and name that marks another tool's ledger as handed over.
 MARK = "adopted_by_manticore"
 
 Row = Mapping[str, Any]
@@ -48,7 +48,7 @@ class Sure(Enum):
     LIKELY = 2
     """The names are this tool's, though another tool could use them too."""
     POSSIBLE = 1
-    """Nothing speaks against it."""
+    """Nothing contradicts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class TheirMigration:
             none where the tool keeps no checksums.
         transactional: Whether the tool runs it in a transaction.
         repeatable: Whether the tool runs it again after each change.
+        fills: Whether the tool replaces `${name}` in it.
         parents: Keys of the migrations it comes after, where the tool has a graph.
     """
 
@@ -110,7 +111,13 @@ class TheirMigration:
     checksums: tuple[str, ...] = ()
     transactional: bool = True
     repeatable: bool = False
+    fills: bool = False
     parents: tuple[str, ...] = ()
+
+
+def shown(path: Path) -> str:
+    """A file's name for people; with its folder where every folder has one of that name."""
+    return "/".join(path.parts[-2:]) if path.name == "migration.sql" else path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,8 @@ class Remark:
     def __str__(self) -> str:
         if self.path is None:
             return self.message
-        where = self.path.name if self.line is None else f"{self.path.name}:{self.line}"
+        name = shown(self.path)
+        where = name if self.line is None else f"{name}:{self.line}"
         return f"{where}: {self.message}"
 
 
@@ -162,6 +170,7 @@ class Trouble(Enum):
     HEADS = "several heads"
     FOREIGN = "another project"
     UNREADABLE = "unreadable"
+    SINCE = "changed since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +282,18 @@ class Guard:
     is_set: bool
     schema_change: bool = False
     unmistakable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What `undo` did.
+
+    Attributes:
+        versions: The versions that left our ledger.
+        repeatables: The repeatable scripts that left our table of them.
+        guard: The guard that was lifted, if one was set.
+    """
+
+    versions: tuple[int, ...]
+    guard: Guard | None
+    repeatables: tuple[str, ...] = ()

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .._executor.messages import capitalized
+from .._scripts.direction import Direction
+from .._scripts.script import ScriptKey, called
 from .._sql.lexer import RawStatement, Token, split, tokens
 
 
@@ -74,3 +77,17 @@ def fingerprint(text: str) -> str:
     found = statements(text)
     digest = hashlib.sha256(repr(text if found is None else found).encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def versions_called(versions: Sequence[int], shown: int = 6) -> str:
+    """Versions in a sentence; of a long list only the first."""
+    listed = ", ".join(map(str, versions[:shown]))
+    more = f" and {len(versions) - shown} more" if len(versions) > shown else ""
+    return f"version{'s' if len(versions) > 1 else ''} {listed}{more}"
+
+
+def unfinished(key: ScriptKey, direction: Direction) -> str:
+    """What to do with a script that is partially applied or reverted here."""
+    command = "manticore_migrate" if direction is Direction.UP else "manticore_rollback"
+    state = f"{capitalized(called(key))} is partially {direction.participle} here."
+    return f"{state} Finish it with {command} first."

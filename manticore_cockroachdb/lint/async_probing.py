@@ -1,4 +1,4 @@
-"""Asks the data: each question in a read-only transaction of its own, bounded by time."""
+"""Asks the data: each question in a separate read-only transaction, bounded by time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from .probes import Answer, Probe
 
 #: Seconds a question may take.
 DEFAULT_SECONDS: Final = 30.0
+#: The table is not there.
+_NO_TABLE: Final = "42P01"
+#: The class of errors that name a value: invalid text for a number, division by zero.
+_DATA: Final = "22"
 
 
 async def ask_data(
     db: AsyncDatabase, questions: Iterable[Probe], *, seconds: float = DEFAULT_SECONDS
 ) -> tuple[Answer, ...]:
-    """Ask every question, one after the other.
+    """Ask every question, one at a time.
 
     Needs SELECT on the tables that are asked, and nothing else.
 
@@ -42,5 +46,13 @@ async def _ask(db: AsyncDatabase, question: Probe, seconds: float) -> Answer:
     except ConnectionLost as error:
         raise ConnectionFailed(str(error)) from error
     except DatabaseError as error:
-        return Answer(question, error=str(error))
+        return Answer(question, error=_said(error), is_gone=error.sqlstate == _NO_TABLE)
     return Answer(question, tuple(rows))
+
+
+def _said(error: DatabaseError) -> str:
+    """The server's words, but for errors about a value: these would show it."""
+    code = error.sqlstate or ""
+    if code.startswith(_DATA):
+        return f"the server cannot compute it for a row that is there (SQLSTATE {code})."
+    return str(error)

@@ -25,7 +25,7 @@ class Configuration:
     Attributes:
         targets: The servers to judge for.
         severities: The severity of each rule that does not have its own; None turns it off.
-        least: The mildest severity that is reported.
+        least: The lowest severity that is reported.
         lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
     """
 
@@ -50,8 +50,8 @@ def configure(
 
     Args:
         server: `cockroachdb:25.4`, or several, in a list or with commas between them.
-        rules: What becomes of each rule: "error", "warning", "note" or "off".
-        severity: The mildest severity to report.
+        rules: How each rule is reported: "error", "warning", "note" or "off".
+        severity: The lowest severity to report.
         lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 
     Raises:

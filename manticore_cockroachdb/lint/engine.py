@@ -37,7 +37,7 @@ from ..errors import FilesRefused, Problem
 from .allowance import Allowance, read_allowances
 from .configuration import Configuration, configure
 from .finding import Finding, NotUnderstood, Report, Severity
-from .locks import table_lock
+from .locks import table_locks
 from .options import OPTIONS, read_options
 from .rule import Read, Remark, Rule, Script, Step
 from .rules import RULES
@@ -60,8 +60,8 @@ def lint(
     scripts: Every script, by version: also those that are applied, so that what they made is known.
     server: The server they are for, such as `cockroachdb:25.4`; or several.
     only: The scripts to judge, by version or a repeatable script's name; None judges all.
-    rules: What becomes of a rule: "error", "warning", "note" or "off", by its id.
-    severity: The mildest severity to report: "error", "warning" or "note".
+    rules: How a rule is reported: "error", "warning", "note" or "off", by its id.
+    severity: The lowest severity to report: "error", "warning" or "note".
     lock_timeout: Seconds that every run lets a statement wait for a lock at most; None: no limit.
 
     Returns:
@@ -172,13 +172,12 @@ class _Run:
                     self._found(rule, script, remark, one.line, allowances, index)
             if isinstance(one.command, Unknown | Opaque):
                 self.not_understood.append(NotUnderstood(script.path, one.line, one.command.words))
-            lock = (
-                table_lock(one.command, schema)
-                if self._target.kind is ServerKind.POSTGRESQL
-                else None
-            )
-            if lock is not None and not step.is_new(lock.table):
-                judged.locks.append((one, lock))
+            if self._target.kind is ServerKind.POSTGRESQL:
+                judged.locks += [
+                    (one, lock)
+                    for lock in table_locks(one.command, schema)
+                    if not step.is_new(lock.table)
+                ]
             _note(judged, one, schema, fork)
             schema.absorb(fork)
         judged.after = schema
@@ -223,10 +222,15 @@ class _Run:
             self._report(rule, script, remark, line)
 
     def _report(self, rule: Rule, script: MigrationScript, remark: Remark, line: int) -> None:
+        severity = self._severities[rule.id]
+        if remark.most is not None and severity.rank < remark.most.rank:
+            severity = remark.most
+        if severity.rank > self._configuration.least.rank:
+            return
         self.findings.append(
             Finding(
                 rule=rule.id,
-                severity=self._severities[rule.id],
+                severity=severity,
                 message=remark.message,
                 safer=remark.safer,
                 path=script.path,
@@ -234,6 +238,7 @@ class _Run:
                 version=script.version,
                 source=rule.source,
                 servers=(str(self._target),),
+                subject=remark.subject,
             )
         )
 

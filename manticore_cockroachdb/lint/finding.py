@@ -37,6 +37,7 @@ class Finding:
     version: The script's version.
     source: Where the server's documentation says so.
     servers: The servers it holds for, such as `cockroachdb:25.4`.
+    subject: What of the statement it is about, where a statement can have several such findings.
     """
 
     rule: str
@@ -48,6 +49,7 @@ class Finding:
     version: int
     source: str
     servers: tuple[str, ...]
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from ..errors import GitFailed
 #: Where a branch began, where nobody says: the first of these that is there.
 _MAIN: Final = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _TIMEOUT: Final = 60.0
+#: Lines of an error of git: the reason comes first, then what to type.
+_LINES: Final = 3
 
 
 def changed_files(folders: Sequence[Path], since: str | None = None) -> frozenset[Path]:
@@ -32,11 +34,21 @@ def changed_files(folders: Sequence[Path], since: str | None = None) -> frozense
     return frozenset(found)
 
 
+def top_of(folder: Path) -> Path | None:
+    """The top folder of the repository that a folder is in; None where git knows of none."""
+    try:
+        process = _started(folder, "rev-parse", "--show-toplevel")
+    except GitFailed:
+        return None
+    name = os.fsdecode(process.stdout.rstrip(b"\n"))
+    return Path(name) if process.returncode == 0 and name else None
+
+
 def _changed(folder: Path, since: str | None) -> set[Path]:
     base = _base(folder, since)
-    named = _run(
-        folder, "diff", "--name-only", "--no-renames", "--diff-filter=d", "-z", base, "--", "."
-    )
+    # --no-relative: names are from the top, whatever the user's diff.relative says.
+    shape = ("--name-only", "--no-relative", "--no-renames", "--diff-filter=d", "-z")
+    named = _run(folder, "diff", *shape, base, "--", ".")
     others = _run(
         folder, "ls-files", "--others", "--exclude-standard", "-z", "--full-name", "--", "."
     )
@@ -81,11 +93,11 @@ def _knows(folder: Path, name: str) -> bool:
 def _run(folder: Path, *arguments: str) -> bytes:
     process = _started(folder, *arguments)
     if process.returncode != 0:
-        words = os.fsdecode(process.stderr).strip().splitlines()
+        lines = [line.strip() for line in os.fsdecode(process.stderr).splitlines() if line.strip()]
+        words = " ".join(lines[:_LINES]) or "no reason given"
         raise GitFailed(
-            f"git could not say what is new in {folder}: "
-            f"{words[-1] if words else 'no reason given'}. Name the scripts another way: --all "
-            "judges every script."
+            f"git could not say what is new in {folder}: {words}. Name the scripts another way: "
+            "--all checks every script."
         )
     return process.stdout
 
@@ -101,5 +113,5 @@ def _started(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitFailed(
-            f"git could not be run: {error}. Install git, or judge every script with --all."
+            f"git could not be run: {error}. Install git, or check every script with --all."
         ) from error

@@ -1,15 +1,17 @@
 """Which lock a statement takes on a table that others use: PostgreSQL's table of lock modes. Pure.
 
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES and the page of each
-statement. Measured by tests/lint/test_locks.py against pg_locks.
+statement. Measured by tests/lint/test_measured_locks.py against pg_locks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from .._model.actions import (
     Action,
+    AddColumn,
     AddConstraint,
     AttachPartition,
     DetachPartition,
@@ -21,6 +23,7 @@ from .._model.commands import (
     AlterTable,
     Command,
     CreateIndex,
+    CreateTable,
     CreateTrigger,
     Drop,
     DropIndex,
@@ -32,7 +35,7 @@ from .._model.commands import (
     Truncate,
 )
 from .._model.schema import Schema
-from .._model.values import ConstraintKind, Name
+from .._model.values import Constraint, ConstraintKind, Name
 
 SHARE_UPDATE_EXCLUSIVE: Final = "SHARE UPDATE EXCLUSIVE"
 SHARE: Final = "SHARE"
@@ -71,6 +74,37 @@ def table_lock(command: Command, schema: Schema) -> TableLock | None:
     """
     found = _lock(command, schema)
     return None if found is None or found.mode == SHARE_UPDATE_EXCLUSIVE else found
+
+
+def table_locks(command: Command, schema: Schema) -> tuple[TableLock, ...]:
+    """The locks a statement takes: on the table it works on, and on those a new foreign key refers to.
+
+    Args:
+        command: The statement.
+        schema: The schema before it.
+    """
+    own = table_lock(command, schema)
+    mine = getattr(command, "name", None)
+    targets = dict.fromkeys(
+        one.target
+        for one in _new_constraints(command)
+        if one.target is not None and one.target != mine
+    )
+    found = [TableLock(target, SHARE_ROW_EXCLUSIVE) for target in targets]
+    return tuple(found) if own is None else (own, *found)
+
+
+def _new_constraints(command: Command) -> Iterator[Constraint]:
+    if isinstance(command, CreateTable):
+        yield from command.constraints
+        for definition in command.columns:
+            yield from definition.constraints
+    elif isinstance(command, AlterTable):
+        for action in command.actions:
+            if isinstance(action, AddConstraint):
+                yield action.constraint
+            elif isinstance(action, AddColumn):
+                yield from action.definition.constraints
 
 
 def _lock(command: Command, schema: Schema) -> TableLock | None:

@@ -33,16 +33,18 @@ from .._model.commands import (
     Truncate,
     Write,
 )
+from .._model.cursor import Cursor, NotUnderstoodError
 from .._model.folding import begin_script, fold
 from .._model.reading import read
-from .._model.schema import Key, Schema, Space
-from .._model.values import Constraint, ConstraintKind, Expression, Name, Table, quoted
+from .._model.schema import DEFAULT_PATH, Key, Schema, Space
+from .._model.values import Constraint, ConstraintKind, Expression, Index, Name, Table, quoted
 from .._scripts.script import MigrationScript, ScriptKey
 from .._sql.lexer import split
+from .._sql.server_kind import ServerKind
 from .finding import Finding, Report, Severity
 from .rules import RULES
-from .sql import keys as index_keys
-from .sql import listed
+from .rules.cockroachdb_space import written_again
+from .sql import each_key, listed
 from .target import Target
 
 #: A count is not continued beyond this: more is "at least" so many.
@@ -64,6 +66,9 @@ class Probe:
         fails: Whether the statement fails if a row is found; else the query counts what it would
             write or delete.
         table: The table it is about, as SQL takes it.
+        subject: What of the statement it is about: the subject of the finding.
+        sizes: Whether its row has the size of the table, by the server's statistics.
+        may_be_gone: Whether the statement does nothing where the table is not there.
     """
 
     rule: str
@@ -75,6 +80,9 @@ class Probe:
     meaning: str
     fails: bool
     table: str
+    subject: str = ""
+    sizes: bool = False
+    may_be_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +93,20 @@ class Answer:
         probe: The question.
         rows: The rows of the query, each by the columns' names.
         error: Why it could not be read: the server's words. None where it was.
+        is_gone: Whether the table is not there.
     """
 
     probe: Probe
     rows: tuple[dict[str, Any], ...] = ()
     error: str | None = None
+    is_gone: bool = False
+
+    @property
+    def refutes(self) -> bool:
+        """Whether the finding is wrong for this database."""
+        if self.is_gone and self.probe.may_be_gone:
+            return True
+        return self.probe.fails and self.error is None and not self.rows
 
     @property
     def in_the_way(self) -> bool:
@@ -99,8 +116,12 @@ class Answer:
     def __str__(self) -> str:
         """What was found, in one sentence."""
         probe = self.probe
+        if self.is_gone and probe.may_be_gone:
+            return f"There is no {probe.table}."
         if self.error is not None:
             return f"The data of {probe.table} could not be read: {self.error}"
+        if probe.sizes:
+            return _sized(probe.table, self.rows)
         if not probe.fails:
             count = int(self.rows[0]["n"]) if self.rows else 0
             most = "at least " if count >= COUNTED else ""
@@ -112,6 +133,16 @@ class Answer:
         shown = " and ".join(_shown(row, probe.keys) for row in self.rows)
         such = f", such as {shown}" if probe.keys else ""
         return f"A row of {probe.table} {probe.meaning}{such}."
+
+
+def _sized(table: str, rows: Sequence[dict[str, Any]]) -> str:
+    count, size = (rows[0]["n"], rows[0]["bytes"]) if rows else (None, None)
+    if count is None:
+        return f"The server has no statistics of {table} yet."
+    shown = f", about {int(size) / 1_000_000:,.1f} MB" if size is not None else ""
+    return (
+        f"By the server's statistics, {table} has {int(count):,} rows{shown}, without its indexes."
+    )
 
 
 def _shown(row: dict[str, Any], keys: Sequence[str]) -> str:
@@ -138,7 +169,7 @@ def probes(
         for raw in split(script.up_sql, script.up_line).up:
             command = read(raw.text, target.kind)
             if pending:
-                found += _of_statement(script, raw.text, raw.line, command, touched)
+                found += _of_statement(script, raw.text, raw.line, command, touched, target)
                 touched.note(command)
             fold(command, schema)
     return tuple(found)
@@ -203,20 +234,27 @@ class _Asked:
     meaning: str
     others: tuple[Name, ...] = ()
     alias: str = ""
+    subject: str = ""
 
 
 def _of_statement(
-    script: MigrationScript, text: str, line: int, command: Command, touched: _Touched
+    script: MigrationScript,
+    text: str,
+    line: int,
+    command: Command,
+    touched: _Touched,
+    target: Target,
 ) -> Iterator[Probe]:
-    for asked in _asked(command, touched.schema):
+    schema = touched.schema
+    for asked in _asked(command, schema):
         tables = (asked.table, *asked.others)
         if not all(touched.allows(name, asked.columns) for name in tables):
             continue
-        table = touched.schema.table(asked.table)
+        table = schema.table(asked.table)
         keys = table.key_columns() if table is not None else ()
         prefix = f"{asked.alias}." if asked.alias else ""
         columns = [f"{prefix}{quoted(key)} AS k{number}" for number, key in enumerate(keys)]
-        source = f"{asked.table} {asked.alias}".rstrip()
+        source = f"{_placed(asked.table, schema)} {asked.alias}".rstrip()
         where = f" WHERE {asked.condition}" if asked.condition else ""
         yield Probe(
             rule=asked.rule,
@@ -228,37 +266,93 @@ def _of_statement(
             meaning=asked.meaning,
             fails=True,
             table=str(asked.table),
+            subject=asked.subject,
         )
-    for rule, name, condition, meaning in _counted(text, command):
-        names = condition.names if condition is not None else frozenset[str]()
-        if not touched.allows(name, names) or touched.schema.view(name) is not None:
+    for one in _counted(text, command):
+        names = one.condition.names if one.condition is not None else frozenset[str]()
+        if not touched.allows(one.table, names) or schema.view(one.table) is not None:
             continue
-        where = f" WHERE {condition.text}" if condition is not None else ""
-        inner = f"SELECT 1 FROM {name}{where} LIMIT {COUNTED}"
+        where = f" WHERE {one.condition.text}" if one.condition is not None else ""
+        inner = f"SELECT 1 FROM {_placed(one.table, schema)}{where} LIMIT {COUNTED}"
         yield Probe(
-            rule=rule,
+            rule=one.rule,
             path=script.path,
             line=line,
             version=script.version,
             query=f"SELECT count(*) AS n FROM ({inner}) AS found",
             keys=(),
-            meaning=meaning,
+            meaning=one.meaning,
+            fails=False,
+            table=str(one.table),
+            subject=one.subject,
+            may_be_gone=one.may_be_gone,
+        )
+    name = written_again(command, schema) if target.kind is ServerKind.COCKROACHDB else None
+    if name is not None and touched.allows(name, ()):
+        yield Probe(
+            rule="needs-space",
+            path=script.path,
+            line=line,
+            version=script.version,
+            query=_size(_placed(name, schema), target),
+            keys=(),
+            meaning="",
             fails=False,
             table=str(name),
+            sizes=True,
         )
+
+
+def _placed(name: Name, schema: Schema) -> Name:
+    """A name as it leads to its object in a session that has not run the script's SET search_path."""
+    if name.schema is not None or schema.path == DEFAULT_PATH:
+        return name
+    key = schema.key(Space.RELATION, name)
+    return Name(key.schema or None, key.name)
+
+
+def _size(name: Name, target: Target) -> str:
+    """A table's rows and bytes by the newest statistics of each column.
+
+    SHOW STATISTICS needs a privilege on the table and reads none of its ranges; SHOW RANGES, which
+    knows the size with the indexes, needs more rights. Bytes are there from v22.1.
+    https://www.cockroachlabs.com/docs/stable/show-statistics
+    """
+    bytes_ = "sum(avg_size * row_count)" if target.version >= (22, 1) else "NULL"
+    size = ", avg_size" if target.version >= (22, 1) else ""
+    return (
+        f"SELECT max(row_count)::INT8 AS n, {bytes_}::INT8 AS bytes "
+        f"FROM (SELECT DISTINCT ON (column_names) row_count{size} "
+        f"FROM [SHOW STATISTICS FOR TABLE {name}] "
+        "WHERE array_length(column_names, 1) = 1 ORDER BY column_names, created DESC) AS latest"
+    )
 
 
 def _asked(command: Command, schema: Schema) -> Iterator[_Asked]:
     """What would make a statement fail."""
     if isinstance(command, CreateIndex):
-        if command.index.unique:
-            columns = index_keys(command.index).replace(" DESC", "")
-            names = frozenset(command.index.columns)
-            yield _equal(command.table, names, columns, command.index.predicate)
+        index = command.index
+        if index.unique:
+            names = _names_of(index)
+            yield _equal(
+                command.table,
+                schema,
+                names,
+                each_key(index),
+                index.predicate,
+                nulls_equal=index.nulls_equal,
+            )
     elif isinstance(command, AlterTable) and command.what == "TABLE":
         table = schema.table(command.name)
         for action in command.actions:
             yield from _asked_of_action(command.name, table, action, schema)
+
+
+def _names_of(index: Index) -> frozenset[str]:
+    """The columns of an index, in its expressions and its condition too."""
+    expressions = (*(one.expression for one in index.keys), index.predicate)
+    used = (one.names for one in expressions if one is not None)
+    return frozenset(index.columns).union(*used)
 
 
 def _asked_of_action(
@@ -266,16 +360,20 @@ def _asked_of_action(
 ) -> Iterator[_Asked]:
     match action:
         case SetNotNull(column=column):
-            one = quoted(column)
-            yield _Asked(
-                "not-null-on-data", name, frozenset((column,)), f"{one} IS NULL", f"has no {one}"
-            )
+            yield _without_value("not-null-on-data", name, column)
         case AddColumn(definition=definition):
             added = definition.column
             filled = added.default or added.generated or added.identity or added.serial
             if added.not_null and not filled:
                 one = quoted(added.name)
-                yield _Asked("required-column", name, frozenset(), "", f"would have no {one}")
+                yield _Asked(
+                    "required-column",
+                    name,
+                    frozenset(),
+                    "",
+                    f"would have no {one}",
+                    subject=added.name,
+                )
         case AddConstraint(constraint=constraint) if constraint.validated:
             yield from _asked_of_constraint(name, constraint, schema)
         case ValidateConstraint(name=label) if table is not None:
@@ -290,18 +388,37 @@ def _asked_of_action(
                 frozenset((column,)),
                 f"length({one}) > {kind.modifier[0]}",
                 f"has a {one} longer than {kind.modifier[0]}",
+                subject=column,
             )
         case _:
             pass
 
 
+def _without_value(rule: str, name: Name, column: str, subject: str | None = None) -> _Asked:
+    one = quoted(column)
+    return _Asked(
+        rule,
+        name,
+        frozenset((column,)),
+        f"{one} IS NULL",
+        f"has no {one}",
+        subject=column if subject is None else subject,
+    )
+
+
 def _asked_of_constraint(name: Name, one: Constraint, schema: Schema) -> Iterator[_Asked]:
     columns = frozenset(one.columns)
     if one.kind in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY) and one.columns:
-        yield _equal(name, columns, listed(one.columns), None)
+        keys = [quoted(column) for column in one.columns]
+        yield _equal(name, schema, columns, keys, one.expression, nulls_equal=one.nulls_equal)
+        if one.kind is ConstraintKind.PRIMARY_KEY:
+            table = schema.table(name)
+            for column in one.columns:
+                known = table.column(column) if table is not None else None
+                if known is None or not known.not_null:
+                    yield _without_value("unique-on-data", name, column, ", ".join(keys))
     elif one.kind is ConstraintKind.NOT_NULL:
-        column = quoted(one.columns[0])
-        yield _Asked("not-null-on-data", name, columns, f"{column} IS NULL", f"has no {column}")
+        yield _without_value("not-null-on-data", name, one.columns[0])
     elif one.kind is ConstraintKind.CHECK and one.expression is not None:
         yield _Asked(
             "check-on-data",
@@ -309,76 +426,125 @@ def _asked_of_constraint(name: Name, one: Constraint, schema: Schema) -> Iterato
             one.expression.names,
             f"NOT ({one.expression.text})",
             f"does not obey CHECK ({one.expression.text})",
+            subject=one.expression.text,
         )
     elif one.kind is ConstraintKind.FOREIGN_KEY and one.target is not None:
         target = schema.table(one.target)
         theirs = one.target_columns or (target.key_columns() if target is not None else ())
-        yield from _orphans(name, one, one.target, theirs)
+        yield from _orphans(name, one, one.target, theirs, schema)
 
 
 def _orphans(
-    name: Name, one: Constraint, target: Name, theirs: tuple[str, ...]
+    name: Name, one: Constraint, target: Name, theirs: tuple[str, ...], schema: Schema
 ) -> Iterator[_Asked]:
     if len(theirs) != len(one.columns):
         return  # the key it refers to is not known
     filled = " AND ".join(f"c.{quoted(column)} IS NOT NULL" for column in one.columns)
     pairs = zip(one.columns, theirs, strict=True)
     joined = " AND ".join(f"p.{quoted(there)} = c.{quoted(here)}" for here, there in pairs)
+    source = _placed(target, schema)
     yield _Asked(
         "foreign-key-on-data",
         name,
         frozenset(one.columns),
-        f"{filled} AND NOT EXISTS (SELECT 1 FROM {target} p WHERE {joined})",
+        f"{filled} AND NOT EXISTS (SELECT 1 FROM {source} p WHERE {joined})",
         f"refers by {listed(one.columns)} to a row that is not in {target}",
         others=(target,),
         alias="c",
+        subject=listed(one.columns),
     )
 
 
-def _equal(name: Name, columns: frozenset[str], shown: str, predicate: Expression | None) -> _Asked:
-    """Two rows with the same key; rows with a NULL in it are never the same."""
+def _equal(
+    name: Name,
+    schema: Schema,
+    columns: frozenset[str],
+    keys: Sequence[str],
+    predicate: Expression | None,
+    *,
+    nulls_equal: bool,
+) -> _Asked:
+    """Two rows with the same key; rows with a NULL in it are never the same, unless it says so."""
+    shown = ", ".join(keys)
     where = f"({predicate.text}) AND " if predicate is not None else ""
-    filled = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in sorted(columns))
-    inner = f"SELECT {shown} FROM {name} WHERE {where}{filled or 'true'}"
+    source = _placed(name, schema)
+    if nulls_equal:
+        named = ", ".join(f"{key} AS d{number}" for number, key in enumerate(keys))
+        same = " AND ".join(
+            f"d.d{number} IS NOT DISTINCT FROM {key}" for number, key in enumerate(keys)
+        )
+        inner = f"SELECT {named} FROM {source} WHERE {where}true GROUP BY {shown}"
+        inner += " HAVING count(*) > 1 LIMIT 1"
+        condition = f"{where}EXISTS (SELECT 1 FROM ({inner}) AS d WHERE {same})"
+    else:
+        filled = " AND ".join(f"{key} IS NOT NULL" for key in keys)
+        inner = f"SELECT {shown} FROM {source} WHERE {where}{filled}"
+        condition = f"{where}({shown}) IN ({inner} GROUP BY {shown} HAVING count(*) > 1 LIMIT 1)"
     return _Asked(
         "unique-on-data",
         name,
-        columns | (predicate.names if predicate is not None else frozenset()),
-        f"{where}({shown}) IN ({inner} GROUP BY {shown} HAVING count(*) > 1 LIMIT 1)",
+        columns,
+        condition,
         f"has the same {shown} as another",
+        subject=shown,
     )
 
 
-def _counted(text: str, command: Command) -> Iterator[tuple[str, Name, Expression | None, str]]:
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a statement writes or deletes."""
+
+    rule: str
+    table: Name
+    condition: Expression | None
+    meaning: str
+    subject: str = ""
+    may_be_gone: bool = False
+
+
+def _counted(text: str, command: Command) -> Iterator[_Counted]:
     """Statements that write or delete rows: how many?"""
     match command:
-        case Write(verb="UPDATE" | "DELETE" as verb, limited=False) if _is_plain(text, command):
-            yield "large-write", command.table, command.where, f"{verb.capitalize()}s"
+        case Write(verb="UPDATE" | "DELETE" as verb, limited=False) if _is_plain(text):
+            yield _Counted("large-write", command.table, command.where, f"{verb.capitalize()}s")
         case Drop(what="TABLE"):
             for name in command.names:
-                yield "drop-table", name, None, "Deletes"
+                yield _Counted(
+                    "drop-table", name, None, "Deletes", str(name), may_be_gone=command.if_exists
+                )
         case Truncate():
             for name in command.tables:
-                yield "truncate-table", name, None, "Deletes"
+                yield _Counted("truncate-table", name, None, "Deletes")
         case AlterTable():
             for action in command.actions:
                 if isinstance(action, DropColumn):
-                    filled = Expression(
-                        f"{quoted(action.column)} IS NOT NULL", frozenset((action.column,))
+                    column = quoted(action.column)
+                    filled = Expression(f"{column} IS NOT NULL", frozenset((action.column,)))
+                    yield _Counted(
+                        "drop-column",
+                        command.name,
+                        filled,
+                        f"Deletes {column} of",
+                        action.column,
                     )
-                    yield "drop-column", command.name, filled, f"Deletes {quoted(action.column)} of"
         case _:
             pass
 
 
-def _is_plain(text: str, command: Write) -> bool:
+def _is_plain(text: str) -> bool:
     """Whether an UPDATE or DELETE has nothing but its table in reach: no alias, no FROM, no USING."""
-    words = text.upper().split()
-    if command.verb == "DELETE":
-        return "USING" not in words and (len(words) == 3 or words[3:4] == ["WHERE"])
-    at = words.index("SET") if "SET" in words else 0
-    where = words.index("WHERE") if "WHERE" in words else len(words)
-    return at == 2 and "FROM" not in words[:where]
+    cursor = Cursor(text)
+    verb = cursor.word()
+    if verb == "DELETE":
+        cursor.take("FROM")
+    cursor.take("ONLY")
+    try:
+        cursor.name()
+    except NotUnderstoodError:
+        return False
+    if verb == "DELETE":
+        return cursor.peek() in ("", "WHERE", "RETURNING")
+    return cursor.take("SET") and not cursor.seek("FROM")
 
 
 # -- answers -------------------------------------------------------------------------------------
@@ -394,21 +560,21 @@ def weighed(
         answers: What the data said.
         accepts: The severity of a rule's findings by the settings; None where the rule is off.
     """
-    by_place: dict[tuple[str, Path, int], list[Answer]] = {}
+    by_place: dict[tuple[str, Path, int, str], list[Answer]] = {}
     for answer in answers:
         probe = answer.probe
-        by_place.setdefault((probe.rule, probe.path, probe.line), []).append(answer)
+        place = (probe.rule, probe.path, probe.line, probe.subject)
+        by_place.setdefault(place, []).append(answer)
+    heard = dict(by_place)
     kept: list[Finding] = []
     for finding in report.findings:
-        heard = by_place.pop((finding.rule, finding.path, finding.line), None)
-        if heard is None:
-            kept.append(finding)
-        else:
-            kept += _settled(finding, heard)
-    for (rule, _, _), heard in by_place.items():
-        # Allowed in the text, or too mild to be shown: what would fail is said all the same.
+        place = (finding.rule, finding.path, finding.line, finding.subject)
+        heard.pop(place, None)
+        kept += _settled(finding, by_place.get(place, ()))
+    for (rule, *_), unheard in heard.items():
+        # Allowed in the text, or too mild to be shown: what would fail is reported all the same.
         if accepts(rule) is not None:
-            kept += [_finding(answer, report.servers) for answer in heard if answer.in_the_way]
+            kept += [_finding(answer, report.servers) for answer in unheard if answer.in_the_way]
     kept.sort(
         key=lambda one: (
             one.version or math.inf,
@@ -422,11 +588,13 @@ def weighed(
 
 
 def _settled(finding: Finding, heard: Sequence[Answer]) -> Iterator[Finding]:
-    for answer in heard:
-        if answer.in_the_way:
-            yield replace(finding, severity=Severity.ERROR, message=str(answer))
-        elif answer.error is not None or not answer.probe.fails:
-            yield replace(finding, message=f"{finding.message} {answer}")
+    """A finding after what the data says of it: one at most."""
+    failing = [str(answer) for answer in heard if answer.in_the_way]
+    if failing:
+        yield replace(finding, severity=Severity.ERROR, message=" ".join(failing))
+    elif not heard or not all(answer.refutes for answer in heard):
+        told = [str(answer) for answer in heard if not answer.refutes]
+        yield replace(finding, message=" ".join((finding.message, *told)))
 
 
 def _finding(answer: Answer, servers: tuple[str, ...]) -> Finding:
@@ -441,4 +609,5 @@ def _finding(answer: Answer, servers: tuple[str, ...]) -> Finding:
         version=probe.version,
         source=RULES[probe.rule].source,
         servers=servers,
+        subject=probe.subject,
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -27,10 +28,10 @@ _GITLAB: Final = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severit
 
 def shown_path(path: Path, base: Path) -> str:
     """A path as reports show it: relative to a folder where it lies below it."""
-    try:
-        return path.absolute().relative_to(base.absolute()).as_posix()
-    except ValueError:
-        return path.as_posix()
+    for one, other in ((path.absolute(), base.absolute()), (path.resolve(), base.resolve())):
+        if one.is_relative_to(other):
+            return one.relative_to(other).as_posix()
+    return path.as_posix()
 
 
 def text(report: Report, base: Path, style: Callable[[Severity, str], str] | None = None) -> str:
@@ -127,9 +128,9 @@ def sarif(report: Report, base: Path) -> str:
                             "level": one.severity.value,
                             "message": {"text": _with_safer(one)},
                             "locations": [_sarif_location(one, base)],
-                            "partialFingerprints": {"manticore/v1": _fingerprint(one, base)},
+                            "partialFingerprints": {"manticore/v1": fingerprint},
                         }
-                        for one in report.findings
+                        for one, fingerprint in _fingerprints(report, base)
                     ],
                 }
             ],
@@ -186,29 +187,36 @@ def gitlab(report: Report, base: Path) -> str:
             {
                 "description": one.message,
                 "check_name": one.rule,
-                "fingerprint": _fingerprint(one, base),
+                "fingerprint": fingerprint,
                 "severity": _GITLAB[one.severity],
                 "location": {
                     "path": shown_path(one.path, base),
                     "lines": {"begin": one.line},
                 },
             }
-            for one in report.findings
+            for one, fingerprint in _fingerprints(report, base)
         ]
     )
 
 
-def _fingerprint(one: Finding, base: Path) -> str:
-    """What tells a finding from all others, however lines move."""
-    parts = (one.rule, shown_path(one.path, base), one.message)
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
+def _fingerprints(report: Report, base: Path) -> Iterator[tuple[Finding, str]]:
+    """The findings, each with what tells it from all others, however lines move."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for one in report.findings:
+        parts = (one.rule, shown_path(one.path, base), one.message)
+        again = (str(found[parts]),) if found[parts] else ()  # the same statement, further down
+        found[parts] += 1
+        text = "\0".join((*parts, *again))
+        yield one, hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _dumped(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-#: The formats by name, but for text, which may have colors.
+#: The formats of views of a repository, which take paths from its top.
+OF_REPOSITORY: Final = frozenset(("sarif", "github", "gitlab"))
+#: The formats by name, except text, which may have colors.
 FORMATS: Final[Mapping[str, Callable[[Report, Path], str]]] = {
     "text": text,
     "json": as_json,

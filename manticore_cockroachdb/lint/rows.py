@@ -10,7 +10,16 @@ from .._model.actions import AddColumn
 from .._model.commands import AlterTable, CreateTable, Rename, Write
 from .._model.cursor import Cursor
 from .._model.schema import Space
-from .._model.values import Column, Constraint, ConstraintKind, Expression, Index, Name, Table
+from .._model.values import (
+    Column,
+    Constraint,
+    ConstraintKind,
+    Expression,
+    Index,
+    Name,
+    Table,
+    quoted,
+)
 from .._sql.tokens import word_set
 from .rule import Step
 
@@ -41,7 +50,8 @@ def has_unique(step: Step, name: Name, keys: Iterable[str]) -> bool:
 def unique_keys(table: Table) -> Iterator[frozenset[str]]:
     """The columns of each key of a table that holds for all of its rows."""
     for one in table.constraints:
-        if one.kind in (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE) and one.columns:
+        kinds = (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
+        if one.kind in kinds and one.columns and one.expression is None:
             yield frozenset(one.columns)
     for index in table.indexes:
         if index.unique and index.predicate is None:
@@ -63,7 +73,7 @@ def all_null(step: Step, name: Name, column: str) -> bool:
 
 
 def all_different(step: Step, name: Name, column: str) -> bool:
-    """Whether the server gave each row a value of its own: the script added the column so."""
+    """Whether the server gave each row a different value: the script added the column so."""
     added = _added(step, name, column)
     if added is None:
         return False
@@ -85,9 +95,31 @@ def never_null(step: Step, name: Name, column: str) -> bool:
             continue
         if command.limited or not _is_of_every_null(command.where, column):
             continue
-        if command.verb == "DELETE" or (command.verb == "UPDATE" and column in _filled(read.text)):
+        if command.verb == "DELETE" or (
+            command.verb == "UPDATE" and column in _filled(read.text, step.before.table(name))
+        ):
             return True
     return False
+
+
+def is_null_for_all(step: Step, name: Name, condition: Expression) -> bool:
+    """Whether a condition is NULL in every row, and so refuses none: its columns are, and nothing in
+    it gives NULL a value.
+    """
+    table = step.before.table(name)
+    if table is None or not condition.calls <= _STRICT or condition.names & _OF_NULL:
+        return False
+    used = [one.name for one in table.columns if one.name in condition.names]
+    return bool(used) and all(all_null(step, name, one) for one in used)
+
+
+#: Functions that are NULL where their argument is.
+_STRICT: Final = word_set(
+    "abs array_length btrim char_length character_length jsonb_typeof length lower ltrim "
+    "octet_length rtrim trim upper"
+)
+#: Words that may make something else of NULL.
+_OF_NULL: Final = word_set("and case distinct is not or")
 
 
 def _is_of_every_null(where: Expression | None, column: str) -> bool:
@@ -97,11 +129,37 @@ def _is_of_every_null(where: Expression | None, column: str) -> bool:
     )
 
 
-def _filled(update: str) -> frozenset[str]:
+def _filled(update: str, table: Table | None) -> frozenset[str]:
     """The columns that an UPDATE of every row it may meet sets to what is never NULL."""
     if Cursor(update).seek("FROM"):  # only the rows that it joins
         return frozenset()
-    return frozenset(column for column, value in _assignments(update) if _is_value(value))
+    return frozenset(
+        column
+        for column, value in _assignments(update)
+        if _is_value(value) or _is_choice(value) or _is_filled_column(value, table)
+    )
+
+
+def _is_choice(value: Expression | None) -> bool:
+    """Whether an expression is a CASE that has an ELSE, and nothing but constants to choose from."""
+    if value is None or not _CASE.fullmatch(value.text):
+        return False
+    chosen = _CHOSEN.findall(value.text)
+    return bool(chosen) and all(_VALUE.fullmatch(one) for one in chosen)
+
+
+_CASE: Final = re.compile(r"(?is)\s*CASE\b.*\bELSE\b.*\bEND\s*")
+_CHOSEN: Final = re.compile(r"(?is)\b(?:THEN|ELSE)\b(.+?)(?=\b(?:WHEN|ELSE|END)\b)")
+
+
+def _is_filled_column(value: Expression | None, table: Table | None) -> bool:
+    """Whether an expression is a column of the table that is never NULL."""
+    if value is None or table is None or value.calls or len(value.names) != 1:
+        return False
+    column = table.column(next(iter(value.names)))
+    return (
+        column is not None and column.not_null and value.text in (column.name, quoted(column.name))
+    )
 
 
 def _assignments(update: str) -> Iterator[tuple[str, Expression | None]]:

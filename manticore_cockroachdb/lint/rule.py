@@ -40,11 +40,15 @@ class Remark:
         message: What the statement does, in one or two sentences.
         safer: SQL that does the same more safely, if there is some.
         line: The line it is about; None: the statement's.
+        subject: What of the statement it is about, where a question to the data is about the same.
+        most: The worst severity it can have, where the text alone is not sure; None: the rule's.
     """
 
     message: str
     safer: str | None = None
     line: int | None = None
+    subject: str = ""
+    most: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Step:
     """A statement while it is judged.
 
     Attributes:
-        script: The script it stands in.
+        script: The script it is in.
         index: How many statements of the script come before it.
         before: The schema before it.
         after: The schema after it.
@@ -148,7 +152,7 @@ class Step:
 
     @property
     def is_batched(self) -> bool:
-        """Whether it runs in batches, each a transaction of its own."""
+        """Whether it runs in batches, each in a separate transaction."""
         return self.index in self.script.options.batched
 
     @property

@@ -7,6 +7,8 @@ from typing import Final
 
 from .._model.naming import choose
 from .._model.values import Expression, Index, Name, Table, quoted
+from .._sql.lexer import TokenKind, tokens
+from .._sql.tokens import upper
 from .rule import NEXT
 
 #: Before a statement that writes many rows: it runs in windows over the primary key.
@@ -14,17 +16,22 @@ BATCHED: Final = "-- manticore: batch=5000"
 
 
 def listed(columns: Iterable[str]) -> str:
-    """Columns as they stand in parentheses."""
+    """Columns as a list in parentheses has them."""
     return ", ".join(map(quoted, columns))
 
 
 def keys(index: Index) -> str:
-    """The keys of an index as they stand in its parentheses."""
+    """What an index compares, as its parentheses have it, without the order."""
+    return ", ".join(each_key(index))
+
+
+def each_key(index: Index) -> list[str]:
+    """What an index compares, key by key, without the order."""
     shown = []
-    for key in index.keys:
-        text = quoted(key.column) if key.column is not None else _shown(key.expression)
-        shown.append(f"{text} DESC" if key.descending else text)
-    return ", ".join(shown)
+    for one in index.keys:
+        text = quoted(one.column) if one.column is not None else _shown(one.expression)
+        shown.append(f"{text} {one.collation}".rstrip())
+    return shown
 
 
 def _shown(expression: Expression | None) -> str:
@@ -37,7 +44,7 @@ def name_for(table: Name, columns: Iterable[str], label: str) -> str:
 
 
 def scripts(*parts: str) -> str:
-    """Scripts to run one after the other."""
+    """Scripts to run in this order."""
     return f"\n{NEXT}\n".join(parts)
 
 
@@ -57,11 +64,17 @@ def allowed(rule: str, reason: str, statement: str) -> str:
     return f"-- manticore: allow={rule} {reason}\n{statement};"
 
 
-def concurrently(statement: str, after: str) -> str:
-    """A statement with CONCURRENTLY after one of its words."""
-    at = statement.upper().find(after.upper())
-    end = at + len(after)
-    return f"{statement[:end]} CONCURRENTLY{statement[end:]};" if at >= 0 else f"{statement};"
+def literal(text: str) -> str:
+    """A text as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def put_in(statement: str, after: str, added: str) -> str | None:
+    """A statement with something added after one of its words; None where it has no such word."""
+    for token in tokens(statement):
+        if token.kind is TokenKind.WORD and upper(token) == after:
+            return f"{statement[: token.end]} {added}{statement[token.end :]};"
+    return None
 
 
 def described(table: Table | None, name: Name) -> str:

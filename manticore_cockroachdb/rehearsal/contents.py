@@ -28,7 +28,7 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that rows have a value of their own in.
+    """A column for which each row has its own value.
 
     Attributes:
         name: Its name, quoted where SQL needs that.
@@ -123,7 +123,7 @@ def differences(expected: Contents, found: Contents) -> list[str]:
     before = {each.name: each for each in expected.sequences}
     after = {each.name: each for each in found.sequences}
     words += (
-        f"sequence {name} stands elsewhere"
+        f"sequence {name} has another position"
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     )
@@ -201,7 +201,7 @@ def unreadable(
             for column in columns[name]:
                 if column.is_always:
                     return (
-                        f"table {name} has rows, and CockroachDB takes no values for its column "
+                        f"table {name} has rows, and CockroachDB accepts no values for its column "
                         f"{column.name}, which is GENERATED ALWAYS AS IDENTITY"
                     )
     return None

@@ -1,4 +1,4 @@
-"""What a comparison of a database with its scripts found, and what speaks against comparing. Pure."""
+"""What a comparison of a database with its scripts found, and the reasons not to compare. Pure."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ MARK = "Scratch database of Manticore. It may be dropped when nobody uses it."
 
 #: CREATE DATABASE on PostgreSQL while somebody is connected to the template.
 TEMPLATE_BUSY = "55006"
-NO_RIGHT = "42501"
 
 _NAME = re.compile(PREFIX + r"(?P<pid>\d+)_(?P<random>[0-9a-f]+)_\d+")
 #: Settings whose value is a list of names, as the server keeps it.

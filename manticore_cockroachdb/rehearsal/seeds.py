@@ -1,4 +1,4 @@
-"""Rows and assertions for rehearsals: files `V7__name.sql` in a folder of their own.
+"""Rows and assertions for rehearsals: files `V7__name.sql` in a separate folder.
 
 Statements other than SELECT are run before script 7 goes up. Each SELECT is an assertion: after the script
 it must return rows, and the first value of each must be true. Reads files; sends nothing.

@@ -1,4 +1,4 @@
-"""Checkpoints: their text, put together from a printing and rows, and what speaks against one. Pure."""
+"""Checkpoints: their text, put together from a printing and rows, and the reasons not to make one. Pure."""
 
 from __future__ import annotations
 
@@ -70,6 +70,30 @@ def versions_of(
             Replaced(script.version, script.description, script.checksum)
         ]
     return tuple(sorted(found, key=lambda each: each.version))
+
+
+def scripts_to_squash(
+    scripts: Iterable[MigrationScript], unfilled: Iterable[MigrationScript], version: int
+) -> list[MigrationScript]:
+    """The scripts up to a version, by version.
+
+    Args:
+        scripts: Every script.
+        unfilled: The same, without the values of placeholders.
+        version: The version.
+
+    Raises:
+        PlanRefused: No script has that version, or one of them has placeholders.
+    """
+    numbered = [script for script in scripts if not script.is_repeatable]
+    wanted = [script for script in numbered if script.version <= version]
+    if not wanted or wanted[-1].version != version:
+        raise nothing_to_squash(version, numbered)
+    refuse_placeholders(
+        [script for script in unfilled if 0 < script.version <= version],
+        {script.version: script for script in wanted},
+    )
+    return wanted
 
 
 def nothing_to_squash(version: int, scripts: Sequence[MigrationScript]) -> PlanRefused:

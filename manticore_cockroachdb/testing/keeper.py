@@ -67,10 +67,10 @@ class Keeper:
     """A temporary folder and the programs run in it; both are gone when it is closed.
 
     They are gone as well when this process ends in any other way, `kill -9` included: the folder
-    and the programs belong to a watchdog process of their own.
+    and the programs belong to a separate watchdog process.
 
     Args:
-        user: Who the programs run as, and who owns the folder; None for whoever this process is.
+        user: Who the programs run as, and who owns the folder; None means the user of this process.
         stop_signal: The name of the signal that ends a started program at once.
     """
 
@@ -132,7 +132,7 @@ class Keeper:
         )
 
     def ended(self) -> bool:
-        """Whether the program started last has ended by itself."""
+        """Whether the program started last has ended without being stopped."""
         return self._ask({"poll": True})["code"] is not None
 
     def log(self) -> str:

@@ -117,7 +117,7 @@ def server(
         try:
             yield running
         finally:
-            if keeper is None:  # Somebody's server goes on: leave it as it was.
+            if keeper is None:  # Somebody's server keeps running: leave it as it was.
                 running.drop_new_databases()
     finally:
         if keeper is not None:

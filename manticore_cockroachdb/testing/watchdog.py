@@ -3,7 +3,7 @@
 It owns one temporary folder and the processes started below it. Its parent tells it what to run,
 one JSON object per line on standard input, and gets one JSON object per line back. When that input
 ends, for whatever reason (the parent closed it, crashed, or was killed with a signal nobody can
-catch), everything started is stopped and the folder removed. It runs as a script of its own, in
+catch), everything started is stopped and the folder removed. It runs as a separate script, in
 its own session, so that Ctrl-C in the parent's terminal does not reach it. It knows nothing of
 servers, and imports only the standard library.
 
@@ -150,7 +150,7 @@ class Watchdog:
         if os.name != "posix":
             process.kill()
             return
-        with contextlib.suppress(ProcessLookupError):  # It may have ended just now.
+        with contextlib.suppress(ProcessLookupError):  # It may have ended a moment ago.
             os.killpg(process.pid, getattr(signal, name))
 
 

@@ -1,4 +1,4 @@
-"""Workbenches: one for either flavour, and one of a single flavour for what differs by tool only."""
+"""Harnesses: one for either flavor, and one of a single flavor for what differs by tool only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .harness import Harness
 
 @pytest.fixture
 def harness(flavour: Flavour, database_url: str, tmp_path: Path) -> Harness:
-    """A database and two folders, for either flavour."""
+    """A database and two folders, for either flavor."""
     return Harness(flavour, database_url, tmp_path)
 
 
@@ -22,7 +22,7 @@ def harness(flavour: Flavour, database_url: str, tmp_path: Path) -> Harness:
 async def tool_bench(
     anyio_backend: str, database_url: str, tmp_path: Path
 ) -> AsyncIterator[Harness]:
-    """The same for the async flavour alone: the other is generated from it."""
+    """The same for the async flavor alone: the other is generated from it."""
     flavour = Flavour("async")
     yield Harness(flavour, database_url, tmp_path)
     await flavour.close()

@@ -1,4 +1,4 @@
-"""A workbench for moving in: a database, another tool's folder, ours, and what both ledgers say."""
+"""A harness for moving in: a database, another tool's folder, ours, and what both ledgers say."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .histories import History
 
 
 class Harness:
-    """One flavour over a database and two folders of the test's own.
+    """One flavor over a database and two folders of the test.
 
     Attributes:
-        flavour: The flavour.
+        flavour: The flavor.
         url: The database.
         theirs: The other tool's folder.
         ours: The folder for our scripts.
@@ -64,7 +64,7 @@ class Harness:
         return parts._replace(netloc=f"{user}@{parts.hostname}:{parts.port}").geturl()
 
     def adoption(self, **options: Any) -> Any:
-        """An adoption of the flavour."""
+        """An adoption of the flavor."""
         database = self.flavour.database(self.url)
         if self.flavour.name == "async":
             return AsyncAdoption(database, self.theirs, self.ours, **options)

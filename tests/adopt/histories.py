@@ -1,7 +1,7 @@
 """A history of each tool, by its documented formats: files, and the tables as that tool makes them.
 
-Those tools that run here make histories of their own in `test_real_tools`; these stand in for the others
-too, and hold every half-done state there is.
+Those tools that run here make their own histories in `test_real_tools`; these are for the others
+too, and have every partially applied state there is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Trouble:
 
     Attributes:
         sql: What brings the ledger into it.
-        finding: What is said of it, without the remedy.
+        finding: What is reported, without the remedy.
     """
 
     sql: str
@@ -354,6 +354,25 @@ HISTORIES: dict[str, History] = {
             "another project": Trouble(
                 "DELETE FROM schema_migrations; INSERT INTO schema_migrations VALUES ('1'), ('2')",
                 "The ledger names 2 migrations and the folder has 3, but they have none in common.",
+            ),
+        },
+    ),
+    "pop": History(
+        files={
+            **_three("{version}_{name}.postgres.up.sql", "{up}"),
+            **_three("{version}_{name}.down.sql", "{down}"),
+        },
+        ledger=(
+            "CREATE TABLE schema_migration (version VARCHAR(14) PRIMARY KEY)",
+            f"INSERT INTO schema_migration VALUES ('{_N1}'), ('{_N2}')",
+        ),
+        versions=_STAMPS,
+        stopped="SELECT count(*) FROM information_schema.columns WHERE table_name = "
+        "'schema_migration' AND column_name = 'adopted_by_manticore'",
+        troubles={
+            "no such file": Trouble(
+                "INSERT INTO schema_migration VALUES ('20230101000000')",
+                "20230101000000 is applied, but its file is missing.",
             ),
         },
     ),

@@ -1,4 +1,4 @@
-"""Other tools as programs: where they are found, how each makes a history of its own.
+"""Other tools as programs: where they are found, how each makes its own history.
 
 They are looked for in the folders of MANTICORE_TEST_TOOLS, beside this Python, and in PATH. Those on PyPI
 come with the `test` extra; the others run where somebody has installed them.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..waiting import PATIENCE
 from .histories import DROP_NOTES, DROP_RIDES, DROP_USERS, NOTES, RIDES, USERS
 
 FOLDERS = os.pathsep.join(
@@ -72,7 +73,7 @@ class Program:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -242,6 +243,11 @@ def _write_golang_migrate(project: Path, count: int) -> None:
     _templated("migrations", "{version}_{slug}.down.sql", "{down}")(project, count)
 
 
+def _write_supabase(project: Path, count: int) -> None:
+    _templated("supabase/migrations", "{version}_{slug}.sql", "{up}")(project, count)
+    (project / "supabase" / "config.toml").write_text('project_id = "test"\n', "utf-8")
+
+
 def _jdbc(url: str) -> str:
     parts = urlsplit(url)
     return f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}?sslmode=disable"
@@ -357,6 +363,26 @@ PROGRAMS = (
         environment=lambda url: {"DATABASE_URL": url},
     ),
     Program(
+        tool="goose",
+        program="goose",
+        install="its command line tool",
+        files="migrations",
+        write=_templated(
+            "migrations", "{version}_{slug}.sql", "-- +goose Up\n{up}\n-- +goose Down\n{down}"
+        ),
+        command=lambda url: ["-dir", "migrations", "postgres", url, "up"],
+    ),
+    Program(
+        tool="supabase",
+        program="supabase",
+        install="npm install supabase",
+        files="supabase/migrations",
+        write=_write_supabase,
+        command=lambda url: ["migration", "up", "--db-url", url, "--yes"],
+        servers=("postgresql",),
+        environment=lambda _url: {"DO_NOT_TRACK": "1"},
+    ),
+    Program(
         tool="liquibase",
         program="liquibase",
         install="Liquibase 4",
@@ -374,7 +400,7 @@ PROGRAMS = (
         servers=("postgresql",),
         environment=lambda url: {
             "DATABASE_URL": url,
-            # Engines that are not used are not downloaded where their place is said.
+            # Engines that are not used are not downloaded where their place is given.
             "PRISMA_QUERY_ENGINE_LIBRARY": sys.executable,
             "PRISMA_SCHEMA_ENGINE_BINARY": sys.executable,
         },

@@ -53,7 +53,7 @@ async def test_the_schema_as_it_is_becomes_one_script_that_makes_it_again(
     assert (await adoption.apply()).is_done
 
 
-async def test_knex_is_stopped_by_its_own_lock_until_undone(harness: Harness) -> None:
+async def test_knex_is_stopped_by_its_own_lock_until_that_is_reverted(harness: Harness) -> None:
     for statement in (*SCHEMA, *KNEX):
         harness.ask(statement)
     adoption = harness.adoption(tool="knex")
@@ -67,7 +67,7 @@ async def test_knex_is_stopped_by_its_own_lock_until_undone(harness: Harness) ->
     assert harness.ledger() == []
 
 
-async def test_a_run_of_knex_under_way_stops_the_move(harness: Harness) -> None:
+async def test_an_active_run_of_knex_stops_the_move(harness: Harness) -> None:
     for statement in (*SCHEMA, *KNEX):
         harness.ask(statement)
     harness.ask("UPDATE knex_migrations_lock SET is_locked = 1")

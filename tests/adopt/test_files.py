@@ -77,6 +77,37 @@ def test_a_folder_is_recognized_by_its_files(tool: str) -> None:
             [],
             [("golang-migrate", Sure.POSSIBLE), ("atlas", Sure.POSSIBLE)],
         ),
+        (
+            {"1_a.up.sql": "SELECT {{ .X }};"},
+            [],
+            [("pop", Sure.LIKELY), ("golang-migrate", Sure.POSSIBLE), ("sqlx", Sure.POSSIBLE)],
+        ),
+        (
+            {"1_a.up.sql": "SELECT '{{ .X }}'; -- {{ .Y }}"},
+            [],
+            [("golang-migrate", Sure.LIKELY), ("sqlx", Sure.POSSIBLE)],
+        ),
+        ({"1_a.up.fizz": ""}, [], [("pop", Sure.CERTAIN)]),
+        (
+            {"1_a.up.sql": "-- Up migration of a", "1_a.down.sql": "-- down migration"},
+            [],
+            [
+                ("golang-migrate", Sure.LIKELY),
+                ("sqlx", Sure.POSSIBLE),
+                ("node-pg-migrate", Sure.POSSIBLE),
+            ],
+        ),
+        (
+            {"1_a.sql": "-- Up Migration"},
+            [],
+            [("node-pg-migrate", Sure.CERTAIN), ("sqlx", Sure.POSSIBLE)],
+        ),
+        ({"1_a.sql": "-- depends: b"}, [], [("yoyo", Sure.LIKELY), ("sqlx", Sure.POSSIBLE)]),
+        (
+            {"1_a.sql": "-- +goose Up", "atlas.sum": ""},
+            [],
+            [("goose", Sure.CERTAIN), ("atlas", Sure.POSSIBLE)],
+        ),
         ({"notes.txt": ""}, [], []),
         ({}, [], []),
     ],
@@ -311,7 +342,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
             "golang-migrate",
             {"1_a.up.sql": "SELECT 1;\n\nROLLBACK;\n"},
             (
-                "1_a.up.sql cannot be converted: 1_a.up.sql:3: ROLLBACK is part of a transaction. "
+                "1_a.up.sql cannot be converted: 1_a.up.sql:3: 'ROLLBACK' is part of a transaction. "
                 "Write what "
                 "it "
                 "does to a new database as SQL into ours/V1__a.sql (empty if nothing), and run this "
@@ -349,6 +380,27 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
             ),
         ),
         (
+            "pop",
+            {
+                "1_a.cockroach.up.sql": "",
+                "1_a.pg.up.sql": "",
+                "1_a.mysql.up.sql": "",
+                "2_b.down.sql": "",
+            },
+            (
+                "1_a.cockroach.up.sql: has version 1, and so has 1_a.pg.up.sql. Copy the files for your "
+                "server to a separate folder, and name that (--from)."
+            ),
+        ),
+        (
+            "pop",
+            {"1_a.up.fizz": "", "1_a.down.fizz": ""},
+            (
+                "1_a.up.fizz cannot be converted: it is fizz, not SQL. Write what it does to a new "
+                "database as SQL into ours/V1__a.sql (empty if nothing), and run this again."
+            ),
+        ),
+        (
             "golang-migrate",
             {"1_a.up.sql": "", "01_b.up.sql": ""},
             "1_a.up.sql: is version 1, and so is 01_b.up.sql. Renumber one of them.",
@@ -366,7 +418,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
         (
             "yoyo",
             {"a.sql": "-- depends: b\nSELECT 1;", "b.sql": "-- depends: a\nSELECT 2;"},
-            "the dependencies of a, b go in a circle.",
+            "the dependencies of a, b form a cycle.",
         ),
         (
             "prisma",
@@ -397,7 +449,7 @@ def test_what_would_mean_something_else_here_is_made_harmless(up: str, written: 
         ),
     ],
 )
-def test_what_cannot_come_along_is_told_with_what_to_do(
+def test_what_cannot_come_along_is_reported_with_what_to_do(
     tool: str, files: dict[str, str], problem: str
 ) -> None:
     conversion = converted(tool, files)
@@ -417,7 +469,7 @@ def test_a_script_written_by_hand_takes_the_place_of_a_program(tmp_path: Path) -
     assert [each.state for each in conversion.scripts] == [FileState.NEW, FileState.BY_HAND]
 
 
-def test_a_down_part_that_does_not_lex_is_left_behind_and_told() -> None:
+def test_a_down_section_that_does_not_lex_is_left_out_and_reported() -> None:
     conversion = converted("golang-migrate", {"1_a.up.sql": "SELECT 1;", "1_a.down.sql": "\n'"})
 
     assert texts(conversion) == {"V1__a.sql": "SELECT 1;\n"}
@@ -441,19 +493,174 @@ def test_files_that_are_not_utf_8_are_named() -> None:
     ]
 
 
-def test_placeholders_of_flyway_are_told_with_their_lines() -> None:
-    conversion = converted("flyway", {"V1__a.sql": "SELECT 1;\nSELECT '${a}', '${flyway:user}';\n"})
+_BY_HAND = (
+    "Write what it does to a new database as SQL into ours/V1__a.sql (empty if nothing), and run this "
+    "again."
+)
+_TEMPLATE = (
+    "is not SQL but a template, which some program fills in. Render the files as that program does, and "
+    "name the folder with the result (--from)."
+)
 
-    assert [str(remark) for remark in conversion.notes] == [
-        "V1__a.sql:2: ${a} is replaced here only if PLACEHOLDERS has a value for 'a'.",
-        "V1__a.sql:2: ${flyway:user} is filled in by Flyway only. Write its value into the file.",
+
+@pytest.mark.parametrize(
+    ("tool", "up", "placeholders", "problem"),
+    [
+        (
+            "golang-migrate",
+            'SELECT 1;\nCREATE TABLE {{ index .Options "Namespace" }}.users (id INT8);',
+            None,
+            f"1_a.up.sql:2: '{{{{ index .Options \"Namespace\" }}}}.users …' {_TEMPLATE}",
+        ),
+        (
+            "sqlx",
+            "{% if new %} SELECT 1;",
+            {},
+            f"1_a.sql:1: '{{% if new %}} SELECT 1;' {_TEMPLATE}",
+        ),
+        (
+            "dbmate",
+            "SELECT * FROM ${owner}.users;",
+            None,
+            "1_a.sql:2: '${owner}' has no value. Give it one in PLACEHOLDERS, as {'owner': …}.",
+        ),
+        (
+            "flyway",
+            "SELECT '${a}';",
+            None,
+            "V1__a.sql:1: '${a}' has no value. Give it one in PLACEHOLDERS, as {'a': …}.",
+        ),
+        (
+            "flyway",
+            "SELECT '${a}'; SELECT '${flyway:user}';",
+            {"a": "x"},
+            f"V1__a.sql:1: only that tool replaces '${{flyway:user}}'. {_BY_HAND}",
+        ),
+        (
+            "goose",
+            "-- +goose ENVSUB ON\nSELECT $USER;",
+            None,
+            f"line 3: only goose replaces '$USER'. {_BY_HAND}",
+        ),
+        (
+            "goose",
+            "-- +goose ENVSUB ON\nSELECT '${USER:-me}';",
+            {},
+            f"1_a.sql:3: only that tool replaces '${{USER:-me}}'. {_BY_HAND}",
+        ),
+        (
+            "refinery",
+            "SELECT '${a}';",
+            {"a": "x"},
+            f"V1__a.sql:1: '${{a}}' is text there, and PLACEHOLDERS replaces it here. {_BY_HAND}",
+        ),
+        (
+            "refinery",
+            "SELECT '${b}';",
+            {"a": "x"},
+            f"V1__a.sql:1: '${{b}}' is text there, and PLACEHOLDERS has no value for it. {_BY_HAND}",
+        ),
+    ],
+)
+def test_what_a_program_fills_in_is_not_what_was_run(
+    tool: str, up: str, placeholders: dict[str, str] | None, problem: str
+) -> None:
+    name, text = _one(tool, up)
+    reading = TOOLS[tool].read(folder({name: text}))
+
+    conversion = convert(reading, TARGET, placeholders=placeholders)
+
+    assert [str(remark) for remark in conversion.problems] == [
+        f"{name} cannot be converted: {problem}"
     ]
 
 
-def test_a_script_without_a_transaction_says_so_in_its_header() -> None:
-    (script,) = converted("sqlx", {"1_a.sql": "-- no-transaction\nSELECT 1;"}).scripts
+@pytest.mark.parametrize(
+    ("tool", "up", "placeholders"),
+    [
+        ("golang-migrate", "SELECT '{{1,2},{3,4}}'::INT8[], '{\"a\": {}}';", {}),
+        ("golang-migrate", "SELECT $${{ name }}$$; -- {{ x }} ${y}\n/* {% z %} */", None),
+        ("golang-migrate", "SELECT '${x}';", None),
+        ("golang-migrate", "SELECT * FROM ${x}.t; -- ${x}", {"x": "public"}),
+        ("flyway", "SELECT '${x}'; -- ${x}", {"x": "public"}),
+        (
+            "goose",
+            "-- +goose ENVSUB ON\nSELECT '${x}';\n-- +goose ENVSUB OFF\nSELECT $f$ $$ $f$;",
+            {"x": "1"},
+        ),
+    ],
+)
+def test_braces_that_are_text_or_have_a_value_are_kept(
+    tool: str, up: str, placeholders: dict[str, str] | None
+) -> None:
+    name, text = _one(tool, up)
 
-    assert script.script.mode is Mode.STEPWISE
+    conversion = convert(TOOLS[tool].read(folder({name: text})), TARGET, placeholders=placeholders)
+
+    assert conversion.problems == ()
+    assert len(conversion.scripts) == 1
+
+
+def _one(tool: str, up: str) -> tuple[str, str]:
+    """The name and text of a tool's only file."""
+    return {
+        "golang-migrate": ("1_a.up.sql", up),
+        "sqlx": ("1_a.sql", up),
+        "dbmate": ("1_a.sql", f"-- migrate:up\n{up}"),
+        "goose": ("1_a.sql", f"-- +goose Up\n{up}"),
+    }.get(tool, ("V1__a.sql", up))
+
+
+_COMMITS = "DO $$ BEGIN INSERT INTO t VALUES (1); COMMIT; END $$;"
+
+
+@pytest.mark.parametrize(
+    ("tool", "files", "mode"),
+    [
+        ("sqlx", {"1_a.sql": "-- no-transaction\nSELECT 1;"}, Mode.STEPWISE),
+        (
+            "goose",
+            {"1_a.sql": f"-- +goose NO TRANSACTION\n-- +goose Up\n{_COMMITS}"},
+            Mode.AUTOCOMMIT,
+        ),
+        (
+            "goose",
+            {"1_a.sql": "-- +goose NO TRANSACTION\n-- +goose Up\nCALL p();"},
+            Mode.AUTOCOMMIT,
+        ),
+        ("goose", {"1_a.sql": "-- +goose Up\nCALL p();"}, None),
+        ("goose", {"1_a.sql": "-- +goose Up\nDO $$ BEGIN commit_all(); END $$;"}, None),
+        ("dbmate", {"1_a.sql": f"-- migrate:up transaction:false\n{_COMMITS}"}, Mode.AUTOCOMMIT),
+        ("golang-migrate", {"1_a.up.sql": _COMMITS}, Mode.AUTOCOMMIT),
+        ("golang-migrate", {"1_a.up.sql": "SELECT 1;", "1_a.down.sql": _COMMITS}, Mode.AUTOCOMMIT),
+        (
+            "flyway",
+            {"V1__a.sql": _COMMITS, "V1__a.sql.conf": "executeInTransaction=false"},
+            Mode.AUTOCOMMIT,
+        ),
+        ("prisma", {"1_a/migration.sql": "DO 'BEGIN ROLLBACK ; END';"}, Mode.AUTOCOMMIT),
+    ],
+)
+def test_a_script_that_runs_without_a_transaction_says_so_in_its_header(
+    tool: str, files: dict[str, str], mode: Mode | None
+) -> None:
+    (script,) = converted(tool, files).scripts
+
+    assert script.script.mode is mode
+
+
+def test_what_alembic_prints_about_its_own_table_is_left_out_whatever_its_name() -> None:
+    printed = (
+        "-- Running upgrade  -> a1\n\nUPDATE docs SET version_num='2';\n\n"
+        "INSERT INTO app.my_versions (version_num) VALUES ('a1') RETURNING app.my_versions.version_num;\n\n"
+        "-- Running upgrade a1 -> b2\n\nSELECT 2;\n\n"
+        "UPDATE \"my versions\" SET version_num='b2' WHERE \"my versions\".version_num = 'a1';\n\nCOMMIT;\n"
+    )
+
+    assert texts(converted("alembic", {"up.sql": printed})) == {
+        "V1__a1.sql": "UPDATE docs SET version_num='2';\n",
+        "V2__b2.sql": "SELECT 2;\n",
+    }
 
 
 # -- statement for statement ---------------------------------------------------------------------

@@ -52,7 +52,7 @@ async def test_a_history_is_taken_over_with_its_times_and_migrated_on(
 
 
 @pytest.mark.parametrize("tool", HISTORIES)
-async def test_a_second_adoption_finds_everything_done_and_undo_hands_it_back(
+async def test_a_second_adoption_finds_everything_done_and_the_option_undo_returns_it(
     tool_bench: Harness, tool: str
 ) -> None:
     harness, history = tool_bench, HISTORIES[tool]
@@ -74,7 +74,7 @@ async def test_a_second_adoption_finds_everything_done_and_undo_hands_it_back(
 
 
 @pytest.mark.parametrize("tool", [name for name, each in HISTORIES.items() if each.troubles])
-async def test_what_must_be_put_right_with_that_tool_is_told(
+async def test_what_must_be_fixed_with_that_tool_is_reported(
     tool_bench: Harness, tool: str
 ) -> None:
     harness, history = tool_bench, HISTORIES[tool]
@@ -90,7 +90,9 @@ async def test_what_must_be_put_right_with_that_tool_is_told(
     assert told == {state: [trouble.finding] for state, trouble in history.troubles.items()}
 
 
-async def test_a_half_done_state_refuses_and_nothing_is_written(harness: Harness) -> None:
+async def test_a_partially_applied_state_is_refused_and_nothing_is_written(
+    harness: Harness,
+) -> None:
     history = HISTORIES["prisma"]
     harness.make(history)
     harness.ask(history.troubles["half done"].sql)
@@ -165,23 +167,93 @@ async def test_a_script_applied_here_since_is_not_left_to_the_other_tool(harness
     assert harness.ledger() == [1, 2, 3]
 
 
-async def test_a_move_that_died_after_stopping_the_tool_goes_on_or_is_undone(
+@pytest.mark.parametrize("tool", ["dbmate", "golang-migrate"])
+async def test_what_was_reverted_here_is_neither_recorded_again_nor_left_to_the_other_tool(
+    tool_bench: Harness, tool: str
+) -> None:
+    """Its ledger still says that the migration is applied: that was true when it was taken over."""
+    harness, history = tool_bench, HISTORIES[tool]
+    harness.make(history)
+    adoption = harness.adoption(tool=tool)
+    await adoption.apply()
+    await harness.migration().rollback()
+
+    again = await adoption.apply()
+    with pytest.raises(PlanRefused) as refused:
+        await adoption.undo()
+
+    version = history.versions[1]
+    title = TOOLS[tool].title
+    assert harness.ledger() == [history.versions[0]]
+    assert (again.is_done, again.reverted, again.pending) == (
+        True,
+        (version,),
+        history.versions[1:],
+    )
+    assert str(again.notes[-1]) == (
+        f"{again.scripts[1].theirs.name} is applied in {title}'s ledger and not in Manticore's: it was "
+        "reverted here since the adoption, and is pending. If it was not reverted, record it with "
+        f"`manticore_resolve --applied {version}`."
+    )
+    assert str(refused.value) == (
+        f"{title}'s ledger calls version {version} applied, and Manticore's does not. If Manticore "
+        "reverted that, apply it again first (manticore_migrate). If it is applied, record it first "
+        f"(`manticore_resolve --applied {version}`). Nothing was reverted."
+    )
+    assert harness.one(history.stopped) == 1
+
+    # Applied again, both ledgers agree: the other tool gets the database back.
+    await harness.migration().migrate(version)
+    undone = await adoption.undo()
+
+    assert undone.versions == history.versions[:2]
+    assert harness.ledger() == []
+    assert harness.one(history.stopped) == 0
+
+
+async def test_what_a_tool_applied_after_all_is_not_taken_for_reverted(tool_bench: Harness) -> None:
+    """Somebody lifted the guard by hand and ran the other tool: nobody can know which of the two it was."""
+    harness, history = tool_bench, HISTORIES["goose"]
+    harness.make(history)
+    adoption = harness.adoption(tool="goose")
+    await adoption.apply()
+    harness.ask((await adoption.plan()).guard.lift)
+    harness.ask(
+        f"INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (200, {_LATE}, true)"
+    )
+
+    with pytest.raises(PlanRefused) as refused:
+        await adoption.apply()
+
+    assert str(refused.value) == (
+        "20240103000000_notes.sql is applied in goose's ledger and not in Manticore's, though this "
+        "database was adopted before. If goose applied it since, record it with `manticore_resolve "
+        "--applied 20240103000000`. If Manticore reverted it, apply it again with manticore_migrate. "
+        "Nothing was adopted."
+    )
+    assert harness.ledger() == list(history.versions[:2])
+
+
+async def test_a_move_that_died_before_stopping_the_tool_continues_or_is_reverted(
     harness: Harness,
 ) -> None:
+    """On CockroachDB this tool's guard is a schema change, which is sent alone after the rows."""
     history = HISTORIES["dbmate"]
     harness.make(history)
     adoption = harness.adoption()
     guard = (await adoption.plan()).guard
-    harness.ask(guard.set)
-
-    undone = await adoption.undo()
-    stopped = harness.one(history.stopped)
-    harness.ask(guard.set)
     await adoption.apply()
+    harness.ask(guard.lift)
 
-    assert (undone.versions, stopped) == ((), 0)
-    assert harness.ledger() == list(history.versions[:2])
-    assert harness.one(history.stopped) == 1
+    again = await adoption.apply()
+    stopped = harness.one(history.stopped)
+    harness.ask(guard.lift)
+    undone = await adoption.undo()
+
+    assert (again.rows, again.is_done, stopped) == ((), False, 1)
+    assert (undone.versions, undone.guard) == (history.versions[:2], None)
+    assert harness.ledger() == []
+    assert harness.one(history.stopped) == 0
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
@@ -251,7 +323,7 @@ async def test_a_renamed_ledger_is_found_by_its_name(tool_bench: Harness) -> Non
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_a_ledger_that_may_not_be_read_is_told_with_the_grant(harness: Harness) -> None:
+async def test_the_error_of_a_ledger_that_may_not_be_read_has_the_grant(harness: Harness) -> None:
     harness.make(HISTORIES["goose"])
     role = f"reader_{harness.one('SELECT current_database()')[-6:]}"
     harness.ask(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")

@@ -46,34 +46,31 @@ def _flyway(
 
 
 @pytest.mark.parametrize(
-    ("rows", "applied", "floor"),
+    ("rows", "applied"),
     [
-        ([], [], None),
-        ([_flyway(0, "SCHEMA", None), _flyway(1, "SQL", "1")], ["1"], None),
-        ([_flyway(1, "BASELINE", "5"), _flyway(2, "SQL", "6")], ["6"], 5),
-        ([_flyway(1, "BASELINE", "3")], ["3"], None),
-        ([_flyway(1, "SQL", "1"), _flyway(2, "UNDO_SQL", "1")], [], None),
-        ([_flyway(1, "SQL", "1"), _flyway(2, "DELETE", "1")], [], None),
-        (
-            [_flyway(1, "SQL", "1"), _flyway(2, "UNDO_SQL", "1"), _flyway(3, "SQL", "1.0")],
-            ["1"],
-            None,
-        ),
-        ([_flyway(1, "SQL", None, description="my view")], ["R my view"], None),
+        ([], []),
+        ([_flyway(0, "SCHEMA", None), _flyway(1, "SQL", "1")], ["1"]),
+        ([_flyway(1, "BASELINE", "2"), _flyway(2, "SQL", "6")], ["6"]),
+        ([_flyway(1, "BASELINE", "5"), _flyway(2, "SQL", "6")], ["3", "3.1", "6"]),
+        ([_flyway(1, "BASELINE", "3.0.9"), _flyway(2, "SQL", "6")], ["3", "6"]),
+        ([_flyway(1, "BASELINE", "3")], ["3"]),
+        ([_flyway(1, "BASELINE", "3.1")], ["3", "3.1"]),
+        ([_flyway(1, "SQL_BASELINE", "3.1")], ["3", "3.1"]),
+        ([_flyway(1, "SQL", "1"), _flyway(2, "UNDO_SQL", "1")], []),
+        ([_flyway(1, "SQL", "1"), _flyway(2, "DELETE", "1")], []),
+        ([_flyway(1, "SQL", "1"), _flyway(2, "UNDO_SQL", "1"), _flyway(3, "SQL", "1.0")], ["1"]),
+        ([_flyway(1, "SQL", None, description="my view")], ["R my view"]),
         (
             [_flyway(1, "SQL", "1"), _flyway(2, "SQL", "2", description="adopted_by_manticore")],
             ["1"],
-            None,
         ),
     ],
 )
-def test_flyways_rows_are_folded_by_rank(
-    rows: list[dict[str, Any]], applied: list[str], floor: int | None
-) -> None:
-    ledger = read("flyway", "flyway_schema_history", rows, ("V3__x.sql",))
+def test_flyways_rows_are_folded_by_rank(rows: list[dict[str, Any]], applied: list[str]) -> None:
+    ledger = read("flyway", "flyway_schema_history", rows, ("V3__x.sql", "V3.1__y.sql"))
 
-    assert ([row.key for row in ledger.applied], ledger.floor) == (applied, floor)
-    assert ledger.findings == ()
+    assert [row.key for row in ledger.applied] == applied
+    assert (ledger.findings, ledger.floor) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +91,11 @@ def test_golang_migrate_has_applied_every_file_up_to_its_version(
 
 
 def test_a_baseline_counts_for_the_files_below_it() -> None:
+    """Also for a dotted version, which becomes the next whole number here."""
     tool = TOOLS["flyway"]
-    read_ = reading("flyway", ("V1__a.sql", "V2__b.sql", "V6__c.sql"))
-    theirs = read(
-        "flyway", "flyway_schema_history", [_flyway(1, "BASELINE", "5")], ("V1__a.sql", "V2__b.sql")
-    )
+    files = ("V1__a.sql", "V1.5__b.sql", "V6__c.sql")
+    read_ = reading("flyway", files)
+    theirs = read("flyway", "flyway_schema_history", [_flyway(1, "BASELINE", "5")], files)
 
     plan = plan_adoption(
         tool,

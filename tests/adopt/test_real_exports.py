@@ -45,7 +45,7 @@ def _tables(url: str) -> set[str]:
     return {name for (name,) in rows}
 
 
-def test_an_export_is_that_tools_own_history_and_it_goes_on(
+def test_an_export_is_that_tools_own_history_and_it_continues(
     program: Program, database_url: str, tmp_path: Path
 ) -> None:
     project, ours = tmp_path / "project", tmp_path / "ours"
@@ -70,7 +70,7 @@ def test_an_export_is_that_tools_own_history_and_it_goes_on(
         path.write_text(text, "utf-8")
     assert _tables(database_url) == {"users", "rides"}
 
-    # It applies the one that is pending, then a file of its own, and then has nothing to do.
+    # It applies the one that is pending, then its own file, and then has nothing to do.
     ran = program.run(project, database_url)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert _tables(database_url) == {"users", "rides", "notes"}

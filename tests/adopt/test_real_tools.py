@@ -1,4 +1,4 @@
-"""The tools themselves make a history; it is adopted, they are stopped, ours goes on."""
+"""The tools themselves make a history; it is adopted, they are stopped, ours continues."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _tables(url: str) -> set[str]:
     return {row[0] for row in _schema(url)}
 
 
-def test_its_own_history_is_adopted_and_it_is_stopped_until_undone(
+def test_its_own_history_is_adopted_and_it_is_stopped_until_that_is_reverted(
     program: Program, server: RunningServer, database_url: str, tmp_path: Path
 ) -> None:
     project, ours = tmp_path / "project", tmp_path / "ours"
@@ -66,7 +66,7 @@ def test_its_own_history_is_adopted_and_it_is_stopped_until_undone(
     assert stopped.returncode != 0, stopped.stdout
     assert _tables(database_url) == {"users", "rides"}
 
-    # Ours goes on, and what it makes is what all of ours makes on an empty database.
+    # Ours continues, and what it makes is what all of ours makes on an empty database.
     migration = Migration(Database.from_url(database_url), ours)
     assert migration.migrate() == 1
     fresh = server.new_database()

@@ -86,7 +86,9 @@ async def test_what_was_changed_since_runs_with_what_is_new(flyway: Harness) -> 
     assert await flyway.migration().migrate() == 0
 
 
-async def test_a_second_run_finds_it_done_and_undo_takes_the_rows_back(flyway: Harness) -> None:
+async def test_a_second_run_finds_it_done_and_the_option_undo_removes_the_rows(
+    flyway: Harness,
+) -> None:
     await flyway.adoption().apply()
     again = await flyway.adoption().apply()
     assert again.is_done
@@ -121,7 +123,7 @@ def leaving(harness: Harness, tool: str) -> Any:
 
 @pytest.fixture
 async def ours(harness: Harness) -> Harness:
-    """A version and three repeatable scripts of our own; one was changed since it was applied."""
+    """A version and three of our repeatable scripts; one was changed since it was applied."""
     harness.ours.mkdir()
     files = {
         "V1__users.sql": "CREATE TABLE users (id INT8 PRIMARY KEY, name TEXT);\n",
@@ -167,7 +169,7 @@ async def test_what_flyway_got_can_be_adopted_back(ours: Harness) -> None:
     assert (plan.applied, plan.pending) == ((1, "R__a", "R__names"), ("R__b",))
 
 
-async def test_golang_migrate_is_told_to_have_none(ours: Harness) -> None:
+async def test_golang_migrate_is_reported_to_have_none(ours: Harness) -> None:
     plan = await leaving(ours, "golang-migrate").apply()
 
     assert plan.applied == (1,)

@@ -77,7 +77,7 @@ SEEN = seen()
 
 
 @pytest.mark.parametrize(("sql", "description", "verdict"), SEEN)
-def test_a_real_job_is_told_as_what_it_is(sql: str, description: str, verdict: Whose) -> None:
+def test_a_real_job_is_recognized(sql: str, description: str, verdict: Whose) -> None:
     assert whose(job(description), statement(sql), HERE) is verdict
 
 
@@ -188,7 +188,7 @@ def test_another_verb_or_name_is_surely_somebody_elses(sql: str, description: st
         ("TRUNCATE d.t", "TRUNCATE TABLE d.public.t"),
     ],
 )  # fmt: skip
-def test_what_differs_in_more_than_form_is_no_proof_either_way(sql: str, description: str) -> None:
+def test_what_differs_in_more_than_form_proves_nothing(sql: str, description: str) -> None:
     assert whose(job(description), statement(sql), HERE) is Whose.UNCLEAR
 
 
@@ -434,7 +434,7 @@ def test_other_changes_of_the_same_table_are_not_waited_for(description: str) ->
     assert unfinished_on([running], statement(sql), HERE, conditional_only=True) == ()
 
 
-def test_only_what_stands_behind_if_exists_may_have_been_cut_short() -> None:
+def test_only_what_follows_if_exists_may_have_been_cut_short() -> None:
     sql = statement("ALTER TABLE t DROP COLUMN IF EXISTS old, ADD CONSTRAINT c CHECK (v > 0)")
     running = job("ALTER TABLE d.public.t ADD CONSTRAINT c CHECK (w > 0)", "running")
     assert unfinished_on([running], sql, HERE, conditional_only=True) == ()

@@ -22,7 +22,7 @@ def described(description: str, **fields: object) -> Job:
     return listed({"job_id": 1, "description": description, **fields})[0]
 
 
-def test_a_time_cut_to_the_second_is_told_more_exactly_by_the_id() -> None:
+def test_the_id_gives_a_time_cut_to_the_second_more_exactly() -> None:
     job = described("", job_id=SEEN_ID, created=SEEN_AT)
     assert job.created == pytest.approx(SEEN_AT.timestamp() + 0.51082, abs=1e-5)
     assert job.is_dated

@@ -41,7 +41,7 @@ SUSPECTS = [
 
 
 @pytest.mark.parametrize(("text", "kind", "params"), SUSPECTS)
-def test_what_a_statement_may_leave_behind_is_told_from_its_words(
+def test_what_a_statement_may_leave_behind_is_read_from_its_words(
     text: str, kind: Kind | None, params: tuple[str | None, ...]
 ) -> None:
     (statement,) = step(text).statements()

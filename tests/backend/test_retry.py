@@ -52,7 +52,7 @@ def test_progress_starts_the_count_again() -> None:
     assert attempts.failed(LOST_CONNECTIONS, 99) is None
 
 
-def test_each_backoff_is_counted_by_itself() -> None:
+def test_each_backoff_is_counted_alone() -> None:
     attempts = Attempts()
     assert attempts.failed(SMALL, "here") is not None
     assert attempts.failed(LOST_CONNECTIONS, "here") is not None

@@ -39,7 +39,7 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "x", "99999", "5432,x", "5432,-1"])
-def test_a_port_that_is_no_number_is_refused(port: str) -> None:
+def test_a_port_that_is_not_a_number_is_refused(port: str) -> None:
     with pytest.raises(SettingsError) as caught:
         ConnectionSettings.from_parameters({"host": "a,b", "port": port})
     assert str(caught.value) == (
@@ -71,7 +71,7 @@ def test_the_settings_that_options_name(options: str, names: list[str]) -> None:
     assert sorted(named_in(options)) == names
 
 
-def test_our_options_stand_before_the_users_and_arguments_after_them() -> None:
+def test_our_options_come_before_the_users_and_arguments_after_them() -> None:
     assert startup_options("--cluster=c -c lock_timeout=3s", {"statement_timeout": "5000"}) == (
         "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "
         "--cluster=c -c lock_timeout=3s -c statement_timeout=5000"

@@ -123,7 +123,7 @@ class Site:
             pytest.skip(self._refused)
 
     def query(self, sql: str, alias: str = "default") -> list[tuple[Any, ...]]:
-        """Ask the database by a connection of its own."""
+        """Ask the database by a separate connection."""
         import psycopg
 
         with psycopg.connect(self.urls[alias], autocommit=True) as connection:

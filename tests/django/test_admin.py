@@ -115,7 +115,7 @@ def test_this_djangos_own_admin_has_the_same_breadcrumbs(migrated: Site) -> None
         assert (markup in ours) == (markup in own)
 
 
-def test_a_script_without_a_down_part_says_so(migrated: Site) -> None:
+def test_a_script_without_a_down_section_says_so(migrated: Site) -> None:
     page = client(is_staff=True, is_superuser=True).get(f"{LIST}4/change/?database=default")
     assert "No down section: this script cannot be rolled back." in text(page)
 
@@ -195,7 +195,7 @@ def test_every_database_has_its_list(migrated: Site) -> None:
     assert browser.get(LIST, {"database": "nowhere"}).status_code == 404
 
 
-def test_a_server_that_is_down_is_told_on_the_page(migrated: Site) -> None:
+def test_the_page_reports_a_server_that_is_down(migrated: Site) -> None:
     migrated.entry("away", MIGRATIONS_DIR=migrated.folder, URL="postgresql://127.0.0.1:1/x")
     browser = client(is_staff=True, is_superuser=True)
     for page in (LIST, f"{LIST}1/change/"):
@@ -205,7 +205,7 @@ def test_a_server_that_is_down_is_told_on_the_page(migrated: Site) -> None:
 
 
 @pytest.mark.needs_postgresql("CockroachDB has no table locks")
-def test_a_run_that_holds_the_ledger_is_told_on_the_page(
+def test_the_page_reports_a_run_that_holds_the_ledger(
     migrated: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg

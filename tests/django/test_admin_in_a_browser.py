@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from threading import Thread
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
 from tests.django.conftest import Site
+from tests.waiting import PATIENCE
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="no Chromium: install it, or name it in CHROMIUM"
 )
 
-#: The contrast of an element's text with what is painted behind it, as WCAG 2 defines it.
+#: The contrast of an element's text with its background, as WCAG 2 defines it.
 CONTRAST = """
 (element) => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -73,9 +74,10 @@ def served(site: Site) -> Iterator[tuple[str, str]]:
     browser = Client()
     browser.force_login(User.objects.create_superuser("ann", password="x"))
     cookie = browser.cookies["sessionid"].value
-    httpd = make_server(
-        "127.0.0.1", 0, StaticFilesHandler(get_wsgi_application()), handler_class=Quiet
-    )
+    # A browser opens connections ahead of its requests: a server of one thread would wait for them.
+    httpd = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
+    httpd.daemon_threads = False  # closing waits for them
+    httpd.set_app(StaticFilesHandler(get_wsgi_application()))
     thread = Thread(target=httpd.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{httpd.server_port}", cookie
@@ -95,6 +97,7 @@ def page(request: pytest.FixtureRequest, served: tuple[str, str]) -> Iterator[An
         context = browser.new_context(
             base_url=url, color_scheme=request.param, viewport={"width": 1280, "height": 900}
         )
+        context.set_default_timeout(PATIENCE * 1000)
         context.add_cookies([{"name": "sessionid", "value": cookie, "url": url}])
         opened = context.new_page()
         opened.on("pageerror", lambda error: failed.append(str(error)))

@@ -42,10 +42,10 @@ def test_without_an_option_it_shows_what_it_would_do_and_changes_nothing(
     assert ran == Ran(
         0,
         f"{goose}: goose (00001_users.sql has '-- +goose' directives)\n"
-        f"2 scripts for {site.folder}: 2 to be written, 0 there already.\n"
+        f"2 scripts for {site.folder}: 2 to be written, 0 exist already.\n"
         "Compared: 2 statements of up sections and 2 of down sections are the same.\n"
         "Ledger public.goose_db_version: 1 applied, 1 pending.\n"
-        'goose will be stopped. It then says: ERROR: column "version_id" does not exist\n'
+        'goose will be stopped. It then says: ERROR: relation "goose_db_version" already exists\n'
         "Nothing was written. Use --write to write the files, or --apply to take over the ledger too.\n",
         "",
     )
@@ -53,7 +53,7 @@ def test_without_an_option_it_shows_what_it_would_do_and_changes_nothing(
     assert site.query("SELECT 1 FROM pg_class WHERE relname = '_migrations'") == []
 
 
-def test_apply_takes_the_ledger_over_and_migrate_goes_on(
+def test_apply_takes_the_ledger_over_and_migrate_continues(
     site: Site, manage: Manage, goose: Path
 ) -> None:
     adopted = manage("manticore_adopt", "goose", "--from", str(goose), "--apply", "--noinput")
@@ -100,7 +100,7 @@ def test_a_second_apply_says_that_everything_is_adopted(
     assert ran.out.endswith("Everything is adopted already.\n")
 
 
-def test_undo_removes_what_was_adopted(site: Site, manage: Manage, goose: Path) -> None:
+def test_the_option_undo_removes_what_was_adopted(site: Site, manage: Manage, goose: Path) -> None:
     manage("manticore_adopt", "--from", str(goose), "--apply", "--noinput")
 
     ran = manage("manticore_adopt", "--from", str(goose), "--undo", "--noinput")
@@ -122,7 +122,7 @@ def test_write_writes_the_files_alone(site: Site, manage: Manage, goose: Path) -
     ]
 
 
-def test_what_stands_in_the_way_is_shown_and_ends_with_5(
+def test_what_prevents_the_move_is_shown_and_ends_with_5(
     site: Site, manage: Manage, goose: Path
 ) -> None:
     site.query("INSERT INTO goose_db_version (version_id, is_applied) VALUES (7, true)")
@@ -208,7 +208,7 @@ def test_export_writes_the_files_of_another_tool_and_fills_its_ledger(
     assert looked == Ran(
         0,
         "For Flyway:\n"
-        f"2 files for {folder}: 2 to be written, 0 there already.\n"
+        f"2 files for {folder}: 2 to be written, 0 exist already.\n"
         "Ledger flyway_schema_history: 1 migrations are applied.\n"
         "Nothing was written. Use --write or --apply.\n",
         "",

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from tests.django.conftest import Site
 from tests.django.test_admin import LIST, client, text
 
-BATCH = "-- manticore: batch=100\nUPDATE t SET n = n + 1;"
+BATCH = "-- manticore: batch=100 target=60s\nUPDATE t SET n = n + 1;"
 LINE = r"line 2 in batches: 100 rows in 1 window, up to 100, [\d,]+ rows/s"
 
 

@@ -15,7 +15,7 @@ from tests.django.conftest import Site
 
 @pytest.fixture
 def said(site: Site) -> Iterator[dict[str, Any]]:
-    """What Django's connection was told; put back afterwards."""
+    """Settings of Django's connection; restored afterwards."""
     from django.db import connections
 
     told = connections["default"].settings_dict
@@ -74,7 +74,7 @@ def test_an_unknown_option_is_refused(said: dict[str, Any]) -> None:
     )
 
 
-def test_a_key_that_is_no_alias_goes_by_its_url(site: Site) -> None:
+def test_a_key_that_is_not_an_alias_uses_its_url(site: Site) -> None:
     site.entry("away", MIGRATIONS_DIR=site.folder, URL="cockroachdb://me@db.example/app")
     assert parameters("away") == {
         "dbname": "app",

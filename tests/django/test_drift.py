@@ -38,7 +38,7 @@ def test_nothing_differs_where_nobody_changed_anything(
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-def test_each_difference_is_told_with_the_statements_for_it(
+def test_each_difference_is_reported_with_the_statements_for_it(
     applied: Site, manage: Callable[..., Any]
 ) -> None:
     applied.query("DROP INDEX by_email")
@@ -137,7 +137,7 @@ def test_a_snapshot_is_written_and_found_to_be_fresh(
     checked = manage("manticore_snapshot", "--check")
 
     assert written.out == f"Wrote {path}.\n"
-    assert checked.out == f"{path} is what the scripts make.\n"
+    assert checked.out == f"{path} is what the scripts create.\n"
     assert "CREATE TABLE public.users" in path.read_text("utf-8")
     assert [each.name for each in applied.folder.parent.iterdir() if "new" in each.name] == []
 
@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(
     )
 
 
-def test_another_database_has_a_file_of_its_own(
+def test_another_database_has_a_separate_file(
     applied: Site, manage: Callable[..., Any], server_kind: str
 ) -> None:
     applied.entry("other", MIGRATIONS_DIR=applied.folder)

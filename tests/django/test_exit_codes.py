@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_manticore.management import exit_codes
 from tests.django.conftest import Manage, Ran, Site
 
 
@@ -36,10 +37,10 @@ def test_bad_files_end_with_1(two: Site, manage: Manage) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["nonsense"], "argument target: 'nonsense' is not a version, such as 7 or V7"),
+        (["nonsense"], "argument target: must be a version, such as 7 or V7; got 'nonsense'"),
         (
             ["--lock-timeout", "soon"],
-            "argument --lock-timeout: 'soon' is not a number of seconds, 0 or more",
+            "argument --lock-timeout: must be a number of seconds, at least 0; got 'soon'",
         ),
     ],
 )
@@ -47,6 +48,14 @@ def test_wrong_arguments_end_with_2(manage: Manage, arguments: list[str], error:
     ran = manage("manticore_migrate", *arguments)
     assert ran.code == 2
     assert ran.err.splitlines()[-1] == f"manage.py manticore_migrate: error: {error}"
+
+
+@pytest.mark.parametrize("command", ["manticore_migrate", "manticore_lint", "manticore_resolve"])
+def test_the_help_of_a_command_says_what_its_exit_codes_mean(manage: Manage, command: str) -> None:
+    ran = manage(command, "--help")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert " ".join(ran.out.split()).endswith(exit_codes.SUMMARY)
 
 
 def test_an_unknown_database_ends_with_2(manage: Manage) -> None:
@@ -71,7 +80,7 @@ def test_a_lease_held_by_another_ends_with_3(two: Site, manage: Manage) -> None:
     )
 
 
-def test_waiting_for_another_is_said_at_once(two: Site, manage: Manage) -> None:
+def test_waiting_for_another_is_reported_at_once(two: Site, manage: Manage) -> None:
     two.call("manticore_migrate", "1")
     two.query(
         "UPDATE _migrations_state SET owner = 'elsewhere:1:aa', epoch = epoch + 1, "

@@ -25,7 +25,8 @@ def test_a_new_script_is_a_template_that_is_refused_until_it_is_filled_in(
         "\n"
         "-- DOWN\n"
         "-- Write the SQL that reverts this migration.\n"
-        "-- Nothing to revert: leave this section empty. Not revertible: delete it and the line above.\n"
+        "-- If there is nothing to revert, leave this section empty.\n"
+        "-- If it cannot be reverted, delete this section and the line above it.\n"
     )
     ran = manage("manticore_migrate")
     assert (ran.code, ran.out) == (1, "")
@@ -54,7 +55,7 @@ def test_a_description_that_reads_like_a_marker_is_quoted(site: Site) -> None:
     assert text.startswith('-- "rollback migration"\n')
 
 
-def test_a_folder_of_timestamps_goes_on_with_timestamps(site: Site) -> None:
+def test_a_folder_of_timestamps_continues_with_timestamps(site: Site) -> None:
     site.script("V20200101120000__a", "SELECT 1")
     site.call("manticore_makemigration", "next")
     newest = max(path.name for path in site.folder.iterdir())

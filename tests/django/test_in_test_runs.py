@@ -166,7 +166,7 @@ def test_a_kept_test_database_is_named_when_a_script_was_edited(
     run([each for each in command if each != "--keepdb"], environment)
 
 
-def test_without_a_server_of_its_own_a_project_is_given_one(
+def test_a_project_without_a_server_is_given_one(
     project: dict[str, str], tmp_path: Path, server: RunningServer
 ) -> None:
     nowhere = {**project, "TESTS_DJANGO_URL": "postgresql://127.0.0.1:1/app"}

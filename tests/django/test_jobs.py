@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.django.conftest import Site
 from tests.django.test_admin import LIST, client, text
 from tests.fake_cockroach import FakeCockroach, Job, State
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
@@ -73,7 +74,7 @@ def test_the_next_run_waits_for_the_job_and_says_so(site: Site, partially_applie
         run.join(0.05)
     site.query("CREATE INDEX i ON t (v)")
     partially_applied.to("succeeded", fraction_completed=1.0)
-    run.join(30)
+    run.join(PATIENCE)
     (said,) = out
     assert "    V2__index waits for schema changes to end, " in said
     assert "    V2__index.sql:1: its job 77 succeeded\n" in said

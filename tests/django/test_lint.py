@@ -104,13 +104,33 @@ def test_without_a_server_what_git_says_is_new_is_judged(
 
     assert rules(ran) == [("V2__drop.sql", "drop-column")]
     assert json.loads(ran.out)["scripts"] == 1
-    assert "Judging the scripts that git says are new instead." in ran.err
+    assert "Checking the scripts that git says are new instead." in ran.err
 
 
 def test_since_a_revision_needs_no_server(repository: Site, manage: Manage, nowhere: None) -> None:
     ran = manage("manticore_lint", "--since", "main", "--server", "postgresql", "--format", "json")
 
     assert rules(ran) == [("V2__drop.sql", "drop-column")]
+
+
+@pytest.mark.parametrize(
+    ("form", "place"),
+    [
+        ("github", "file=V2__drop.sql,"),
+        ("sarif", '"uri": "V2__drop.sql"'),
+        ("gitlab", '"path": "V2__drop.sql"'),
+    ],
+)
+def test_views_of_a_repository_get_paths_from_its_top(
+    repository: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch, form: str, place: str
+) -> None:
+    below = repository.folder / "backend"
+    below.mkdir()
+    monkeypatch.chdir(below)
+
+    ran = manage("manticore_lint", "--since", "main", "--server", "postgresql", "--format", form)
+
+    assert place in ran.out
 
 
 def test_a_revision_that_git_does_not_know_is_an_error(repository: Site, manage: Manage) -> None:
@@ -251,7 +271,7 @@ def test_live_finds_rows_that_are_in_the_way(with_rows: Site, manage: Manage) ->
     assert found["unique-on-data"]["message"] == FOUND
 
 
-def test_live_takes_back_what_the_data_refutes(with_rows: Site, manage: Manage) -> None:
+def test_live_drops_what_the_data_refutes(with_rows: Site, manage: Manage) -> None:
     with_rows.query("UPDATE rides SET city = 'Oslo' WHERE id = 2")
 
     ran = manage("manticore_lint", "--live", "--format", "json")
@@ -272,7 +292,7 @@ def test_a_probe_stops_a_run_before_anything_runs(with_rows: Site, manage: Manag
     assert with_rows.versions() == [1]
 
 
-def test_a_probe_that_finds_nothing_lets_the_run_go_on(with_rows: Site, manage: Manage) -> None:
+def test_a_probe_that_finds_nothing_lets_the_run_continue(with_rows: Site, manage: Manage) -> None:
     with_rows.query("DELETE FROM rides WHERE id = 2")
 
     assert manage("manticore_migrate", "--probe").code == 0

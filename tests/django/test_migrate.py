@@ -182,7 +182,7 @@ def test_several_databases_are_done_one_by_one(two: Site) -> None:
     assert two.versions() == two.versions("other") == [1, 2]
 
 
-def test_all_databases_go_on_when_one_fails(two: Site, manage: Manage, tmp_path: Path) -> None:
+def test_all_databases_continue_when_one_fails(two: Site, manage: Manage, tmp_path: Path) -> None:
     two.entry("other", MIGRATIONS_DIR=tmp_path / "theirs")
     two.script("V1__bad", "SELECT nothing_like_that();", folder=tmp_path / "theirs")
     two.setting("MANTICORE", dict(reversed(_entries().items())))

@@ -104,6 +104,18 @@ def test_check_ends_with_1_and_names_what_is_pending(two: Site, manage: Manage) 
     )
 
 
+def test_check_names_a_few_of_many_pending_scripts(site: Site, manage: Manage) -> None:
+    for version in range(1, 31):
+        site.script(f"V{version}__nothing", "SELECT 1;")
+
+    assert manage("manticore_migrate", "--check") == Ran(
+        1,
+        "",
+        "CommandError: default: 30 scripts are pending (V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, …, V30). "
+        "Run manticore_migrate to apply them.\n",
+    )
+
+
 def test_check_finds_a_changed_script(two: Site, manage: Manage) -> None:
     manage("manticore_migrate")
     two.script("V2__add_name", "ALTER TABLE users ADD COLUMN surname TEXT;")

@@ -88,7 +88,7 @@ def running(elapsed: float, *jobs: Job, remaining: float | None = None) -> Still
     return StillRunning(STEP, STATEMENT, elapsed, jobs, remaining)
 
 
-def test_in_a_pipe_a_long_statement_is_told_of_every_15_seconds(
+def test_in_a_pipe_a_long_statement_is_reported_every_15_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, out = Clock(monkeypatch), io.StringIO()
@@ -107,7 +107,7 @@ def test_in_a_pipe_a_long_statement_is_told_of_every_15_seconds(
     ]
 
 
-def test_in_a_pipe_waiting_for_others_is_told_at_once_and_then_every_15_seconds(
+def test_in_a_pipe_waiting_for_others_is_reported_at_once_and_then_every_15_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, out = Clock(monkeypatch), io.StringIO()
@@ -144,7 +144,7 @@ def test_every_kind_of_waiting_has_its_words() -> None:
     )
 
 
-def test_what_goes_wrong_on_the_way_is_told() -> None:
+def test_what_goes_wrong_during_a_run_is_reported() -> None:
     assert shown(
         STARTED,
         Retrying("V3__index.sql", "40001", 1, 0.25),
@@ -162,7 +162,7 @@ def test_what_goes_wrong_on_the_way_is_told() -> None:
     ]
 
 
-def test_a_plan_made_anew_says_why() -> None:
+def test_a_plan_that_is_made_again_says_why() -> None:
     server = Server(ServerKind.COCKROACHDB, "v25.2.1", "app", "public", "me")
     assert shown(Connected(server), Planned((STEP, STEP)), Planned((STEP,)), Planned(())) == [
         "CockroachDB v25.2.1, database app (default)",
@@ -174,13 +174,13 @@ def test_a_plan_made_anew_says_why() -> None:
     ]
 
 
-def test_a_resumed_script_says_where_it_goes_on() -> None:
+def test_a_resumed_script_says_where_it_continues() -> None:
     assert shown(StepStarted(STEP, 1, 2, Mode.STEPWISE, resumed_at=1), FINISHED) == [
         "  Applying V3__index (from statement 2 on)... OK"
     ]
 
 
-def test_verbosity_2_tells_each_statement_that_is_sent_by_itself() -> None:
+def test_verbosity_2_shows_each_statement_that_is_sent_alone() -> None:
     assert shown(
         STARTED,
         StatementStarted(STEP, STATEMENT, 2, 2),
@@ -259,7 +259,7 @@ def test_a_terminal_that_can_nothing_gets_lines(monkeypatch: pytest.MonkeyPatch)
     assert out.getvalue() == (f"    Still running V3__index, {STATEMENT_SHOWN}, 15.0s so far\n")
 
 
-def test_being_stopped_tells_what_goes_on_without_us() -> None:
+def test_a_stopped_run_reports_what_continues_without_it() -> None:
     assert messages.stopped(Interrupted(2, STEP, STATEMENT, (JOB,))) == (
         "Stopped after 2 scripts. The lease was released.\n"
         "V3__index (line 2) was running; it is not recorded as applied.\n"

@@ -1,4 +1,4 @@
-"""`manticore_resolve`: shows what is known, asks, records what it is told."""
+"""`manticore_resolve`: shows what is known, asks, records the answer."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_it_reverts_the_last_one(three: Site) -> None:
     assert three.call("manticore_rollback", interactive=False) == (
         f"{heading(three)}\n"
         "Operations to perform:\n"
-        f"  Revert the last 1 script: {three.folder}\n"
+        f"  Revert the last script: {three.folder}\n"
         "Running migrations:\n"
         "  Reverting V3__c... OK\n"
     )
@@ -48,7 +48,7 @@ def test_it_reverts_the_last_one(three: Site) -> None:
         ({"count": 9}, []),
     ],
 )
-def test_how_far_can_be_said(three: Site, options: dict[str, int], left: list[int]) -> None:
+def test_how_far_can_be_chosen(three: Site, options: dict[str, int], left: list[int]) -> None:
     three.call("manticore_rollback", interactive=False, **options)
     assert three.versions() == left
 
@@ -58,7 +58,7 @@ def test_with_nothing_applied_it_says_so(site: Site) -> None:
     assert out.endswith("Running migrations:\n  No migrations to roll back.\n")
 
 
-def test_it_asks_and_goes_on_after_yes(
+def test_it_asks_and_continues_after_yes(
     three: Site, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(monkeypatch, "yes\n")
@@ -138,7 +138,7 @@ def test_fake_takes_it_out_of_the_ledger_only(three: Site) -> None:
     assert three.query("SELECT count(*) FROM c") == [(0,)]
 
 
-def test_a_script_without_a_down_part_ends_with_5(three: Site, manage: Manage) -> None:
+def test_a_script_without_a_down_section_ends_with_5(three: Site, manage: Manage) -> None:
     three.script("V3__c", "CREATE TABLE c (id INT)", None)
     ran = manage("manticore_rollback", "--noinput")
     assert ran.code == 5
@@ -148,9 +148,9 @@ def test_a_script_without_a_down_part_ends_with_5(three: Site, manage: Manage) -
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--count", "0"], "argument --count: '0' is not a number of scripts, 1 or more"),
+        (["--count", "0"], "argument --count: must be a number of scripts, at least 1; got '0'"),
         (["--all", "--count", "1"], "argument --count: not allowed with argument --all"),
-        (["--to", "x"], "argument --to: 'x' is not a version, such as 7 or V7"),
+        (["--to", "x"], "argument --to: must be a version, such as 7 or V7; got 'x'"),
     ],
 )
 def test_wrong_arguments_end_with_2(manage: Manage, arguments: list[str], error: str) -> None:

@@ -92,7 +92,7 @@ def test_no_shape_of_the_setting_shows_a_password(site: Site, setting: Any) -> N
 
 
 def said() -> list[str]:
-    """Everything that is said of the setting: checks, errors, and the text form of what is valid."""
+    """Every text about the setting: checks, errors, and the text form of what is valid."""
     from django_manticore import conf, get_migration
     from manticore_cockroachdb.errors import SettingsError
 
@@ -130,7 +130,7 @@ def test_the_text_form_of_an_entry_has_neither_url_nor_placeholders(site: Site) 
         (7, "MANTICORE['default'] must be a dict; got 7.", None),
     ],
 )
-def test_an_entry_that_is_no_dict_is_told_by_its_type(
+def test_an_entry_that_is_not_a_dict_is_named_by_its_type(
     site: Site, value: object, message: str, hint: str | None
 ) -> None:
     site.setting("MANTICORE", {"default": value})

@@ -7,18 +7,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.django.conftest import Ran, Site
 from tests.django.test_migrate import heading
-from tests.django.test_stopping import PATIENCE, ended_or, working
-from tests.waiting import until
+from tests.django.test_stopping import ended_or, working
+from tests.programs import started
+from tests.waiting import PATIENCE, until
 
 Manage = Callable[..., Ran]
 
 USERS = ("V1__users", "CREATE TABLE users (id INT PRIMARY KEY);", "DROP TABLE users;")
+ALIASES = ("default", "other")
 NAMES = ("V2__name", "ALTER TABLE users ADD COLUMN name TEXT;", "ALTER TABLE users DROP name;")
 
 
@@ -60,21 +65,38 @@ def test_each_line_says_whose_it_is(both: Site) -> None:
 
 @pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 def test_they_run_at_the_same_time(both: Site) -> None:
-    """Each script waits until it sees the other one's lock."""
-    meet = (
-        "SELECT pg_advisory_lock({mine});\n"
-        "DO $$ BEGIN FOR i IN 1..1000 LOOP\n"
-        "  IF (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid IN (7701, 7702)) = 2\n"
-        "  THEN PERFORM pg_sleep(0.5); RETURN; END IF;\n"
-        "  PERFORM pg_sleep(0.02);\n"
-        "END LOOP; RAISE EXCEPTION 'the other never came'; END $$;\n"
+    """Each waits for a lock that the test gives up when it sees both of them waiting."""
+    from django.db import connections
+
+    both.script("V3__meet", "SELECT pg_advisory_lock(7701);")
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7701 AND NOT granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    theirs = both.folder.parent / "theirs"
-    both.script("V3__meet", meet.format(mine=7701))
-    for script in (USERS, NAMES, ("V3__meet", meet.format(mine=7702))):
-        both.script(*script, folder=theirs)
-    both.entry("other", MIGRATIONS_DIR=theirs)
-    both.call("manticore_migrate", all_databases=True, jobs=2, verbosity=0)
+
+    def migrate() -> None:
+        try:
+            both.call("manticore_migrate", all_databases=True, jobs=2, verbosity=0)
+        finally:
+            connections.close_all()  # Django has one for each thread
+
+    with ExitStack() as held, ThreadPoolExecutor(1) as pool:
+        holders = [held.enter_context(psycopg.connect(both.urls[alias])) for alias in ALIASES]
+        for holder in holders:
+            holder.execute("SELECT pg_advisory_lock(7701)")
+        try:
+            running = pool.submit(migrate)
+            until(
+                lambda: (
+                    running.done()
+                    or [both.query(waiting, alias) for alias in ALIASES] == [[(1,)]] * 2
+                )
+            )
+            assert not running.done()
+        finally:
+            for holder in holders:
+                holder.close()
+        running.result()
     assert both.versions() == both.versions("other") == [1, 2, 3]
 
 
@@ -118,7 +140,7 @@ def test_at_least_one_job(manage: Manage, number: str) -> None:
     ran = manage("manticore_migrate", f"--jobs={number}")
     assert ran.code == 2
     assert ran.err.endswith(
-        f"argument --jobs: '{number}' is not a number of databases, 1 or more\n"
+        f"argument --jobs: must be a number of databases, at least 1; got '{number}'\n"
     )
 
 
@@ -174,7 +196,7 @@ def test_a_receiver_can_keep_one_database_from_being_migrated(both: Site) -> Non
 
 
 @pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
-def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
+def test_a_signal_stops_all_of_them_and_releases_their_leases(
     site: Site, manage_environment: dict[str, str]
 ) -> None:
     site.script("V1__slow", "SELECT pg_sleep(300);")
@@ -184,16 +206,20 @@ def test_a_signal_stops_all_of_them_and_gives_their_leases_back(
         "TESTS_DJANGO_OTHER_URL": site.urls["other"],
         "TESTS_DJANGO_OTHER_FOLDER": str(site.folder),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "django", "manticore_migrate", "--all-databases", "--jobs", "2"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until(lambda: ended_or(process, working(site) == working(site, "other") == 1))
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
+    command = [
+        sys.executable,
+        "-m",
+        "django",
+        "manticore_migrate",
+        "--all-databases",
+        "--jobs",
+        "2",
+    ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(command, env=environment, **pipes) as process:
+        until(lambda: ended_or(process, working(site) == working(site, "other") == 1))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     for alias in ("default", "other"):
         assert lines_of(out, alias).endswith("  Applying V1__slow... STOPPED\n")

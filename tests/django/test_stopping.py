@@ -1,39 +1,34 @@
-"""Ctrl-C and SIGTERM: the lease is given back, the message tells what is done, the exit code says why."""
+"""Ctrl-C and SIGTERM: the lease is released, the message names what is done, the exit code says why."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
 from tests.django.conftest import Site
-from tests.waiting import until
-
-#: How long a process may take for anything, in seconds.
-PATIENCE = 60.0
+from tests.programs import started
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
-def sleeping(site: Site, manage_environment: dict[str, str]) -> subprocess.Popen[str]:
+def sleeping(site: Site, manage_environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A `manticore_migrate` in the middle of its second script."""
     site.script("V1__a", "CREATE TABLE a (id INT)")
     site.script("V2__slow", "SELECT 1;\nSELECT pg_sleep(300);")
-    process = started(manage_environment)
-    until(lambda: ended_or(process, working(site) > 0))
-    return process
+    with migrating(manage_environment) as process:
+        until(lambda: ended_or(process, working(site) > 0))
+        yield process
 
 
-def started(environment: dict[str, str]) -> subprocess.Popen[str]:
-    """A `manticore_migrate` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "django", "manticore_migrate", "--noinput"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def migrating(environment: dict[str, str]) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A `manticore_migrate` in a separate process."""
+    command = [sys.executable, "-m", "django", "manticore_migrate", "--noinput"]
+    return started(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def ended_or(process: subprocess.Popen[str], so: bool) -> bool:
@@ -54,7 +49,7 @@ def working(site: Site, alias: str = "default") -> int:
 
 @pytest.mark.needs_postgresql("sessions are told apart by database, which only PostgreSQL shows")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_gives_the_lease_back(
+def test_the_first_signal_releases_the_lease(
     site: Site, sleeping: subprocess.Popen[str], number: signal.Signals, code: int
 ) -> None:
     sleeping.send_signal(number)
@@ -79,10 +74,10 @@ def test_the_statements_that_are_done_are_counted(
         "-- manticore: mode=stepwise\nCREATE TABLE a (id INT);\nCREATE TABLE b (id INT);\n"
         "CREATE TABLE c (id INT);\nSELECT pg_sleep(300);\nCREATE TABLE d (id INT);",
     )
-    process = started(manage_environment)
-    until(lambda: ended_or(process, working(site) > 0))
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    with migrating(manage_environment) as process:
+        until(lambda: ended_or(process, working(site) > 0))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert err == (
         "CommandError: Stopped after 0 scripts, and 3 of 5 statements of V1__slow. The lease was "

@@ -9,7 +9,7 @@ import pytest
 
 from tests.django.conftest import Ran, Site
 from tests.django.test_migrate import heading
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 Manage = Callable[..., Ran]
 
@@ -213,9 +213,7 @@ def test_a_failed_script_fails_migrate_with_the_exit_code(fleet: Site, manage: M
     assert ran.err.startswith("CommandError: V3__bad.sql:1: ")
 
 
-def test_a_setting_that_makes_no_sense_fails_migrate_with_words(
-    fleet: Site, manage: Manage
-) -> None:
+def test_an_invalid_setting_fails_migrate_with_its_message(fleet: Site, manage: Manage) -> None:
     fleet.entry(RUN_WITH_MIGRATE="after", LEASE=0)
     ran = manage("migrate", "--skip-checks")
     assert ran.code == 1
@@ -229,7 +227,7 @@ def test_a_setting_that_makes_no_sense_fails_migrate_with_words(
 
 
 def applied_by_django(site: Site, *operations: Any, atomic: bool = False) -> Any:
-    """Apply a Django migration of these operations; returns what takes it back."""
+    """Apply a Django migration of these operations; returns what reverts it."""
     from django.db import connections
     from django.db.migrations import Migration
     from django.db.migrations.state import ProjectState
@@ -248,7 +246,7 @@ def applied_by_django(site: Site, *operations: Any, atomic: bool = False) -> Any
     return state, take_back
 
 
-def test_run_script_applies_up_to_its_version_and_takes_it_back(fleet: Site) -> None:
+def test_run_script_applies_up_to_its_version_and_reverts_it(fleet: Site) -> None:
     from django_manticore.operations import RunScript
 
     fleet.script("V3__c", "SELECT 3")
@@ -292,7 +290,7 @@ def test_run_script_reverts_nothing_that_another_process_applied_meanwhile(fleet
         fleet.query(script[1])
     fleet.query("INSERT INTO _migrations (version, description) VALUES (1, 'a'), (2, 'b')")
     fleet.query("UPDATE _migrations_state SET owner = NULL, expires_at = NULL")
-    run.join(60)
+    run.join(PATIENCE)
     assert (run.is_alive(), failures) == (False, [])
     assert fleet.versions() == [1, 2]
     assert fleet.query("SELECT battery FROM scooters") == []

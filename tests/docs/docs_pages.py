@@ -22,7 +22,7 @@ class Block:
     """A block of code in a page.
 
     Attributes:
-        language: What stands behind its first fence.
+        language: What follows its first fence.
         title: Its title, or "".
         text: The code.
         server: The server it is for, or "".

@@ -187,6 +187,18 @@ def test_links_of_the_readme_lead_somewhere() -> None:
         assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_links_to_headings_lead_to_them() -> None:
+    wrong = []
+    for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]:
+        for target, anchor in re.findall(
+            r"\]\((?!https?:)((?:[^)#\s]*\.md)?)#([^)\s]+)\)", path.read_text(encoding="utf-8")
+        ):
+            page = (path.parent / target).resolve() if target else path
+            if anchor not in _anchors(page.read_text(encoding="utf-8")):
+                wrong.append(f"{path.name}: {target}#{anchor}")
+    assert wrong == []
+
+
 def test_pages_that_the_readme_links_read_well_where_markdown_is_plain() -> None:
     """Code hosting sites show tabs, admonitions and attributes raw, and a block's title not at all."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -211,6 +223,13 @@ def test_what_is_installed_has_the_names_that_pages_tell() -> None:
 
     assert {name for name, _ in told} == {project["name"]}
     assert {extra for _, extra in told if extra} <= set(extras)
+
+
+def _anchors(page: str) -> set[str]:
+    """The anchors of a page's headings, as the site and code hosting sites make them."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", page, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", each).strip().lower()) for each in headings}
 
 
 class _Plain(BaseCommand):

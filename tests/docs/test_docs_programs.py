@@ -24,6 +24,7 @@ from tests import older_cockroachdb
 from tests.conftest import URL_VARIABLE
 from tests.docs.docs_pages import DOCS, Block, block, blocks, read, sections
 from tests.programs import started_server
+from tests.waiting import PATIENCE
 
 ROOT = DOCS.parent
 
@@ -59,7 +60,7 @@ def _run(*command: str, folder: Path, server: RunningServer) -> subprocess.Compl
         stdin=subprocess.DEVNULL,
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -104,7 +105,7 @@ def test_the_synchronous_program_of_the_migrations_page_runs_verbatim(
     assert [path.name for path in tmp_path.rglob("*.sql")] == ["V1__create_users_table.sql"]
 
 
-def test_the_asynchronous_program_of_the_migrations_page_reverts_twice_and_is_told_so(
+def test_the_asynchronous_program_of_the_migrations_page_reverts_twice_and_fails(
     server: RunningServer, example_db: str, tmp_path: Path
 ) -> None:
     program = _program(read("api/migrations.md"), 1)
@@ -193,8 +194,9 @@ class Reader:
     def _serve(self, arguments: list[str]) -> None:
         if URL_VARIABLE in os.environ:
             running = self._stack.enter_context(a_server(URL_VARIABLE))
-            running.drop_database(arguments[-1])
-            url = running.new_database(arguments[-1])
+            name = arguments[-1] if arguments else "app"
+            running.drop_database(name)
+            url = running.new_database(name)
             self._environment |= {**_environment(url), "DATABASE_URL": url}
             self._kind = "CockroachDB" if running.kind == "cockroachdb" else "PostgreSQL"
             return
@@ -221,7 +223,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -317,7 +319,7 @@ def test_the_tests_that_the_testing_page_recommends_run(
         env={**_environment(server.url), "MANTICORE_TEST_URL": server.url, "PYTHONWARNINGS": ""},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -21,6 +21,7 @@ from manticore_cockroachdb import Database
 from manticore_cockroachdb.testing import RunningServer
 from tests import older_cockroachdb
 from tests.docs.docs_pages import DOCS, code, read, rows, sections
+from tests.waiting import PATIENCE
 
 EXAMPLES = DOCS / "examples"
 FILES = sorted(path.name for path in EXAMPLES.iterdir())
@@ -148,7 +149,7 @@ def test_systemd_finds_nothing_wrong_with_the_units() -> None:
         ["systemd-analyze", "verify", *map(str, EXAMPLES.glob("*.service"))],
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -211,7 +212,7 @@ def test_five_containers_start_at_once_and_one_of_them_migrates(
     tmp_path: Path, container: dict[str, str], database_url: str
 ) -> None:
     replicas = [start(tmp_path, container, "echo", "the site starts") for _ in range(5)]
-    outputs = [replica.communicate(timeout=120)[0] for replica in replicas]
+    outputs = [replica.communicate(timeout=PATIENCE)[0] for replica in replicas]
 
     assert [replica.returncode for replica in replicas] == [0] * 5, outputs
     assert all(output.endswith("the site starts\n") for output in outputs)
@@ -226,7 +227,7 @@ def test_the_site_does_not_start_after_a_migration_that_failed(
     (tmp_path / "migrations_sql" / "V2__bad.sql").write_text("SELECT nothing FROM nowhere;")
 
     replica = start(tmp_path, container, "echo", "the site starts")
-    output, _ = replica.communicate(timeout=120)
+    output, _ = replica.communicate(timeout=PATIENCE)
 
     assert replica.returncode == 4
     assert "the site starts" not in output
@@ -235,10 +236,10 @@ def test_the_site_does_not_start_after_a_migration_that_failed(
 def test_a_container_can_start_without_migrating(tmp_path: Path, container: dict[str, str]) -> None:
     replica = start(tmp_path, {**container, "MIGRATE_AT_START": "0"}, "echo", "the site starts")
 
-    assert replica.communicate(timeout=60)[0] == "the site starts\n"
+    assert replica.communicate(timeout=PATIENCE)[0] == "the site starts\n"
 
 
-def test_documented_exit_codes_are_those_that_pipelines_are_told() -> None:
+def test_documented_exit_codes_are_those_of_the_pipelines_examples() -> None:
     documented = {cells[0] for cells in rows(sections(read("commands.md"))["Exit codes"])}
     deploying = {cells[0] for cells in rows(sections(read("deploying.md"))["Use the exit code"])}
 

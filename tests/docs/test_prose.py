@@ -1,4 +1,4 @@
-"""The project's prose keeps to its words: pages, messages, help texts and public docstrings."""
+"""The project's prose keeps to its words: pages, messages, docstrings, comments and names of tests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ import pytest
 from tests.docs import prose
 from tests.docs.docs_pages import DOCS, read
 
-#: Modules whose docstrings the site shows, or an editor does where they are called.
-PUBLIC = re.compile(
-    r"manticore_cockroachdb/(?:__init__|async_database|async_migration|errors|events|many|scripts|sql|"
-    r"telemetry|types|testing/(?:__init__|__main__|running|programs)|adopt/(?:__init__|async_adoption|"
-    r"async_leaving)|_executor/_async/resolve|rehearsal/results)\.py|django_manticore/(?!management/)"
-)
-
 
 def test_pages_use_the_projects_words() -> None:
     assert prose.complaints(prose.pages()) == []
@@ -26,10 +19,12 @@ def test_messages_and_help_texts_use_the_projects_words() -> None:
     assert prose.complaints(prose.strings()) == []
 
 
-def test_public_docstrings_use_the_projects_words() -> None:
-    shown = (text for text in prose.docstrings() if PUBLIC.match(text.place))
+def test_docstrings_and_comments_use_the_projects_words() -> None:
+    assert prose.complaints(prose.docstrings()) + prose.complaints(prose.comments()) == []
 
-    assert prose.complaints(shown) == []
+
+def test_names_of_tests_use_the_projects_words() -> None:
+    assert prose.complaints(prose.test_names()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The engine through its public face, in both flavours, on a real server."""
+"""The library through its public classes, in both flavors, on a real server."""

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 @pytest.mark.parametrize("code", ["08006", "08P01", "57P01", "40003"])
-async def test_an_error_that_was_answered_is_no_lost_connection(
+async def test_an_error_that_was_answered_is_not_a_lost_connection(
     every_mode: Harness, code: str
 ) -> None:
     every_mode.write("V1__t", "CREATE TABLE t (i INT8)")
@@ -43,7 +43,7 @@ async def test_an_error_that_was_answered_is_no_lost_connection(
     assert every_mode.record()["owner"] is None
 
 
-async def test_a_stray_parameter_is_told_with_its_line(harness: Harness) -> None:
+async def test_a_stray_parameter_is_reported_with_its_line(harness: Harness) -> None:
     harness.write("V1__t", "CREATE TABLE t (i INT8);\nINSERT INTO t VALUES ($1);")
     for mode in ("atomic", "stepwise"):
         message = await fails(harness, mode=mode)
@@ -52,7 +52,7 @@ async def test_a_stray_parameter_is_told_with_its_line(harness: Harness) -> None
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_a_statement_that_ends_its_own_session_is_told_in_the_servers_words(
+async def test_a_statement_that_ends_its_own_session_is_reported_in_the_servers_words(
     every_mode: Harness,
 ) -> None:
     every_mode.write("V1__end", "SELECT 1;\nSELECT pg_terminate_backend(pg_backend_pid());")
@@ -112,7 +112,7 @@ async def test_an_encoding_that_the_file_does_not_have_is_refused(every_mode: Ha
 @pytest.mark.parametrize(
     "text", ["SELECT 1 FROM generate_series(1, 3)", "SELECT 1 / 0", "SET a.b = 1"]
 )
-def test_our_own_questions_are_answered_whole_after_a_statement_sent_by_itself(
+def test_our_questions_are_answered_in_full_after_a_statement_sent_alone(
     database_url: str, text: str
 ) -> None:
     questions = [Command("SELECT 1, 2"), Command("SELECT 3", discards=True), Command("SELECT 4")]

@@ -1,4 +1,4 @@
-"""mode=autocommit: each statement by itself, outside any transaction of ours, and recorded."""
+"""mode=autocommit: each statement alone, outside any transaction of ours, and recorded."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_without_it_the_error_names_the_mode(procedure: Harness) -> None:
     )
 
 
-async def test_a_failure_says_that_parts_may_stay_committed_and_the_next_run_goes_on_there(
+async def test_a_failure_says_that_parts_may_stay_committed_and_the_next_run_continues_there(
     procedure: Harness,
 ) -> None:
     procedure.write("V1__a", f"{HEADER}INSERT INTO t VALUES (0);\nCALL fill(3);")

@@ -83,7 +83,7 @@ async def test_apply_to_a_version_that_does_not_exist_is_refused(harness: Harnes
     with pytest.raises(PlanRefused) as caught:
         await harness.engine().apply(9)
     assert str(caught.value) == (
-        "There is no version 9 to migrate to. The folder has versions 1 to 3, 3 in all; "
+        "There is no version 9 to migrate to. The folder has versions 1–3; "
         "see status (manticore_showmigrations). Nothing was run."
     )
 

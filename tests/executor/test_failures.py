@@ -1,4 +1,4 @@
-"""A statement fails: what is said, what is recorded, and how the way goes on."""
+"""A statement fails: the message, what is recorded, and how the next run continues."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def refuses(kind: type[PlanRefused], verb: Any, *arguments: Any) -> str:
     return str(caught.value)
 
 
-async def test_a_failed_statement_is_named_and_repaired_in_the_file(any_mode: Harness) -> None:
+async def test_a_failed_statement_is_named_and_fixed_in_the_file(any_mode: Harness) -> None:
     broken(any_mode)
     engine = any_mode.engine()
     failed = await fails(engine.migrate)
@@ -104,7 +104,7 @@ async def test_a_failed_statement_is_named_and_repaired_in_the_file(any_mode: Ha
 
 
 @pytest.mark.parametrize("kind", ["stepwise", "cockroach"])
-async def test_what_is_half_applied_is_finished_by_migrating_only(
+async def test_what_is_partially_applied_is_finished_by_migrating_only(
     request: pytest.FixtureRequest, flavour: object, kind: str
 ) -> None:
     harness: Harness = request.getfixturevalue(kind)
@@ -137,7 +137,9 @@ async def test_what_is_half_applied_is_finished_by_migrating_only(
     assert harness.ledger() == [1, 2]
 
 
-async def test_what_is_half_reverted_is_finished_by_rolling_back_only(any_mode: Harness) -> None:
+async def test_what_is_partially_reverted_is_finished_by_rolling_back_only(
+    any_mode: Harness,
+) -> None:
     broken(any_mode)
     repaired(any_mode)
     engine = any_mode.engine()
@@ -205,7 +207,7 @@ async def test_the_servers_hint_is_passed_on(any_mode: Harness) -> None:
 
 
 @pytest.mark.needs_postgresql("CockroachDB has no deferrable constraints")
-async def test_a_transaction_that_cannot_be_committed_is_told(any_mode: Harness) -> None:
+async def test_a_transaction_that_cannot_be_committed_is_reported(any_mode: Harness) -> None:
     any_mode.write(
         "V1__t",
         "CREATE TABLE a (i INT8 PRIMARY KEY); "
@@ -230,7 +232,7 @@ async def test_a_transaction_that_cannot_be_committed_is_told(any_mode: Harness)
     assert any_mode.ask("SELECT * FROM b") == [(7,)]
 
 
-async def test_a_unique_index_over_duplicates_takes_back_nothing_else(any_mode: Harness) -> None:
+async def test_a_unique_index_over_duplicates_rolls_back_nothing_else(any_mode: Harness) -> None:
     any_mode.write("V1__t", "CREATE TABLE t (a INT8); INSERT INTO t VALUES (1), (1)")
     any_mode.write("V2__unique", "CREATE UNIQUE INDEX t_a ON t (a)\n-- DOWN\nDROP INDEX t_a")
     engine = any_mode.engine()
@@ -259,7 +261,7 @@ async def test_a_unique_index_over_duplicates_takes_back_nothing_else(any_mode: 
 # -- settings inside a script ---------------------------------------------------------------------
 
 
-async def test_a_setting_that_is_refused_is_told_like_any_statement(any_mode: Harness) -> None:
+async def test_a_setting_that_is_refused_is_reported_like_any_statement(any_mode: Harness) -> None:
     any_mode.write("V1__x", "CREATE TABLE a (i INT8);\nSET nonsense = 1;\nSELECT 1")
     engine = any_mode.engine()
     failed = await fails(engine.migrate)
@@ -302,7 +304,7 @@ async def test_a_partially_applied_script_below_others_is_finished_first(
     assert cockroach.ledger() == [1, 3, 2, 4]
 
 
-async def test_a_run_that_goes_on_behind_a_setting_sends_it_again(cockroach: Cockroach) -> None:
+async def test_a_run_that_continues_after_a_setting_sends_it_again(cockroach: Cockroach) -> None:
     cockroach.write(
         "V1__x",
         "CREATE TABLE a (i INT8);\nSET DateStyle = 'German';\n"

@@ -16,6 +16,7 @@ from manticore_cockroachdb.errors import JobFailed, MigrationFailed, OutcomeUnkn
 from manticore_cockroachdb.events import JobsAwaited, Reconciled
 from tests.fake_cockroach import drop_after, drop_before, drop_during
 from tests.harness import Cockroach, Harness, eventually
+from tests.waiting import PATIENCE
 
 #: The same user's jobs in a database beside this one, on tables of the same names.
 NEXT_DOOR = {
@@ -311,7 +312,7 @@ async def test_a_change_of_the_very_column_is_waited_for_and_nothing_done_twice(
     async def migrate() -> None:
         done.append(await ready.engine().migrate())
 
-    with anyio.fail_after(40):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(migrate)
             await eventually(lambda: ready.told(JobsAwaited))
@@ -386,7 +387,9 @@ async def test_postgresql_takes_both_back(harness: Harness) -> None:
     assert harness.ask("SELECT b FROM t ORDER BY 1") == [(10,), (20,)]
 
 
-async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_told(ready: Cockroach) -> None:
+async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_reported(
+    ready: Cockroach,
+) -> None:
     sql = "ALTER TABLE t DROP COLUMN v, ADD COLUMN n INT8 DEFAULT 0"
     await crashed(ready, sql)
     description = f"ALTER TABLE {ready.place}.t DROP COLUMN v, ADD COLUMN n INT8 DEFAULT 0"

@@ -100,7 +100,7 @@ async def test_a_long_update_beside_small_writes_runs_in_one_go(harness: Harness
     assert harness.told(Retrying) == []
 
 
-async def test_no_other_runner_gets_in_while_a_script_is_under_way(harness: Harness) -> None:
+async def test_no_other_runner_gets_in_while_a_script_runs(harness: Harness) -> None:
     harness.ask("CREATE TABLE t (i INT8)")
     harness.write("V1__slow", "INSERT INTO t VALUES (1);\nSELECT FROM door;")
     done: list[int] = []
@@ -111,7 +111,7 @@ async def test_no_other_runner_gets_in_while_a_script_is_under_way(harness: Harn
     async with anyio.create_task_group() as tasks, shut_door(harness):
         tasks.start_soon(migrate)
         await eventually(lambda: waits_for_a_lock(harness))
-        # Its lease has run out, and nobody can take it before the transaction ends.
+        # Its lease has expired, and nobody can take it before the transaction ends.
         await eventually(
             lambda: harness.one(
                 "SELECT expires_at < now() - INTERVAL '1.5 s' FROM _migrations_state"

@@ -1,4 +1,4 @@
-"""Schema changes as jobs: followed, waited for, and told of when they end badly or stand still."""
+"""Schema changes as jobs: followed, waited for, and reported when they end badly or are paused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from manticore_cockroachdb._executor._async import run as async_run
-from manticore_cockroachdb._executor._sync import run as sync_run
+from manticore_cockroachdb._executor._async import supervision as async_supervision
+from manticore_cockroachdb._executor._sync import supervision as sync_supervision
 from manticore_cockroachdb.errors import JobFailed, MigrationFailed
 from manticore_cockroachdb.events import JobsAwaited, Reconciled, StillRunning
 from tests.fake_cockroach import Attachment, Job
 from tests.harness import Cockroach, eventually
+from tests.waiting import PATIENCE
 
 INDEX = "CREATE INDEX t_i ON t (i)"
 
@@ -38,7 +39,7 @@ def on_index(harness: Cockroach, **options: Any) -> Attachment:
 
 @asynccontextmanager
 async def migrating(harness: Cockroach, ended: list[Any]) -> AsyncIterator[None]:
-    """While a migration is under way; at the end it has ended, in a count or an error."""
+    """While a migration runs; at the end it has ended, in a count or an error."""
 
     async def one() -> None:
         try:
@@ -46,7 +47,7 @@ async def migrating(harness: Cockroach, ended: list[Any]) -> AsyncIterator[None]
         except (MigrationFailed, JobFailed) as error:
             ended.append(error)
 
-    with anyio.fail_after(40):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(one)
             yield
@@ -57,7 +58,7 @@ async def started(attachment: Attachment) -> Job:
 
 
 def seen(harness: Cockroach, status: str, fraction: float = 0.0) -> Callable[[], bool]:
-    """Whether a job was told of in this state."""
+    """Whether a job was reported in this state."""
 
     def told() -> bool:
         return any(
@@ -145,7 +146,7 @@ async def test_if_not_exists_counts_once_the_others_job_has_ended(indexed: Cockr
     async with migrating(indexed, ended):
         await eventually(lambda: indexed.told(JobsAwaited))
         assert indexed.ledger() == [1]
-        indexed.ask("DROP INDEX t_i")  # the other's change fails and is taken back
+        indexed.ask("DROP INDEX t_i")  # the other's change fails and is rolled back
         other.to("failed", error="the disk is full")
     assert ended == [1]
     assert {j.job_id for event in indexed.told(JobsAwaited) for j in event.jobs} == {other.job_id}
@@ -153,7 +154,7 @@ async def test_if_not_exists_counts_once_the_others_job_has_ended(indexed: Cockr
     assert indexed.one("SELECT count(*) FROM pg_indexes WHERE indexname = 't_i'") == 1
 
 
-async def test_if_not_exists_stops_at_a_job_that_stands_still(indexed: Cockroach) -> None:
+async def test_if_not_exists_stops_at_a_job_that_is_paused(indexed: Cockroach) -> None:
     indexed.write("V2__index", INDEX.replace("INDEX", "INDEX IF NOT EXISTS"))
     other = indexed.fake.jobs.add(described(indexed), "paused", user_name="somebody")
     with pytest.raises(JobFailed) as caught:
@@ -163,7 +164,7 @@ async def test_if_not_exists_stops_at_a_job_that_stands_still(indexed: Cockroach
 
 
 def paused(job: Job) -> str:
-    """What is said of a job that stands still."""
+    """The message about a job that is paused."""
     return (
         f"V2__index.sql:1: its schema change did not succeed: job {job.job_id}, paused: "
         f"{job.description}.\n  It is paused: the change is neither done nor rolled back. Find out "
@@ -177,7 +178,7 @@ def paused(job: Job) -> str:
     ("status", "said"),
     [("failed", "the disk is full (XXUUU)"), ("canceled", "job canceled by user (XXUUU)")],
 )
-async def test_a_job_that_was_taken_back_is_told_with_its_id(
+async def test_a_job_that_was_rolled_back_is_reported_with_its_id(
     indexed: Cockroach, status: str, said: str
 ) -> None:
     attachment = on_index(indexed)
@@ -197,7 +198,7 @@ async def test_a_job_that_was_taken_back_is_told_with_its_id(
     assert await indexed.engine().migrate() == 1
 
 
-async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockroach) -> None:
+async def test_a_job_that_could_not_be_rolled_back_needs_a_person(indexed: Cockroach) -> None:
     attachment = on_index(indexed)
     ended: list[Any] = []
     async with migrating(indexed, ended):
@@ -224,10 +225,10 @@ async def test_a_job_that_could_not_be_taken_back_needs_a_person(indexed: Cockro
     assert indexed.free()
 
 
-async def test_a_paused_job_is_told_at_once_and_ends_the_run_after_a_while(
+async def test_a_paused_job_is_reported_at_once_and_ends_the_run_after_a_while(
     indexed: Cockroach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (async_run, sync_run):
+    for module in (async_supervision, sync_supervision):
         monkeypatch.setattr(module, "PAUSED_GRACE", 0.3)
     attachment = on_index(indexed)
     ended: list[Any] = []
@@ -253,7 +254,7 @@ async def test_a_paused_job_is_told_at_once_and_ends_the_run_after_a_while(
     assert indexed.free()
 
 
-async def test_a_paused_job_that_is_resumed_goes_on(indexed: Cockroach) -> None:
+async def test_a_paused_job_that_is_resumed_continues(indexed: Cockroach) -> None:
     attachment = on_index(indexed)
     ended: list[Any] = []
     async with migrating(indexed, ended):

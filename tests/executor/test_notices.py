@@ -16,7 +16,7 @@ SAYS = "DO $$ BEGIN RAISE NOTICE 'half of %', 3; RAISE WARNING 'careful'; END $$
 
 
 @pytest.mark.needs_postgresql("CockroachDB before v24.1 has no DO")
-async def test_what_a_script_raises_is_told_with_its_statement(any_mode: Harness) -> None:
+async def test_what_a_script_raises_is_reported_with_its_statement(any_mode: Harness) -> None:
     any_mode.write("V1__says", f"SELECT 1;\n{SAYS}\nSELECT 2;")
     assert await any_mode.engine().migrate() == 1
     told = any_mode.told(Noticed)
@@ -29,7 +29,7 @@ async def test_what_a_script_raises_is_told_with_its_statement(any_mode: Harness
 
 
 @pytest.mark.needs_postgresql("CockroachDB before v24.1 has no DO")
-async def test_a_statement_by_itself_tells_its_notices_too(harness: Harness) -> None:
+async def test_a_statement_sent_alone_reports_its_notices_too(harness: Harness) -> None:
     harness.write("V1__says", f"-- manticore: mode=autocommit\n{SAYS}")
     assert await harness.engine().migrate() == 1
     assert [e.message for e in harness.told(Noticed)] == ["half of 3", "careful"]

@@ -87,7 +87,7 @@ async def test_brief_scripts_share_transactions(harness: Harness) -> None:
     assert harness.told(Retrying) == []
 
 
-async def test_autocommit_sends_every_statement_by_itself(harness: Harness) -> None:
+async def test_autocommit_sends_every_statement_alone(harness: Harness) -> None:
     harness.write(
         "V1__a",
         "-- manticore: mode=autocommit\nCREATE TABLE a (i INT8 PRIMARY KEY);\n"

@@ -147,13 +147,13 @@ async def test_settings_that_forbid_full_scans_and_long_reads_do_not_stop_our_ow
     assert await harness.engine().rollback(2) == 2
 
 
-# -- what becomes of our own tables ---------------------------------------------------------------
+# -- what happens to our tables -------------------------------------------------------------------
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 @pytest.mark.parametrize("mode", ["atomic", "stepwise"])
 @pytest.mark.parametrize("sql", ["DROP SCHEMA app CASCADE", "ALTER SCHEMA app RENAME TO gone"])
-async def test_a_script_that_takes_the_ledger_away_is_told_so(
+async def test_the_error_of_a_script_that_drops_the_ledger_says_so(
     harness: Harness, mode: str, sql: str
 ) -> None:
     harness.ask("CREATE SCHEMA app")
@@ -223,7 +223,9 @@ async def test_a_renamed_schema_of_the_ledger_is_named_and_the_run_continues_the
 
 @pytest.mark.needs_cockroachdb
 @pytest.mark.parametrize("sql", ["ALTER DATABASE {0} RENAME TO {0}_x", "DROP DATABASE {0} CASCADE"])
-async def test_a_script_that_takes_its_database_away_is_told_so(harness: Harness, sql: str) -> None:
+async def test_the_error_of_a_script_that_drops_its_database_says_so(
+    harness: Harness, sql: str
+) -> None:
     name = harness.one("SELECT current_database()")
     harness.write("V1__gone", f"SELECT 1;\n{sql.format(name)};\nSELECT 2;")
     message = await fails(harness)
@@ -240,7 +242,7 @@ async def test_a_script_that_takes_its_database_away_is_told_so(harness: Harness
 
 @pytest.mark.needs_cockroachdb
 @pytest.mark.parametrize("mode", ["atomic", "stepwise"])
-async def test_a_statement_that_is_too_large_is_told_with_the_setting(
+async def test_a_statement_that_is_too_large_is_reported_with_the_setting(
     harness: Harness, mode: str
 ) -> None:
     harness.write("V1__t", "-- manticore: mode=stepwise\nCREATE TABLE t (s TEXT)")
@@ -251,7 +253,7 @@ async def test_a_statement_that_is_too_large_is_told_with_the_setting(
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_row_level_security_on_our_tables_is_told(harness: Harness) -> None:
+async def test_row_level_security_on_our_tables_is_reported(harness: Harness) -> None:
     role = "plain_" + harness.one("SELECT current_database()")[-12:]
     harness.ask(f"CREATE ROLE {role} LOGIN; GRANT ALL ON SCHEMA public TO {role}")
     try:
@@ -276,7 +278,7 @@ async def test_row_level_security_on_our_tables_is_told(harness: Harness) -> Non
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_a_role_that_may_not_make_or_use_the_tables_is_told_the_grant(
+async def test_the_error_of_a_role_that_may_not_make_or_use_the_tables_has_the_grant(
     harness: Harness,
 ) -> None:
     role = "plain_" + harness.one("SELECT current_database()")[-12:]

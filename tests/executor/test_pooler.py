@@ -1,4 +1,4 @@
-"""A connection pooler in between, as far as it can be told from the other end."""
+"""A connection pooler in between, as far as it can be seen from the other end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from manticore_cockroachdb.errors import ConnectionFailed
 from tests.flavors import Flavour
 from tests.harness import Harness
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the pooler that is played speaks PostgreSQL's words")
 
@@ -26,7 +27,7 @@ POOLED = (
 
 
 class Pooler:
-    """Looks like PgBouncer: it takes no `options`, and gives its clients process numbers of its own."""
+    """Looks like PgBouncer: it takes no `options`, and gives its clients its own process numbers."""
 
     def __init__(self, upstream: str) -> None:
         parts = urlsplit(upstream)
@@ -35,7 +36,7 @@ class Pooler:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(PATIENCE)
         self.url = parts._replace(
             netloc=parts.netloc.rpartition("@")[0] + f"@127.0.0.1:{self._port}"
         ).geturl()
@@ -50,7 +51,7 @@ class Pooler:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -93,7 +94,7 @@ def pooled(flavour: Flavour, database_url: str, tmp_path: Path) -> Iterator[Harn
     pooler.close()
 
 
-async def test_a_pooler_is_found_and_what_works_is_said(pooled: Harness) -> None:
+async def test_a_pooler_is_found_and_the_message_says_what_works(pooled: Harness) -> None:
     name = pooled.one("SELECT current_database()")
     pooled.ask(f"ALTER DATABASE {name} SET statement_timeout = '59s'")
     pooled.write("V1__t", "CREATE TABLE t AS SELECT current_setting('statement_timeout') AS s")
@@ -103,7 +104,7 @@ async def test_a_pooler_is_found_and_what_works_is_said(pooled: Harness) -> None
     assert pooled.one("SELECT s FROM t") == "0"
 
 
-async def test_options_that_a_pooler_refuses_are_told(pooled: Harness) -> None:
+async def test_options_that_a_pooler_refuses_are_reported(pooled: Harness) -> None:
     mark = "&" if "?" in pooled.url else "?"
     pooled.url += f"{mark}options=-c%20search_path%3Dpublic"
     with pytest.raises(ConnectionFailed) as caught:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from manticore_cockroachdb import Database, Migration, State
 from manticore_cockroachdb.errors import DatabaseError
 from manticore_cockroachdb.testing import choose, postgres
 from manticore_cockroachdb.testing.programs import Source
-from manticore_cockroachdb.testing.waiting import wait_until_ready
 from tests.conftest import URL_VARIABLE
 from tests.flavors import Flavour
 from tests.harness import Harness
@@ -25,29 +25,27 @@ def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     choice = choose(URL_VARIABLE)
     if choice.source not in (Source.WHEEL, Source.INSTALLED):
         pytest.skip("a hot standby is made from PostgreSQL's programs")
-    settings = {**postgres.SETTINGS, "wal_level": "replica"}
+    # No autovacuum: it would change files while they are copied.
+    settings = {**postgres.SETTINGS, "wal_level": "replica", "autovacuum": "off"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(postgres, "SETTINGS", settings)
         keeper, url = postgres.start_postgres(Path(choice.where))
-    with keeper:
-        folder = tmp_path_factory.mktemp("applied")
-        (folder / "V1__t.sql").write_text(SCRIPT)
-        with Database.from_url(url) as database:
-            Migration(database, folder).migrate()
-            database.execute("CHECKPOINT")
-        data, copy = keeper.folder / "data", keeper.folder / "standby"
-        keeper.run(["cp", "-r", data, copy])
-        keeper.run(["rm", copy / "postmaster.pid"])
-        keeper.run(["touch", copy / "standby.signal"])
-        programs = keeper.folder / "programs"
-        found = next(programs.rglob("bin/postgres"), None) if programs.exists() else None
-        program = found or Path(choice.where) / "postgres"
-        port = postgres._free_port()
-        options = [part for pair in settings.items() for part in ("-c", "=".join(pair))]
-        keeper.start([program, "-D", copy, *options, "-c", f"port={port}"])
-        head, _, tail = url.rpartition("@")
-        at = f"{head}@127.0.0.1:{port}/{tail.partition('/')[2]}"
-        yield wait_until_ready(keeper, lambda: at)
+        with keeper:
+            folder = tmp_path_factory.mktemp("applied")
+            (folder / "V1__t.sql").write_text(SCRIPT)
+            with Database.from_url(url) as database:
+                Migration(database, folder).migrate()
+                database.execute("CHECKPOINT")
+            data, copy = keeper.folder / "data", keeper.folder / "standby"
+            keeper.run(["cp", "-r", data, copy])
+            keeper.run(["rm", copy / "postmaster.pid"])
+            keeper.run(["touch", copy / "standby.signal"])
+            copied = keeper.folder / "programs"
+            found = next(copied.rglob("bin/postgres"), None) if copied.exists() else None
+            programs = found.parent if found else Path(choice.where)
+            password = str(conninfo_to_dict(url)["password"])
+            # As the first server is started: on another port where one is taken meanwhile.
+            yield postgres._serve(keeper, programs, copy, password, None)
 
 
 @pytest.fixture

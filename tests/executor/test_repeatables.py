@@ -355,7 +355,7 @@ async def test_the_row_of_a_removed_file_stays_until_it_is_forgotten(ready: Harn
     assert await states(ready) == {1: State.APPLIED}
 
 
-async def test_one_is_said_to_be_applied_or_not(ready: Harness) -> None:
+async def test_one_is_recorded_as_applied_or_not(ready: Harness) -> None:
     engine = ready.engine()
     await engine.migrate(1)
     await engine.resolve.applied("R__ids")

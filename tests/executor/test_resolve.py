@@ -1,4 +1,4 @@
-"""The way out by hand: a person says what is true."""
+"""Resolving by hand: a person says what is true."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_on_an_empty_database_nothing_is_known_and_nothing_made(harness: H
     assert harness.tables() == []
 
 
-async def test_a_partially_applied_version_is_said_to_be_applied(cockroach: Cockroach) -> None:
+async def test_a_partially_applied_version_is_recorded_as_applied(cockroach: Cockroach) -> None:
     engine = await partially_applied(cockroach)
     await engine.resolve.applied(2)
     assert cockroach.ledger() == [1, 2]
@@ -69,7 +69,7 @@ async def test_a_partially_applied_version_is_said_to_be_applied(cockroach: Cock
     assert await engine.rollback() == 1
 
 
-async def test_a_partially_applied_version_is_said_not_to_be_applied(cockroach: Cockroach) -> None:
+async def test_a_partially_applied_version_is_recorded_as_not_applied(cockroach: Cockroach) -> None:
     engine = await partially_applied(cockroach)
     cockroach.ask("DROP TABLE u")
     await engine.resolve.not_applied(2)
@@ -79,7 +79,7 @@ async def test_a_partially_applied_version_is_said_not_to_be_applied(cockroach: 
     assert await engine.rollback() == 1
 
 
-async def test_what_is_said_of_another_version_leaves_the_unfinished_one_alone(
+async def test_what_is_recorded_of_another_version_leaves_the_unfinished_one_alone(
     cockroach: Cockroach,
 ) -> None:
     engine = await partially_applied(cockroach)
@@ -156,7 +156,7 @@ async def test_the_lease_of_a_runner_that_is_gone_is_broken(any_mode: Harness) -
 
 @asynccontextmanager
 async def alive(harness: Harness) -> AsyncIterator[str]:
-    """While a runner stands at the gate; its name."""
+    """While a runner waits at the gate; its name."""
     harness.make_lockable_table()
     harness.write(
         "V1__t", f"CREATE TABLE t (i INT8);\nCREATE TABLE u AS SELECT * FROM {harness.gate}"
@@ -168,7 +168,7 @@ async def alive(harness: Harness) -> AsyncIterator[str]:
         yield taken.owner
 
 
-async def test_nothing_is_said_over_the_head_of_a_living_runner(any_mode: Harness) -> None:
+async def test_nothing_is_recorded_while_a_runner_is_alive(any_mode: Harness) -> None:
     async with alive(any_mode) as owner:
         resolve = any_mode.engine().resolve
         for verb in (resolve.applied, resolve.not_applied, resolve.accept_checksum):

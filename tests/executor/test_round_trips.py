@@ -10,6 +10,8 @@ import psycopg
 import pytest
 
 from manticore_cockroachdb import Database, Migration
+from manticore_cockroachdb._executor._sync import run as sync_run
+from manticore_cockroachdb._planner import pace
 from manticore_cockroachdb.testing import RunningServer
 from tests.fake_cockroach import FakeCockroach
 
@@ -19,6 +21,16 @@ pytestmark = pytest.mark.needs_postgresql(
 
 SCRIPTS = 200
 CHANGES = re.compile(r"\b(CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, it sends as much at once as a fast one, and looks after nothing beside.
+
+    A running statement is looked at over a separate connection after a while.
+    """
+    monkeypatch.setattr(pace, "QUICK", 600.0)
+    monkeypatch.setattr(sync_run, "TICK", 600.0)
 
 
 @pytest.fixture
@@ -52,7 +64,7 @@ def _script(version: int) -> tuple[str, str]:
 
 
 def migration(fake_cockroach: FakeCockroach, folder: Path) -> Migration:
-    # A lease that is not renewed meanwhile, however slow the machine is: renewing takes a connection.
+    # With a lease that is not renewed meanwhile.
     return Migration(Database.from_url(fake_cockroach.url), folder, lease=600)
 
 
@@ -118,7 +130,7 @@ def test_nothing_to_do_takes_one_connection_and_four_round_trips_and_changes_not
 @pytest.mark.parametrize(
     ("verb", "each"),
     # Before a DROP the server is asked what is there, together with the write before it: only so is it
-    # known whether it may be sent again. Its intent, with what was found, is a write of its own.
+    # known whether it may be sent again. Its intent, with what was found, is a separate write.
     [("migrate", 2), ("rollback", 3)],
 )
 def test_stepwise_takes_few_round_trips_for_each_schema_statement(

@@ -1,4 +1,4 @@
-"""What we ask after a statement of a script was sent by itself is answered in full."""
+"""What we ask after a statement of a script was sent alone is answered in full."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ async def test_settings_and_prepared_statements_end_with_their_script(any_mode: 
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_locks_of_a_script_that_failed_do_not_outlive_its_repair(every_mode: Harness) -> None:
+async def test_locks_of_a_script_that_failed_do_not_outlive_its_fix(every_mode: Harness) -> None:
     every_mode.write("V1__lock", "SELECT pg_advisory_lock(7);\nSELECT 1 / 0;")
     await fails(every_mode)
     every_mode.write("V1__lock", "SELECT pg_advisory_lock(7);\nSELECT 1;")
@@ -181,12 +181,12 @@ async def test_the_users_own_options_are_kept(
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_timeouts_of_the_user_are_honoured_everywhere(every_mode: Harness) -> None:
+async def test_timeouts_of_the_user_apply_everywhere(every_mode: Harness) -> None:
     harness = every_mode
     name = harness.one("SELECT current_database()")
     harness.ask(f"ALTER DATABASE {name} SET lock_timeout = '7s'")
     harness.ask(f"ALTER DATABASE {name} SET statement_timeout = '59s'")
-    harness.ask(f"ALTER DATABASE {name} SET idle_session_timeout = '1s'")
+    harness.ask(f"ALTER DATABASE {name} SET idle_session_timeout = '61s'")
     harness.ask("CREATE TABLE seen (a TEXT, b TEXT, c TEXT)")
     row = (
         "INSERT INTO seen SELECT current_setting('lock_timeout'), current_setting('statement_timeout'), "

@@ -1,6 +1,6 @@
 """Every kind of schema statement is sent twice to a real server: what the second answer says.
 
-The table of what a second sending does (`schema_change`) is only worth something if servers bear it out.
+The table of what a second sending does (`schema_change`) is only worth something if servers confirm it.
 Both kinds of server are asked; a statement that one of them does not know is skipped there.
 """
 

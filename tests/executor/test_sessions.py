@@ -137,7 +137,7 @@ async def test_a_run_does_not_wait_for_itself_as_for_a_stranger(
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
-async def test_a_lease_that_was_taken_when_nobody_read_the_answer_is_given_back(
+async def test_a_lease_that_was_taken_when_nobody_read_the_answer_is_released(
     harness: Harness,
 ) -> None:
     if harness.flavour.name == "sync":
@@ -151,7 +151,10 @@ async def test_a_lease_that_was_taken_when_nobody_read_the_answer_is_given_back(
             group.start_soon(harness.engine().migrate)
 
             def upsert_waits() -> bool:
-                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                waiting = (
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                    "AND datname = current_database() AND query LIKE '%_migrations_state%'"
+                )
                 return bool(harness.one(waiting))
 
             await eventually(upsert_waits)

@@ -8,14 +8,22 @@ from typing import Any
 
 import pytest
 
+from manticore_cockroachdb._planner import pace
 from manticore_cockroachdb.errors import LeaseLost, LeaseTimeout, MigrationFailed
 from manticore_cockroachdb.events import StepFinished
 from tests.fake_cockroach import drop_after, drop_before, error, hold
 from tests.harness import Cockroach, eventually
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
 SCRIPTS = 40
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, as many scripts are sent together as on a fast one."""
+    monkeypatch.setattr(pace, "QUICK", 600.0)
 
 
 @pytest.fixture
@@ -82,7 +90,9 @@ async def test_a_cut_connection_loses_and_repeats_nothing(harness: Cockroach, at
     assert rows(harness) == harness.ledger() == all_up_to(SCRIPTS)
 
 
-async def test_a_transaction_that_is_told_to_try_again_is_sent_again(harness: Cockroach) -> None:
+async def test_a_transaction_that_the_server_asks_to_retry_is_sent_again(
+    harness: Cockroach,
+) -> None:
     harness.fake.rule("COMMIT", nth=3, then=error("40001", "restart"))
     harness.fake.rule(r"VALUES \(9\)", nth=2, then=error("40001", "restart"))
     assert await harness.engine().migrate() == SCRIPTS
@@ -123,13 +133,13 @@ async def test_nobody_takes_the_lease_over_while_a_shared_transaction_is_open(
 
 
 @pytest.mark.parametrize("at", ["before", "after"])
-async def test_another_runner_goes_on_after_a_shared_transaction_whose_answer_was_lost(
+async def test_another_runner_continues_after_a_shared_transaction_whose_answer_was_lost(
     harness: Cockroach, at: str
 ) -> None:
     then = drop_before() if at == "before" else drop_after()
     harness.fake.rule("COMMIT", nth=3, then=then)
     harness.write("V33__row", "INSERT INTO t VALUES (33);\nINSERT INTO t VALUES (1033);")
-    counts = await asyncio.gather(*(migrate(harness, lock_timeout=60.0) for _ in range(3)))
+    counts = await asyncio.gather(*(migrate(harness, lock_timeout=PATIENCE) for _ in range(3)))
     assert sum(counts) == SCRIPTS
     assert rows(harness) == [*all_up_to(SCRIPTS), 1033]
     assert harness.ledger() == all_up_to(SCRIPTS)
@@ -139,7 +149,7 @@ async def test_another_runner_goes_on_after_a_shared_transaction_whose_answer_wa
 async def test_scripts_that_were_not_the_cause_are_applied_whatever_was_refused(
     harness: Cockroach,
 ) -> None:
-    """A limit on the rows of a transaction refuses them together, and takes each by itself."""
+    """A limit on the rows of a transaction refuses them together, and takes each alone."""
     harness.ask(
         "CREATE FUNCTION few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF (SELECT count(*) FROM "
         "_migrations WHERE applied_at = now()) > 2 THEN RAISE 'too many rows' USING ERRCODE = '54000'; "

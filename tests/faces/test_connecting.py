@@ -178,7 +178,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_password(
             assert str(caught.value) == message
 
 
-def test_parameters_that_make_no_sense_are_refused() -> None:
+def test_invalid_parameters_are_refused() -> None:
     for kind in (Database, AsyncDatabase):
         with pytest.raises(SettingsError) as caught:
             kind(database="d", sslmod="require", hots="h", password=SECRET)

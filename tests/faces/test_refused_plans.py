@@ -1,4 +1,4 @@
-"""Files, ledger and target that do not fit together are refused."""
+"""Files, ledger and target that disagree are refused."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ async def test_an_unknown_target_is_refused(harness: Harness) -> None:
     see = "; see status (manticore_showmigrations)."
     for verb in ("migrate", "plan"):
         assert await refused(harness, verb, 4) == (
-            "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see} Nothing was run."
+            "There is no version 4 to migrate to. The folder has versions 1–5, 4 in "
+            f"all{see} Nothing was run."
         )
         assert await refused(harness, verb, -1) == (
             "There is no version -1 to migrate to. A target is a version, or 0 for "
@@ -78,8 +78,8 @@ async def test_an_unknown_target_is_refused(harness: Harness) -> None:
         )
     for verb in ("rollback", "plan_rollback"):
         assert await refused(harness, verb, to_version=4) == (
-            "There is no version 4 to migrate to. The folder has versions 1 to 5, 4 "
-            f"in all{see} Nothing was run."
+            "There is no version 4 to migrate to. The folder has versions 1–5, 4 in "
+            f"all{see} Nothing was run."
         )
     for file in harness.folder.iterdir():
         file.unlink()
@@ -97,7 +97,7 @@ async def test_a_rollback_of_less_than_one_is_refused(harness: Harness, count: i
         )
 
 
-async def test_a_rollback_over_scripts_without_down_part_or_file_is_refused(
+async def test_a_rollback_over_scripts_without_down_section_or_file_is_refused(
     harness: Harness,
 ) -> None:
     await applied(harness)

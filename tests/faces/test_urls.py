@@ -40,7 +40,7 @@ FORMS = st.sampled_from(
 @given(form=FORMS, password=PASSWORDS)
 @settings(max_examples=1000, deadline=None)
 def test_no_url_shows_its_password(form: str, password: str) -> None:
-    # Without a host, these characters make the rest a host or a database of its own right.
+    # Without a host, these characters make the rest a host or a database.
     assume("@" in form or not set("@/?#,") & set(password))
     url = form.format(password)
     try:

@@ -83,7 +83,7 @@ def next_status(connection: Connection) -> int:
     """Of the next result. libpq's own wait would keep the fake CockroachDB's thread from running."""
     connection.pgconn.flush()
     while connection.pgconn.is_busy():
-        assert select.select([connection.pgconn.socket], [], [], 20)[0]
+        assert select.select([connection.pgconn.socket], [], [], 60)[0]
         try:
             connection.pgconn.consume_input()
         except psycopg.OperationalError:

@@ -58,7 +58,7 @@ class _Rewrite:
 
 
 class Dialect:
-    """What this server is told in other words, and what it is said to be.
+    """Which words this server gets in place of others, and what it claims to be.
 
     With `version` None it plays nothing, and rewrites only what the test asked for.
     """
@@ -116,7 +116,7 @@ class Dialect:
 
         Args:
             sql: Its text.
-            looks: Whether it is run now, so that jobs it looks at go on by their scripts.
+            looks: Whether it is run now, so that jobs it looks at continue by their scripts.
         """
         self._looks = looks
         if len(sql) > _LONGEST:
@@ -133,7 +133,7 @@ class Dialect:
         self._asked.clear()
 
     def status(self, name: str, value: str) -> bytes:
-        """What the client is told of a parameter the server reports."""
+        """What the client gets for a parameter the server reports."""
         if self._version is not None and name == "server_version":
             said = parameter_status(name, SERVER_VERSION)
             return said + parameter_status("crdb_version", self._version)
@@ -200,7 +200,7 @@ class Dialect:
         self.variable("crdb_version", version)
 
     def _source(self, pattern: str, rows: Replacement) -> None:
-        """A SHOW statement as one of its own, and as a row source in brackets or parentheses."""
+        """A SHOW statement alone, and as a row source in brackets or parentheses."""
         give = rows if callable(rows) else lambda _: rows
         self._add(
             rf"\A{_BLANK}{pattern}\s*;?\s*\Z", lambda found: f"SELECT * FROM ({give(found)}) AS t"

@@ -30,7 +30,7 @@ class JobPassage(Interception):
 
     @property
     def withholds(self) -> bool:
-        """Whether its answer is not simply passed on."""
+        """Whether its answer is not just passed on."""
         waits = any(attachment.waits for attachment, _ in self.jobs)
         return bool(self.answer_holds or self.error_after or waits)
 
@@ -53,7 +53,7 @@ class JobPassage(Interception):
                 job.to("failed", error=reason)
 
     def gates(self) -> Iterable[Callable[[], bool]]:
-        """What must be true, one after the other, before its answer may go."""
+        """What must be true, in this order, before its answer may go."""
         for rule, hold in self.answer_holds:
             rule.reach()
             yield hold.event.is_set

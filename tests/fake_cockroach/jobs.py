@@ -1,6 +1,6 @@
-"""The schema-change jobs the fake CockroachDB claims to have: a script, and its face as SQL.
+"""The schema-change jobs the fake CockroachDB claims to have: a script, and how they look in SQL.
 
-Nothing here changes by itself: a job moves when it is looked at, if its states were given as a
+Nothing here changes alone: a job moves when it is looked at, if its states were given as a
 list, or when the test moves it. Knows no sockets.
 """
 
@@ -25,7 +25,7 @@ _EPOCH = datetime.fromisoformat(
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a job stands at one look."""
+    """The state of a job at one look."""
 
     status: str
     running_status: str | None = None
@@ -129,7 +129,7 @@ class Attachment:
         return jobs
 
     def failure_of(self, job: Job) -> ServerError | None:
-        """What the waiting client is told when the job has ended badly."""
+        """What the waiting client gets when the job has ended badly."""
         status = job.state.status
         if status == "canceled":
             return ServerError("XXUUU", "job canceled by user")
@@ -137,7 +137,7 @@ class Attachment:
             return ServerError(self._sqlstate, job.state.error or f"job {job.job_id}: {status}")
         return None
 
-    def wait(self, timeout: float = 20) -> Job:
+    def wait(self, timeout: float = 60) -> Job:
         """Wait for the first job to start, and give it."""
         if not self._started.wait(timeout):
             raise AssertionError(f"no statement started this job in {timeout} s")
@@ -175,7 +175,7 @@ class Jobs:
 
         Args:
             description: The normalized statement, as CockroachDB would tell it.
-            status: How it stands; of several, each look (SHOW JOBS, SHOW JOB) goes on by one.
+            status: How it stands; of several, each look (SHOW JOBS, SHOW JOB) moves to the next.
             job_id: Its id; by default one that holds the time, as CockroachDB makes it.
             job_type: As in SHOW JOBS.
             user_name: By default the user of the fake CockroachDB's URL.
@@ -209,8 +209,8 @@ class Jobs:
         """Let every matching statement start a job, from now on.
 
         The statement itself runs upstream at once. If the server refuses it, the job has failed
-        with that error; if the job ends badly, the waiting client is told so (what the statement
-        did upstream is the test's to take back, before it moves the job).
+        with that error; if the job ends badly, the waiting client gets that error (what the statement
+        did upstream is the test's to revert, before it moves the job).
 
         Args:
             match: The statements: a pattern, or a predicate on the text.
@@ -218,7 +218,7 @@ class Jobs:
             description: By default what CockroachDB says of the statement in its database; a statement
                 that makes no job there has its text on one line.
             waits: Whether the answer is withheld until the job is in a final state.
-            notice: Whether the client is told the job's id first, as from 26.1 on.
+            notice: Whether the client gets the job's id first, as from 26.1 on.
             sqlstate: The code a waiting client gets when the job fails.
             job_type: As in SHOW JOBS.
         """
@@ -258,7 +258,7 @@ class Jobs:
         Args:
             job_id: The only job that is looked at; the SELECT holds all the same.
             whole: Whether descriptions are given uncut.
-            moves: Whether jobs go on by it.
+            moves: Whether jobs continue by it.
         """
         with self._lock:
             rows = [self._row(job, whole) for job in self._jobs]

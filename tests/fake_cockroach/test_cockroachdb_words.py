@@ -24,6 +24,7 @@ from tests.fake_cockroach.clients import (
     connected,
     rows,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
@@ -302,7 +303,7 @@ def test_an_answer_waits_for_its_job(
         assert shown == [(f"CREATE INDEX named ON {database}.public.t (i)", "running")]
         assert not creating.done()
         job.to("succeeded")
-        creating.result(timeout=20)
+        creating.result(timeout=PATIENCE)
     assert heard == [f"waiting for job(s) to complete: {job.job_id}"]
     assert direct.execute("SELECT to_regclass('named')::text").fetchone() == ("named",)
 
@@ -315,10 +316,10 @@ def test_the_notice_of_a_job_comes_while_it_runs(
     attached = fake_cockroach.jobs.on("CREATE INDEX", notice=True)
     with ThreadPoolExecutor(1) as pool:
         creating = pool.submit(client.execute, "CREATE INDEX named ON t (i)")
-        assert heard.wait(20)
+        assert heard.wait(PATIENCE)
         assert not creating.done()
         attached.wait().to("succeeded")
-        creating.result(timeout=20)
+        creating.result(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,7 @@ def test_a_job_that_ends_badly_is_its_statements_error(
     with ThreadPoolExecutor(1) as pool:
         creating = pool.submit(client.execute, "CREATE INDEX named ON t (i)")
         with connected(fake_cockroach.url) as watcher:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while not creating.done():
                 watcher.execute("SELECT status FROM [SHOW JOBS]")
                 assert time.monotonic() < deadline
@@ -363,7 +364,7 @@ def test_a_client_that_dies_leaves_its_job_behind(
     pid = client.info.backend_pid
     client.close()
     with connected(fake_cockroach.url) as other:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         gone = "SELECT count(*) FROM [SHOW SESSIONS] WHERE session_id = %s"
         while other.execute(gone, [str(pid)]).fetchone() != (0,):
             assert time.monotonic() < deadline

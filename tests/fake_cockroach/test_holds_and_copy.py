@@ -35,6 +35,7 @@ from tests.fake_cockroach.clients import (
     simple,
     sync_forms,
 )
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("the fake CockroachDB stands in front of PostgreSQL only")
 
@@ -55,7 +56,7 @@ def test_held_on_its_way_to_the_server(
         assert rows(direct) == []
         assert not inserting.done()
         event.set()
-        inserting.result(timeout=20)
+        inserting.result(timeout=PATIENCE)
     assert rows(direct) == [1]
 
 
@@ -71,7 +72,7 @@ def test_held_on_its_way_back(
         assert rows(direct) == ([] if insert is fetched else [1])
         assert not inserting.done()
         event.set()
-        inserting.result(timeout=20)
+        inserting.result(timeout=PATIENCE)
     assert rows(direct) == [1]
 
 
@@ -86,7 +87,7 @@ def test_a_held_statement_arrives_although_its_client_is_gone(
     client.close()
     assert rows(direct) == []
     event.set()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while rows(direct) != [1]:
         assert time.monotonic() < deadline
 

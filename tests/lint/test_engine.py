@@ -188,7 +188,7 @@ def test_choices_that_are_not_known_are_refused(
 
 
 def allowed(up: str, *, server: str = "postgresql") -> list[tuple[int, str]]:
-    """The findings of a script, but for those these tests are not about."""
+    """The findings of a script, except those these tests are not about."""
     others = {"lock-timeout", "down-does-not-revert"}
     found = judge(up, given=RIDES, server=server).findings
     return [(one.line, one.rule) for one in found if one.rule not in others]
@@ -208,7 +208,7 @@ def test_an_allowance_may_follow_the_statement_on_its_line() -> None:
     assert allowed(sql) == []
 
 
-def test_several_allowances_may_stand_before_one_statement() -> None:
+def test_several_allowances_may_come_before_one_statement() -> None:
     sql = "ALTER TABLE rides DROP COLUMN city, DROP COLUMN price CASCADE"
     before = "-- manticore: allow=drop-column both are unused\n-- manticore: allow=drop-cascade views too\n"
 
@@ -300,7 +300,7 @@ def test_a_down_section_is_compared_with_what_was_before(
     assert found == ([message] if message else [])
 
 
-def test_the_finding_about_a_down_section_stands_at_its_first_line() -> None:
+def test_the_finding_about_a_down_section_is_at_its_first_line() -> None:
     report = judge(
         "ALTER TABLE rides ADD a INT,\n ADD b INT;", given=RIDES, down="\nALTER TABLE rides DROP a"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manticore_cockroachdb.errors import GitFailed
-from manticore_cockroachdb.lint.git import changed_files
+from manticore_cockroachdb.lint.git import changed_files, top_of
 from manticore_cockroachdb.lint.scope import keys_of
 from tests.lint.scripts import script
 
@@ -142,7 +142,7 @@ def test_without_a_repository_the_way_out_is_named(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
     for since in (None, "main"):
-        with pytest.raises(GitFailed, match="Name the scripts another way: --all judges every"):
+        with pytest.raises(GitFailed, match="Name the scripts another way: --all checks every"):
             changed_files([tmp_path], since)
 
 
@@ -150,7 +150,7 @@ def test_without_git_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
-        GitFailed, match=r"git could not be run: .* or judge every script with --all"
+        GitFailed, match=r"git could not be run: .* or check every script with --all"
     ):
         changed_files([tmp_path])
 
@@ -159,3 +159,47 @@ def test_a_script_is_new_if_one_of_its_files_is(tmp_path: Path) -> None:
     one, two = script(1, "SELECT 1"), script(2, "SELECT 2")
 
     assert keys_of([one, two], frozenset({two.path.resolve()})) == {2}
+
+
+def test_settings_of_git_about_paths_change_nothing(repository: Repository) -> None:
+    repository.git("config", "diff.relative", "true")
+    repository.git("config", "diff.renames", "copies")
+    repository.write("V1__old.sql", "SELECT 2")
+    repository.git("add", "--all")
+
+    assert changed_files([repository.folder], "HEAD") == {
+        (repository.folder / "V1__old.sql").resolve()
+    }
+
+
+def test_a_renamed_script_is_new_and_a_deleted_one_is_not(repository: Repository) -> None:
+    repository.write("V2__two.sql", "SELECT 2")
+    repository.commit()
+    repository.git("mv", "sql/V1__old.sql", "sql/V3__old.sql")
+    repository.git("rm", "--quiet", "sql/V2__two.sql")
+
+    assert repository.new("HEAD") == {"V3__old.sql"}
+
+
+def test_a_repository_of_somebody_else_says_what_to_type(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+
+    with pytest.raises(GitFailed) as failed:
+        repository.new()
+
+    assert "dubious ownership" in str(failed.value)
+    assert "git config --global --add safe.directory" in str(failed.value)
+
+
+def test_the_top_of_a_repository_is_found_from_below(
+    repository: Repository, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    assert top_of(repository.folder) == repository.top.resolve()
+    assert top_of(outside) is None

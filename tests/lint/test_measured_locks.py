@@ -13,10 +13,11 @@ import pytest
 
 from manticore_cockroachdb._model.reading import read
 from manticore_cockroachdb._sql.lexer import split_script
-from manticore_cockroachdb.lint.locks import table_lock
+from manticore_cockroachdb.lint.locks import table_lock, table_locks
 from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.types import ServerKind
 from tests.model.test_folding import folded
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
@@ -92,6 +93,33 @@ def test_a_statement_takes_the_lock_the_rules_think(database_url: str, sql: str)
     assert strongest == NAMES[expected.mode if expected else None]
 
 
+TO_DRIVERS = [
+    "CREATE TABLE trips (id INT PRIMARY KEY, driver_id INT REFERENCES drivers)",
+    "CREATE TABLE trips (id INT, driver_id INT, FOREIGN KEY (driver_id) REFERENCES drivers (id))",
+    "ALTER TABLE rides ADD CONSTRAINT k FOREIGN KEY (driver_id) REFERENCES drivers NOT VALID",
+    "ALTER TABLE rides ADD COLUMN other_id INT REFERENCES drivers",
+]
+
+
+@pytest.mark.parametrize("sql", TO_DRIVERS)
+def test_a_foreign_key_locks_the_table_it_refers_to(database_url: str, sql: str) -> None:
+    with psycopg.connect(database_url) as one, psycopg.connect(database_url) as other:
+        one.execute(GIVEN)
+        one.commit()
+        (oid,) = one.execute("SELECT 'drivers'::regclass::oid").fetchone() or (0,)
+        one.execute(sql)
+        taken = other.execute(
+            "SELECT mode FROM pg_locks WHERE relation = %s AND granted AND pid = %s",
+            (oid, one.info.backend_pid),
+        ).fetchall()
+        one.rollback()
+
+    found = table_locks(read(sql, ServerKind.POSTGRESQL), folded(GIVEN))
+
+    assert ("ShareRowExclusiveLock",) in taken
+    assert [lock.mode for lock in found if lock.table.name == "drivers"] == ["SHARE ROW EXCLUSIVE"]
+
+
 # The rule, the form it reports, the form it calls safer, and what others try to do meanwhile.
 SIDE_BY_SIDE = [
     ("create-index-blocking", "CREATE INDEX i ON rides (price)",
@@ -132,7 +160,7 @@ def _waits(server: RunningServer, sql: str, meanwhile: str) -> bool:
             with _using_the_table(url) as let_go, _in_a_thread(url, sql) as (pid, ended):
                 _until(lambda: ended.is_set() or _waiting(third, pid))
                 try:
-                    if ended.wait(1 if "lock_timeout" in sql else 0):
+                    if ended.wait(PATIENCE if "lock_timeout" in sql else 0):
                         return False
                     return _has_to_wait(third, meanwhile)
                 finally:
@@ -178,7 +206,7 @@ def _in_a_thread(url: str, sql: str) -> Iterator[tuple[int, threading.Event]]:
     thread = threading.Thread(target=run)
     thread.start()
     yield connection.info.backend_pid, ended
-    thread.join(30)
+    thread.join(PATIENCE)
     connection.close()
 
 
@@ -190,7 +218,7 @@ def _waiting(connection: psycopg.Connection[Any], pid: int) -> bool:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it neither waited nor ended"
         time.sleep(0.01)

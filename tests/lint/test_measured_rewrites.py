@@ -128,8 +128,8 @@ def test_which_changes_of_type_write_the_table_again(database_url: str, zone: st
                         kept = _file(one) == before
                 except psycopg.Error:
                     continue  # there is no such cast
-                # Saying that a table is written again when it is not is a false alarm; the other way
-                # round is a danger.
+                # Saying that a table is written again when it is not is a false alarm; the opposite
+                # is a danger.
                 said = keeps_storage(column.type, action.type)
                 said = said or (zone == "UTC" and changes_zone(column.type, action.type))
                 if said != kept:

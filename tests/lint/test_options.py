@@ -91,7 +91,7 @@ def test_a_limit_that_all_runs_have_counts() -> None:
 
 
 @pytest.mark.parametrize("server", ["postgresql", "cockroachdb"])
-def test_a_statement_in_batches_is_no_large_write(server: str) -> None:
+def test_a_statement_in_batches_is_not_a_large_write(server: str) -> None:
     assert _rules(f"-- manticore: batch=5000 pause=50ms\n{UPDATE}", server=server) == []
     assert _rules(UPDATE, server=server) == [("large-write", 1)]
 

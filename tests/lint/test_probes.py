@@ -84,8 +84,12 @@ CASES: list[tuple[str, list[str], list[str]]] = [
         ["Deletes city of 2 rows of rides."],
         ["Deletes city of 0 rows of rides."],
     ),
+    (
+        "UPDATE public.\"rides\" SET city = 'SET' WHERE price > 0",
+        ["Updates 2 rows of rides."],
+        ["Updates 0 rows of rides."],
+    ),
     ("ALTER TABLE rides ADD COLUMN note TEXT", [], []),
-    ("CREATE INDEX i ON rides (city)", [], []),
 ]
 
 
@@ -116,6 +120,82 @@ def test_an_empty_table_has_nothing_in_the_way(
 
     assert list(map(str, answers)) == found
     assert not any(one.in_the_way for one in answers)
+
+
+def test_rows_without_a_value_do_not_hide_rows_that_are_equal(database_url: str) -> None:
+    rows = """
+    INSERT INTO rides VALUES (1, 'a', 1, NULL, 1), (2, 'b', 1, NULL, 1), (3, 'c', 1, NULL, 1),
+    (4, 'd', 1, 'Rome', 1), (5, 'e', 1, 'ROME', 1)
+    """
+
+    (answer,) = asked(database_url, "CREATE UNIQUE INDEX i ON rides (lower(city))", rows)
+
+    assert sorted(row["k0"] for row in answer.rows) == [4, 5]
+
+
+@pytest.mark.needs_postgresql("CockroachDB has no NULLS NOT DISTINCT")
+@pytest.mark.parametrize(
+    "up",
+    [
+        "CREATE UNIQUE INDEX i ON rides (city, price) NULLS NOT DISTINCT WHERE id > 0",
+        "ALTER TABLE rides ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (city, price)",
+    ],
+)
+def test_nulls_that_are_not_distinct_are_found(database_url: str, up: str) -> None:
+    rows = (
+        "INSERT INTO rides VALUES (1, 'a', 1, NULL, 7), (2, 'b', 1, NULL, 7), (3, 'c', 1, NULL, 8)"
+    )
+
+    (answer,) = asked(database_url, up, rows)
+
+    assert sorted(row["k0"] for row in answer.rows) == [1, 2]
+
+
+def test_a_new_primary_key_is_asked_for_missing_values(database_url: str) -> None:
+    rows = "INSERT INTO rides VALUES (1, 'a', 1, NULL, 7)"
+
+    answers = asked(database_url, "ALTER TABLE rides ADD PRIMARY KEY (id, city)", rows)
+
+    assert list(map(str, answers)) == [
+        "No row of rides has the same id, city as another.",
+        "A row of rides has no city, such as id = 1, town = a.",
+    ]
+
+
+def test_an_error_about_a_value_does_not_show_the_value(database_url: str) -> None:
+    up = "ALTER TABLE rides ADD CONSTRAINT c CHECK (city::INT8 > 0)"
+
+    (answer,) = asked(database_url, up, "INSERT INTO rides VALUES (1, 'a', 1, 'secret', 7)")
+
+    assert str(answer).startswith(
+        "The data of rides could not be read: the server cannot compute it for a row that is there "
+        "(SQLSTATE 22"
+    )
+
+
+def test_names_lead_where_the_script_says_they_do() -> None:
+    up = "SET search_path = trips, public; ALTER TABLE rides ALTER city SET NOT NULL"
+    given = f"CREATE SCHEMA trips; {GIVEN.replace('TABLE rides', 'TABLE trips.rides')}"
+
+    (question,) = probes([script(1, given), script(2, up)], {2}, Target.parse("postgresql"))
+
+    assert question.query == (
+        "SELECT id AS k0, town AS k1 FROM trips.rides WHERE city IS NULL LIMIT 2"
+    )
+
+
+@pytest.mark.needs_cockroachdb("only CockroachDB has the rule")
+def test_the_size_of_a_table_comes_from_its_statistics(database_url: str) -> None:
+    up = "CREATE INDEX i ON rides (city)"
+    (before,) = asked(database_url, up)
+    with Database.from_url(database_url) as db:
+        db.execute("CREATE STATISTICS s FROM rides")
+        questions = [before.probe]
+        (after,) = ask_data(db, questions)
+
+    assert str(before) == "The server has no statistics of rides yet."
+    assert str(after).startswith("By the server's statistics, rides has 3 rows")
+    assert not after.refutes
 
 
 # What the scripts themselves change is not asked of today's data.
@@ -162,7 +242,7 @@ def test_names_are_quoted_where_they_must_be() -> None:
     assert question.query == 'SELECT "Id" AS k0 FROM "My rides" WHERE "user" IS NULL LIMIT 2'
 
 
-def test_what_the_server_refuses_to_answer_is_told(database_url: str) -> None:
+def test_what_the_server_refuses_to_answer_is_reported(database_url: str) -> None:
     scripts = [script(1, "CREATE TABLE gone (id INT8 PRIMARY KEY)"), script(2, "DROP TABLE gone")]
     questions = probes(scripts, {2}, Target.parse("postgresql"))
 
@@ -273,3 +353,48 @@ def test_a_count_is_added_to_the_finding() -> None:
 
     (finding,) = [one for one in report.findings if one.rule == "large-write"]
     assert finding.message.endswith("Deletes at least 10,000 rows of drivers.")
+
+
+def test_each_finding_of_a_statement_has_its_own_answer() -> None:
+    up = "ALTER TABLE rides ALTER city SET NOT NULL, ALTER price SET NOT NULL, ALTER driver_id SET NOT NULL"
+    scripts = [script(1, GIVEN), script(2, up)]
+    report = lint(scripts, server="postgresql", only={2})
+    city, price, _ = probes(scripts, {2}, Target.parse("postgresql"))
+
+    answers = [Answer(city, ()), Answer(price, ({"k0": 7, "k1": "a"},))]
+    found = weighed(report, answers, lambda _: Severity.WARNING).findings
+
+    assert [one.message for one in found if one.rule == "not-null-on-data"] == [
+        "A row of rides has no price, such as id = 7, town = a.",
+        "It fails if a row of rides has no driver_id.",
+    ]
+
+
+def test_a_table_that_no_script_made_may_not_be_there() -> None:
+    up = "DROP TABLE IF EXISTS old_rides, drivers"
+    scripts = [script(1, GIVEN), script(2, up)]
+    report = lint(scripts, server="postgresql", only={2})
+    old, drivers = probes(scripts, {2}, Target.parse("postgresql"))
+
+    found = [one for one in report.findings if one.rule == "drop-table"]
+    assert [(one.severity, one.message) for one in found] == [
+        (
+            Severity.ERROR,
+            "DROP TABLE drivers deletes the table and its rows; programs that still use it fail.",
+        ),
+        (
+            Severity.WARNING,
+            "No script made the table old_rides. Where it exists, DROP TABLE deletes it with its rows.",
+        ),
+    ]
+
+    answers = [Answer(old, error="no such table", is_gone=True), Answer(drivers, ({"n": 2},))]
+    left = weighed(report, answers, lambda _: Severity.WARNING).findings
+    assert [one.message for one in left if one.rule == "drop-table"] == [
+        found[0].message + " Deletes 2 rows of drivers."
+    ]
+    answers[0] = Answer(old, ({"n": 1},))
+    left = weighed(report, answers, lambda _: Severity.WARNING).findings
+    assert [one.message for one in left if one.rule == "drop-table"][1].endswith(
+        "Deletes 1 row of old_rides."
+    )

@@ -20,7 +20,7 @@ OURS = {
     "replaced-trigger-function",
     "inserted-again",
 }
-#: What may be said of a view that is replaced, beside what a test is about.
+#: What may be reported of a view that is replaced, besides what a test is about.
 NOTE = (1, "replaced-view-columns")
 
 
@@ -100,7 +100,7 @@ def test_a_repeatable_script_must_run_twice(up: str, rules: list[tuple[int, str]
         ),
     ],
 )
-def test_what_cockroachdb_cannot_replace_is_said_beforehand(
+def test_what_cockroachdb_cannot_replace_is_reported_first(
     server: str, up: str, message: str
 ) -> None:
     report = judge(up, given=RIDES, server=server, repeatable=True)

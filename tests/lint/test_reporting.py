@@ -141,3 +141,12 @@ def test_a_fingerprint_stays_when_lines_move(name: str) -> None:
 
 def _moved(finding: Finding) -> Finding:
     return replace(finding, line=99)
+
+
+def test_the_same_statement_twice_has_two_fingerprints() -> None:
+    report = replace(REPORT, findings=(FINDING, replace(FINDING, line=9), NOTE))
+
+    found = json.loads(FORMATS["gitlab"](report, BASE))
+
+    assert len({one["fingerprint"] for one in found}) == 3
+    assert found[0] == json.loads(FORMATS["gitlab"](REPORT, BASE))[0]

@@ -189,3 +189,75 @@ def test_a_foreign_key_that_takes_the_place_of_an_equal_one_is_not_asked_about(
 
     for server in ("postgresql", "cockroachdb"):
         assert len(found("foreign-key-on-data", sql, given=given, server=server)) == count
+
+
+PARTLY = "ALTER TABLE rides ADD CONSTRAINT u UNIQUE (note) WHERE id > 1"
+NOTES = "CREATE TABLE rides (id INT8 PRIMARY KEY, made DATE NOT NULL, seen DATE, note TEXT);"
+
+
+@pytest.mark.parametrize(
+    ("rule", "sql", "count"),
+    [
+        ("not-null-on-data", "UPDATE rides SET seen = made WHERE seen IS NULL; {}", 0),
+        ("not-null-on-data", "UPDATE rides SET seen = seen WHERE seen IS NULL; {}", 1),
+        (
+            "not-null-on-data",
+            "UPDATE rides SET seen = CASE WHEN id > 5 THEN '2020-01-01' ELSE now() END; {}",
+            0,
+        ),
+        (
+            "not-null-on-data",
+            "UPDATE rides SET seen = CASE WHEN id > 5 THEN '2020-01-01' END; {}",
+            1,
+        ),
+        (
+            "not-null-on-data",
+            "UPDATE rides SET seen = CASE WHEN id > 5 THEN seen ELSE now() END; {}",
+            1,
+        ),
+        (
+            "check-on-data",
+            "ALTER TABLE rides ADD a TEXT; ALTER TABLE rides ADD CHECK (length(a) < 9)",
+            0,
+        ),
+        (
+            "check-on-data",
+            "ALTER TABLE rides ADD a TEXT; ALTER TABLE rides ADD CHECK (a IS NOT NULL)",
+            1,
+        ),
+        (
+            "check-on-data",
+            "ALTER TABLE rides ADD a TEXT; ALTER TABLE rides ADD CHECK (f(a) < 9)",
+            1,
+        ),
+        ("check-on-data", "ALTER TABLE rides ADD a TEXT; ALTER TABLE rides ADD CHECK (id > 1)", 1),
+        ("rename-table", "ALTER TABLE rides RENAME TO trips", 1),
+        ("unique-on-data", PARTLY, 1),
+        (
+            "unique-on-data",
+            f"{PARTLY};\nALTER TABLE rides ADD CONSTRAINT v UNIQUE (note)",
+            2,
+        ),
+    ],
+)
+def test_what_the_script_says_of_its_values_counts(rule: str, sql: str, count: int) -> None:
+    last = "ALTER TABLE rides ALTER seen SET NOT NULL"
+
+    assert len(found(rule, sql.format(last), given=NOTES)) == count
+
+
+def test_a_name_that_says_it_is_passing_may_be_given_up() -> None:
+    given = "CREATE TABLE rides_new (id INT8 PRIMARY KEY);"
+
+    assert found("rename-table", "ALTER TABLE rides_new RENAME TO rides", given=given) == []
+
+
+def test_a_unique_constraint_with_a_condition_is_asked_with_it() -> None:
+    (finding,) = [
+        one
+        for one in judge(PARTLY, given=NOTES, server="cockroachdb").findings
+        if one.rule == "unique-on-data"
+    ]
+
+    assert finding.safer is not None
+    assert "SELECT note FROM rides WHERE id > 1 GROUP BY note" in finding.safer

@@ -1,13 +1,20 @@
-"""Linting is linear: twice the scripts take twice the time, and a few seconds for many."""
+"""Linting is linear: twice the scripts take twice the time, and a few seconds for many.
+
+The shortest of several times is what it needs; a busy machine only makes others longer.
+"""
 
 from __future__ import annotations
 
+import math
 import time
+
+import pytest
 
 from manticore_cockroachdb.lint import lint
 from manticore_cockroachdb.types import MigrationScript
 from tests.lint.scripts import script
 
+TRIES = 5
 KINDS = (
     (
         """
@@ -43,10 +50,12 @@ def seconds(count: int) -> float:
 
 def test_many_scripts_take_seconds_and_twice_as_many_twice_as_long() -> None:
     seconds(100)
-    few, many = seconds(1000), seconds(4000)
-
-    assert many < 10
-    assert many < 4 * few * 3
+    few = many = math.inf
+    for _ in range(TRIES):
+        few, many = min(few, seconds(1000)), min(many, seconds(4000))
+        if many < min(10, 4 * few * 3):
+            return
+    pytest.fail(f"{many} s for four times the scripts of {few} s")
 
 
 def test_one_large_script_is_linear_too() -> None:
@@ -62,4 +71,9 @@ def test_one_large_script_is_linear_too() -> None:
         return time.process_time() - began
 
     judged(100)
-    assert judged(2000) < 8 * judged(500)
+    few = many = math.inf
+    for _ in range(TRIES):
+        few, many = min(few, judged(500)), min(many, judged(2000))
+        if many < 8 * few:
+            return
+    pytest.fail(f"{many} s for four times the statements of {few} s")

@@ -217,3 +217,42 @@ def test_an_alter_table_without_an_action_is_not_understood(server: str) -> None
     report = judge("ALTER TABLE rides -- ADD COLUMN note TEXT\n;", given=RIDES, server=server)
 
     assert [one.words for one in report.not_understood] == ["ALTER TABLE RIDES"]
+
+
+ADDED = [
+    ("constraint-scan", "ALTER TABLE rides ADD COLUMN n INT8 CHECK (n > 0)", True),
+    ("constraint-scan", "ALTER TABLE rides ADD COLUMN d INT8 REFERENCES drivers", False),
+    ("constraint-scan", "ALTER TABLE rides ADD COLUMN d INT8 DEFAULT 1 REFERENCES drivers", True),
+    ("unique-constraint-blocking", "ALTER TABLE rides ADD COLUMN n INT8 UNIQUE", True),
+    ("unique-constraint-blocking", "ALTER TABLE rides ADD COLUMN n INT8", False),
+    ("volatile-default", "ALTER TABLE rides ADD COLUMN t TEXT DEFAULT token()", True),
+    ("volatile-default", "ALTER TABLE rides ADD COLUMN t TEXT DEFAULT fixed()", False),
+    ("add-domain-column", "ALTER TABLE rides ADD COLUMN s small", True),
+    ("add-domain-column", "ALTER TABLE rides ADD COLUMN s given", True),
+    ("add-domain-column", "ALTER TABLE rides ADD COLUMN s plain", False),
+    ("lock-timeout", "CREATE TABLE a (id INT8 PRIMARY KEY, ride INT8 REFERENCES rides)", True),
+    ("lock-timeout", "CREATE TABLE a (id INT8 PRIMARY KEY, other INT8 REFERENCES a)", False),
+    (
+        "change-then-write",
+        "CREATE TABLE a (id INT8 PRIMARY KEY, other INT8 REFERENCES a); UPDATE a SET other = 1",
+        False,
+    ),
+    ("refresh-view-blocking", "REFRESH MATERIALIZED VIEW v WITH NO DATA", False),
+    ("attach-partition-scan", "ALTER TABLE parts ATTACH PARTITION p1 FOR VALUES IN (1)", True),
+    ("attach-partition-scan", "ALTER TABLE parts ATTACH PARTITION p2 FOR VALUES IN (2)", False),
+]
+MORE = f"""{RIDES} CREATE TABLE drivers (id INT8 PRIMARY KEY);
+CREATE FUNCTION token() RETURNS TEXT LANGUAGE sql AS 'SELECT md5(random()::text) -- IMMUTABLE';
+CREATE FUNCTION fixed() RETURNS TEXT IMMUTABLE LANGUAGE sql AS $$ SELECT 'x' $$;
+CREATE DOMAIN plain AS INT; CREATE DOMAIN given AS plain NOT NULL;
+CREATE DOMAIN positive AS INT CHECK (VALUE > 0); CREATE DOMAIN small AS positive;
+CREATE TABLE parts (a INT) PARTITION BY LIST (a);
+CREATE TABLE p1 (a INT CHECK (a = 1)); CREATE TABLE p2 (a INT NOT NULL CHECK (a = 2));
+"""
+
+
+@pytest.mark.parametrize(("rule", "sql", "is_found"), ADDED)
+def test_what_stands_beside_a_column_or_refers_to_another_table_counts(
+    rule: str, sql: str, is_found: bool
+) -> None:
+    assert bool(found(rule, sql, given=MORE, server="postgresql")) is is_found

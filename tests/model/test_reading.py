@@ -199,7 +199,7 @@ def test_every_action_of_one_alter_table_is_read() -> None:
     assert not check.constraint.validated
 
 
-def test_an_expression_stands_on_one_line_without_its_comments() -> None:
+def test_an_expression_is_on_one_line_without_its_comments() -> None:
     command = read("ALTER TABLE t ADD CHECK (a > 1 -- why\n   AND\n\n b < 2 /* x */)", PG)
 
     assert isinstance(command, c.AlterTable)

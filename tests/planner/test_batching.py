@@ -46,7 +46,7 @@ def joined(*scripts: str) -> int:
         (("COMMENT ON TABLE a IS 'x';", A), 2),
         ((A, "CREATE TABLE c AS SELECT * FROM a;"), 1),
         ((A, "CREATE TABLE c (i INT8 DEFAULT (1) CHECK ((i) > 0), AS_ TEXT);"), 2),
-        # A key to an older table: the new one is public only when a job of its own has ended.
+        # A key to an older table: the new one is public only when its job has ended.
         ((A, "CREATE TABLE c (i INT8 REFERENCES a (i));"), 2),
         ((A, "CREATE TABLE c (i INT8 PRIMARY KEY REFERENCES c, a INT8 REFERENCES public.A);"), 2),
         ((A, "CREATE TABLE c (i INT8, FOREIGN KEY (i) REFERENCES b (i));"), 1),

@@ -15,6 +15,7 @@ from manticore_cockroachdb._planner.decisions import (
     Action,
     Decision,
     Sent,
+    after_others,
     alone_unknown,
     decide,
     outcome_unknown,
@@ -163,7 +164,7 @@ def test_a_job_from_before_the_sending_or_of_another_user_changes_nothing() -> N
         assert decided(sql, job(described, status, user="somebody")) == alone
 
 
-# -- a job of which it cannot be said ---------------------------------------------------------------
+# -- a job that may be somebody else's --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sql", MAYBE)
@@ -308,3 +309,33 @@ def test_which_answers_to_a_second_sending_prove_the_first(
     sql: str, sqlstate: str | None, message: str, proof: bool
 ) -> None:
     assert proves_done(statement(sql), sqlstate, message) is proof
+
+
+# -- IF [NOT] EXISTS, answered while others changed the same object ----------------------------------
+
+CREATED = "CREATE TABLE d.public.t (v INT8)"
+DROPPED = "DROP TABLE d.public.t"
+CHECKED = "ALTER TABLE IF EXISTS t ADD CHECK (v > 0)"
+
+
+@pytest.mark.parametrize(
+    ("sql", "jobs", "action"),
+    [
+        ("DROP TABLE IF EXISTS t", [job(DROPPED, "succeeded")], Action.DONE),
+        ("DROP TABLE IF EXISTS t", [job(DROPPED, "failed")], Action.SEND),
+        ("DROP TABLE IF EXISTS t", [job(CREATED, "succeeded")], Action.SEND),
+        (
+            "DROP TABLE IF EXISTS t",
+            [job(DROPPED, "succeeded"), job(DROPPED, "canceled", 8)],
+            Action.SEND,
+        ),
+        ("CREATE INDEX IF NOT EXISTS i ON t (v)", [job(SAFE[1], "succeeded")], Action.SEND),
+        ("CREATE INDEX IF NOT EXISTS i ON t (v)", [job(SAFE[1], "failed")], Action.SEND),
+        (CHECKED, [job(UNNAMED[1], "succeeded")], Action.DONE),
+        (CHECKED, [job(UNNAMED[1], "failed")], Action.ASK),
+    ],
+)
+def test_what_follows_a_conditional_statement_that_met_the_changes_of_others(
+    sql: str, jobs: list[Job], action: Action
+) -> None:
+    assert after_others(statement(sql), jobs, HERE) is action

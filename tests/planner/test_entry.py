@@ -1,4 +1,4 @@
-"""Where in a script a run goes on, and where in a transaction our own write stands: tables."""
+"""Where in a script a run continues, and where in a transaction our write is: tables."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_this_run_intends_and_has_not_sent_is_sent() -> None:
         ("COMMENT ON TABLE t IS 'x';" + TABLE, 1),
     ],
 )
-def test_our_write_stands_after_the_first_schema_change_of_a_transaction(
+def test_our_write_comes_after_the_first_schema_change_of_a_transaction(
     text: str, place: int
 ) -> None:
     placed = with_write(step(text).statements(), Command("ours"))

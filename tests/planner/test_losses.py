@@ -1,4 +1,4 @@
-"""What CockroachDB could not take back without losing a column's values is refused before it runs.
+"""What CockroachDB could not revert without losing a column's values is refused before it runs.
 
 Each statement refused here lost the column on v21.1 and v22.1, over rows that did not fit; each one that
 is not refused kept it.
@@ -56,7 +56,7 @@ def test_a_dropped_column_beside_a_change_that_may_fail(
 ) -> None:
     found = step(f"SELECT 1;\nALTER TABLE t {form.format(other)};", direction=direction)
     assert lines(found) == [2]
-    assert lines(found, start=2) == []  # done, or under way: it is too late to refuse it
+    assert lines(found, start=2) == []  # done, or in flight: it is too late to refuse it
     assert lines(found, POSTGRES) == []
 
 
@@ -76,7 +76,7 @@ def test_a_dropped_column_beside_a_change_that_may_fail(
         "ALTER TABLE t ADD CONSTRAINT u UNIQUE (a);\nALTER TABLE t DROP COLUMN b",
     ],
 )
-def test_a_dropped_column_by_itself_or_beside_what_cannot_fail(sql: str) -> None:
+def test_a_dropped_column_alone_or_beside_what_cannot_fail(sql: str) -> None:
     assert lines(step(sql)) == []
 
 
@@ -95,7 +95,7 @@ def test_in_one_transaction_two_statements_are_one(sql: str, found: list[int]) -
     assert lines(step(sql)) == []
 
 
-def test_what_may_be_lost_is_told_of_jobs_that_were_taken_back_only() -> None:
+def test_what_may_be_lost_is_reported_for_jobs_that_were_rolled_back_only() -> None:
     def job(status: str) -> Job:
         return Job(7, "SCHEMA CHANGE", "", status, "", 0.0, 0.0, "")
 

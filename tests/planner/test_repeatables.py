@@ -66,7 +66,7 @@ def test_a_header_says_which_scripts_come_before(folder: Path) -> None:
     assert names(folder) == ["R__c", "R__my view", "R__b", "R__a"]
 
 
-def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> None:
+def test_what_is_wrong_with_repeatable_scripts_is_reported_at_once(folder: Path) -> None:
     write(folder, V1__x="-- manticore: after=R__a.sql\nSELECT 1", R1__x="SELECT 1")
     write(folder, R__a="SELECT 1\n-- DOWN\nSELECT 2", R__A="SELECT 1")
     write(folder, R__b="-- first\n-- manticore: after=R__nothing.sql, after=R__B.sql\nSELECT 1")
@@ -80,13 +80,13 @@ def test_what_is_wrong_with_repeatable_scripts_is_said_at_once(folder: Path) -> 
         "repeatable script R__<description>.sql; rename it or move it away\n"
         "  - V1__x.sql:1: after=R__a.sql is for repeatable scripts (R__….sql): versions run in their own "
         "order; remove it\n"
-        "  - R__a.sql: is R__A.sql but for the case of its letters, and some disks cannot tell the two "
+        "  - R__a.sql: is R__A.sql except for the case of its letters, and some disks cannot tell the two "
         "apart; rename one of them\n"
         "  - R__a.sql:2: a '-- DOWN' line, but a repeatable script has no down section: it is never "
         "reverted, only run again; remove the line and the statements after it\n"
-        "  - R__b.sql:2: runs after R__nothing.sql, which is not there; there are: R__A.sql, R__a.sql, "
+        "  - R__b.sql:2: runs after R__nothing.sql, which does not exist; there are: R__A.sql, R__a.sql, "
         "R__c.sql, R__d.sql\n"
-        "  - R__b.sql:2: runs after R__B.sql, which is not there; write R__b.sql\n"
+        "  - R__b.sql:2: runs after R__B.sql, which does not exist; write R__b.sql\n"
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'V1__x.sql' is none; write it "
         "as in after=R__other.sql\n"
         "  - R__c.sql:1: after= names the file of a repeatable script, and 'R__c' is none; write it as in "
@@ -133,7 +133,7 @@ def test_the_checksum_is_of_the_text_with_its_placeholders_filled_in(folder: Pat
 
 
 @given(st.data())
-def test_the_order_keeps_every_after_and_is_by_name_where_nothing_is_said(
+def test_the_order_keeps_every_after_and_is_by_name_otherwise(
     data: st.DataObject,
 ) -> None:
     from manticore_cockroachdb._scripts.repeatables import in_order
@@ -182,7 +182,7 @@ def test_a_new_repeatable_script_is_named_after_its_description(folder: Path) ->
             "a",
             "SELECT 1",
             (
-                "{folder}/R__a.sql is there already; edit that file: it runs again "
+                "{folder}/R__a.sql exists already; edit that file: it runs again "
                 "when it has changed. No file was written."
             ),
         ),
@@ -190,7 +190,7 @@ def test_a_new_repeatable_script_is_named_after_its_description(folder: Path) ->
             "A",
             "SELECT 1",
             (
-                "R__A.sql: is R__a.sql but for the case of its letters, and some "
+                "R__A.sql: is R__a.sql except for the case of its letters, and some "
                 "disks cannot tell the two apart; rename one of them. No file was written."
             ),
         ),

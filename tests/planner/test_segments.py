@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from manticore_cockroachdb import Mode
 from manticore_cockroachdb._backend.dialect import Server
+from manticore_cockroachdb._planner.problems import header_problems
 from manticore_cockroachdb._planner.segments import (
     Fingerprint,
     Sending,
-    header_problems,
     prepare,
     replay,
     segments,

@@ -99,7 +99,7 @@ def test_what_is_needed_comes_first_and_the_order_is_always_the_same(data: st.Da
     assert ordered(shuffled)[0] == done
 
 
-def test_a_circle_is_told_apart_from_what_only_needs_it() -> None:
+def test_a_circle_is_distinguished_from_what_only_needs_it() -> None:
     a, b, c, d = (node(name) for name in "abcd")
     a.needs, b.needs, c.needs = {b}, {a}, {b}
 
@@ -195,7 +195,7 @@ def test_the_order_of_a_tables_columns_is_not_compared(kind: str, same: bool) ->
     assert (found == ()) is same
 
 
-def test_what_belongs_to_a_missing_object_is_told_with_it() -> None:
+def test_what_belongs_to_a_missing_object_is_reported_with_it() -> None:
     table = a_table(("a", "a integer"))
     index = an_object(
         "index", "i", "CREATE INDEX i ON t (a)", parent=table.name, drop="DROP INDEX i"
@@ -231,7 +231,7 @@ def test_what_belongs_to_a_missing_object_is_told_with_it() -> None:
         ),
     ],
 )
-def test_privileges_are_taken_back_by_their_inverse(
+def test_privileges_are_reverted_by_their_inverse(
     ours: list[str], theirs: list[str], repair: list[str]
 ) -> None:
     sides = [

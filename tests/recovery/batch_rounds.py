@@ -20,7 +20,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -40,10 +40,8 @@ from manticore_cockroachdb.testing.proxy import (
     hold_answer,
 )
 from tests.recovery import runner_process
-from tests.recovery.runner_process import Order
+from tests.recovery.runner_process import PATIENCE, Order
 
-#: More than any of these runs takes.
-PATIENCE = 120.0
 _LETTERS = "aAbBzZäÄßéñ日 '\"\\,(){}0189_-%"
 
 
@@ -160,7 +158,7 @@ def case(chance: random.Random, has: frozenset[str]) -> Case:
     if not is_primary:
         written = ",".join(names)
         if '" ' in written or " " in written:
-            # Options are separated by blanks, so such a name cannot be written in one.
+            # Options are separated by spaces, so such a name cannot be written in one.
             return case(chance, has)
         options += f" key={written}"
     options += chance.choice(("", " target=5ms", " target=30ms"))
@@ -245,7 +243,7 @@ class Rounds:
                 for _ in range(chance.randint(1, 4)):
                     self._fault(proxy, order, url, chance, what)
                 proxy.reset()
-                _let_the_lease_run_out(url)
+                runner_process.let_the_lease_run_out(url)
                 self._finish(order, what)
             question, answer = made.wanted
             with psycopg.connect(url, autocommit=True) as connection:
@@ -270,7 +268,7 @@ class Rounds:
         self, proxy: Proxy, order: Order, url: str, chance: random.Random, what: str
     ) -> None:
         proxy.reset()
-        _let_the_lease_run_out(url)
+        runner_process.let_the_lease_run_out(url)
         kth, seen = chance.randint(1, 60), count(1)
         refusals = ("40001",) if self.server.kind == "postgresql" else ()  # injected by a DO block
         fault = chance.choice(("kill", "kill", "cut", "cut", "freeze", *refusals))
@@ -317,7 +315,7 @@ class Rounds:
             if not _signal(process, signal.SIGSTOP):
                 return
             release.set()  # what it has sent goes on without it
-            _let_the_lease_run_out(url)
+            runner_process.let_the_lease_run_out(url)
             self._finish(replace(order, url=url), what)
             _signal(process, signal.SIGCONT)
             process.join(PATIENCE)
@@ -356,17 +354,6 @@ def _signal(process: BaseProcess, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _let_the_lease_run_out(url: str) -> None:
-    """What time would do."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET statement_timeout = '5s'")
-        with suppress(psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled):
-            connection.execute(
-                "UPDATE _migrations_state SET expires_at = now() - INTERVAL '1 hour' "
-                "WHERE owner IS NOT NULL"
-            )
 
 
 def _say(told: dict[str, object]) -> None:

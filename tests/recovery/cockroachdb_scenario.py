@@ -13,7 +13,7 @@ USERS = "CREATE TABLE users (id INT8 PRIMARY KEY, name TEXT NOT NULL, n INT8 NOT
 FILL = "INSERT INTO users SELECT i, 'n' || i::TEXT, 0 FROM generate_series(1, 200) AS g(i)"
 COUNT = "UPDATE users SET n = n + 1"
 
-#: Each schema statement by itself. On a fresh database, as many of them together as can be.
+#: Each schema statement alone. On a fresh database, as many of them together as can be.
 STEPWISE = {
     "V1__users": (USERS, "CREATE INDEX users_name ON users (name)"),
     "V2__rows": (FILL, COUNT),

@@ -1,4 +1,4 @@
-"""A runner in a process of its own, to be killed."""
+"""A runner in a separate process, to be killed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+
+import psycopg
 
 from manticore_cockroachdb import AsyncDatabase, AsyncMigrator, Database, Migration, State
 from manticore_cockroachdb.types import ScriptStatus
@@ -19,8 +22,11 @@ from manticore_cockroachdb.types import ScriptStatus
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload([__name__])
 
-#: Short, so that a dead runner's work is taken over soon.
+#: Short, so that a dead runner's work is taken over soon. A living one that a busy machine keeps from
+#: renewing it loses nothing as long as nobody else takes it: only one runner of a database lives at a time.
 LEASE = 2.0
+#: Seconds; more than any run of these scripts takes, on a busy machine too.
+PATIENCE = 240.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Order:
 
 def run(order: Order) -> int:
     """Do it in this process."""
-    options = {"mode": order.mode, "lease": order.lease, "lock_timeout": 60.0}
+    options = {"mode": order.mode, "lease": order.lease, "lock_timeout": PATIENCE / 2}
     if order.flavour == "sync":
         migration = Migration(Database.from_url(order.url), order.folder, **options)
         if order.verb == "bootstrap" and not _is_begun(migration.status()):
@@ -76,11 +82,11 @@ def start(order: Order, counts: SimpleQueue[int] | None = None) -> BaseProcess:
 
 
 def kill(process: BaseProcess) -> bool:
-    """As the kernel does it when memory runs out: nothing of the process runs any more.
+    """As the kernel does it when memory is exhausted: nothing of the process runs any more.
 
     Returns:
-        Whether there was anything to kill. A run may end by itself at any moment before this one, so a
-        look at it beforehand would not say.
+        Whether there was anything to kill. A run may end at any moment before this one, so a
+        look at it first would not tell.
     """
     assert process.pid is not None
     try:
@@ -90,6 +96,20 @@ def kill(process: BaseProcess) -> bool:
     finally:
         process.join()
     return True
+
+
+def let_the_lease_run_out(url: str) -> None:
+    """What time would do; the tests need not wait for it.
+
+    The server may still be at work for a runner that is dead: its transaction holds the row until then.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET statement_timeout = '60s'")
+        with suppress(psycopg.errors.UndefinedTable, psycopg.errors.QueryCanceled):
+            connection.execute(
+                "UPDATE public._migrations_state SET expires_at = now() - INTERVAL '1 hour' "
+                "WHERE owner IS NOT NULL"
+            )
 
 
 def _work(order: Order, counts: SimpleQueue[int] | None) -> None:

@@ -140,7 +140,7 @@ _WITNESSES: dict[int, str] = {
 }
 
 #: One question, so one snapshot: the versions that the ledger claims although their work is not there.
-LIES = "SELECT version FROM public._migrations WHERE " + " OR ".join(
+FALSE_CLAIMS = "SELECT version FROM public._migrations WHERE " + " OR ".join(
     f"(version = {version} AND NOT ({witness}))" for version, witness in _WITNESSES.items()
 )
 

@@ -17,7 +17,7 @@ import pytest
 from manticore_cockroachdb.testing import RunningServer
 from tests.fake_cockroach import V21_1, FakeCockroach, hold, hold_answer
 from tests.recovery import runner_process, scenario
-from tests.recovery.runner_process import Order
+from tests.recovery.runner_process import PATIENCE, Order
 
 #: Kills in each of the four ways to run (sync and async, both modes).
 MIGRATE_KILLS = 52
@@ -26,12 +26,10 @@ ROLLBACK_KILLS = 26
 AT_ONCE = 4
 #: Seconds between two looks at the ledger, of which there is one after every kill as well.
 LOOK = 0.02
-#: More than a run of this set ever takes.
-PATIENCE = 60.0
 
 
-class Lies:
-    """A second connection that watches the ledger all the time a run goes on."""
+class LedgerWatcher:
+    """A second connection that watches the ledger throughout a run."""
 
     def __init__(self, url: str) -> None:
         self.found: list[int] = []
@@ -40,7 +38,7 @@ class Lies:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Lies:
+    def __enter__(self) -> LedgerWatcher:
         self._thread.start()
         return self
 
@@ -52,7 +50,9 @@ class Lies:
     def look(self) -> None:
         """Look once; from any thread."""
         try:
-            self.found += (row[0] for row in self._connection.execute(scenario.LIES).fetchall())
+            self.found += (
+                row[0] for row in self._connection.execute(scenario.FALSE_CLAIMS).fetchall()
+            )
         except psycopg.errors.UndefinedTable:
             return
         self.looks += 1
@@ -95,11 +95,11 @@ class Rounds:
             order = Order(fake_cockroach.url, self.folder, flavour, verb)
             if verb == "rollback":
                 runner_process.run(Order(fake_cockroach.url, self.folder, "sync", "migrate"))
-            with Lies(url) as lies:
+            with LedgerWatcher(url) as lies:
                 for number in range(chance.randint(1, 4)):
                     self.kills += self._kill(fake_cockroach, order, chance, seed + number)
                     lies.look()
-                    _let_the_lease_run_out(url)
+                    runner_process.let_the_lease_run_out(url)
                 # Not by its exit code: the threads that start processes poll this one as well, and only
                 # one of them reads its code.
                 finished = runner_process.context.SimpleQueue()
@@ -118,7 +118,7 @@ class Rounds:
             process = runner_process.start(order)
             process.join(chance.uniform(0.02, 0.4))
         else:
-            # Frozen on its way to the server, or done there and its answer frozen on the way back.
+            # Frozen on its way to the server, or done there and its answer frozen on its way to the client.
             release = threading.Event()
             kth = chance.randint(3, 60)
             seen = count(1)
@@ -160,19 +160,6 @@ def test_killed_at_any_moment_the_next_run_ends_in_the_same_database(
             for future in batch:
                 future.result()
     assert rounds.looks > kills
-
-
-def _let_the_lease_run_out(url: str) -> None:
-    """What time would do; the tests need not wait for it."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        try:
-            connection.execute("SET lock_timeout = '5s'")
-            connection.execute(
-                "UPDATE public._migrations_state SET expires_at = now() - INTERVAL '1 hour' "
-                "WHERE owner IS NOT NULL"
-            )
-        except (psycopg.errors.UndefinedTable, psycopg.errors.LockNotAvailable):
-            pass
 
 
 def _wait(until: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from tests.recovery import runner_process, scenario
 from tests.recovery.cutting import CutScenario, faulty_run
 from tests.recovery.runner_process import Order
 
-#: Every statement for the sync flavour; for the async one, which is the same text, every so-manieth.
+#: Every statement for the sync flavor; for the async one, which is the same text, only some.
 STRIDES = {"sync": 1, "async": 5}
 
 

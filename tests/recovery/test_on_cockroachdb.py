@@ -18,15 +18,13 @@ from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.testing.proxy import Proxy, drop_after, drop_before, hold, hold_answer
 from tests.recovery import cockroachdb_scenario as scenario
 from tests.recovery import runner_process
-from tests.recovery.runner_process import Order
+from tests.recovery.runner_process import PATIENCE, Order
 
 WHY = "schema changes that outlive their client"
 pytestmark = pytest.mark.needs_cockroachdb(WHY)
 
 #: Runs of each mode with each fault.
 ROUNDS = 2
-#: Seconds; more than a run of these scripts ever takes.
-PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Undisturbed:
 
     Attributes:
         verb: What is called.
-        mode: The mode it is told.
+        mode: The mode it is given.
         folder: The scripts.
         statements: How many statements it sent.
         wanted: The database after it.
@@ -97,7 +95,7 @@ def test_two_databases_of_one_cluster_end_alike_whatever_happens_to_one_of_them(
 
 
 def _disturbed(order: Callable[[str], Order], url: str, fault: str, kth: int) -> None:
-    """One run with a fault at its k-th statement; whether it gets over that itself is its own affair."""
+    """One run with a fault at its k-th statement; it may recover, or fail."""
     with Proxy(url) as proxy:
         release = threading.Event()
         seen = count(1)

@@ -23,7 +23,7 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def fleet(flavour: Flavour, server: RunningServer, tmp_path: Path) -> Iterator[list[Harness]]:
-    """Two databases over one folder of scripts: V1 to V4, each with a table of its own."""
+    """Two databases over one folder of scripts: V1 to V4, each with its own table."""
     urls = [server.new_database(), server.new_database()]
     folder = tmp_path / "migrations"
     found = [Harness(flavour, url, url, folder) for url in urls]

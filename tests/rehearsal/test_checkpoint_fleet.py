@@ -1,4 +1,4 @@
-"""Databases that have a history go on with the scripts; what happens when their files are gone."""
+"""Databases that have a history continue with the scripts; what happens when their files are gone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_only_an_empty_database_starts_from_the_highest_one_below_the_targ
         assert await states(harness) == ["applied"] * 4
 
 
-async def test_a_database_with_its_tables_and_no_ledger_goes_on_with_the_scripts(
+async def test_a_database_with_its_tables_and_no_ledger_continues_with_the_scripts(
     fleet: list[Harness],
 ) -> None:
     old, new = fleet
@@ -61,7 +61,7 @@ async def test_a_database_with_its_tables_and_no_ledger_goes_on_with_the_scripts
     assert str(refused.value) == (
         "versions 1–3 must be applied, but their files are not in the folder. "
         "B3__schema.sql stands for them, but this database does not start from that: this database is not "
-        "empty: public.t3 is there already. Restore the files from version control, and remove them when "
+        "empty: public.t3 exists already. Restore the files from version control, and remove them when "
         "every database has them. Nothing was run."
     )
 

@@ -99,7 +99,7 @@ async def test_statements_with_the_same_text_are_cut_each_for_itself(harness: Ha
         ),
     ],
 )
-async def test_a_server_that_the_proxy_cannot_stand_before_is_refused(
+async def test_a_server_that_the_proxy_cannot_reach_is_refused(
     harness: Harness, flavour: Flavour, parameters: str, reason: str
 ) -> None:
     harness.write("V1__users", UP)

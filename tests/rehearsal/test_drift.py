@@ -122,7 +122,9 @@ async def test_every_change_by_hand_is_found_by_its_object(harness: Harness, rea
     assert [detail.partition(" ")[0] for detail in table.details] == ["column", "column"]
 
 
-async def test_what_would_repair_it_leaves_no_difference(harness: Harness, reader: None) -> None:
+async def test_the_statements_that_fix_it_leave_no_difference(
+    harness: Harness, reader: None
+) -> None:
     await harness.engine().migrate()
     by_hand(
         harness,

@@ -64,7 +64,7 @@ async def test_only_pending_scripts_are_rehearsed_unless_all_are_asked_for(
     assert outcomes(everything) == [(1, Outcome.COMES_BACK), (2, Outcome.COMES_BACK)]
 
 
-async def test_what_a_down_section_leaves_behind_is_told_by_object_and_line(
+async def test_what_a_down_section_leaves_behind_is_reported_by_object_and_line(
     harness: Harness,
 ) -> None:
     harness.write(
@@ -84,7 +84,7 @@ async def test_what_a_down_section_leaves_behind_is_told_by_object_and_line(
     assert not found.ok
 
 
-async def test_a_down_section_that_takes_too_much_is_told(harness: Harness) -> None:
+async def test_a_down_section_that_removes_too_much_is_reported(harness: Harness) -> None:
     harness.write("V2__more", "CREATE INDEX by_name ON users (name);\n-- DOWN\nDROP TABLE users;")
     harness.write("V3__pets", "CREATE TABLE pets (id INT8 PRIMARY KEY);\n-- DOWN\nDROP TABLE pets;")
 
@@ -99,7 +99,7 @@ async def test_a_down_section_that_takes_too_much_is_told(harness: Harness) -> N
     assert "V2__more.sql:1: CREATE INDEX by_name ON users (name) failed" in found.scripts[1].error
 
 
-async def test_missing_down_sections_are_told_apart_from_those_missing_on_purpose(
+async def test_missing_down_sections_are_distinguished_from_those_missing_on_purpose(
     harness: Harness,
 ) -> None:
     harness.write("V2__pets", "CREATE TABLE pets (id INT8 PRIMARY KEY);")
@@ -154,7 +154,7 @@ def seeds(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_rows_that_a_down_section_loses_are_told(harness: Harness, seeds: Path) -> None:
+async def test_rows_that_a_down_section_loses_are_reported(harness: Harness, seeds: Path) -> None:
     harness.write("V2__lower", "UPDATE users SET name = lower(name);\n-- DOWN\nSELECT 1;")
     (seeds / "V2__rows.sql").write_text("INSERT INTO users (id, name) VALUES (1, 'Ann');")
 
@@ -204,7 +204,7 @@ async def test_a_seed_that_fails_is_refused_with_its_line(
     assert scratch_databases(server) == []
 
 
-async def test_every_problem_of_seeds_is_told_at_once(harness: Harness, seeds: Path) -> None:
+async def test_every_problem_of_seeds_is_reported_at_once(harness: Harness, seeds: Path) -> None:
     (seeds / "V9__rows.sql").write_text("SELECT 1;")
     (seeds / "rows.sql").write_text("SELECT 1;")
     (seeds / "V1__rows.sql").write_text("SELECT 'open;")

@@ -43,7 +43,7 @@ async def test_one_is_run_twice_and_the_second_time_changes_nothing(harness: Har
     assert harness.tables() == []
 
 
-async def test_one_that_cannot_run_twice_is_told(harness: Harness) -> None:
+async def test_one_that_cannot_run_twice_is_reported(harness: Harness) -> None:
     harness.write("R__names", "CREATE VIEW names AS SELECT name FROM users;")
     harness.write(
         "R__more", "CREATE TABLE IF NOT EXISTS more (i INT8);\nALTER TABLE more ADD COLUMN j INT8;"
@@ -60,7 +60,7 @@ async def test_one_that_cannot_run_twice_is_told(harness: Harness) -> None:
     assert not found.ok
 
 
-async def test_one_that_does_something_else_the_second_time_is_told(harness: Harness) -> None:
+async def test_one_that_does_something_else_the_second_time_is_reported(harness: Harness) -> None:
     harness.write("R__index", "CREATE INDEX ON users (name);")
     found = await harness.engine().rehearse()
     result = found.scripts[1]
@@ -73,7 +73,7 @@ async def test_one_that_does_something_else_the_second_time_is_told(harness: Har
     assert outcomes(found)[2] == ("R__names", Outcome.REPEATS)
 
 
-async def test_rows_that_are_added_again_are_told_where_there_are_seeds(
+async def test_rows_that_are_added_again_are_reported_where_there_are_seeds(
     harness: Harness, tmp_path: Path
 ) -> None:
     seeds = tmp_path / "seeds"

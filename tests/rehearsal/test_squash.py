@@ -1,4 +1,4 @@
-"""A checkpoint is made from scripts, proved, and written; or it is not written, and the reason is said."""
+"""A checkpoint is made from scripts, proved and written; if not written, the reason is reported."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_written_again_it_is_the_same_file(harness: Harness) -> None:
     assert (harness.folder / "B2__all_of_it.sql").read_bytes() == before
 
 
-async def test_an_older_checkpoint_stands_in_for_files_that_are_gone(harness: Harness) -> None:
+async def test_an_older_checkpoint_replaces_files_that_are_gone(harness: Harness) -> None:
     await harness.engine().squash(2)
     (harness.folder / "V1__shops.sql").unlink()
     (harness.folder / "V2__sales.sql").unlink()
@@ -215,7 +215,7 @@ async def test_an_edited_checkpoint_is_refused(harness: Harness) -> None:
     )
 
 
-async def test_what_is_wrong_with_checkpoints_is_said_at_once(harness: Harness) -> None:
+async def test_what_is_wrong_with_checkpoints_is_reported_at_once(harness: Harness) -> None:
     text = (await harness.engine().squash(2)).path.read_text("utf-8")
     harness.write("B2__again", text)
     harness.write("B7__renamed", text)

@@ -61,7 +61,7 @@ def test_a_script_without_placeholders_is_the_same_object() -> None:
         ),
     ],
 )
-def test_what_is_no_known_placeholder_is_refused_with_its_line(text: str, problem: str) -> None:
+def test_an_unknown_placeholder_is_refused_with_its_line(text: str, problem: str) -> None:
     assert refused(f"SELECT 1;\nSELECT '{text}\n';", a="x") == [f"V1__a.sql:2: {problem}"]
 
 

@@ -87,7 +87,7 @@ def test_byte_order_mark_and_foreign_line_ends_are_read_away() -> None:
     assert script.down_statements()[0].line == 4
 
 
-def test_a_file_of_its_own_is_the_down_part() -> None:
+def test_a_separate_file_is_the_down_section() -> None:
     script = parse("SELECT 1;", "\n\nSELECT 2;\n")
     assert (script.down_sql, script.down_path) == ("SELECT 2;", DOWN_PATH)
     assert script.down_statements() == (Statement("SELECT 2", 3, Kind.DATA),)
@@ -169,10 +169,10 @@ OPTIONS_FIRST = (
           for line, word in ((1, "set"), (2, "set"), (4, "gset"))]),
         (b"SELECT 1;\nSELECT '\xe9'", ["2: is not UTF-8: byte 0xe9; save the file as UTF-8"]),
         ("SELECT 1".encode("utf-16"), ["1: is UTF-16, not UTF-8; save it as UTF-8"]),
-        ("SELECT\n'\0'", ["2: a NUL character, which no server takes in SQL; remove it"]),
+        ("SELECT\n'\0'", ["2: a NUL character, which no server accepts in SQL; remove it"]),
     ],
 )  # fmt: skip
-def test_what_may_not_stand_in_a_script_is_refused_with_its_line(
+def test_what_a_script_must_not_contain_is_refused_with_its_line(
     text: str | bytes, problems: list[str]
 ) -> None:
     assert problems_of(text) == [f"{PATH.name}:{problem}" for problem in problems]
@@ -181,7 +181,7 @@ def test_what_may_not_stand_in_a_script_is_refused_with_its_line(
 ALLOWANCE = "-- manticore: allow=drop-table nobody uses it, mode=none"
 
 
-def test_an_allowance_of_the_linter_may_stand_before_any_statement() -> None:
+def test_an_allowance_of_the_linter_may_come_before_any_statement() -> None:
     script = parse(
         f"-- manticore: mode=atomic\n{ALLOWANCE}\nDROP TABLE t;\n{ALLOWANCE}\nDROP TABLE u;"
     )
@@ -194,7 +194,7 @@ def test_an_allowance_of_the_linter_may_stand_before_any_statement() -> None:
     )
 
 
-def test_a_down_part_within_and_beside_the_file_is_refused() -> None:
+def test_a_down_section_within_and_beside_the_file_is_refused() -> None:
     assert problems_of("SELECT 1;\n-- DOWN\n", "-- DOWN\nBEGIN;\n-- manticore: mode=atomic") == [
         (
             "V7__make_things.sql:2: has a down section, and U7__unmake_things.sql is one too; "
@@ -204,7 +204,7 @@ def test_a_down_part_within_and_beside_the_file_is_refused() -> None:
             "U7__unmake_things.sql:1: a '-- DOWN' line, but the whole file is the down section of "
             "V7__make_things.sql; remove it"
         ),
-        "U7__unmake_things.sql:3: options stand in V7__make_things.sql; move this line there",
+        "U7__unmake_things.sql:3: options belong in V7__make_things.sql; move this line there",
         f"U7__unmake_things.sql:2: BEGIN: {OWN_TRANSACTIONS}",
     ]
 
@@ -217,7 +217,7 @@ def test_words_that_only_look_like_transactions_are_welcome() -> None:
 # -- checksum ------------------------------------------------------------------------------------
 
 
-def test_the_checksum_does_not_see_line_ends_trailing_blanks_and_a_byte_order_mark() -> None:
+def test_the_checksum_ignores_line_ends_trailing_spaces_and_a_byte_order_mark() -> None:
     plain = checksum("SELECT 1;\n\nSELECT 2;")
     assert checksum("\ufeff\nSELECT 1; \t\r\n  \r\nSELECT 2;\r\n\r\n") == plain
     assert checksum("SELECT 1;\nSELECT 2;") != plain
@@ -225,7 +225,7 @@ def test_the_checksum_does_not_see_line_ends_trailing_blanks_and_a_byte_order_ma
 
 
 @given(st.text(), st.text(alphabet=" \t\r\n"))
-def test_blanks_after_a_text_never_change_its_checksum(text: str, blanks: str) -> None:
+def test_spaces_after_a_text_never_change_its_checksum(text: str, blanks: str) -> None:
     assert checksum(text + blanks) == checksum(text)
 
 
@@ -317,7 +317,7 @@ def test_a_script_is_written_without_its_margin() -> None:
     assert render("", "") == "\n-- DOWN\n"
 
 
-def test_what_stands_in_quotes_keeps_its_margin() -> None:
+def test_text_in_quotes_keeps_its_margin() -> None:
     assert render("    SELECT 'a\n    b',\n      $$\n    c$$;\n    SELECT 1;", None) == (
         "SELECT 'a\n    b',\n  $$\n    c$$;\nSELECT 1;\n"
     )
@@ -335,7 +335,7 @@ def test_what_stands_in_quotes_keeps_its_margin() -> None:
         ("-- manticore: x=1", None, [f"up section, line 1: unknown option 'x=1'; {KNOWN}"]),
         ("", "-- manticore: mode=atomic", ["down section: options must be in the up section"]),
         ("SELECT '\0'", None,
-         ["up section: a NUL character, which no server takes in SQL; remove it"]),
+         ["up section: a NUL character, which no server accepts in SQL; remove it"]),
         ("SELECT '\ud800'", None, ["up section: a lone surrogate, which is not a character; remove it"]),
     ],
 )  # fmt: skip

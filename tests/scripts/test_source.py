@@ -74,7 +74,7 @@ def test_several_folders_are_one_set_and_one_given_twice_is_one(tmp_path: Path) 
     assert load([]) == ()
 
 
-def test_every_problem_of_every_file_is_told_at_once_in_order(tmp_path: Path) -> None:
+def test_every_problem_of_every_file_is_reported_at_once_in_order(tmp_path: Path) -> None:
     fill(tmp_path, "V1__a.sql", "V01__b.sql", "U3__x.sql", "U03__y.sql", "V0__zero.sql",
          "V9223372036854775808__big.sql", "V9223372036854775807__fits.sql", "v5__small.sql",
          "V6_one.sql", "notes.SQL", "V7__bad.sql")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a statement does to its session, told from its text."""
+"""What a statement does to its session, read from its text."""
 
 from __future__ import annotations
 

@@ -117,11 +117,11 @@ def test_the_table_its_alias_and_what_is_written(
         ),
         (
             "UPDATE t SET n = 1 RETURNING n",
-            "RETURNING has nobody to return rows to; remove it",
+            "RETURNING has no effect in batches, which discard rows; remove it",
         ),
         (
             "INSERT INTO c SELECT a FROM t ON CONFLICT DO NOTHING RETURNING 1",
-            "RETURNING has nobody to return rows to; remove it",
+            "RETURNING has no effect in batches, which discard rows; remove it",
         ),
         (
             "DELETE FROM t WHERE a ORDER BY b LIMIT 5",

@@ -54,7 +54,7 @@ def test_it_prints_a_url_that_works_and_ends_by_a_signal(number: signal.Signals)
         assert process.communicate() == ("", "")
         assert process.returncode == 0
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(url, connect_timeout=5)
+        psycopg.connect(url, connect_timeout=120)
 
 
 def test_a_server_of_the_environment_is_not_taken_in_its_place() -> None:

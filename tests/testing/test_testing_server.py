@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 
 import psycopg
@@ -28,7 +29,7 @@ from tests.programs import started
 
 VARIABLE = "SOME_URL"
 EMPTY = {"PATH": ""}
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 REPOSITORY = Path(testing.__file__).parents[2]
 
 as_root = pytest.mark.skipif(unprivileged_user() is None, reason="only root changes its user")
@@ -81,7 +82,7 @@ def program(folder: Path, name: str, script: str) -> Path:
 
 def answers(url: str) -> bool:
     try:
-        psycopg.connect(url, connect_timeout=5).close()
+        psycopg.connect(url, connect_timeout=DEADLINE_SECONDS).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -262,7 +263,7 @@ def test_a_port_that_is_taken_at_the_last_moment_is_given_up_for_another(
     free_port = postgres._free_port
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        ports = iter([taken.getsockname()[1], free_port()])
+        ports = chain([taken.getsockname()[1]], iter(free_port, None))
         monkeypatch.setattr(postgres, "_free_port", lambda: next(ports))
         with a_server(VARIABLE, environ=EMPTY) as running:
             assert answers(running.url)
@@ -389,7 +390,7 @@ def test_programs_that_can_neither_be_reached_nor_copied_are_an_error(open_folde
     )
 
 
-def test_what_a_failing_program_printed_stands_in_the_error(open_folder: Path) -> None:
+def test_the_error_has_what_a_failing_program_printed(open_folder: Path) -> None:
     initdb = program(open_folder / "bin", "initdb", "echo no space left; exit 3")
     program(open_folder / "bin", "postgres", "exit 0")
     open_folder.chmod(0o755)
@@ -464,7 +465,7 @@ def test_a_new_database_keeps_the_urls_options_and_takes_any_name(server: Runnin
     assert 'odd "näme"/?' not in database_names(server)
 
 
-def test_a_database_in_use_is_dropped_and_one_that_is_gone_is_no_error(
+def test_a_database_in_use_is_dropped_and_one_that_is_gone_is_not_an_error(
     server: RunningServer,
 ) -> None:
     url = server.new_database("in_use")

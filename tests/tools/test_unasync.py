@@ -57,7 +57,7 @@ def test_a_named_rule_wins_over_the_prefix() -> None:
     assert twin_of("AsyncMigrator()\n", AsyncMigrator="Migration") == "Migration()\n"
 
 
-def test_names_of_our_own_lose_their_prefix_and_other_names_keep_it() -> None:
+def test_our_names_lose_their_prefix_and_other_names_keep_it() -> None:
     source = """\
         from p import concurrency
         from p.async_thing import async_strange
@@ -72,7 +72,7 @@ def test_names_of_our_own_lose_their_prefix_and_other_names_keep_it() -> None:
     )
 
 
-def test_modules_their_functions_and_theconcurrencys_are_names_of_our_own(package: Path) -> None:
+def test_modules_their_functions_and_theconcurrencys_are_our_names(package: Path) -> None:
     write(package / "concurrency.py", "async def async_sleep(): ...\ndef sleep(): ...\n")
     write(
         package / "async_thing.py",

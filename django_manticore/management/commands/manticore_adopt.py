@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django_manticore import conf
 from django_manticore.connections import connection_settings
 from django_manticore.management import exit_codes
-from django_manticore.management.base import ManticoreCommand, place_of, seconds
+from django_manticore.management.base import ManticoreCommand, place_of
 from manticore_cockroachdb import Database
 from manticore_cockroachdb.adopt import TOOLS, Adoption, AdoptionPlan
 from manticore_cockroachdb.adopt.report import Kind, as_dict, report
@@ -92,13 +92,7 @@ class Command(ManticoreCommand):
             help="Do not connect to the database: read and write files only.",
         )
         parser.add_argument("--json", action="store_true", help="Print a JSON report.")
-        parser.add_argument(
-            "--lock-timeout",
-            type=seconds,
-            metavar="SECONDS",
-            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
-            "fail immediately.",
-        )
+        self.add_lock_timeout(parser)
         self.add_database(parser)
         self.add_noinput(parser)
 
@@ -125,7 +119,7 @@ class Command(ManticoreCommand):
             proof.check()
             self._say(
                 options,
-                f"Proved on a scratch database: {proof.objects} objects are what the scripts make.",
+                f"Proved on a scratch database: {proof.objects} objects are what the scripts create.",
             )
         if options["apply"]:
             plan.check()
@@ -147,7 +141,7 @@ class Command(ManticoreCommand):
             self.stdout.write(styles[line.kind](line.text))
 
     def _end_of_look(self, plan: AdoptionPlan, options: dict[str, Any]) -> None:
-        """Say what to do next; what stands in the way is an error of the kind it would be."""
+        """Say what to do next; what prevents the move is an error of the kind it would be."""
         if plan.problems:
             raise CommandError("Some files cannot be adopted as they are; nothing was written.")
         if plan.findings:

@@ -19,7 +19,7 @@ class Command(ManticoreCommand):
     """Compares, and changes nothing."""
 
     help = (
-        "Compares the database with what its applied scripts make, object by object. The scripts are run "
+        "Compares the database with what its applied scripts create, object by object. The scripts are run "
         "on a scratch database, which is dropped afterwards. Exits with 1 if something differs."
     )
 

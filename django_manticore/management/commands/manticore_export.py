@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from django_manticore import conf
 from django_manticore.connections import connection_settings
-from django_manticore.management.base import ManticoreCommand, place_of, seconds
+from django_manticore.management.base import ManticoreCommand, place_of
 from manticore_cockroachdb import Database
 from manticore_cockroachdb.adopt import EXPORTS, Export, ExportPlan
 
@@ -45,13 +45,7 @@ class Command(ManticoreCommand):
         action.add_argument(
             "--apply", action="store_true", help="Write the files and fill the other tool's ledger."
         )
-        parser.add_argument(
-            "--lock-timeout",
-            type=seconds,
-            metavar="SECONDS",
-            help="Wait this long for another runner, instead of the setting's LOCK_TIMEOUT. Use 0 to "
-            "fail immediately.",
-        )
+        self.add_lock_timeout(parser)
         self.add_database(parser)
         self.add_noinput(parser)
 
@@ -91,7 +85,7 @@ class Command(ManticoreCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(f"For {plan.title}:"))
         self.stdout.write(
             f"{len(plan.files)} files for {plan.target}: {len(plan.new_files)} to be written, "
-            f"{len(plan.files) - len(plan.new_files)} there already."
+            f"{len(plan.files) - len(plan.new_files)} exist already."
         )
         self.stdout.write(f"Ledger {plan.ledger}: {len(plan.applied)} migrations are applied.")
         for remark in plan.problems:
@@ -115,4 +109,5 @@ def _export(alias: str, options: dict[str, Any]) -> Export:
         table=entry.ledger,
         lock_timeout=entry.lock_timeout if timeout is None else timeout,
         lease=entry.lease,
+        placeholders=entry.placeholders,
     )

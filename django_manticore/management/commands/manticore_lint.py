@@ -17,9 +17,9 @@ from manticore_cockroachdb.errors import ConnectionFailed, SettingsError
 from manticore_cockroachdb.lint import Report, Severity
 from manticore_cockroachdb.lint.configuration import configure
 from manticore_cockroachdb.lint.engine import lint_configured
-from manticore_cockroachdb.lint.git import changed_files
+from manticore_cockroachdb.lint.git import changed_files, top_of
 from manticore_cockroachdb.lint.probes import weighed
-from manticore_cockroachdb.lint.reporting import FORMATS, text
+from manticore_cockroachdb.lint.reporting import FORMATS, OF_REPOSITORY, text
 from manticore_cockroachdb.lint.rules import RULES
 from manticore_cockroachdb.lint.scope import keys_of
 from manticore_cockroachdb.types import MigrationScript, ScriptKey, Server, State
@@ -29,26 +29,26 @@ class Command(ManticoreCommand):
     """Judges scripts, and changes nothing."""
 
     help = (
-        "Judges SQL scripts before they run: what would lock, fail, lose data or take long, and the "
-        "safer SQL. By default those that the ledger says are pending; without a server, those that "
-        "git says are new."
+        "Checks SQL scripts before they run: reports what would lock, fail, lose data or take long, and "
+        "shows safer SQL. By default it checks the scripts that are pending in the ledger or, without a "
+        "server, those that are new in git."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The options; see `--help`."""
         self.add_database(parser)
         which = parser.add_mutually_exclusive_group()
-        which.add_argument("--all", action="store_true", help="Judge every script.")
+        which.add_argument("--all", action="store_true", help="Check every script.")
         which.add_argument(
             "--since",
             metavar="REF",
-            help="Judge the scripts that are new or changed since this git revision, such as origin/main.",
+            help="Check the scripts that are new or changed since this git revision, such as origin/main.",
         )
         parser.add_argument(
             "--server",
             metavar="SERVER",
             type=_servers,
-            help="Judge for this server, such as cockroachdb:25.4 or postgresql:17, or for several with "
+            help="Check for this server, such as cockroachdb:25.4 or postgresql:17, or for several with "
             "commas between them. Defaults to the setting's LINT, then to the database's own.",
         )
         parser.add_argument(
@@ -103,13 +103,15 @@ class Command(ManticoreCommand):
             statuses = migration.status()
             server = server or linting.server_of(migration)
         except ConnectionFailed as error:
-            self.stderr.write(f"{error}\nJudging the scripts that git says are new instead.")
+            self.stderr.write(f"{error}\nChecking the scripts that git says are new instead.")
             return keys_of(scripts, changed_files(migration.folders)), None
         waiting = (State.PENDING, State.PARTIALLY_APPLIED)
         return frozenset(one.key for one in statuses if one.state in waiting), server
 
     def _print(self, report: Report, form: str) -> None:
         base = Path.cwd()
+        if form in OF_REPOSITORY:
+            base = top_of(base) or base
         if form != "text":
             printed = FORMATS[form](report, base)
         else:

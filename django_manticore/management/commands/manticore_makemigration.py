@@ -20,8 +20,8 @@ class Command(ManticoreCommand):
     """Writes the file; the person writes the SQL."""
 
     help = (
-        "Writes a new SQL script, V<next version>__<description>.sql, to be filled in; or, with "
-        "--repeatable, R__<description>.sql. With --renumber, gives a script the next free version."
+        "Writes a new SQL script, V<next version>__<description>.sql, for you to fill in. With "
+        "--repeatable, writes R__<description>.sql. With --renumber, gives a script the next free version."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +35,7 @@ class Command(ManticoreCommand):
             "--renumber",
             metavar="SCRIPT",
             help="Give this script (7, or V7__name.sql where two have that version) the next free "
-            "version: another script took its number, or it came too late.",
+            "version, if another script took its number or it was merged late.",
         )
         parser.add_argument(
             "--repeatable",

@@ -17,8 +17,8 @@ class Command(RunCommand):
     """Applies what is pending, or goes to a version."""
 
     help = (
-        "Applies the pending SQL scripts. With a target, also reverts the scripts above it, and asks "
-        "before it does."
+        "Applies the pending SQL scripts. With a target, it also reverts the scripts above it, after "
+        "asking for confirmation."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

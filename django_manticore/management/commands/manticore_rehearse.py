@@ -21,7 +21,7 @@ class Command(ManticoreCommand):
 
     help = (
         "Runs each pending script up, down and up again on a scratch database, and compares the schema "
-        "each time. Exits with 1 if a script does not come back. Changes nothing else."
+        "each time. Exits with 1 if a script does not return to the same schema. Changes nothing else."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

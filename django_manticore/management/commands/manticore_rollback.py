@@ -15,8 +15,8 @@ class Command(RunCommand):
     """Reverts, and asks before it does."""
 
     help = (
-        "Reverts the highest applied SQL scripts by their down sections: one by default. Asks before it "
-        "does, unless --noinput is given."
+        "Reverts the highest applied SQL scripts with their down sections, one by default. Asks for "
+        "confirmation first, unless --noinput is given."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -23,7 +23,7 @@ class Command(ManticoreCommand):
     """Writes one file, or checks it."""
 
     help = (
-        "Writes the schema that the scripts make into schema.postgresql.sql or schema.cockroachdb.sql. "
+        "Writes the schema that the scripts create to schema.postgresql.sql or schema.cockroachdb.sql. "
         "The scripts are run on a scratch database, which is dropped afterwards."
     )
 
@@ -41,7 +41,7 @@ class Command(ManticoreCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="Write nothing; exit with 1 if the file is not what the scripts make. Needs no server.",
+            help="Write nothing; exit with 1 if the file is not what the scripts create. Needs no server.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -82,7 +82,7 @@ class Command(ManticoreCommand):
             raise CommandError("\n".join(stale), returncode=exit_codes.ERROR)
         if options["verbosity"]:
             for path in present:
-                self.stdout.write(f"{path} is what the scripts make.")
+                self.stdout.write(f"{path} is what the scripts create.")
 
 
 def _usual(alias: str, name: str) -> Path:

@@ -20,9 +20,9 @@ class Command(ManticoreCommand):
     """Writes one file, after it was proved."""
 
     help = (
-        "Writes a checkpoint such as B40__schema.sql: what the scripts up to a version make, with the rows "
-        "that they insert. Empty databases start from it. It is built on a scratch database, proved on "
-        "another one, and written only if both are equal."
+        "Writes a checkpoint such as B40__schema.sql: what the scripts up to a version create, with the "
+        "rows that they insert. Empty databases start from it. It is built on a scratch database, "
+        "proved on another one, and written only if both are equal."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -20,11 +20,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from django_manticore import receivers
-from django_manticore.conf import RunWithMigrate
-from django_manticore.management import checking, exit_codes, plan_output, tasks
+from django_manticore.management import checking, exit_codes, findings, plan_output, tasks
 from django_manticore.management.runner import Output
 from django_manticore.migrators import get_migration
 from django_manticore.receivers import Handling
+from django_manticore.setting_values import RunWithMigrate
 from manticore_cockroachdb.errors import ManticoreError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Command(Base):
             found = checking.checked(alias)
         except ManticoreError as error:
             raise CommandError(str(error), returncode=exit_codes.exit_code(error)) from error
-        for line in checking.in_words(found):
+        for line in findings.in_words(found):
             self.stderr.write(line)
         return not found.ok
 

@@ -1,6 +1,6 @@
-"""Runs scripts that are one transaction each, one after the other in a single stream.
+"""Runs scripts that are one transaction each, in order, in a single stream.
 
-Every script is a transaction of its own, with its own ledger row and its own proof of the lease; but no
+Every script is one transaction, with its own ledger row and its own proof of the lease; but no
 answer is waited for in between. After an error the server discards the rest of the stream: scripts before
 the failed one are committed, it is rolled back, and none after it has run.
 
@@ -34,6 +34,7 @@ from ...events import StepFinished, StepStarted
 from ..messages import migration_failed
 from ..under_way import Limits, UnderWay, located
 from .run import AsyncRun
+from .supervision import async_run_supervised
 
 
 class _Part(Enum):
@@ -94,7 +95,8 @@ class AsyncAtomic:
             before, began = self._finished, time.monotonic()
             self._moment = began
             self._emit_start()
-            refusal = await self._run.supervise(
+            refusal = await async_run_supervised(
+                self._run,
                 self._send,
                 under_way=self._under_way,
                 on_item=self._done,
@@ -227,7 +229,7 @@ class AsyncAtomic:
         self._emit_start()
 
     def _emit_start(self) -> None:
-        """Say that the step after the finished ones is under way, if it is part of this stream."""
+        """Report that the step after the finished ones has started, if it is part of this stream."""
         place = self._finished
         if place < self._started or place >= len(self._steps):
             return

@@ -33,6 +33,7 @@ from ..messages import windows_stay
 from ..under_way import UnderWay
 from .run import AsyncRun
 from .script_record import AsyncScriptRecord
+from .supervision import async_run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
@@ -181,7 +182,7 @@ class AsyncBatchedStatement:
         raise self._not_continued(reason)
 
     def _check_key(self, key: BatchKey) -> None:
-        """Refuse to go on along another key than the one the position belongs to.
+        """Refuse to continue along another key than the one the position belongs to.
 
         Raises:
             PlanRefused: The script asks for another one, or the table has another one now.
@@ -316,7 +317,8 @@ class AsyncBatchedStatement:
             if number == committed:
                 ended = time.monotonic()
 
-        refusal = await run.run_transaction(
+        refusal = await async_run_transaction(
+            run,
             [*commands, *ahead],
             lambda _answered: under_way,
             answered,
@@ -382,7 +384,7 @@ class AsyncBatchedStatement:
         place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            where = f"{self._step.path.name}:{self._statement.line}"
+            where = self._step.where(self._statement)
             if await run.tries_again(error, place, f"{where}, a window"):
                 return
         elif error.sqlstate == LOCK_NOT_AVAILABLE:

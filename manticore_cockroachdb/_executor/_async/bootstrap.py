@@ -25,6 +25,7 @@ from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
 from ..under_way import UnderWay
 from .run import AsyncRun
+from .supervision import async_run_transaction
 
 
 class AsyncBootstrap:
@@ -89,8 +90,8 @@ class AsyncBootstrap:
     async def _try(self, batch: list[Prepared]) -> int | None:
         """Run a batch; None if it is committed, else which of its scripts the server refused.
 
-        A refusal need not mean that the script is wrong: some things work only in a transaction of their
-        own. If it is, running it by itself will tell.
+        A refusal need not mean that the script is wrong: some things work only in their own
+        transaction. If it is, running it alone will show that.
         """
         run = self._run
         await run.allow_schema_changes_in_transactions()
@@ -101,7 +102,7 @@ class AsyncBootstrap:
             return UnderWay(batch[owner].step)
 
         while True:
-            refusal = await run.run_transaction(commands, under_way)
+            refusal = await async_run_transaction(run, commands, under_way)
             if refusal is None:
                 return None
             error = refusal.error

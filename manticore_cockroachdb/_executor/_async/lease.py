@@ -15,7 +15,7 @@ from .. import concurrency
 from .session import AsyncSession
 from .store import AsyncStore, takes_no_writes
 
-#: How long this runner waits for a session of its own that it lost, in seconds.
+#: How long this runner waits for its own session that it lost, in seconds.
 OWN_SESSION_ENDS = 60.0
 
 
@@ -36,7 +36,7 @@ async def async_take_lease(
         owner: Our name in it.
         seconds: How long it lasts unless extended.
         lock_timeout: Seconds to wait for another runner at most; 0: not at all.
-        emit: Told who is waited for.
+        emit: Called with who is waited for.
         wanted: Looks at the tables as they are now and says whether there is anything left to do.
         earlier: Sessions that this runner lost, by the server's own ids. The server may still be at work
             for them. They are no other runner, and are waited for even with a `lock_timeout` of 0.
@@ -67,7 +67,7 @@ async def async_take_lease(
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], await _whole(store, taken[1])
-                looks = Attempts()  # it is being handed over just now: look again soon
+                looks = Attempts()  # it is being handed over: look again soon
             else:
                 holder = snapshot.record.owner
         waited = time.monotonic() - started
@@ -93,7 +93,7 @@ async def async_alive(session: AsyncSession, session_ids: Sequence[str]) -> bool
 
 
 async def _whole(store: AsyncStore, snapshot: Snapshot) -> Snapshot:
-    """Wait for the columns that another runner is adding to an older ledger just now."""
+    """Wait for the columns that another runner is adding to an older ledger now."""
     while snapshot.missing or snapshot.missing_state:
         await store.prepare(snapshot)
         await concurrency.async_sleep(POLL.first)

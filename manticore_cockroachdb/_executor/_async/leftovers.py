@@ -1,4 +1,4 @@
-"""Removes what a statement that failed half way left behind, before it is sent again and before it counts.
+"""Removes what a statement that failed in the middle left, before it is sent again and before it counts.
 
 What that may be, and what is done about it, is decided by `_backend.leftovers`.
 """

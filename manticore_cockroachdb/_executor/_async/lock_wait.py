@@ -1,7 +1,7 @@
 """Waits for a lock on PostgreSQL: names who holds it, and tries a statement again that did not get it.
 
 A statement that gave up after `lock_timeout` took no effect: its transaction is rolled back, or it was one
-by itself. So it is sent again after a pause. Meanwhile nobody waits behind it.
+alone. So it is sent again after a pause. Meanwhile nobody waits because of it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class AsyncLocks:
     async def look(
         self, session_id: str, under_way: UnderWay, locate: Callable[[str], UnderWay | None]
     ) -> None:
-        """Emit who is in front of our session, if it waits for a lock just now.
+        """Emit who is in front of our session, if it waits for a lock now.
 
         Args:
             session_id: Our session, by the server's own id.

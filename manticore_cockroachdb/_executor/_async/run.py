@@ -1,34 +1,28 @@
-"""What all parts of one run share: sessions, tables, lease, and looking after a statement under way."""
+"""What all parts of one run share: session, tables and lease, and the pauses before another attempt."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Sequence
 
 from ..._backend import introspection
 from ..._backend.dialect import IN_TRANSACTION_DDL, UNDEFINED_OBJECT, Server
 from ..._backend.job_match import match_jobs
-from ..._backend.jobs import Job, JobState, described
-from ..._backend.protocol import Command, Refusal, Result
+from ..._backend.jobs import Job
+from ..._backend.protocol import Command, Result
 from ..._backend.retry import IN_TRANSITION, RETRY, TRANSACTION, TRANSITION, Attempts
 from ..._backend.settings import ConnectionSettings
 from ..._planner.lock_limits import (
     local_settings,
     lock_limits,
-    session_restored,
-    session_setting,
 )
 from ..._planner.step import Step
 from ..._sql.likeness import NameContext
-from ..._sql.session_effects import session_wide
-from ..._sql.statement import Statement, rows_changed
+from ..._sql.statement import Statement
 from ..._store import fenced
 from ..._store.fenced import Lease
 from ...errors import DatabaseError, ManticoreError
-from ...events import Event, Noticed, Retrying, StillRunning, Warned
+from ...events import Event, Retrying
 from .. import concurrency
-from ..job_messages import job_failed, what_to_do
 from ..options import Options
 from ..under_way import Limits, TracesAhead, UnderWay
 from .heartbeat import AsyncHeartbeat
@@ -37,28 +31,8 @@ from .refused import async_why_refused
 from .session import AsyncSession
 from .store import AsyncStore
 
-R = TypeVar("R")
-T = TypeVar("T")
-
-#: Seconds between two looks at a statement under way, at most.
+#: Seconds between two looks at a running statement, at most.
 TICK = 1.0
-#: How long a paused job is waited for before the run gives up, in seconds: somebody may resume it.
-PAUSED_GRACE = 30.0
-#: How often a waiting statement is looked at before its limit is reached, and how quickly at most.
-_LOOKS = 4
-_QUICKEST_TICK = 0.05
-#: Ticks are never exact.
-_NEARLY = 0.9
-
-
-def _not_located(_text: str) -> UnderWay | None:
-    """What the server shows as running is not looked for."""
-    return None
-
-
-def _keeps_others_out(_answered: int) -> bool:
-    """An open transaction that has written the run state's row needs no renewing of the lease."""
-    return False
 
 
 class AsyncRun:
@@ -71,7 +45,7 @@ class AsyncRun:
         options: How to run.
         emit: Called with each event.
         attempts: Counts what failed and is tried again.
-        jobs_seen: The jobs of the statement under way, or of the last one.
+        jobs_seen: The jobs of the running statement, or of the last one.
         name_context: What the session takes unqualified names for.
         under_way: What was sent last; its answer may have come.
         sending: Whether the answer to that has not come yet.
@@ -150,65 +124,8 @@ class AsyncRun:
     async def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool
     ) -> ManticoreError:
-        """The error for a statement of our own that was refused; see `async_why_refused`."""
+        """The error for one of our statements that was refused; see `async_why_refused`."""
         return await async_why_refused(self.store, self.lease, error, step, committed=committed)
-
-    async def supervise(
-        self,
-        work: Callable[[Callable[[T], None]], Awaitable[R]],
-        *,
-        under_way: Callable[[], UnderWay],
-        on_item: Callable[[T], None],
-        renew: Callable[[], bool],
-        locate: Callable[[str], UnderWay | None] = _not_located,
-        limits: Iterable[float | None] = (),
-    ) -> R:
-        """Let `work` use the session while this side renews the lease, follows jobs and emits events.
-
-        Args:
-            work: What to do; see `concurrency.async_supervise`.
-            under_way: What the server is working on, asked at each sign of life and at the end.
-            on_item: Called for each item that `work` reports.
-            renew: Whether the lease needs renewing meanwhile, asked at each sign of life.
-            locate: What a statement belongs to that the server shows as running, by its text.
-            limits: Seconds that the statements wait for a lock at most: who holds it is seen before that.
-        """
-        monitor = _ProgressMonitor(self, under_way, renew, locate)
-
-        async def heard(report: Callable[[T | Noticed], None]) -> R:
-            def notice(severity: str, message: str) -> None:
-                now = under_way()
-                report(Noticed(now.step, now.statement, severity, message))
-
-            self.session.on_notice = notice
-            try:
-                return await work(report)
-            finally:
-                self.session.on_notice = None
-
-        def item(reported: T | Noticed) -> None:
-            if isinstance(reported, Noticed):
-                self.emit(reported)
-            else:
-                on_item(reported)
-
-        shortest = min((limit for limit in limits if limit), default=self.interval * _LOOKS)
-        self.jobs_seen = ()
-        self.session.noticed_jobs.clear()
-        self.under_way, self.sending = under_way(), True
-        try:
-            outcome = await concurrency.async_supervise(
-                heard,
-                on_item=item,
-                on_tick=monitor.tick,
-                interval=max(_QUICKEST_TICK, min(self.interval, shortest / _LOOKS)),
-                abandon=self.session.abandon,
-            )
-        except BaseException:
-            self.under_way = under_way()
-            raise
-        self.sending = False
-        return outcome
 
     async def reset_session(self, *, objects: bool = False) -> None:
         """Bring the session back to its start, so that nothing of one script reaches the next.
@@ -259,81 +176,6 @@ class AsyncRun:
         )
         return Limits(limits, local_settings(statements, start, limits))
 
-    async def run_statement(
-        self, step: Step, statements: Sequence[Statement], done: int
-    ) -> int | None:
-        """Send one statement by itself, supervised.
-
-        Args:
-            step: Its script.
-            statements: The script's statements.
-            done: How many of them are done: the next one is sent.
-
-        Returns:
-            How many rows it changed; None for what changes none.
-        """
-        statement = statements[done]
-        (limit,) = self.lock_limits(step, statements, done, done + 1).seconds
-
-        async def work(_report: Callable[[None], None]) -> str:
-            return await self.session.run(session_wide(statement))
-
-        if limit is not None:
-            await self.session.run(session_setting(limit))
-        under_way = UnderWay(step, done, statement, by_itself=True)
-        try:
-            tag = await self.supervise(
-                work,
-                under_way=lambda: under_way,
-                on_item=_ignore,
-                renew=lambda: True,
-                limits=(limit,),
-            )
-        finally:
-            if limit is not None and self.session.usable:
-                await self.session.run(session_restored(statements[:done]))
-        return rows_changed(statement, tag)
-
-    async def run_transaction(
-        self,
-        commands: Sequence[Command],
-        under_way: Callable[[int], UnderWay],
-        on_answer: Callable[[int, Result], None] | None = None,
-        *,
-        renew: Callable[[int], bool] = _keeps_others_out,
-        locate: Callable[[str], UnderWay | None] = _not_located,
-        limits: Iterable[float | None] = (),
-    ) -> Refusal | None:
-        """Send a transaction that keeps other runners out itself, supervised.
-
-        Args:
-            commands: The whole transaction.
-            under_way: What it is working on when so many of the commands have been answered.
-            on_answer: Called with the number of each command, from 0, and its answer.
-            renew: Whether the lease needs renewing when so many of the commands have been answered.
-            locate: As for `supervise`.
-            limits: As for `supervise`.
-        """
-        answered = 0
-
-        def answer(number: int, result: Result) -> None:
-            nonlocal answered
-            answered = number + 1
-            if on_answer is not None:
-                on_answer(number, result)
-
-        async def work(_report: Callable[[None], None]) -> Refusal | None:
-            return await self.session.stream(commands, answer)
-
-        return await self.supervise(
-            work,
-            under_way=lambda: under_way(answered),
-            on_item=_ignore,
-            renew=lambda: renew(answered),
-            locate=locate,
-            limits=limits,
-        )
-
     async def tries_again(self, error: DatabaseError, place: Hashable, what: str) -> bool:
         """Pause, if the error says that nothing happened and trying again is the cure.
 
@@ -379,7 +221,7 @@ class AsyncRun:
                     raise
 
     async def renew_lease(self) -> None:
-        """Extend the lease while waiting without a statement under way."""
+        """Extend the lease while waiting without a running statement."""
         await self.write(fenced.renew_lease(self.store.tables, self.lease))
 
     def lease_renewed(self) -> None:
@@ -417,71 +259,3 @@ class AsyncRun:
 
 def _name_context(server: Server) -> NameContext:
     return NameContext(server.database, server.schemas, server.user)
-
-
-def _ignore(item: None) -> None:
-    """Nothing is reported while one thing is under way."""
-
-
-class _ProgressMonitor:
-    """The signs of life of one statement."""
-
-    def __init__(
-        self,
-        run: AsyncRun,
-        under_way: Callable[[], UnderWay],
-        renew: Callable[[], bool],
-        locate: Callable[[str], UnderWay | None],
-    ) -> None:
-        self._run = run
-        self._under_way = under_way
-        self._renew = renew
-        self._locate = locate
-        self._started = self._told = time.monotonic()
-        self._moved: tuple[float, float] | None = None
-        self._paused_since: float | None = None
-
-    async def tick(self) -> None:
-        moment = time.monotonic()
-        if moment - self._told >= self._run.interval * _NEARLY:
-            self._told = moment
-            await self._tell(moment - self._started)
-        if not self._run.server.has_jobs:
-            session_id = self._run.session.session_id
-            await self._run.locks.look(session_id, self._under_way(), self._locate)
-
-    async def _tell(self, elapsed: float) -> None:
-        sent_at, found = await self._run.look(renew=self._renew())
-        now = self._under_way()
-        statement = now.statement if now.by_itself else None
-        jobs = self._run.own_jobs(now.changes, found, sent_at)
-        if jobs:
-            self._run.jobs_seen = jobs
-        self._run.emit(StillRunning(now.step, statement, elapsed, jobs, self._remaining(jobs)))
-        self._check_paused(now.step, statement, jobs)
-
-    def _remaining(self, jobs: tuple[Job, ...]) -> float | None:
-        """Seconds left at the pace seen so far, once the server's fraction moves."""
-        fraction = max((job.fraction for job in jobs if job.state is JobState.RUNNING), default=0.0)
-        now = time.monotonic()
-        if not 0 < fraction < 1:
-            return None
-        if self._moved is None or fraction < self._moved[1]:
-            self._moved = (now, fraction)
-            return None
-        since, first = self._moved
-        pace = (fraction - first) / (now - since) if now > since else 0.0
-        return (1 - fraction) / pace if pace > 0 else None
-
-    def _check_paused(self, step: Step, statement: Statement | None, jobs: tuple[Job, ...]) -> None:
-        """A paused job never ends by itself, and older servers let its client wait for ever."""
-        stuck = [job for job in jobs if job.state is JobState.BLOCKED]
-        if not stuck:
-            self._paused_since = None
-            return
-        now = time.monotonic()
-        if self._paused_since is None:
-            self._paused_since = now
-            self._run.emit(Warned(f"{described(stuck[0])}. {what_to_do(stuck[0])}"))
-        elif now - self._paused_since > PAUSED_GRACE:
-            raise job_failed(step, statement, stuck[0])

@@ -110,7 +110,7 @@ class AsyncSession:
         session_id: The server's own id of it, which no statement can change.
         state: How it is kept as it began.
         read_only: Why nothing can be written through it, or None.
-        is_pooled: Whether a pooler stands between us and the server.
+        is_pooled: Whether a pooler is between us and the server.
         first_answers: What the commands answered that `open` was given.
         on_notice: Called with severity and message of each notice that the server sends, in the thread that
             waits for the server.
@@ -246,11 +246,11 @@ class AsyncSession:
     ) -> list[Result]:
         """Send commands in one round trip, all of them again when the server says to try again.
 
-        Several commands must be a transaction of their own or bear being sent twice.
+        Several commands must be one transaction, or safe to send twice.
 
         Args:
             *commands: The commands.
-            retried: Told of each failed attempt: error, attempt number, pause.
+            retried: Called with each failed attempt: error, attempt number, pause.
             retry: The SQLSTATEs that mean: nothing happened, try again.
 
         Raises:
@@ -281,7 +281,7 @@ class AsyncSession:
             await concurrency.async_sleep(pause)
 
     async def run(self, text: str) -> str:
-        """Send one statement of a script by itself.
+        """Send one statement of a script alone.
 
         Returns:
             The command tag, such as `UPDATE 3`.
@@ -295,9 +295,9 @@ class AsyncSession:
     def abandon(self) -> None:
         """Make whatever is being waited for end soon, from another thread or task; may be called again.
 
-        A server that obeys is asked to cancel the statement, which undoes it. One that does not, or does
-        not answer, has its socket shut: CockroachDB then rolls an open transaction back at once, and a
-        schema change goes on as its job.
+        A server that obeys is asked to cancel the statement, which ends it without effect. One that does
+        not, or does not answer, has its socket shut: CockroachDB then rolls an open transaction back at
+        once, and a schema change continues as its job.
         """
         self._abandoned += 1
         if self.server.obeys_cancel and self._abandoned <= _POLITE_TRIES:

@@ -1,4 +1,4 @@
-"""Runs scripts one after the other whose statements are recorded as they get done."""
+"""Runs scripts, in order, whose statements are recorded as they get done."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from ..messages import windows_stay
 from ..under_way import UnderWay
 from .run import Run
 from .script_record import ScriptRecord
+from .supervision import run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
@@ -184,7 +185,7 @@ class BatchedStatement:
         raise self._not_continued(reason)
 
     def _check_key(self, key: BatchKey) -> None:
-        """Refuse to go on along another key than the one the position belongs to.
+        """Refuse to continue along another key than the one the position belongs to.
 
         Raises:
             PlanRefused: The script asks for another one, or the table has another one now.
@@ -319,7 +320,8 @@ class BatchedStatement:
             if number == committed:
                 ended = time.monotonic()
 
-        refusal = run.run_transaction(
+        refusal = run_transaction(
+            run,
             [*commands, *ahead],
             lambda _answered: under_way,
             answered,
@@ -385,7 +387,7 @@ class BatchedStatement:
         place = self._under_way.place
         if error.sqlstate in RETRY:
             self._size.refused()
-            where = f"{self._step.path.name}:{self._statement.line}"
+            where = self._step.where(self._statement)
             if run.tries_again(error, place, f"{where}, a window"):
                 return
         elif error.sqlstate == LOCK_NOT_AVAILABLE:

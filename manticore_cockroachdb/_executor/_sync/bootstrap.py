@@ -28,6 +28,7 @@ from ...errors import ConnectionLost, DatabaseError, MigrationFailed
 from ...events import StepFinished, StepStarted
 from ..under_way import UnderWay
 from .run import Run
+from .supervision import run_transaction
 
 
 class Bootstrap:
@@ -92,8 +93,8 @@ class Bootstrap:
     def _try(self, batch: list[Prepared]) -> int | None:
         """Run a batch; None if it is committed, else which of its scripts the server refused.
 
-        A refusal need not mean that the script is wrong: some things work only in a transaction of their
-        own. If it is, running it by itself will tell.
+        A refusal need not mean that the script is wrong: some things work only in their own
+        transaction. If it is, running it alone will show that.
         """
         run = self._run
         run.allow_schema_changes_in_transactions()
@@ -104,7 +105,7 @@ class Bootstrap:
             return UnderWay(batch[owner].step)
 
         while True:
-            refusal = run.run_transaction(commands, under_way)
+            refusal = run_transaction(run, commands, under_way)
             if refusal is None:
                 return None
             error = refusal.error

@@ -3,14 +3,12 @@
 # ruff: noqa: I001, RUF100
 """One run from its first connection to the release of its lease, whatever happens in between.
 
-Set up, take the lease, plan, run step by step, report what was done. A connection lost on the way is
-treated like a crash: connect again, take the lease again (which fences off the old connection), read what
-is true, and go on from there.
+Take the lease, plan, run step by step, report what was done. A connection lost on the way is treated like a
+crash: take the lease again (`lease_holder`), read what is true, and continue from there.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,20 +19,15 @@ from ..._backend.retry import LOST_CONNECTIONS, RECONNECT, Attempts
 from ..._backend.settings import ConnectionSettings
 from ..._planner.cursor import RunCursor, StepList
 from ..._planner.decisions import outcome_unknown
-from ..._planner.losses import losing_problems
-from ..._planner.segments import header_problems, session_problems
+from ..._planner.problems import fake_problems, step_problems
 from ..._planner.step import Step
-from ..._scripts.direction import Direction
-from ..._scripts.script import Mode
+from ..._planner.tally import Tally
 from ..._sql.session_effects import Leaves
-from ..._store import fenced
 from ..._store.fenced import Lease
 from ..._store.ledger import Tables
-from ..._store.repeatables import RepeatableRow
 from ..._store.snapshot import Snapshot
 from ...errors import (
     ConnectionFailed,
-    ConnectionLost,
     DatabaseError,
     DatabaseMissing,
     ManticoreError,
@@ -42,7 +35,6 @@ from ...errors import (
     Problem,
 )
 from ...events import (
-    Connected,
     Event,
     Interrupted,
     Planned,
@@ -57,29 +49,18 @@ from ..messages import (
     connection_lost_for_good,
     connection_lost_twice,
 )
-from ..options import Options, new_owner
+from ..options import Options
 from ..under_way import UnderWay
 from .atomic import Atomic
 from .bootstrap import Bootstrap
 from .fake import Fake
-from .lease import alive, take_lease
+from .lease_holder import LeaseHolder
 from .recovery import await_session
 from .run import Run
-from .session import Session
 from .stepwise import Stepwise
-from .store import Store, open_store
 from .strategy import Strategy
 
-#: How long the release of the lease waits for this run's own sessions to end, in seconds.
-_SESSION_ENDS = 5.0
-
-_POOLED = (
-    "The connection goes through a connection pooler. Migrations need their own session. With "
-    "pool_mode = transaction or statement, settings, roles and temporary tables of a script do not hold. "
-    "Connect migrations to the server itself, or use pool_mode = session."
-)
-
-#: The steps that the tables, as they are, call for; raises what speaks against them.
+#: The steps that the tables, as they are, call for; raises the reasons against them.
 Goal = Callable[[Snapshot], tuple[Step, ...]]
 
 
@@ -89,7 +70,7 @@ class Executor:
     Args:
         settings: Where.
         options: How.
-        emit: Told what happens.
+        emit: Called with each event.
         surveys: Whether goals need to know what else is in a database in which nothing has run.
     """
 
@@ -101,22 +82,11 @@ class Executor:
         *,
         surveys: bool = False,
     ) -> None:
-        self._settings = settings
         self._options = options
         self._emit = emit
-        self._surveys = surveys
-        self._owner = new_owner()
-        self._connections = 0
-        self._session: Session | None = None
-        self._lease: Lease | None = None
-        self._lease_asked_for = False
-        self._earlier: list[str] = []
-        self._tables: Tables | None = None
-        self._run: Run | None = None
-        self._done: list[Step] = []
+        self._holder = LeaseHolder(settings, options, emit, surveys=surveys)
+        self._tally = Tally()
         self._planned: tuple[Step, ...] | None = None
-        self._begun: list[Step] = []
-        self._attempts = Attempts()
         self._reconnects = Attempts()
         self._lost_by = Attempts()
         self._reached: UnderWay | None = None
@@ -145,20 +115,20 @@ class Executor:
                         raise
                     self._await_reconnect(error)
                 else:
-                    return len(self._done)
+                    return len(self._tally.done)
         except BaseException as error:
             self._interrupted = not isinstance(error, Exception)
             self._failure = error
             raise
         finally:
             concurrency.shield(self._shut_down)
-            self._emit(RunEnded(len(self._done), self._failure))
+            self._emit(RunEnded(len(self._tally.done), self._failure))
 
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
         if isinstance(error, DatabaseError):
             return outcome_unknown(error.sqlstate)
-        return self._connections > 0 and not isinstance(error, DatabaseMissing)
+        return self._holder.connections > 0 and not isinstance(error, DatabaseMissing)
 
     def _await_reconnect(self, error: DatabaseError | ConnectionFailed) -> None:
         """Pause before the next connection, unless that has been tried often enough.
@@ -169,14 +139,14 @@ class Executor:
             ConnectionLost: It was lost too often before any statement was sent.
             ConnectionFailed: It could not be made again.
         """
-        run = self._run
+        run = self._holder.run
         if run is not None and run.under_way is not None:
             self._reached = run.under_way
             if run.sending and self._lost_by.failed(LOST_CONNECTIONS, run.under_way.place) is None:
                 raise connection_lost_twice(
                     run.under_way.step, run.under_way.statement, error, run.server
                 ) from error
-        place = (len(self._done), self._reached.place if self._reached else None)
+        place = (len(self._tally.done), self._reached.place if self._reached else None)
         pause = self._reconnects.failed(RECONNECT, place)
         if pause is None:
             times = self._reconnects.count(RECONNECT)
@@ -186,7 +156,7 @@ class Executor:
             raise connection_lost_for_good(at.step, at.statement, error, times) from error
         self._lost = True
         self._emit(Reconnecting(str(error), self._reconnects.count(RECONNECT), pause))
-        self._close_connections()
+        self._holder.close()
         concurrency.sleep(pause)
 
     def settle(
@@ -202,7 +172,7 @@ class Executor:
             repeatable: Whether it writes to the table of repeatable scripts.
         """
         try:
-            started = self._start(lambda _snapshot, _server: True)
+            started = self._holder.take(lambda _snapshot, _server: True)
             if started is None:
                 return
             run, snapshot = started
@@ -210,7 +180,7 @@ class Executor:
                 await_session(run, snapshot.record.progress)
             commands = change(snapshot, run.store.tables, run.lease)
             if commands and repeatable and not run.store.tables.has_repeatables:
-                self._make_repeatables(run)
+                self._holder.make_repeatables(run)
             for command in commands:
                 run.write(command)
         except BaseException as error:
@@ -218,10 +188,10 @@ class Executor:
             raise
         finally:
             concurrency.shield(self._shut_down)
-            self._emit(RunEnded(len(self._done), self._failure))
+            self._emit(RunEnded(len(self._tally.done), self._failure))
 
     def _once(self, goal: Goal, fake: bool, bootstrap: bool) -> None:
-        started = self._start(
+        started = self._holder.take(
             lambda snapshot, server: bool(self._plan(goal, snapshot, server, fake=fake))
         )
         if started is None:
@@ -234,9 +204,9 @@ class Executor:
             any(step.script.is_repeatable for step in steps)
             and not run.store.tables.has_repeatables
         ):
-            snapshot = replace(snapshot, repeatables=self._make_repeatables(run))
+            snapshot = replace(snapshot, repeatables=self._holder.make_repeatables(run))
             steps = self._plan(goal, snapshot, run.server, fake=fake)
-        self._begun = list(steps)
+        self._tally.begin(steps)
         strategies = self._strategies(run, steps, snapshot, fake=fake)
         cursor = RunCursor(resume=snapshot.record.progress)
         while cursor.place < len(steps):
@@ -245,55 +215,6 @@ class Executor:
                 cursor = replace(cursor, left=Leaves.NOTHING)
             chosen = next(each for each in strategies if each.accepts(cursor))
             cursor = chosen.run(cursor)
-
-    def _start(
-        self, wanted: Callable[[Snapshot, Server], bool]
-    ) -> tuple[Run, Snapshot] | None:
-        """Connect and take the lease; None when nothing is wanted any more."""
-        store = self._connect()
-        session = store.session
-        self._lease_asked_for = True
-        try:
-            taken = take_lease(
-                store,
-                owner=self._owner,
-                seconds=self._options.lease,
-                lock_timeout=self._options.lock_timeout,
-                emit=self._emit,
-                wanted=lambda snapshot: wanted(snapshot, session.server),
-                earlier=self._earlier,
-            )
-        except ManticoreError as error:
-            # Without an answer, it may be ours.
-            self._lease_asked_for = isinstance(error, ConnectionLost)
-            raise
-        self._lease_asked_for = False
-        if taken is None:
-            return None
-        self._lease, snapshot = taken
-        self._run = Run(
-            self._settings, self._options, store, self._lease, self._emit, self._attempts
-        )
-        return self._run, snapshot
-
-    def _connect(self) -> Store:
-        """Connect; the tables stay where the first connection found them, whatever a script does."""
-        store = open_store(
-            self._settings,
-            f"{self._owner}/{self._connections + 1}",
-            self._options.table,
-            self._emit,
-            pinned=self._options.pinned,
-            tables=self._tables,
-            surveys=self._surveys,
-        )
-        self._connections += 1
-        self._session, self._tables = store.session, store.tables
-        if self._connections == 1:
-            self._emit(Connected(store.session.server))
-            if store.session.is_pooled:
-                self._emit(Warned(_POOLED))
-        return store
 
     def _plan(
         self, goal: Goal, snapshot: Snapshot, server: Server, *, fake: bool
@@ -304,15 +225,10 @@ class Executor:
             self._lost = False
             self._count_unacknowledged(steps, snapshot)
         mode = self._options.mode
-        problems = [
-            problem
-            for step in steps
-            for problem in (
-                *header_problems(step, server),
-                *session_problems(step, server, mode),
-                *([] if fake else _losing_problems(step, server, mode, snapshot)),
-            )
-        ]
+        if fake:
+            problems = fake_problems(steps, server, mode)
+        else:
+            problems = step_problems(steps, server, mode, snapshot.record.progress)
         if problems:
             raise PlanRefused("Nothing was run", problems)
         if steps != self._planned:
@@ -322,15 +238,13 @@ class Executor:
 
     def _count_unacknowledged(self, steps: tuple[Step, ...], snapshot: Snapshot) -> None:
         """Count what was committed although its answer was lost, if nobody else ran in between."""
-        begun, self._begun = self._begun, []
-        if snapshot.record.owner != self._owner:
+        tally = self._tally
+        if snapshot.record.owner != self._holder.owner:
+            tally.forget_begun()
             return
-        left = {(step.key, step.direction) for step in steps}
-        total = len(self._done) + len(begun)
-        for step in begun:
-            if (step.key, step.direction) not in left:
-                self._count(step)
-                self._emit(StepFinished(step, len(self._done), total, 0.0))
+        total, first = tally.total, len(tally.done) + 1
+        for number, step in enumerate(tally.count_unacknowledged(steps), first):
+            self._emit(StepFinished(step, number, total, 0.0))
 
     def _strategies(
         self, run: Run, steps: tuple[Step, ...], snapshot: Snapshot, *, fake: bool
@@ -338,14 +252,14 @@ class Executor:
         """The ways to run these steps; the first that accepts a step runs it."""
         listed = StepList(steps, run.server, self._options.mode)
         if fake:
-            return [Fake(run, listed, self._count)]
+            return [Fake(run, listed, self._tally.count)]
         found: list[Strategy] = []
         begins_empty = self._found_empty or (steps and steps[0].script.checkpoint is not None)
         if begins_empty and run.server.has_jobs:
-            found.append(Bootstrap(run, listed, self._count, whole=self._found_empty))
-        found.append(Atomic(run, listed, self._count))
+            found.append(Bootstrap(run, listed, self._tally.count, whole=self._found_empty))
+        found.append(Atomic(run, listed, self._tally.count))
         rows = {row.version: row for row in snapshot.rows}
-        return [*found, Stepwise(run, listed, rows, found, self._count)]
+        return [*found, Stepwise(run, listed, rows, found, self._tally.count)]
 
     def _check_empty(self, run: Run, snapshot: Snapshot) -> None:
         """The fast way is for fresh databases: nothing in them can be lost or half changed."""
@@ -362,23 +276,11 @@ class Executor:
             raise PlanRefused("Nothing was run", [problem])
         self._found_empty = True
 
-    def _make_repeatables(self, run: Run) -> tuple[RepeatableRow, ...]:
-        """Make the table of repeatable scripts for the first of them."""
-        rows = run.store.make_repeatables()
-        run.write(fenced.note_repeatables(run.store.tables, run.lease))
-        self._tables = run.store.tables
-        return rows
-
-    def _count(self, step: Step) -> None:
-        self._done.append(step)
-        self._begun = [other for other in self._begun if other is not step]
-
     def _shut_down(self) -> None:
-        """Give the lease back and end every connection, on every path out."""
-        run = self._run
+        """Release the lease and end every connection, on every path out."""
+        run = self._holder.run
         try:
-            if self._lease is not None or self._lease_asked_for:
-                self._release()
+            self._holder.release(self._tally if self._interrupted else None)
         except ManticoreError as error:
             self._emit(
                 Warned(
@@ -387,83 +289,17 @@ class Executor:
                 )
             )
         finally:
-            self._close_connections()
+            self._holder.close()
             if self._interrupted:
                 self._emit(self._stopped(run))
 
     def _stopped(self, run: Run | None) -> Interrupted:
-        """What an interrupted run had done, and what was under way."""
-        done = len(self._done)
+        """What an interrupted run had done, and what was running."""
+        done = len(self._tally.done)
         under_way = run.under_way if run else None
-        if run is None or under_way is None or under_way.step in self._done:
+        if run is None or under_way is None or under_way.step in self._tally.done:
             return Interrupted(done, None, None, ())
         if not (run.sending and under_way.changes):
             return Interrupted(done, under_way.step, None, (), under_way.done)
         statement = under_way.statement if under_way.by_itself else None
         return Interrupted(done, under_way.step, statement, run.jobs_seen, under_way.done)
-
-    def _release(self) -> None:
-        run, tables = self._run, self._tables
-        if tables is None:
-            return
-        session = run.session if run else self._session
-        if session is not None and session.usable:
-            try:
-                self._give_back(Store(session, tables, self._emit))
-            except ManticoreError:
-                pass  # it is lost, or the script has taken a role that may not read our tables
-            else:
-                return
-        self._close_connections()
-        fresh = open_store(
-            self._settings, f"{self._owner}/leave", self._options.table, self._emit, tables=tables
-        )
-        try:
-            self._await_earlier(fresh.session)
-            self._give_back(fresh)
-        finally:
-            fresh.session.close()
-
-    def _await_earlier(self, session: Session) -> None:
-        """Wait a moment for our own sessions to end: one of them may be taking the lease just now."""
-        started = time.monotonic()
-        while time.monotonic() - started < _SESSION_ENDS:
-            if not alive(session, self._earlier):
-                return
-            concurrency.sleep(_SESSION_ENDS / 50)
-
-    def _give_back(self, store: Store) -> None:
-        """Give the lease back; when interrupted, first see what was done although no answer was read."""
-        if self._interrupted and self._begun:
-            snapshot = store.look()
-            if snapshot is not None and snapshot.record.owner == self._owner:
-                half = snapshot.unfinished.key if snapshot.unfinished else None
-                for step in self._begun:
-                    there = snapshot.applied(step.script)
-                    if step.key != half and there == (step.direction is Direction.UP):
-                        self._count(step)
-        store.release(self._owner)
-
-    def _close_connections(self) -> None:
-        run, self._run = self._run, None
-        session, self._session = self._session, None
-        lost = (session, run.session if run else None)
-        self._earlier += (each.session_id for each in lost if each is not None)
-        if run is not None:
-            run.close()
-            run.session.close()
-        if session is not None:
-            session.close()
-
-
-def _losing_problems(
-    step: Step, server: Server, mode: Mode | None, snapshot: Snapshot
-) -> list[Problem]:
-    """What could lose a column's values, among the statements that no earlier run has done or sent."""
-    progress = snapshot.record.progress
-    begun = progress is not None and (progress.key, progress.direction) == (
-        step.key,
-        step.direction,
-    )
-    start = progress.done + progress.in_flight if progress is not None and begun else 0
-    return losing_problems(step, server, mode, start=start)

@@ -3,7 +3,7 @@
 # ruff: noqa: I001, RUF100
 """The watcher beside a running statement: a second connection that renews the lease and follows jobs.
 
-It opens when a statement takes longer than a moment, and mends itself when it breaks. It never decides:
+It opens when a statement takes longer than a moment, and reconnects when it breaks. It never decides:
 it reports a lease that it finds lost, and the runner's next write proves it.
 """
 

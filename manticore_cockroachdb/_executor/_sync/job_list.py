@@ -34,6 +34,7 @@ def list_jobs(
             for one in jobs.jobs(session.send(jobs.show_job(job.job_id))[0]):
                 known[job.job_id] = one.description
         if job.is_cut and job.job_id in known:
-            job = replace(job, description=known[job.job_id], is_cut=False)  # noqa: PLW2901
-        found.append(job)
+            found.append(replace(job, description=known[job.job_id], is_cut=False))
+        else:
+            found.append(job)
     return tuple(found)

@@ -18,7 +18,7 @@ from .. import concurrency
 from .session import Session
 from .store import Store, takes_no_writes
 
-#: How long this runner waits for a session of its own that it lost, in seconds.
+#: How long this runner waits for its own session that it lost, in seconds.
 OWN_SESSION_ENDS = 60.0
 
 
@@ -39,7 +39,7 @@ def take_lease(
         owner: Our name in it.
         seconds: How long it lasts unless extended.
         lock_timeout: Seconds to wait for another runner at most; 0: not at all.
-        emit: Told who is waited for.
+        emit: Called with who is waited for.
         wanted: Looks at the tables as they are now and says whether there is anything left to do.
         earlier: Sessions that this runner lost, by the server's own ids. The server may still be at work
             for them. They are no other runner, and are waited for even with a `lock_timeout` of 0.
@@ -70,7 +70,7 @@ def take_lease(
                 if taken is not None:
                     emit(LeaseTaken(owner, taken[0].epoch))
                     return taken[0], _whole(store, taken[1])
-                looks = Attempts()  # it is being handed over just now: look again soon
+                looks = Attempts()  # it is being handed over: look again soon
             else:
                 holder = snapshot.record.owner
         waited = time.monotonic() - started
@@ -96,7 +96,7 @@ def alive(session: Session, session_ids: Sequence[str]) -> bool:
 
 
 def _whole(store: Store, snapshot: Snapshot) -> Snapshot:
-    """Wait for the columns that another runner is adding to an older ledger just now."""
+    """Wait for the columns that another runner is adding to an older ledger now."""
     while snapshot.missing or snapshot.missing_state:
         store.prepare(snapshot)
         concurrency.sleep(POLL.first)

@@ -1,7 +1,7 @@
 # Generated from _async/leftovers.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Removes what a statement that failed half way left behind, before it is sent again and before it counts.
+"""Removes what a statement that failed in the middle left, before it is sent again and before it counts.
 
 What that may be, and what is done about it, is decided by `_backend.leftovers`.
 """

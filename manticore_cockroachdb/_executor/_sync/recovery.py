@@ -1,7 +1,7 @@
 # Generated from _async/recovery.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Finds out what became of a statement whose answer never came, and waits where waiting is the answer.
+"""Finds out what happened to a statement whose answer never came, and waits where waiting is the answer.
 
 The same path after a crash and after a connection lost in mid-statement. What to do is decided by
 `decisions`; here the server is asked, and the lease kept while waiting.
@@ -44,7 +44,7 @@ def recover(run: Run, step: Step, statement: Statement, sent: Progress) -> bool:
         Whether it took effect; if not, it can be sent again.
 
     Raises:
-        JobFailed: Its job failed, or stands still.
+        JobFailed: Its job failed, or is paused.
         OutcomeUnknown: Nothing tells, and it could take effect twice.
     """
     await_session(run, sent)
@@ -75,7 +75,7 @@ def await_session(run: Run, sent: Progress) -> None:
     if sent.sent_by is None:
         return
     started = time.monotonic()
-    # A session of our own is no other runner's: `lock_timeout` says nothing of it.
+    # Our own session is not another runner's: `lock_timeout` does not apply to it.
     ours = sent.sent_by.startswith(f"{run.lease.owner}/")
     longest = max(run.options.lock_timeout, OWN_SESSION_ENDS if ours else 0.0)
     alive = introspection.sessions_alive(
@@ -106,7 +106,7 @@ def await_session(run: Run, sent: Progress) -> None:
 def await_others(
     run: Run, step: Step, statement: Statement, *, conditional_only: bool = False
 ) -> tuple[Job, ...]:
-    """Wait until no schema change on the statement's objects is under way; those there were, ended.
+    """Wait until no schema change on the statement's objects is running; those there were, ended.
 
     Args:
         run: The run.
@@ -115,7 +115,7 @@ def await_others(
         conditional_only: Only the objects named after IF EXISTS or IF NOT EXISTS.
 
     Raises:
-        JobFailed: One stands still.
+        JobFailed: One is paused.
     """
     started = time.monotonic()
     awaited: set[int] = set()
@@ -148,7 +148,7 @@ def await_own(
         since: When it was sent, in seconds since 1970 by the server's clock.
 
     Raises:
-        JobFailed: One stands still.
+        JobFailed: One is paused.
         OutcomeUnknown: One that may be somebody else's did not succeed, or the server no longer lists them.
     """
     started = time.monotonic()
@@ -214,7 +214,7 @@ def _wait(run: Run, step: Step, awaited: tuple[Job, ...], started: float) -> Non
 
 
 def _record_undone(run: Run, sent: Progress, decision: Decision) -> None:
-    """The statement is as if never sent: the next run sends it, as repaired by then."""
+    """The statement is as if never sent: the next run sends it, as fixed by then."""
     tables = run.store.tables
     if not sent.done and sent.direction is Direction.UP:
         run.write(clear_progress(tables, run.lease, decision.reason))
@@ -251,13 +251,12 @@ def outcome_unknown(step: Step, statement: Statement | None, happened: str) -> O
     """
     verb = step.direction.participle
     line = statement.line if statement else None
-    where = f"{step.path.name}:{line}" if line else step.path.name
     what = summary(statement) if statement else "its transaction"
     kind = repeatable(statement) if statement else Repeat.UNSAFE
     harm = _HARM.get(kind, "it could take effect twice")
     return OutcomeUnknown(
-        f"{where}: {what} {happened}. It was not sent again, because {harm}. Look at the database; if the "
-        "statement took effect, finish the rest of the script by hand and record that "
+        f"{step.where(statement)}: {what} {happened}. It was not sent again, because {harm}. Look at the "
+        "database; if the statement took effect, finish the rest of the script by hand and record that "
         f"{step.called} is {verb}, or revert it by hand and record the opposite, with manticore_resolve "
         f"--applied {step.key} or --not-applied {step.key}.",
         version=step.version,

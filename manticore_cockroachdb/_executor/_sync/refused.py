@@ -1,7 +1,7 @@
 # Generated from _async/refused.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Says why the server refused one of our own statements: what has become of our tables.
+"""Says why the server refused one of our statements: what happened to our tables.
 
 The fence of a write answers one error for everything that keeps it from its row. Here the server is asked
 which it was: another runner has the lease, or a script has dropped, moved or hidden the tables.
@@ -10,6 +10,7 @@ which it was: another runner has the lease, or a script has dropped, moved or hi
 from __future__ import annotations
 
 from ..._backend import introspection
+from ..._backend.dialect import INSUFFICIENT_PRIVILEGE
 from ..._planner.step import Step
 from ..._sql.statement import Statement
 from ..._store import fenced, run_state
@@ -22,7 +23,6 @@ from .store import Store, lease_lost
 
 #: What says that a table, its schema, its database or a column of it is not there.
 _GONE = NO_TABLE | {"3D000", "42703"}
-_INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def why_refused(
@@ -42,7 +42,7 @@ def why_refused(
         step: The script that ran, where there was one.
         committed: Whether what the script did before is committed.
     """
-    if error.sqlstate not in _GONE | {fenced.LOST, _INSUFFICIENT_PRIVILEGE}:
+    if error.sqlstate not in _GONE | {fenced.LOST, INSUFFICIENT_PRIVILEGE}:
         return error
     taker = takes_away(step.statements(), store.tables) if step is not None else None
     record, rows_hidden = _look(store)
@@ -51,7 +51,7 @@ def why_refused(
     server = store.session.server
     if rows_hidden:
         message = hidden(store.tables, error)
-    elif error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+    elif error.sqlstate == INSUFFICIENT_PRIVILEGE:
         message = refused(store.tables, server, error)
     else:
         message = gone(store.tables, error, taker, _moved_to(store))
@@ -93,7 +93,6 @@ def _moved_to(store: Store) -> str | None:
 def _failed(
     step: Step, taker: Statement | None, message: str, error: DatabaseError, *, committed: bool
 ) -> MigrationFailed:
-    where = step.path.name if taker is None else f"{step.path.name}:{taker.line}"
     verb = step.direction.participle
     state = (
         f"What {step.called} did before is done, but is not recorded as {verb}."
@@ -101,7 +100,7 @@ def _failed(
         else f"Nothing of {step.called} was {verb}."
     )
     return MigrationFailed(
-        f"{where}: {message}\n  {state}",
+        f"{step.where(taker)}: {message}\n  {state}",
         version=step.version,
         path=step.path,
         line=taker.line if taker is not None else None,

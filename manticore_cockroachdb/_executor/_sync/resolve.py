@@ -16,18 +16,15 @@ from ..._backend.job_match import match_jobs
 from ..._backend.jobs import Job
 from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
-from ..._planner.checkpoints import replaced_versions, standing_for
-from ..._planner.plan import replaced
-from ..._planner.step import Step
-from ..._scripts.direction import Direction
+from ..._planner import resolutions
 from ..._scripts.loader import Loaded
-from ..._scripts.script import MigrationScript, ScriptKey, called
+from ..._scripts.script import ScriptKey
 from ..._sql.likeness import ANYBODY, NameContext
 from ..._sql.statement import Statement
-from ..._store import fenced, run_state
+from ..._store import run_state
 from ..._store.fenced import Lease
 from ..._store.ledger import Tables
-from ..._store.snapshot import Progress, RunState, Snapshot
+from ..._store.snapshot import RunState, Snapshot
 from ...errors import LeaseTimeout, PlanRefused, Problem
 from ...events import Event
 from ..known import Known
@@ -69,8 +66,8 @@ class Resolve:
         try:
             snapshot = self._look(store)
             progress = snapshot.record.progress
-            script = _begun(found, progress) if progress else None
-            statement = _statement(script, progress) if script and progress else None
+            script = resolutions.begun_script(found, progress) if progress else None
+            statement = resolutions.statement_at(script, progress) if script and progress else None
             jobs: tuple[Job, ...] = ()
             if statement and progress and progress.sent_at is not None:
                 jobs = _jobs_of(session, statement, progress.sent_at)
@@ -97,18 +94,15 @@ class Resolve:
             LeaseTimeout: A runner is alive.
         """
         loaded = self._load()
-        found = _of_key(loaded, script)
+        found = resolutions.script_of(loaded, script)
 
-        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            if snapshot.applied(found):
-                return _forget(snapshot, script, tables, lease)
-            keep = _another(snapshot, script)
-            progress = snapshot.record.progress
-            begun = _begun(loaded, progress) if progress is not None and not keep else None
-            done = begun or found
-            return [fenced.complete(tables, lease, done, Direction.UP, keep=keep)]
-
-        self._settle(change, known, repeatable=found.is_repeatable)
+        self._settle(
+            lambda snapshot, tables, lease: resolutions.applied(
+                loaded, found, snapshot, tables, lease
+            ),
+            known,
+            repeatable=found.is_repeatable,
+        )
 
     def not_applied(self, script: ScriptKey, *, known: Known | None = None) -> None:
         """Say that a script is not applied: it leaves its table and is no longer unfinished.
@@ -126,17 +120,12 @@ class Resolve:
             LeaseTimeout: A runner is alive.
         """
         loaded = self._load()
-        on_disk = {*(each.key for each in loaded.scripts), *standing_for(loaded.checkpoints)}
-
-        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            half = snapshot.record.progress is not None and snapshot.record.progress.key == script
-            if not (snapshot.known(script) or half or script in on_disk):
-                raise _unknown(script)
-            if not snapshot.known(script):
-                return _forget(snapshot, script, tables, lease)
-            return [fenced.remove(tables, lease, script, keep=_another(snapshot, script))]
-
-        self._settle(change, known)
+        self._settle(
+            lambda snapshot, tables, lease: resolutions.not_applied(
+                loaded, script, snapshot, tables, lease
+            ),
+            known,
+        )
 
     def restart_batch(self, script: ScriptKey, *, known: Known | None = None) -> None:
         """Let a statement in batches start again from its first row, as the file has it now.
@@ -152,19 +141,12 @@ class Resolve:
             PlanRefused: No batch of that script is unfinished, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-
-        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            progress = snapshot.record.progress
-            if progress is None or progress.key != script or progress.batch is None:
-                problem = Problem(
-                    f"no statement of {called(script)} has begun in batches",
-                    version=script if isinstance(script, int) else None,
-                    hint="see status (manticore_showmigrations).",
-                )
-                raise PlanRefused("Nothing was changed", [problem])
-            return [fenced.forget_batch(tables, lease)]
-
-        self._settle(change, known)
+        self._settle(
+            lambda snapshot, tables, lease: resolutions.batch_restarted(
+                script, snapshot, tables, lease
+            ),
+            known,
+        )
 
     def accept_checksum(self, version: int, *, known: Known | None = None) -> None:
         """Accept a harmless change in the file of an applied script: record its new checksum.
@@ -178,30 +160,13 @@ class Resolve:
             PlanRefused: There is no such script, or it is not applied, or a runner has run since `known`.
             LeaseTimeout: A runner is alive.
         """
-        script = self._script(version)
-
-        def change(snapshot: Snapshot, tables: Tables, lease: Lease) -> list[Command]:
-            row = next((row for row in snapshot.rows if row.version == version), None)
-            if row is None:
-                problem = Problem(
-                    f"version {version} is not applied, so there is no checksum to accept.",
-                    path=script.path,
-                    version=version,
-                )
-                raise PlanRefused("Nothing was changed", [problem])
-            if replaced(script, row):
-                problem = Problem(
-                    f"version {version} is applied as another script ({row.description!r}), and this one "
-                    "would never run.",
-                    path=script.path,
-                    version=version,
-                    hint="Give it the next free number with manticore_makemigration --renumber "
-                    f"{version}.",
-                )
-                raise PlanRefused("Nothing was changed", [problem])
-            return [fenced.accept_checksum(tables, lease, script)]
-
-        self._settle(change, known)
+        script = resolutions.script_on_disk(self._load(), version)
+        self._settle(
+            lambda snapshot, tables, lease: resolutions.checksum_accepted(
+                script, snapshot, tables, lease
+            ),
+            known,
+        )
 
     def unlock(self, *, known: Known | None = None) -> str | None:
         """Break the lease of a runner that is gone, without waiting for it to expire.
@@ -258,12 +223,6 @@ class Resolve:
         executor = Executor(self._settings, at_once, self._emit)
         executor.settle(unless_stale, repeatable=repeatable)
 
-    def _script(self, key: ScriptKey) -> MigrationScript:
-        for script in self._load().scripts:
-            if script.key == key:
-                return script
-        raise _unknown(key)
-
     def _open(self) -> tuple[Session, Store]:
         store = open_store(
             self._settings, f"{new_owner()}/resolve", self._options.table, self._emit
@@ -274,7 +233,7 @@ class Resolve:
         snapshot = store.look()
         if snapshot is None:
             raise LeaseTimeout(
-                "A runner is alive: its transaction holds the run state just now. Wait for it to end.",
+                "A runner is alive: its transaction holds the run state. Wait for it to end.",
                 owner=None,
                 waited=0.0,
             )
@@ -286,54 +245,6 @@ class Resolve:
         ids = [record.session_id] if record.session_id else []
         alive = introspection.sessions_alive(session.server, ids, f"{record.owner}/")
         return tuple(row[0] for row in session.send(alive)[0].rows)
-
-
-def _begun(loaded: Loaded, progress: Progress) -> MigrationScript | None:
-    """The script, or the checkpoint, that is partially run."""
-    scripts = loaded.checkpoints if progress.checkpoint else loaded.scripts
-    return next((script for script in scripts if script.key == progress.key), None)
-
-
-def _of_key(loaded: Loaded, key: ScriptKey) -> MigrationScript:
-    """What is recorded for a script, also where only a checkpoint has it.
-
-    Raises:
-        PlanRefused: Neither a script nor a checkpoint has it.
-    """
-    script = next((script for script in loaded.scripts if script.key == key), None)
-    if script is not None:
-        return script
-    checkpoint = standing_for(loaded.checkpoints).get(key) if isinstance(key, int) else None
-    if checkpoint is None:
-        raise _unknown(key)
-    each = replaced_versions(loaded.checkpoints)[int(key)]
-    return MigrationScript(
-        version=each.version,
-        description=each.description,
-        up_sql="",
-        down_sql=None,
-        path=checkpoint.path,
-        checksum=each.checksum,
-    )
-
-
-def _another(snapshot: Snapshot, key: ScriptKey) -> bool:
-    """Whether the unfinished script is another one."""
-    progress = snapshot.record.progress
-    return progress is not None and progress.key != key
-
-
-def _forget(snapshot: Snapshot, key: ScriptKey, tables: Tables, lease: Lease) -> list[Command]:
-    """Nothing of that script is unfinished; another one's record is left alone."""
-    progress = snapshot.record.progress
-    if progress is not None and progress.key == key:
-        return [fenced.clear_progress(tables, lease)]
-    return []
-
-
-def _statement(script: MigrationScript, progress: Progress) -> Statement | None:
-    statements = Step(script, progress.direction).statements()
-    return statements[progress.done] if progress.done < len(statements) else None
 
 
 def _jobs_of(session: Session, statement: Statement, sent_at: float) -> tuple[Job, ...]:
@@ -349,14 +260,5 @@ def _stale() -> PlanRefused:
     problem = Problem(
         "A runner has run since the database was looked at.",
         hint="Look again (manticore_resolve without an option), and decide again.",
-    )
-    return PlanRefused("Nothing was changed", [problem])
-
-
-def _unknown(key: ScriptKey) -> PlanRefused:
-    problem = Problem(
-        f"There is no {called(key)} in the folder or the tables",
-        version=key if isinstance(key, int) else None,
-        hint="see status (manticore_showmigrations).",
     )
     return PlanRefused("Nothing was changed", [problem])

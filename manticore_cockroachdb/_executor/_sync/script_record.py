@@ -102,7 +102,7 @@ class ScriptRecord:
         return fenced.save_progress(self._run.store.tables, self._run.lease, progress)
 
     def end(self, segment: Segment, following: Segment | None, *, last: bool) -> None:
-        """Record that a segment sent by itself is done, with the next intent where there is one.
+        """Record that a segment sent alone is done, with the next intent where there is one.
 
         What the catalogs are asked before the next segment is asked in the same round trip: nothing is sent
         in between.

@@ -1,7 +1,7 @@
 # Generated from _async/stepwise.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Runs scripts one after the other whose statements are recorded as they get done."""
+"""Runs scripts, in order, whose statements are recorded as they get done."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from ..._backend import introspection
-from ..._backend.dialect import Server
+from ..._backend.dialect import INSUFFICIENT_PRIVILEGE, Server
 from ..._backend.protocol import Command, Result
 from ..._backend.retry import CREATED_MEANWHILE, RETRY
 from ..._backend.settings import ConnectionSettings
@@ -52,9 +52,8 @@ _LOOK_SECONDS = 2
 _BOTH = 2
 #: Timed out, by our limit or the user's lock_timeout; or asked by the server to try again.
 _BUSY = RETRY | {"57014", "55P03"}
-#: A column that another runner is adding to an older table just now.
+#: A column that another runner is adding to an older table now.
 _UNDEFINED_COLUMN = "42703"
-_INSUFFICIENT_PRIVILEGE = "42501"
 _READ_ONLY = "25006"
 
 
@@ -107,7 +106,7 @@ class Store:
             return self._snapshot(*results)
         if error.sqlstate in _BUSY:
             return None
-        if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+        if error.sqlstate == INSUFFICIENT_PRIVILEGE:
             raise self._refused(error)
         if error.sqlstate not in NO_TABLE:
             raise error
@@ -152,7 +151,7 @@ class Store:
                 return None
             if error.sqlstate in NO_TABLE:
                 return snapshot
-            raise self._refused(error) if error.sqlstate == _INSUFFICIENT_PRIVILEGE else error
+            raise self._refused(error) if error.sqlstate == INSUFFICIENT_PRIVILEGE else error
         self.tables = replace(self.tables, has_repeatables=True)
         return replace(snapshot, repeatables=repeatable_rows(self.tables, results[0]))
 
@@ -185,11 +184,11 @@ class Store:
         )
         if error is not None:
             if len(results) > _BOTH and error.sqlstate in NO_TABLE:
-                self.tables = replace(self.tables, has_repeatables=False)  # dropped just now
+                self.tables = replace(self.tables, has_repeatables=False)  # dropped a moment ago
                 return None
             if error.sqlstate in _BUSY | {_UNDEFINED_COLUMN}:
                 return None
-            if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+            if error.sqlstate == INSUFFICIENT_PRIVILEGE:
                 raise self._hidden(error) or self._refused(error)
             raise error
         if not results[0].rows:
@@ -225,7 +224,7 @@ class Store:
         Raises:
             DatabaseError: The server refused the statement, and wrote nothing; or refused a question.
         """
-        # A transaction of its own: so a refused question says nothing about the write.
+        # A separate transaction: so a refused question says nothing about the write.
         own = self.session.state.alone(write, as_ourselves=as_ourselves)
         results, refusal = self.session.ask(*own, *questions)
         if refusal is None:
@@ -235,7 +234,7 @@ class Store:
         return self.session.send(*questions)
 
     def release(self, owner: str) -> None:
-        """Give the lease back, if it is this runner's. Where there is no table, there is no lease."""
+        """Release the lease, if it is this runner's. Where there is no table, there is no lease."""
         release = run_state.release(self.tables, owner)
         try:
             self.write(release, as_ourselves=True)
@@ -251,7 +250,7 @@ class Store:
         try:
             self.session.send(command, retry=RETRY | CREATED_MEANWHILE, retried=self._retried)
         except DatabaseError as error:
-            if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+            if error.sqlstate == INSUFFICIENT_PRIVILEGE:
                 words = message(self.tables, self.session.server, error)
                 raise DatabaseError(words, sqlstate=error.sqlstate) from error
             raise

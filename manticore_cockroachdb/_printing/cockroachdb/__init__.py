@@ -1,7 +1,7 @@
 """CockroachDB's answers into a printing. Pure: rows in, objects and ordered statements out.
 
 How it works: `SHOW CREATE` of a table is cut into its elements (columns, constraints, indexes, families).
-Foreign keys, and constraints that are not validated, become statements of their own, so that any order of
+Foreign keys, and constraints that are not validated, become separate statements, so that any order of
 tables will do; indexes are sorted, because the server prints them in the order of their ids. Names are
 freed of the database they were read in. What a view or a routine needs is found by the qualified names in
 its text: those the server always writes out.

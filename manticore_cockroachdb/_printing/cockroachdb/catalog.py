@@ -65,7 +65,7 @@ UNKNOWN = frozenset({"42601", "42P01", "42703", "42883", "0A000", "42704"})
 
 
 def creations(rows: Mapping[str, Sequence[Row]]) -> Iterator[tuple[str, Row, str]]:
-    """Of each thing that SHOW CREATE prints: the answer it stands in, its row, and the statement."""
+    """Of each thing that SHOW CREATE prints: the answer it is in, its row, and the statement."""
     enums = {(row["schema"], row["name"]) for row in rows["enums"]}
     for row in rows["relations"]:
         yield "relations", row, f"SHOW CREATE {_full(rows, row['schema'], row['name'])}"

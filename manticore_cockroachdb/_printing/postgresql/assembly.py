@@ -49,7 +49,7 @@ class Place(IntEnum):
 
 
 class Aspect(IntEnum):
-    """The order of what is said of one object."""
+    """The order of statements about one object."""
 
     ITSELF = 0
     OWNER = 1

@@ -26,7 +26,7 @@ def constraints(assembly: Assembly) -> None:
             continue
         index = _index(assembly, row["index"]) if row["type"] in "pux" else None
         # What a parent's constraint makes in its children comes with the parent's; an index of a
-        # partition is made by itself, so that its name stays, and is then attached.
+        # partition is made separately, so that its name stays, and is then attached.
         if not row["is_local"] and index is None:
             continue
         if row["type"] == "f" and row["has_parent"]:

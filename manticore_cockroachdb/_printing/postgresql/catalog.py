@@ -369,7 +369,7 @@ HAVING max(CASE WHEN NOT initial THEN 1 + (is_grantable AND NOT is_owner)::INT E
 ORDER BY 1, 2, 3, 7, 8
 """
 
-#: Objects that have privileges of their own but are not printed: the server's and its extensions'.
+#: Objects that have their own privileges but are not printed: the server's and its extensions'.
 FOREIGN_NAMES = f"""
 SELECT 'pg_class' AS class, c.oid::INT8, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
     {_qualified("n", "c.relname")} AS name

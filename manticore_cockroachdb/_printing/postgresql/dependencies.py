@@ -46,7 +46,7 @@ def depend(assembly: Assembly) -> None:
         if node is None or need is None or node is need:
             continue
         if row["type"] == "a" and row["class"] == row["ref_class"] == "pg_class":
-            # The bonds of a sequence and of a partition are statements of their own.
+            # The bonds of a sequence and of a partition are separate statements.
             parents = partitions.get(row["oid"], {}).get("parents", ())
             if row["oid"] in sequences or row["ref_oid"] in parents:
                 continue

@@ -1,4 +1,4 @@
-"""What is said of objects: comments, and privileges. Pure."""
+"""Statements about objects: comments, and privileges. Pure."""
 
 from __future__ import annotations
 

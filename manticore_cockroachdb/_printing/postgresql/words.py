@@ -35,7 +35,7 @@ def chosen_name(table: str, column: str, label: str) -> str:
 
 
 def storage_options(options: Iterable[str] | None, prefix: str = "") -> list[str]:
-    """`reloptions` as they stand in a WITH clause."""
+    """`reloptions` as a WITH clause has them."""
     found = []
     for option in sorted(options or ()):
         name, _, value = option.partition("=")
@@ -67,13 +67,13 @@ def sequence_options(row: Row, separator: str = " ") -> list[str]:
 def column_definition(
     column: Row, table: Row, identity: Row | None, *, with_default: bool = True
 ) -> str:
-    """A column as it stands in CREATE TABLE.
+    """A column as CREATE TABLE has it.
 
     Args:
         column: Its row of the catalogs.
         table: Its table's row.
         identity: The row of its identity sequence, if it has one.
-        with_default: False where the default follows in a statement of its own.
+        with_default: False where the default follows in a separate statement.
     """
     words = [column["name"], column["type"]]
     if column["compression"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..._sql.lexer import split, tokens
+from ..._sql.lexer import tokens
 from ..text import Line, decode, described, joined, lines
 from ..tool import Tool
 from ..values import (
@@ -30,11 +30,19 @@ from ..values import (
     TheirTable,
     Trouble,
 )
+from ..wording import located, without
 
 NAME: Final = "alembic"
 _TABLE: Final = "alembic_version"
 _STEP: Final = re.compile(r"--\s*Running (upgrade|downgrade) (.*?) ?-> ?(.*)")
 _MARKED: Final = re.compile(rb"^--\s*Running (?:upgrade|downgrade) ", re.MULTILINE)
+#: What it prints about its table, without spaces; `version_table` may give that another name.
+_OWN: Final = re.compile(
+    r"INSERTINTO[\w.\" ]+\(version_num\)VALUES\('|"
+    r"UPDATE([\w.\" ]+)SETversion_num='[^']*'WHERE\1\.version_num='|"
+    r"DELETEFROM([\w.\" ]+)WHERE\2\.version_num='",
+    re.IGNORECASE,
+)
 _REVISION: Final = re.compile(r"(?:.*/)?(\w+?)_(\w+)\.py")
 
 
@@ -42,7 +50,7 @@ def recognize(folder: Folder) -> Recognition | None:
     """By the comments in what it prints; its own folder is recognized to say what to print."""
     marked = has_steps(folder)
     if marked is not None:
-        return Recognition(NAME, Sure.CERTAIN, f"{marked} has '-- Running upgrade' comments")
+        return Recognition(NAME, Sure.CERTAIN, f"{marked} has '-- Running …' comments")
     if "alembic.ini" in folder.around or "env.py" in folder.files:
         return Recognition(NAME, Sure.CERTAIN, "alembic.ini or env.py is there")
     return None
@@ -114,22 +122,17 @@ def _steps(text: str) -> list[tuple[str, str, str, list[Line]]]:
 
 
 def _own(sql: Sql) -> Sql:
-    """Without the statements about Alembic's own table."""
-    kept, last = [], 0
-    for raw in split(sql.text).up:
-        begin = sql.text.index(raw.text, last)
-        words = [token.text.strip('"').lower() for token in tokens(raw.text)]
-        own = (
-            words[:3] in (["insert", "into", _TABLE], ["delete", "from", _TABLE])
-            or words[:2] == ["update", _TABLE]
-            or words[:3] in (["create", "table", _TABLE], ["drop", "table", _TABLE])
-        )
-        end = begin + len(raw.text)
-        kept.append(sql.text[last:begin] if own else sql.text[last:end])
-        # Its semicolon would remain as an empty statement.
-        last = end + 1 if own and sql.text[end : end + 1] == ";" else end
-    kept.append(sql.text[last:])
-    return Sql("".join(kept), sql.path, sql.line)
+    """Without the statements about Alembic's own table, which may have another name (`version_table`)."""
+    own = [each for each in located(sql.text) if _is_own(each.raw.text)]
+    return Sql(without(sql.text, own), sql.path, sql.line)
+
+
+def _is_own(statement: str) -> bool:
+    """A statement that it prints beside those of a revision."""
+    words = [token.text.strip('"').lower() for token in tokens(statement)]
+    if words[:2] in (["create", "table"], ["drop", "table"]):
+        return _TABLE in words[2:7]
+    return _OWN.match("".join(token.text for token in tokens(statement))) is not None
 
 
 def read_ledger(found: Found, reading: Reading) -> TheirLedger:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .. import checksums
-from ..text import decode, described, lines, names, number, without
+from ..text import decode, described, has_line, lines, names, number, without
 from ..tool import Tool
 from ..values import (
     MARK,
@@ -36,6 +36,10 @@ _FILE: Final = re.compile(r"([^_]+?)(?:_(.*))?\.sql")
 _SUM: Final = "atlas.sum"
 _TABLE: Final = "atlas_schema_revisions"
 _DIRECTIVE: Final = re.compile(r"--\s*atlas:(txmode|checkpoint|delimiter|txtar)\b[ \t]*(.*)")
+#: Atlas also writes files for other tools, which then run them.
+_OTHERS: Final = re.compile(
+    rb"^\s*--\s*(?:\+goose|\+migrate|migrate:|liquibase formatted)", re.IGNORECASE | re.MULTILINE
+)
 _SECTION: Final = re.compile(r"-- (\S+) --")
 _BASELINE: Final = 1
 _GUARD: Final = f"99999999999999_{MARK}"
@@ -47,6 +51,10 @@ def recognize(folder: Folder) -> Recognition | None:
         return None
     if any(re.fullmatch(r"[0-9]+_.*\.(up|down)\.sql", name) for name in folder.files):
         return Recognition(NAME, Sure.POSSIBLE, "atlas.sum is there, but the files come in pairs")
+    other = has_line(folder, _OTHERS)
+    if other is not None:
+        why = f"atlas.sum is there, but {other} has another tool's directives"
+        return Recognition(NAME, Sure.POSSIBLE, why)
     return Recognition(NAME, Sure.CERTAIN, "atlas.sum is there")
 
 

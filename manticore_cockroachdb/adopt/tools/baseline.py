@@ -1,6 +1,6 @@
 """Tools whose migrations are programs: the schema as it is becomes one script.
 
-Django and knex have ledgers of their own, which are looked at for locks; `baseline` is for any other tool.
+Django and knex have their own ledgers, which are looked at for locks; `baseline` is for any other tool.
 What the migrations did cannot be read from programs, so the live schema is printed, and the script that is
 made of it is recorded as applied.
 """
@@ -66,7 +66,7 @@ def _recognize_knex(folder: Folder) -> Recognition | None:
     beside = [name for name in sorted(folder.around) if name.startswith("knexfile.")]
     if not found or not beside:
         return None
-    return Recognition("knex", Sure.CERTAIN, f"{beside[0]} stands beside it")
+    return Recognition("knex", Sure.CERTAIN, f"{beside[0]} is beside it")
 
 
 def _read_ledger(_found: Found, _reading: Reading) -> TheirLedger:
@@ -75,7 +75,7 @@ def _read_ledger(_found: Found, _reading: Reading) -> TheirLedger:
 
 
 def _read_knex(found: Found, read: Reading) -> TheirLedger:
-    """The same; the lock's row says whether a run is under way."""
+    """The same; the lock's row says whether a run is active."""
     locked = [row for row in found.rows.get(_KNEX_LOCK, ()) if row["is_locked"]]
     findings: tuple[Finding, ...] = ()
     if locked:

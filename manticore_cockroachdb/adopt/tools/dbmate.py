@@ -76,7 +76,7 @@ def read(folder: Folder) -> Reading:
 
 
 def _split(text: str) -> tuple[list[Line], list[list[Line]], list[list[Line]], bool]:
-    """What is above the first part, the up parts, the down sections, and whether in a transaction."""
+    """What is above the first part, the up sections, the down sections, and whether in a transaction."""
     ups: list[list[Line]] = []
     downs: list[list[Line]] = []
     head: list[Line] = []

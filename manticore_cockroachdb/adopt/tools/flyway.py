@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from .. import checksums
-from ..text import decode, described, number, placeholders
+from ..text import decode, described, number
 from ..tool import Tool
 from ..values import (
     MARK,
@@ -43,6 +43,7 @@ _CALLBACK: Final = re.compile(
 )
 _TABLE: Final = "flyway_schema_history"
 _LOCK_RANK: Final = -100
+_BASELINE: Final = "BASELINE"
 _REPEATED: Final = "R "
 
 
@@ -144,8 +145,6 @@ class _Reader:
             for name, separator, value in (line.partition("=") for line in conf.splitlines())
             if separator and not name.lstrip().startswith("#")
         }
-        if options.get("placeholderReplacement", "true") != "false":
-            self._placeholders(sql)
         if "shouldExecute" in options:
             message = f"runs only if {options['shouldExecute']} (its .conf); here it always runs."
             self.notes.append(Remark(message, sql.path))
@@ -158,18 +157,8 @@ class _Reader:
             checksums=(checksums.flyway(self.folder.files[name]),),
             transactional=options.get("executeInTransaction", "true") != "false",
             repeatable=version is None,
+            fills=options.get("placeholderReplacement", "true") != "false",
         )
-
-    def _placeholders(self, sql: Sql) -> None:
-        for placeholder, line in placeholders(sql).items():
-            if ":" in placeholder:
-                message = f"${{{placeholder}}} is filled in by Flyway only. Write its value into the file."
-            else:
-                message = (
-                    f"${{{placeholder}}} is replaced here only if PLACEHOLDERS has a value for "
-                    f"{placeholder!r}."
-                )
-            self.notes.append(Remark(message, sql.path, line))
 
     def reading(self) -> Reading:
         ordered: list[TheirMigration] = []
@@ -213,10 +202,11 @@ def _number(version: tuple[int, ...]) -> int | None:
 
 
 def read_ledger(found: Found, reading: Reading) -> TheirLedger:
-    """Fold the rows by rank."""
+    """Fold the rows by rank. Every file up to a baseline counts as applied: Flyway never runs it."""
     applied: dict[str, TheirRow] = {}
     findings: list[Finding] = []
-    floor: int | None = None
+    files = {each.key: each.name for each in reading.migrations if not each.repeatable}
+    baseline: tuple[int, ...] = ()
     for row in found.rows.get(_TABLE, ()):
         if row["description"] == MARK:
             continue
@@ -235,23 +225,27 @@ def read_ledger(found: Found, reading: Reading) -> TheirLedger:
             findings.append(Finding(Trouble.PARTIALLY_APPLIED, message, remedy))
         elif kind == "SCHEMA":
             continue
-        elif kind == "BASELINE" and not _has_file(key, reading):
-            version = _version(str(row["version"]))
-            floor = max(floor or 0, version[0])
+        elif kind.endswith(_BASELINE):
+            baseline = max(baseline, _version(str(row["version"])))
+            if key in files:
+                # Of a B file the checksum is recorded; a V file of that version never ran here.
+                ran = kind != _BASELINE and files[key].startswith("B")
+                applied[key] = _row(key, row, with_checksum=ran)
         else:
             applied.pop(key, None)
-            applied[key] = TheirRow(
-                key,
-                row["installed_on"],
-                row["installed_by"],
-                row["execution_time"],
-                None if row["checksum"] is None or kind == "BASELINE" else str(row["checksum"]),
-            )
-    return TheirLedger(tuple(applied.values()), tuple(findings), floor)
+            applied[key] = _row(key, row)
+    below = (key for key in files if _version(key) <= baseline and key not in applied)
+    return TheirLedger((*map(TheirRow, below), *applied.values()), tuple(findings))
 
 
-def _has_file(key: str, reading: Reading) -> bool:
-    return any(migration.key == key for migration in reading.migrations)
+def _row(key: str, row: Row, *, with_checksum: bool = True) -> TheirRow:
+    return TheirRow(
+        key,
+        row["installed_on"],
+        row["installed_by"],
+        row["execution_time"],
+        str(row["checksum"]) if with_checksum and row["checksum"] is not None else None,
+    )
 
 
 def _row_key(row: Row) -> str:

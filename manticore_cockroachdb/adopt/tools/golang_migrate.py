@@ -11,6 +11,7 @@ import re
 import zlib
 from typing import Final
 
+from ..templates import is_template
 from ..text import decode, described, names, number
 from ..tool import Tool
 from ..values import (
@@ -37,11 +38,15 @@ _LOCK: Final = "schema_lock"
 
 
 def recognize(folder: Folder) -> Recognition | None:
-    """By the names `….up.sql` and `….down.sql`, which sqlx uses too."""
+    """By the names `….up.sql` and `….down.sql`, which sqlx uses too, and pop for its templates."""
     found = [name for name, match in names(folder, _FILE) if match[4] == "sql"]
     if not found:
         return None
-    elsewhere = "atlas.sum" in folder.files or "Cargo.toml" in folder.around
+    template = any(
+        b"{{" in folder.files[name] and is_template(folder.files[name].decode(errors="replace"))
+        for name in found
+    )
+    elsewhere = template or "atlas.sum" in folder.files or "Cargo.toml" in folder.around
     sure = Sure.POSSIBLE if elsewhere else Sure.LIKELY
     return Recognition(NAME, sure, f"{found[0]} is named as its files are")
 

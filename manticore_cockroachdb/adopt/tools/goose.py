@@ -33,6 +33,8 @@ _FILE: Final = re.compile(r"([0-9]+)_(.*)\.(sql|go)")
 _TABLE: Final = "goose_db_version"
 _DIRECTIVE: Final = re.compile(r"\s*--\s*\+goose\s+(.*?)\s*", re.IGNORECASE)
 _MARKED: Final = re.compile(rb"^\s*--\s*\+goose\s", re.IGNORECASE | re.MULTILINE)
+#: An environment variable without braces, where goose replaces them. `$$` begins a quoted text.
+_VARIABLE: Final = re.compile(r"(?<!\$)\$[A-Za-z_]\w*(?!\w*\$)")
 #: goose's `lock.DefaultLockID`.
 _LOCK_ID: Final = 4097083626
 
@@ -49,7 +51,6 @@ def read(folder: Folder) -> Reading:
     """Split each file at its directives. Go files cannot be converted."""
     migrations: list[TheirMigration] = []
     problems: list[Remark] = []
-    notes: list[Remark] = []
     for name, match in sorted(names(folder, _FILE), key=lambda found: (int(found[1][1]), found[0])):
         version, path = number(match[1]), folder.path(name)
         if version is None or version < 1:
@@ -85,24 +86,20 @@ def read(folder: Folder) -> Reading:
             message = "a statement before '-- +goose Up', which goose refuses too."
             problems.append(Remark(message, path, before))
             continue
-        if parts.substituted is not None:
-            message = (
-                "goose replaces environment variables here. Manticore replaces `${NAME}` only where "
-                "PLACEHOLDERS is set, for all scripts."
-            )
-            notes.append(Remark(message, path, parts.substituted))
         migrations.append(
             TheirMigration(
                 key=str(version),
                 name=name,
                 description=described(match[2]),
                 number=version,
-                up=joined(path, [*parts.head, *parts.up]),
+                up=joined(path, [*parts.head, *parts.up]) if not parts.variable else None,
                 down=joined(path, parts.down) if parts.has_down else None,
+                why_not=parts.variable,
                 transactional=parts.transactional,
+                fills=parts.substitutes,
             )
         )
-    return Reading(tuple(migrations), tuple(problems), (), tuple(notes))
+    return Reading(tuple(migrations), tuple(problems))
 
 
 class _Parts:
@@ -114,24 +111,31 @@ class _Parts:
         self.down: list[Line] = []
         self.begun = self.has_down = False
         self.transactional = True
-        self.substituted: int | None = None
+        self.substitutes = False
+        self.variable = ""
+        self._substituting = False
 
     def take(self, line: Line) -> None:
         match = _DIRECTIVE.fullmatch(line.text)
         if match is not None:
-            self._directive(" ".join(match[1].upper().split()), line.number)
+            self._directive(" ".join(match[1].upper().split()))
             line = Line(line.number, "")
+        elif self._substituting and not self.variable:
+            variable = _VARIABLE.search(line.text)
+            if variable is not None:
+                self.variable = f"line {line.number}: only goose replaces '{variable[0]}'"
         (self.down if self.has_down else self.up if self.begun else self.head).append(line)
 
-    def _directive(self, words: str, line: int) -> None:
+    def _directive(self, words: str) -> None:
         if words == "UP":
             self.begun = True
         elif words == "DOWN":
             self.has_down = True
         elif words == "NO TRANSACTION":
             self.transactional = False
-        elif words == "ENVSUB ON" and self.substituted is None:
-            self.substituted = line
+        elif words in ("ENVSUB ON", "ENVSUB OFF"):
+            self._substituting = words.endswith("ON")
+            self.substitutes |= self._substituting
 
 
 def read_ledger(found: Found, _reading: Reading) -> TheirLedger:
@@ -152,7 +156,9 @@ def read_ledger(found: Found, _reading: Reading) -> TheirLedger:
 
 def guard(found: Found) -> Guard:
     """A column is renamed: with `-allow-missing` no row stops goose."""
-    return column_renamed(found, _TABLE, "version_id", 'ERROR: column "version_id" does not exist')
+    # Not able to read its table, it takes it for missing and creates it.
+    name = found.labels[_TABLE].rpartition(".")[2]
+    return column_renamed(found, _TABLE, "version_id", f'ERROR: relation "{name}" already exists')
 
 
 TOOL: Final = Tool(

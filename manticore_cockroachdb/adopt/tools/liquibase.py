@@ -268,7 +268,7 @@ def _known(ident: str, keys: Sequence[str]) -> str:
 def _in_order(folder: Folder) -> list[str | TheirMigration]:
     """The SQL files in the order in which the changelogs include them, then the others by name.
 
-    A changeset that stands in the changelog itself is a migration that is not SQL.
+    A changeset in the changelog itself is a migration that is not SQL.
     """
     files = [name for name in sorted(folder.files) if name.endswith(".sql")]
     ordered: list[str | TheirMigration] = []
@@ -341,7 +341,7 @@ def read_ledger(found: Found, reading: Reading) -> TheirLedger:
 
 
 def guard(found: Found) -> Guard | None:
-    """Its own lock, held by nobody who would give it back."""
+    """Its own lock, held by nobody who would release it."""
     table = found.names.get(_LOCK)
     if table is None:
         return None

@@ -7,6 +7,7 @@ ledger holds names without their ending. Migrations in JavaScript cannot be conv
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ from ..values import (
 
 NAME: Final = "node-pg-migrate"
 _FILE: Final = re.compile(r"(([0-9]+)[_-](.*?))(\.up|\.down)?\.(sql|js|ts|cjs|mjs|cts|mts)")
+_PAIRED: Final = re.compile(r"\.(?:up|down)\.sql$")
 _UP: Final = re.compile(r"\s*--[\s-]*up\s+migration.*", re.IGNORECASE)
 _DOWN: Final = re.compile(r"\s*--[\s-]*down\s+migration.*", re.IGNORECASE)
 _MARKED: Final = re.compile(rb"^\s*--[\s-]*(?:up|down)\s+migration", re.IGNORECASE | re.MULTILINE)
@@ -40,11 +42,14 @@ _LOCK_ID: Final = 7241865325823964
 
 
 def recognize(folder: Folder) -> Recognition | None:
-    """By its comments."""
-    marked = has_line(folder, _MARKED)
-    if marked is None:
-        return None
-    return Recognition(NAME, Sure.CERTAIN, f"{marked} has '-- Up Migration' comments")
+    """By its comments. In one of a pair of files they are of no use to it, and may be anybody's."""
+    listed = {name: raw for name, raw in folder.files.items() if _FILE.fullmatch(name)}
+    whole = {name: raw for name, raw in listed.items() if not _PAIRED.search(name)}
+    for files, sure in ((whole, Sure.CERTAIN), (listed, Sure.POSSIBLE)):
+        marked = has_line(replace(folder, files=files), _MARKED)
+        if marked is not None:
+            return Recognition(NAME, sure, f"{marked} has '-- Up Migration' comments")
+    return None
 
 
 def read(folder: Folder) -> Reading:

@@ -34,7 +34,7 @@ NAME: Final = "prisma"
 _FILE: Final = re.compile(r"((?:([0-9]+)[_-])?([^/]*))/migration\.sql")
 _LOCK_FILE: Final = "migration_lock.toml"
 _TABLE: Final = "_prisma_migrations"
-#: `schema-engine`, sql-schema-connector, flavour/postgres.
+#: `schema-engine`, `sql-schema-connector`, `flavour/postgres`.
 _LOCK_ID: Final = 72707369
 
 

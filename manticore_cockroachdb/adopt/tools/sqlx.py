@@ -44,7 +44,7 @@ def recognize(folder: Folder) -> Recognition | None:
     if not found or "atlas.sum" in folder.files:
         return None
     if ".sqlx" in folder.around:
-        return Recognition(NAME, Sure.CERTAIN, "the folder .sqlx stands beside it")
+        return Recognition(NAME, Sure.CERTAIN, "the folder .sqlx is beside it")
     sure = Sure.LIKELY if "Cargo.toml" in folder.around else Sure.POSSIBLE
     return Recognition(NAME, sure, f"{found[0]} is named as its files are")
 

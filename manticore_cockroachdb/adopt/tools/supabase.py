@@ -45,7 +45,7 @@ def recognize(folder: Folder) -> Recognition | None:
     if folder.root.resolve().parts[-2:] == ("supabase", "migrations"):
         return Recognition(NAME, Sure.CERTAIN, "the folder is supabase/migrations")
     if "config.toml" in folder.around and "seed.sql" in folder.around:
-        return Recognition(NAME, Sure.LIKELY, "config.toml and seed.sql stand beside it")
+        return Recognition(NAME, Sure.LIKELY, "config.toml and seed.sql are beside it")
     if "atlas.sum" in folder.files:
         return None
     return Recognition(NAME, Sure.POSSIBLE, f"{found[0]} is named as its files are")

@@ -46,13 +46,16 @@ _LOCK: Final = "yoyo_lock"
 
 def recognize(folder: Folder) -> Recognition | None:
     """By `.rollback.sql`, `-- depends:` lines, or yoyo.ini."""
+    depends = ""
     for name in sorted(folder.files):
         if name.endswith(_ROLLBACK):
             return Recognition(NAME, Sure.CERTAIN, f"{name} is named as only its files are")
         if name.endswith(".sql") and _DEPENDS.search(folder.files[name]):
-            return Recognition(NAME, Sure.CERTAIN, f"{name} has a '-- depends:' line")
+            depends = depends or name
     if "yoyo.ini" in folder.around or "yoyo.ini" in folder.files:
         return Recognition(NAME, Sure.CERTAIN, "yoyo.ini is there")
+    if depends:
+        return Recognition(NAME, Sure.LIKELY, f"{depends} has a '-- depends:' line")
     return None
 
 
@@ -139,7 +142,7 @@ def _ordered(
         missing = [parent for parent in migration.parents if parent not in known]
         if missing:
             path = migration.up.path if migration.up else None
-            problems.append(Remark(f"depends on {missing[0]}, which is not there.", path))
+            problems.append(Remark(f"depends on {missing[0]}, which does not exist.", path))
     done: dict[str, TheirMigration] = {}
     while waiting:
         ready = next(
@@ -147,7 +150,7 @@ def _ordered(
         )
         if ready is None:
             names = ", ".join(migration.key for migration in waiting)
-            problems.append(Remark(f"the dependencies of {names} go in a circle."))
+            problems.append(Remark(f"the dependencies of {names} form a cycle."))
             break
         waiting.remove(ready)
         done[ready.key] = ready

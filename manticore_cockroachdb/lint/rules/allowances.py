@@ -1,5 +1,5 @@
-"""Allowances that are wrong: these are found while allowances are used, not by a function of
-their own.
+"""Allowances that are wrong: these are found while allowances are used, not by separate
+functions.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def unused_allowance(_script: Script) -> Iterator[Remark]:
     ),
 )
 def allowance_without_reason(_script: Script) -> Iterator[Remark]:
-    """Who reads the script next wants to know why the finding was accepted: write the reason
-    after the rule's id.
+    """The next reader of the script needs to know why the finding was accepted: write the
+    reason after the rule's id.
     """
     yield from ()
 

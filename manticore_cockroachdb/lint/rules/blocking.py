@@ -7,6 +7,7 @@ from typing import Final
 
 from ..._model.commands import (
     AlterTable,
+    CreateTable,
     CreateTrigger,
     Drop,
     DropIndex,
@@ -18,7 +19,7 @@ from ..._model.commands import (
     Write,
 )
 from ..finding import Severity
-from ..locks import BLOCKS, table_lock
+from ..locks import BLOCKS, table_locks
 from ..rule import ON_PG, Example, Remark, Step, rule
 from ..sql import scripts
 
@@ -31,6 +32,7 @@ _LOCKS = "https://www.postgresql.org/docs/current/explicit-locking.html"
 #: What waits for a strong lock and then is quick: CREATE INDEX has its own rule.
 _WAITING: Final = (
     AlterTable,
+    CreateTable,
     CreateTrigger,
     Drop,
     DropIndex,
@@ -54,15 +56,17 @@ def lock_timeout(step: Step) -> Iterator[Remark]:
     """A statement that waits for a strong lock makes everybody after it wait, too.
 
     While an ALTER TABLE waits for one long SELECT, every new query on the table has to
-    wait for both. With `-- manticore: lock_timeout=2s`, in the script's header or before the statement, it
+    wait for both. A new foreign key locks the table it refers to as well, also in CREATE TABLE.
+    With `-- manticore: lock_timeout=2s`, in the script's header or before the statement, it
     is rolled back after that time and sent again later. Reported once for each script.
     """
-    lock = table_lock(step.read.command, step.before)
-    if lock is None or step.is_new(lock.table) or step.waits_limited:
+    found = table_locks(step.read.command, step.before)
+    locks = [one for one in found if not step.is_new(one.table)]
+    if not locks or step.waits_limited:
         return
     if any(isinstance(read.command, _WAITING) for read, _ in step.script.locks):
         return
-    table, mode = lock
+    table, mode = locks[0]
     yield Remark(
         f"It waits for an {mode} lock on {table} without a limit, and new queries on the table "
         "have to wait for it."

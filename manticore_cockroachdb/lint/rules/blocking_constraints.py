@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..._model.actions import (
+    AddColumn,
     AddConstraint,
+    ColumnDefinition,
     SetNotNull,
     ValidateConstraint,
 )
 from ..._model.commands import (
     AlterTable,
 )
-from ..._model.values import Constraint, ConstraintKind, Name, Table, quoted
+from ..._model.values import Constraint, ConstraintKind, Name, quoted
 from ..finding import Severity
 from ..locks import table_lock
 from ..rule import ON_PG, PG, Example, Remark, Step, rule
-from ..sql import listed, name_for, scripts
+from ..safer import VALUES, added, constrained_later, known_not_null, made_not_null
+from ..sql import scripts
+from .rewriting import is_volatile
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
 _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html"
@@ -40,40 +44,46 @@ def constraint_scan(step: Step) -> Iterator[Remark]:
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
         return
-    for action in command.actions:
-        if not isinstance(action, AddConstraint) or not action.constraint.validated:
-            continue
-        one = action.constraint
+    for one, definition in _scanned(command):
         if one.kind is ConstraintKind.CHECK:
-            name = quoted(one.name) if one.name else name_for(command.name, (), "check")
-            what = f"CHECK ({one.expression.text if one.expression else ''})"
             blocked = f"reads and writes of {command.name}"
-        elif one.kind is ConstraintKind.FOREIGN_KEY and not _is_partitioned(step, command.name):
-            name = quoted(one.name) if one.name else name_for(command.name, one.columns, "fkey")
-            what = foreign_key(one)
+        elif not _is_partitioned(step, command.name):
             blocked = f"writes to {command.name} and {one.target}"
         else:
             continue
         yield Remark(
             f"ADD {one.kind.value} reads every row of {command.name}, and blocks {blocked} "
             "meanwhile.",
-            scripts(
-                f"ALTER TABLE {command.name} ADD CONSTRAINT {name} {what} NOT VALID;",
-                f"ALTER TABLE {command.name} VALIDATE CONSTRAINT {name};",
-            ),
+            constrained_later(step, command.name, definition)
+            if definition is not None
+            else scripts(*added(step, command.name, one)),
         )
+
+
+def _scanned(command: AlterTable) -> Iterator[tuple[Constraint, ColumnDefinition | None]]:
+    """The constraints that are tried on every row, each with the new column it stands beside.
+
+    A new column that is NULL everywhere breaks no foreign key: PostgreSQL then reads no rows.
+    """
+    for action in command.actions:
+        if isinstance(action, AddConstraint):
+            one = action.constraint
+            kinds = (ConstraintKind.CHECK, ConstraintKind.FOREIGN_KEY)
+            if one.validated and one.kind in kinds:
+                yield one, None
+        elif isinstance(action, AddColumn):
+            definition = action.definition
+            filled = any(word in VALUES for word, _ in definition.parts)  # DEFAULT NULL, too
+            for one in definition.constraints:
+                is_key = one.kind is ConstraintKind.FOREIGN_KEY
+                if one.kind is ConstraintKind.CHECK or (is_key and filled):
+                    yield one, definition
 
 
 def _is_partitioned(step: Step, name: Name) -> bool:
     """Whether NOT VALID is refused for a foreign key (before PostgreSQL 18)."""
     table = step.before.table(name)
     return table is not None and table.partitioned and step.target.version < (18,)
-
-
-def foreign_key(one: Constraint) -> str:
-    """A foreign key as SQL writes it."""
-    target = f"({listed(one.target_columns)})" if one.target_columns else ""
-    return f"FOREIGN KEY ({listed(one.columns)}) REFERENCES {one.target} {target}".rstrip()
 
 
 @rule(
@@ -137,42 +147,8 @@ def set_not_null_scan(step: Step) -> Iterator[Remark]:
             yield Remark(
                 f"SET NOT NULL reads every row of {command.name}, and blocks reads and writes "
                 "meanwhile.",
-                not_null_steps(step, command.name, action.column),
+                scripts(*made_not_null(step, command.name, action.column)),
             )
-
-
-def known_not_null(table: Table | None, column: str) -> bool:
-    """Whether a column is NOT NULL already, or a validated CHECK says so."""
-    if table is None:
-        return False
-    found = table.column(column)
-    if found is not None and found.not_null:
-        return True
-    return any(
-        one.kind is ConstraintKind.CHECK
-        and one.validated
-        and one.expression is not None
-        and one.expression.names >= {column, "is", "not", "null"}
-        and not one.expression.names & {"or"}
-        for one in table.constraints
-    )
-
-
-def not_null_steps(step: Step, table: Name, column: str) -> str:
-    """The scripts that make a column NOT NULL without a long lock, for the server's version."""
-    name = name_for(table, (column,), "not_null")
-    if step.target.version >= (18,):
-        return scripts(
-            f"ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {quoted(column)} NOT VALID;",
-            f"ALTER TABLE {table} VALIDATE CONSTRAINT {name};",
-        )
-    return scripts(
-        f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({quoted(column)} IS NOT NULL) NOT "
-        "VALID;",
-        f"ALTER TABLE {table} VALIDATE CONSTRAINT {name};",
-        f"ALTER TABLE {table} ALTER COLUMN {quoted(column)} SET NOT NULL;\n"
-        f"ALTER TABLE {table} DROP CONSTRAINT {name};",
-    )
 
 
 @rule(
@@ -191,25 +167,36 @@ def unique_constraint_blocking(step: Step) -> Iterator[Remark]:
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
         return
-    for action in command.actions:
-        if not isinstance(action, AddConstraint) or action.constraint.index is not None:
-            continue
-        one = action.constraint
-        if one.kind not in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY):
-            continue
-        label = "key" if one.kind is ConstraintKind.UNIQUE else "pkey"
-        columns = one.columns if one.kind is ConstraintKind.UNIQUE else ()
-        name = quoted(one.name) if one.name else name_for(command.name, columns, label)
+    for one, definition in _built(step, command):
+        parts = added(step, command.name, one)
         yield Remark(
             f"ADD {one.kind.value} builds an index, and blocks reads and writes of {command.name} "
             "meanwhile.",
-            scripts(
-                f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {command.name} "
-                f"({listed(one.columns)});",
-                f"ALTER TABLE {command.name} ADD CONSTRAINT {name} {one.kind.value} USING INDEX "
-                f"{name};",
-            ),
+            None
+            if not parts
+            else scripts(*parts)
+            if definition is None
+            else constrained_later(step, command.name, definition),
         )
+
+
+def _built(step: Step, command: AlterTable) -> Iterator[tuple[Constraint, ColumnDefinition | None]]:
+    """The keys whose index is built, each with the new column it stands beside.
+
+    A column whose addition writes the table again has its own finding, which keeps the key.
+    """
+    kinds = (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY)
+    for action in command.actions:
+        if isinstance(action, AddConstraint):
+            one = action.constraint
+            if one.index is None and one.kind in kinds:
+                yield one, None
+        elif isinstance(action, AddColumn):
+            made = action.definition.column
+            numbered = made.serial or made.identity or made.generated is not None
+            for one in action.definition.constraints:
+                if one.kind in kinds and not numbered and not is_volatile(step, made.default):
+                    yield one, action.definition
 
 
 @rule(

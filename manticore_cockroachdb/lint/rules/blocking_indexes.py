@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from ..._model.actions import (
     DetachPartition,
@@ -19,7 +20,7 @@ from ..._model.commands import (
 from ..._model.values import Table
 from ..finding import Severity
 from ..rule import ON_PG, PG, Example, Remark, Script, Step, rule
-from ..sql import concurrently
+from ..sql import put_in
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
 _CREATE_INDEX = (
@@ -49,7 +50,7 @@ def create_index_blocking(step: Step) -> Iterator[Remark]:
         return  # CONCURRENTLY is refused there
     yield Remark(
         f"CREATE INDEX on {command.table} blocks writes to it until the index is built.",
-        concurrently(step.text, "INDEX"),
+        put_in(step.text, "INDEX", "CONCURRENTLY"),
     )
 
 
@@ -76,13 +77,22 @@ def drop_index_blocking(step: Step) -> Iterator[Remark]:
             continue  # no script made it
         if table is not None and (step.is_new(table.name) or _is_key(table, name.name)):
             continue
+        if table is not None and table.partitioned:
+            continue  # CONCURRENTLY is refused there
         tail = f" of {table.name}" if table is not None else ""
         yield Remark(
             f"DROP INDEX {name}{tail} waits for every query on the table, and blocks reads and "
             "writes meanwhile.",
-            concurrently(step.text, "INDEX"),
+            "\n".join(_drops(command)),
         )
         return
+
+
+def _drops(command: DropIndex) -> Iterator[str]:
+    """One statement for each index: CONCURRENTLY takes no list."""
+    condition = "IF EXISTS " if command.if_exists else ""
+    for _, name in command.names:
+        yield f"DROP INDEX CONCURRENTLY {condition}{name};"
 
 
 def _is_key(table: Table, index: str) -> bool:
@@ -105,7 +115,7 @@ def reindex_blocking(step: Step) -> Iterator[Remark]:
         shown = f" {command.name}" if command.name is not None else ""
         yield Remark(
             f"REINDEX {command.what}{shown} blocks writes until the index is built again.",
-            concurrently(step.text, command.what),
+            put_in(step.text, command.what, "CONCURRENTLY"),
         )
 
 
@@ -117,7 +127,8 @@ def reindex_blocking(step: Step) -> Iterator[Remark]:
     Example(
         "REFRESH MATERIALIZED VIEW prices;",
         _RIDES
-        + "\nCREATE MATERIALIZED VIEW prices AS SELECT city, avg(price) FROM rides GROUP BY city;",
+        + "\nCREATE MATERIALIZED VIEW prices AS SELECT city, avg(price) FROM rides GROUP BY city;"
+        "\nCREATE UNIQUE INDEX prices_by_city ON prices (city);",
     ),
     on=(RefreshView,),
 )
@@ -129,12 +140,18 @@ def refresh_view_blocking(step: Step) -> Iterator[Remark]:
     command = step.read.command
     if not isinstance(command, RefreshView) or step.is_new(command.name):
         return
-    if not command.concurrently:
-        yield Remark(
-            f"REFRESH MATERIALIZED VIEW {command.name} blocks every read of it until it is filled "
-            "again.",
-            f"REFRESH MATERIALIZED VIEW CONCURRENTLY {command.name};",
-        )
+    if command.concurrently or command.empties:
+        return
+    view = step.before.view(command.name)
+    first = "" if view is None or view.has_key else _NEEDS_KEY
+    yield Remark(
+        f"REFRESH MATERIALIZED VIEW {command.name} blocks every read of it until it is filled "
+        "again.",
+        f"{first}REFRESH MATERIALIZED VIEW CONCURRENTLY {command.name};",
+    )
+
+
+_NEEDS_KEY: Final = "-- after a CREATE UNIQUE INDEX over columns of the view:\n"
 
 
 @rule(

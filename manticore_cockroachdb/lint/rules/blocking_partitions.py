@@ -13,10 +13,12 @@ from ..._model.actions import (
 from ..._model.commands import (
     AlterTable,
 )
-from ..._model.values import ConstraintKind, Name, quoted
+from ..._model.schema import Space
+from ..._model.values import ConstraintKind, Name, Table, quoted
 from ..finding import Severity
 from ..rule import ON_PG, PG, Example, Remark, Step, rule
-from ..sql import name_for, scripts
+from ..safer import known_not_null, new_name
+from ..sql import scripts
 
 _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html"
 
@@ -35,7 +37,10 @@ _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html"
     on=(AlterTable,),
 )
 def detach_partition_blocking(step: Step) -> Iterator[Remark]:
-    """DETACH PARTITION blocks reads and writes of the whole table while it waits for its lock."""
+    """DETACH PARTITION blocks reads and writes of the whole table while it waits for its lock.
+
+    CONCURRENTLY does not; PostgreSQL refuses it where the table has a DEFAULT partition.
+    """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
         return
@@ -44,8 +49,18 @@ def detach_partition_blocking(step: Step) -> Iterator[Remark]:
             yield Remark(
                 f"DETACH PARTITION blocks reads and writes of {command.name} while it waits for "
                 "its lock.",
-                f"ALTER TABLE {command.name} DETACH PARTITION {action.partition} CONCURRENTLY;",
+                None
+                if _has_default(step, command.name)
+                else f"ALTER TABLE {command.name} DETACH PARTITION {action.partition} CONCURRENTLY;",
             )
+
+
+def _has_default(step: Step, name: Name) -> bool:
+    """Whether the table has a DEFAULT partition, with which CONCURRENTLY is refused."""
+    children = (
+        step.before.get(key) for key in step.before.referrers(step.before.key(Space.RELATION, name))
+    )
+    return any(isinstance(one, Table) and one.takes_rest for one in children)
 
 
 @rule(
@@ -64,7 +79,8 @@ def detach_partition_blocking(step: Step) -> Iterator[Remark]:
 def attach_partition_scan(step: Step) -> Iterator[Remark]:
     """ATTACH PARTITION reads every row of the partition under an ACCESS EXCLUSIVE lock on it.
 
-    A CHECK constraint that says what the partition's bounds say, validated before, spares the scan.
+    A CHECK constraint that says what the partition's bounds say, and that the key is NOT NULL,
+    avoids the scan if it was validated before.
     """
     command = step.read.command
     if not isinstance(command, AlterTable):
@@ -72,36 +88,56 @@ def attach_partition_scan(step: Step) -> Iterator[Remark]:
     for action in command.actions:
         if not isinstance(action, AttachPartition) or step.is_new(action.partition):
             continue
-        table = step.before.table(action.partition)
-        checked = table is not None and any(
-            one.kind is ConstraintKind.CHECK and one.validated for one in table.constraints
-        )
-        if checked:
+        parent = step.before.table(command.name)
+        key = parent.partition_key if parent is not None else ()
+        if _is_checked(step.before.table(action.partition), key):
             continue
-        name = name_for(action.partition, ("bounds",), "check")
+        bounds = _bounds(step, key)
+        name = new_name(step, action.partition, ("bounds",), "check")
         yield Remark(
             f"ATTACH PARTITION reads every row of {action.partition}, which nobody can use "
             "meanwhile.",
             scripts(
-                f"ALTER TABLE {action.partition} ADD CONSTRAINT {name} CHECK "
-                f"({_bounds(step, command.name)}) NOT VALID;",
+                f"ALTER TABLE {action.partition} ADD CONSTRAINT {name} CHECK ({bounds}) NOT VALID;",
                 f"ALTER TABLE {action.partition} VALIDATE CONSTRAINT {name};",
                 f"{step.text};",
-            ),
+            )
+            if bounds
+            else None,
         )
 
 
-def _bounds(step: Step, name: Name) -> str:
-    """What FOR VALUES says, as a condition; "…" where that is not plain."""
-    table = step.before.table(name)
-    key = table.partition_key if table is not None else ()
+def _is_checked(table: Table | None, key: tuple[str, ...]) -> bool:
+    """Whether a validated CHECK may say what the bounds say; with the key NOT NULL by one or by itself."""
+    if table is None:
+        return False
+    checks = [
+        one.expression.names
+        for one in table.constraints
+        if one.kind is ConstraintKind.CHECK and one.validated and one.expression is not None
+    ]
+    return bool(checks) and all(
+        any(name in names for names in checks) and known_not_null(table, name) for name in key
+    )
+
+
+def _bounds(step: Step, key: tuple[str, ...]) -> str:
+    """What FOR VALUES says, as a condition; "" where that is not plain."""
     match = _FOR_VALUES.search(step.text)
     if match is None or len(key) != 1:
-        return "…"
+        return ""
     column = quoted(key[0])
+    parts = [f"{column} IS NOT NULL"]
     if match["values"]:
-        return f"{column} IN ({match['values']})"
-    return f"{column} >= {match['first']} AND {column} < {match['end']}"
+        if "NULL" in match["values"].upper():
+            return ""
+        parts.append(f"{column} IN ({match['values']})")
+        return " AND ".join(parts)
+    if match["first"].strip().upper() != "MINVALUE":
+        parts.append(f"{column} >= {match['first']}")
+    if match["end"].strip().upper() != "MAXVALUE":
+        parts.append(f"{column} < {match['end']}")
+    return " AND ".join(parts)
 
 
 _FOR_VALUES: Final = re.compile(

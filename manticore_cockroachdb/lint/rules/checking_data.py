@@ -12,10 +12,19 @@ from ..._model.actions import AddColumn, AddConstraint, SetNotNull, ValidateCons
 from ..._model.commands import AlterTable, CreateIndex
 from ..._model.values import ConstraintKind, Name, quoted
 from ..finding import Severity
-from ..rows import all_different, all_null, has_reference, has_unique, keys_of, never_null
+from ..rows import (
+    all_different,
+    all_null,
+    has_reference,
+    has_unique,
+    is_null_for_all,
+    keys_of,
+    never_null,
+)
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
+from ..safer import DEMANDS, demands, known_not_null
+from ..safer import column as column_of
 from ..sql import BATCHED, allowed, keys, listed, scripts
-from .blocking_constraints import known_not_null, not_null_steps
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, driver_id BIGINT, city TEXT, price NUMERIC);"
 _DRIVERS = "CREATE TABLE drivers (id BIGINT PRIMARY KEY);\n" + _RIDES
@@ -34,7 +43,7 @@ _SCHEMA_CHANGES = "https://www.cockroachlabs.com/docs/stable/online-schema-chang
 def required_column(step: Step) -> Iterator[Remark]:
     """A new NOT NULL column without a default cannot be added to a table that has rows.
 
-    And programs of the release before, which do not know the column, fail to insert. Add it
+    Programs of the previous release, which do not know the column, also fail to insert. Add it
     nullable, write it from every program, fill the old rows, and then make it NOT NULL.
     """
     command = step.read.command
@@ -48,21 +57,19 @@ def required_column(step: Step) -> Iterator[Remark]:
         if not column.not_null or filled:
             continue
         name = quoted(column.name)
-        last = (
-            f"ALTER TABLE {command.name} ALTER COLUMN {name} SET NOT NULL;"
-            if step.target.kind is CRDB
-            else not_null_steps(step, command.name, column.name)
-        )
+        added = column_of(action.definition, DEMANDS)
+        last = list(demands(step, command.name, action.definition))
+        if step.target.kind is CRDB and last:
+            last[0] = f"-- manticore: allow=not-null-on-data every row has it\n{last[0]}"
         yield Remark(
             f"ADD COLUMN {name} NOT NULL without a default fails if {command.name} has rows.",
             scripts(
-                f"ALTER TABLE {command.name} ADD COLUMN {name} {column.type};",
+                f"ALTER TABLE {command.name} ADD COLUMN {added};",
                 f"-- fill the rows, with '{BATCHED}' before: UPDATE {command.name} SET {name} = … "
                 f"WHERE {name} IS NULL",
-                f"-- manticore: allow=not-null-on-data every row has it\n{last}"
-                if step.target.kind is CRDB
-                else last,
+                *last,
             ),
+            subject=column.name,
         )
 
 
@@ -84,7 +91,7 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
     if isinstance(command, CreateIndex):
         if command.index.unique and not _cannot_repeat(step, command.table, keys_of(command.index)):
             where = f" WHERE {command.index.predicate.text}" if command.index.predicate else ""
-            yield _duplicates(step, command.table, keys(command.index).replace(" DESC", ""), where)
+            yield _duplicates(step, command.table, keys(command.index), where)
     elif isinstance(command, AlterTable) and not step.is_empty(command.name):
         for action in command.actions:
             if isinstance(action, AddConstraint) and action.constraint.index is None:
@@ -94,7 +101,8 @@ def unique_on_data(step: Step) -> Iterator[Remark]:
                 if one.kind in kinds and not _cannot_repeat(
                     step, command.name, one.columns, nulls=not key
                 ):
-                    yield _duplicates(step, command.name, listed(one.columns), "")
+                    where = f" WHERE {one.expression.text}" if one.expression else ""
+                    yield _duplicates(step, command.name, listed(one.columns), where)
             elif isinstance(action, AddColumn):
                 yield from _unique_column(command, action)
 
@@ -108,7 +116,7 @@ def _cannot_repeat(
         step: The statement.
         table: The table.
         columns: The columns, or expressions as they are written.
-        nulls: Whether rows without a value may stand beside each other; not in a primary key.
+        nulls: Whether several rows without a value are allowed; not in a primary key.
     """
     return (
         step.is_empty(table)
@@ -145,6 +153,7 @@ def _duplicates(step: Step, table: Name, columns: str, where: str) -> Remark:
         + (", and says so only at the end of the back-fill." if step.target.kind is CRDB else "."),
         f"-- must find nothing: {query}\n"
         + allowed("unique-on-data", "the query above found nothing", step.text),
+        subject=columns,
     )
 
 
@@ -173,6 +182,7 @@ def not_null_on_data(step: Step) -> Iterator[Remark]:
             f"It fails if a row of {command.name} has no {name}.",
             f"-- must find nothing: SELECT 1 FROM {command.name} WHERE {name} IS NULL LIMIT 1;\n"
             + allowed("not-null-on-data", "the query above found nothing", step.text),
+            subject=action.column,
         )
 
 
@@ -205,11 +215,14 @@ def check_on_data(step: Step) -> Iterator[Remark]:
         else:
             continue
         if one.kind is ConstraintKind.CHECK and one.expression is not None:
+            if is_null_for_all(step, command.name, one.expression):
+                continue
             condition = one.expression.text
             yield Remark(
                 f"It fails if a row of {command.name} does not obey CHECK ({condition}).",
                 f"-- must find nothing: SELECT 1 FROM {command.name} WHERE NOT ({condition}) "
                 "LIMIT 1;\n" + allowed("check-on-data", "the query above found nothing", step.text),
+                subject=condition,
             )
 
 
@@ -264,4 +277,5 @@ def foreign_key_on_data(step: Step) -> Iterator[Remark]:
             f"-- must find nothing: SELECT 1 FROM {command.name} c WHERE {filled} AND NOT EXISTS "
             f"(SELECT 1 FROM {one.target} p WHERE {joined}) LIMIT 1;\n"
             + allowed("foreign-key-on-data", "the query above found nothing", step.text),
+            subject=listed(one.columns),
         )

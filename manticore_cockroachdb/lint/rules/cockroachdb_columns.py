@@ -9,11 +9,13 @@ from typing import Final
 from ..._model.actions import AddColumn, DropColumn, RenameColumn, SetDefault, SetType
 from ..._model.commands import AlterTable
 from ..._model.schema import Space
-from ..._model.values import ConstraintKind, Function, Table, Type, View, quoted
+from ..._model.values import ConstraintKind, Function, Name, Table, Type, View, quoted
 from ..._scripts.script import Mode
 from ..finding import Severity
 from ..rule import CRDB, ON_CRDB, Example, Remark, Step, rule
-from ..sql import allowed, filled, scripts
+from ..safer import column as column_of
+from ..safer import filled_later
+from ..sql import allowed, literal
 from .rewriting import keeps_storage, switch_column
 
 _RIDES = (
@@ -71,11 +73,9 @@ def is_trivial(old: Type, new: Type) -> bool:
 
 
 def _refused(step: Step, command: AlterTable, table: Table | None, column: str) -> str:
-    """Why CockroachDB refuses to change the type of a column; "" where nothing speaks against
-    it.
-    """
+    """Why CockroachDB refuses to change the type of a column; "" where it does not."""
     if len(command.actions) > 1:
-        return "it stands beside other changes in one statement"
+        return "it is one of several changes in one statement"
     if step.script.script.mode is Mode.ATOMIC:
         return "the script is one transaction"
     used = _use_of(step, command, table, column)
@@ -167,6 +167,7 @@ def narrow_column(step: Step) -> Iterator[Remark]:
                 f"-- must find nothing: SELECT 1 FROM {command.name} WHERE length({name}) > "
                 f"{limit} LIMIT 1;\n"
                 + allowed("narrow-column", "the query above found nothing", step.text),
+                subject=action.column,
             )
 
 
@@ -200,18 +201,17 @@ def add_sequence_column(step: Step) -> Iterator[Remark]:
         calls = column.default.calls if column.default is not None else frozenset()
         if "nextval" not in calls and not column.identity:
             continue
-        name = quoted(column.name)
-        sequence = quoted(f"{command.name.name}_{column.name}_seq")
-        default = column.default.text if column.default is not None else f"nextval('{sequence}')"
+        sequence = Name(command.name.schema, f"{command.name.name}_{column.name}_seq")
+        default = (
+            column.default.text
+            if column.default is not None
+            else f"nextval({literal(str(sequence))})"
+        )
         made = f"CREATE SEQUENCE {sequence};\n" if column.identity else ""
         what = "an identity column" if column.identity else "a column with nextval() as its default"
         yield Remark(
             f"CockroachDB refuses to add {what} to {command.name} if it has rows.",
-            scripts(
-                f"{made}ALTER TABLE {command.name} ADD COLUMN {name} {column.type};\n"
-                f"ALTER TABLE {command.name} ALTER COLUMN {name} SET DEFAULT {default};",
-                filled(command.name, name, default),
-            ),
+            made + filled_later(step, command.name, action.definition, default),
         )
 
 
@@ -245,13 +245,10 @@ def add_session_default(step: Step) -> Iterator[Remark]:
         column = action.definition.column
         used = column.default.mentions & _OF_SESSION if column.default is not None else frozenset()
         if used and column.default is not None:
-            name = quoted(column.name)
             yield Remark(
                 f"CockroachDB refuses this default, or gives the rows that are there the server's "
                 f"{', '.join(sorted(used))} instead of your session's.",
-                f"ALTER TABLE {command.name} ADD COLUMN {name} {column.type};\n"
-                f"ALTER TABLE {command.name} ALTER COLUMN {name} SET DEFAULT "
-                f"{column.default.text};",
+                filled_later(step, command.name, action.definition, column.default.text),
             )
 
 
@@ -298,7 +295,7 @@ def drop_and_add_column(step: Step) -> Iterator[Remark]:
                             "no release uses it any more",
                             f"ALTER TABLE {command.name} DROP COLUMN {name}",
                         )
-                        + f"\nALTER TABLE {command.name} ADD COLUMN {name} {column.type};",
+                        + f"\nALTER TABLE {command.name} ADD COLUMN {column_of(action.definition)};",
                     )
 
 
@@ -332,12 +329,18 @@ def drop_column_combined(step: Step) -> Iterator[Remark]:
     ]
     if not dropped or not others:
         return
-    statement = f"ALTER TABLE {command.name} DROP COLUMN {quoted(dropped[0].column)}"
+    statements = [
+        allowed(
+            "drop-column",
+            "no release uses it any more",
+            f"ALTER TABLE {command.name} DROP COLUMN {quoted(one.column)}",
+        )
+        for one in dropped
+    ]
     yield Remark(
         f"If the other change fails, CockroachDB brings {quoted(dropped[0].column)} back with "
         "every value NULL.",
-        "-- the other changes in a separate statement, then:\n"
-        + allowed("drop-column", "no release uses it any more", statement),
+        "\n".join(("-- the other changes in a separate statement, then:", *statements)),
     )
 
 
@@ -356,7 +359,7 @@ def drop_column_combined(step: Step) -> Iterator[Remark]:
 def drop_column_indexes(step: Step) -> Iterator[Remark]:
     """DROP COLUMN also drops every index that has the column, even one that only stores it.
 
-    A query may lose its index that way. Where the column stands in the condition of a partial
+    A query may lose its index that way. Where the column is part of the condition of a partial
     index, newer versions refuse the statement. Drop or replace the indexes first.
     """
     command = step.read.command
@@ -378,7 +381,7 @@ def drop_column_indexes(step: Step) -> Iterator[Remark]:
             if one.predicate and name in one.predicate.names and step.target.version >= (23, 1)
         ]
         shown = ", ".join(str(one.name) for one in names)
-        drops = "\n".join(f"DROP INDEX {command.name}@{quoted(one.name or '')};" for one in names)
+        drops = "\n".join(f"DROP INDEX {command.name}@{quoted(str(one.name))};" for one in names)
         statement = f"ALTER TABLE {command.name} DROP COLUMN {quoted(name)}"
         yield Remark(
             f"CockroachDB refuses it while the partial index {partial[0].name} has {quoted(name)} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,10 +14,14 @@ from ..._model.actions import (
     SetOptions,
 )
 from ..._model.commands import AlterTable, CreateIndex, CreateTable, DropIndex
-from ..._model.values import Column, ConstraintKind, quoted
+from ..._model.cursor import Cursor, NotUnderstoodError
+from ..._model.values import Column, Constraint, ConstraintKind, quoted
+from ..._sql.lexer import TokenKind, tokens
+from ..._sql.tokens import upper
 from ..finding import Severity
 from ..rule import CRDB, ON_CRDB, Example, Remark, Step, rule
-from ..sql import listed
+from ..safer import made_not_null, name_there
+from ..sql import listed, literal, scripts
 
 _RIDES = "CREATE TABLE rides (id UUID PRIMARY KEY DEFAULT gen_random_uuid(), city STRING, at TIMESTAMPTZ);"
 _INDEXES = "https://www.cockroachlabs.com/docs/stable/schema-design-indexes"
@@ -54,7 +59,9 @@ def sequential_key(step: Step) -> Iterator[Remark]:
                 yield Remark(
                     f"The primary key of {command.name} begins with {quoted(column.name)}, whose "
                     "values rise: all new rows go to one range.",
-                    f"{quoted(column.name)} UUID PRIMARY KEY DEFAULT gen_random_uuid()",
+                    _with_uuid(step, command, column)
+                    if len(one.columns) == 1 and not _is_clock(column)
+                    else _sharded(step, "KEY"),
                 )
     elif isinstance(command, CreateIndex) and not command.index.sharded:
         table = step.before.table(command.table)
@@ -64,8 +71,72 @@ def sequential_key(step: Step) -> Iterator[Remark]:
             yield Remark(
                 f"The index begins with {quoted(found.name)}, whose values rise: all new entries "
                 "go to one range.",
-                f"{step.text} USING HASH;" if not command.index.predicate else None,
+                _sharded(step, "ON"),
             )
+
+
+def _with_uuid(step: Step, command: CreateTable, key: Column) -> str | None:
+    """The table with a UUID for its key; None where other columns of it hold the numbers."""
+    for part in _elements(step.text):
+        start = part.at
+        if not part.at_name() or part.identifier() != key.name:
+            continue
+        part.at = start
+        beside = next(
+            (one for one in command.columns if one.column.name == key.name and one.constraints),
+            None,
+        )
+        kind = "UUID PRIMARY KEY" if beside is not None else "UUID NOT NULL"
+        made = f"{quoted(key.name)} {kind} DEFAULT gen_random_uuid()"
+        return f"{step.text[: part.start]}{made}{step.text[part.stop :]};"
+    return None
+
+
+def _elements(text: str) -> Iterator[Cursor]:
+    """What stands in the parentheses of CREATE TABLE."""
+    cursor = Cursor(text)
+    cursor.until(frozenset("("))
+    try:
+        yield from cursor.group().split()
+    except NotUnderstoodError:
+        return
+
+
+def _sharded(step: Step, after: str) -> str | None:
+    """The statement with USING HASH after the columns of the primary key, or of the index.
+
+    https://www.cockroachlabs.com/docs/stable/hash-sharded-indexes; before v22.1 a session variable
+    and a number of buckets are wanted.
+    """
+    at = _end_of_keys(step.text, after)
+    if at is None:
+        return None
+    if step.target.version >= (22, 1):
+        return f"{step.text[:at]} USING HASH{step.text[at:]};"
+    return (
+        "SET experimental_enable_hash_sharded_indexes = true;\n"
+        f"{step.text[:at]} USING HASH WITH BUCKET_COUNT = 8{step.text[at:]};"
+    )
+
+
+def _end_of_keys(text: str, after: str) -> int | None:
+    """Where PRIMARY KEY (…) or ON table (…) ends in a text; PRIMARY KEY beside a column has no list."""
+    found = list(tokens(text))
+    for at, token in enumerate(found):
+        if token.kind is not TokenKind.WORD or upper(token) != after:
+            continue
+        if after == "KEY" and (at + 1 == len(found) or found[at + 1].text != "("):
+            return token.end
+        depth = 0
+        for other in found[at + 1 :]:
+            depth += {"(": 1, ")": -1}.get(other.text, 0)
+            if other.text == ")" and depth == 0:
+                return other.end
+    return None
+
+
+def _is_clock(column: Column) -> bool:
+    return column.type is not None and column.type.name.startswith(("timestamp", "date"))
 
 
 def _rises(column: Column) -> bool:
@@ -76,8 +147,7 @@ def _rises(column: Column) -> bool:
     calls = column.default.calls
     if calls & _NUMBERED:
         return True
-    stamp = column.type is not None and column.type.name.startswith(("timestamp", "date"))
-    return stamp and bool(column.default.mentions & _CLOCKS)
+    return _is_clock(column) and bool(column.default.mentions & _CLOCKS)
 
 
 @rule(
@@ -137,12 +207,25 @@ def primary_key_leftover(step: Step) -> Iterator[Remark]:
         key = table.primary_key if table is not None else None
         if table is not None and table.known and key is None:
             continue  # the hidden rowid leaves nothing
-        name = quoted(key.name if key is not None and key.name else f"{command.name.name}_pkey")
+        old = key or Constraint(ConstraintKind.PRIMARY_KEY, f"{command.name.name}_pkey")
+        name = quoted(name_there(step, command.name, old))
+        sharded = _hash_clause(step.text) if action.sharded else ""
+        first = [part for one in action.columns for part in made_not_null(step, command.name, one)]
         yield Remark(
             f"The old primary key of {command.name} stays as a UNIQUE index.",
-            f"ALTER TABLE {command.name} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} PRIMARY "
-            f"KEY ({listed(action.columns)});",
+            scripts(
+                *first,
+                f"ALTER TABLE {command.name} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} PRIMARY "
+                f"KEY ({listed(action.columns)}){sharded};",
+            ),
         )
+
+
+def _hash_clause(text: str) -> str:
+    """USING HASH … as a statement writes it."""
+    cursor = Cursor(text)
+    cursor.until(frozenset(("HASH",)))
+    return f" USING {cursor.part(cursor.at, cursor.end).on_one_line}"
 
 
 @rule(
@@ -316,7 +399,7 @@ def vector_index_blocks_writes(step: Step) -> Iterator[Remark]:
 def ttl_rewrites(step: Step) -> Iterator[Remark]:
     """`ttl_expire_after` adds a column to every row: the whole table is written again.
 
-    `ttl_expiration_expression` over a column that is there does not.
+    `ttl_expiration_expression` over a column that is there does not; it is known from v22.2.
     """
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
@@ -336,15 +419,16 @@ def ttl_rewrites(step: Step) -> Iterator[Remark]:
                 one.startswith("ttl_expire_after") for one in table.options
             )
             if given is not None and not there:
-                age = given.partition("=")[2].strip("'")
-                expression = f"{stamps[0] if stamps else '…'} + INTERVAL ''{_spaced(age)}''"
+                age = _AGE.search(step.text)
+                known = age is not None and stamps and step.target.version >= (22, 2)
+                expression = f"{quoted(stamps[0])} + INTERVAL {age[1]}" if known and age else ""
                 yield Remark(
                     f"ttl_expire_after adds a column to every row of {command.name}.",
-                    f"ALTER TABLE {command.name} SET (ttl_expiration_expression = '{expression}');",
+                    f"ALTER TABLE {command.name} SET (ttl_expiration_expression = "
+                    f"{literal(expression)});"
+                    if expression
+                    else None,
                 )
 
 
-def _spaced(age: str) -> str:
-    """`30days` as it was written before blanks were taken out."""
-    at = next((index for index, char in enumerate(age) if char.isalpha()), 0)
-    return f"{age[:at].strip()} {age[at:]}".strip()
+_AGE: Final = re.compile(r"ttl_expire_after\s*=\s*('[^']*')", re.IGNORECASE)

@@ -13,6 +13,7 @@ from ..._model.actions import (
     SetType,
 )
 from ..._model.commands import AlterTable, Command, CreateIndex
+from ..._model.schema import Schema
 from ..._model.values import ConstraintKind, Name
 from ..finding import Severity
 from ..rule import ON_CRDB, Example, Remark, Step, rule
@@ -41,7 +42,7 @@ def needs_space(step: Step) -> Iterator[Remark]:
     is paused. Look at the size first.
     """
     command = step.read.command
-    name = _written_again(step, command)
+    name = written_again(command, step.before)
     if name is None or step.is_empty(name):
         return
     details = " WITH DETAILS" if step.target.version >= _WITH_DETAILS else ""
@@ -52,18 +53,18 @@ def needs_space(step: Step) -> Iterator[Remark]:
     )
 
 
-def _written_again(step: Step, command: Command) -> Name | None:
+def written_again(command: Command, schema: Schema) -> Name | None:
     """The table that a statement writes again, whole or as an index."""
     if isinstance(command, CreateIndex):
         return command.table
     if isinstance(command, AlterTable):
         for action in command.actions:
-            if _writes_rows(step, command.name, action):
+            if _writes_rows(schema, command.name, action):
                 return command.name
     return None
 
 
-def _writes_rows(step: Step, name: Name, action: Action) -> bool:
+def _writes_rows(schema: Schema, name: Name, action: Action) -> bool:
     match action:
         case AddConstraint(constraint=one):
             keys = (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY)
@@ -76,13 +77,13 @@ def _writes_rows(step: Step, name: Name, action: Action) -> bool:
             stored = column.generated is not None and column.stored
             return unique or stored or column.serial or column.default is not None
         case SetType():
-            return not _keeps_rows(step, name, action)
+            return not _keeps_rows(schema, name, action)
         case _:
             return False
 
 
-def _keeps_rows(step: Step, name: Name, action: SetType) -> bool:
+def _keeps_rows(schema: Schema, name: Name, action: SetType) -> bool:
     """Whether a change of type is one of the description alone."""
-    table = step.before.table(name)
+    table = schema.table(name)
     column = table.column(action.column) if table is not None else None
     return column is not None and column.type is not None and is_trivial(column.type, action.type)

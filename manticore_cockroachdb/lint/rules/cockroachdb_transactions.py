@@ -79,7 +79,7 @@ def _changed(step: Step, command: Command) -> Name | None:
     Example(
         "-- manticore: allow=truncate-table its rows are not needed any more\nTRUNCATE rides;",
         _RIDES,
-        fixed="DELETE FROM rides WHERE id BETWEEN '0' AND '1';",
+        fixed="-- manticore: batch=5000\nDELETE FROM rides WHERE city = 'Rome';",
     ),
     on=(Truncate,),
 )
@@ -88,8 +88,7 @@ def truncate_is_schema_change(step: Step) -> Iterator[Remark]:
     deletes the old ones.
 
     It waits for other schema changes of the table, drops statistics and split points, and is
-    not rolled back when its transaction fails. For a table of a few thousand rows DELETE is
-    gentler.
+    not rolled back when its transaction fails. For a table of a few thousand rows, use DELETE.
     """
     command = step.read.command
     if isinstance(command, Truncate):
@@ -113,7 +112,7 @@ def not_cancelable(step: Step) -> Iterator[Remark]:
     """The job of a DROP, a RENAME, a CREATE TABLE AS or an ALTER TYPE cannot be canceled once
     it runs.
 
-    Know so before: on a large table it takes as long as it takes.
+    On a large table you can only wait for it to end. Choose the time of the run accordingly.
     """
     command = step.read.command
     match command:

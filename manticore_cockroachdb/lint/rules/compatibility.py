@@ -1,4 +1,4 @@
-"""Changes that the release before does not know of, while it still runs."""
+"""Changes that the previous release does not know of, while it still runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..._model.values import Name, Table, View, quoted
 from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, CRDB, Example, Remark, Step, rule
-from ..sql import filled, scripts
+from ..sql import filled, listed, literal, scripts
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT);"
 _RENAME = "https://www.postgresql.org/docs/current/sql-altertable.html"
@@ -26,7 +26,7 @@ _RENAME = "https://www.postgresql.org/docs/current/sql-altertable.html"
     on=(Rename, SetSchema),
 )
 def rename_table(step: Step) -> Iterator[Remark]:
-    """Programs of the release before still use the old name, and fail.
+    """Programs of the previous release still use the old name, and fail.
 
     A view under the old name keeps them working. CockroachDB refuses to rename a table that a
     view uses.
@@ -37,7 +37,7 @@ def rename_table(step: Step) -> Iterator[Remark]:
     table = step.table(command.name)
     if step.is_new(command.name) or (table is None and step.before.relation(command.name)):
         return
-    if table_returns(step, command.name):
+    if table_returns(step, command.name) or _is_passing(command.name.name):
         return
     new = command.new if isinstance(command, Rename) else f"{command.schema}.{command.name.name}"
     views = _views(step, command.name) if step.target.kind is CRDB else []
@@ -47,10 +47,13 @@ def rename_table(step: Step) -> Iterator[Remark]:
         if isinstance(command, Rename)
         else Name(command.schema, command.name.name)
     )
+    known = table is not None and table.known and table.columns
+    # CockroachDB refuses `*` in a view before v23.1.
+    columns = listed(one.name for one in table.columns) if table is not None and known else "*"
     yield Remark(
         f"Programs that use the name {command.name} fail from now on.{refused}",
         scripts(
-            f"CREATE VIEW {target} AS SELECT * FROM {command.name};",
+            f"CREATE VIEW {target} AS SELECT {columns} FROM {command.name};",
             f"-- when no release uses {command.name} any more, drop the view and rename the table",
         ),
     )
@@ -70,7 +73,7 @@ def _views(step: Step, name: Name) -> list[str]:
     on=(AlterTable,),
 )
 def rename_column(step: Step) -> Iterator[Remark]:
-    """Programs of the release before still use the old name, and fail.
+    """Programs of the previous release still use the old name, and fail.
 
     Add a column with the new name, keep both filled, and drop the old one when nothing uses it
     any more.
@@ -86,13 +89,15 @@ def rename_column(step: Step) -> Iterator[Remark]:
             continue
         old, new = quoted(action.old), quoted(action.new)
         column = table.column(action.old) if table is not None else None
-        kind = column.type if column is not None and column.type is not None else "…"
+        known = column is not None and column.type is not None
+        kind = column.type if column is not None and known else f"<the type of {old}>"
+        added = f"ALTER TABLE {command.name} ADD COLUMN {new} {kind};"
         views = _views(step, command.name) if step.target.kind is CRDB else []
         refused = f" CockroachDB refuses it while {', '.join(views)} uses it." if views else ""
         yield Remark(
             f"Programs that use {command.name}.{old} fail from now on.{refused}",
             scripts(
-                f"ALTER TABLE {command.name} ADD COLUMN {new} {kind};",
+                added if known else f"-- {added}",
                 f"-- every release writes both from here on; then:\n"
                 f"{filled(command.name, new, old)}",
                 f"-- when nothing uses {old} any more:\n-- ALTER TABLE {command.name} DROP COLUMN "
@@ -101,9 +106,14 @@ def rename_column(step: Step) -> Iterator[Remark]:
         )
 
 
+def _is_passing(name: str) -> bool:
+    """Whether a name says that it is not to stay."""
+    return name.endswith(("_tmp", "_temp", "_new"))
+
+
 def _is_unused(step: Step, table: Table | None, column: str) -> bool:
     """Whether no release can know the column: the script made it, or its name says it is temporary."""
-    if column.startswith("_") or column.endswith(("_tmp", "_temp", "_new")):
+    if column.startswith("_") or _is_passing(column):
         return True
     before = step.script.before.table(table.name) if table is not None else None
     return before is not None and before.known and before.column(column) is None
@@ -121,13 +131,13 @@ def _is_unused(step: Step, table: Table | None, column: str) -> bool:
     on=(RenameEnumValue,),
 )
 def rename_enum_value(step: Step) -> Iterator[Remark]:
-    """Programs of the release before still write the old value, and fail."""
+    """Programs of the previous release still write the old value, and fail."""
     command = step.read.command
     if isinstance(command, RenameEnumValue):
         yield Remark(
             f"Programs that write '{command.old}' fail from now on.",
             scripts(
-                f"ALTER TYPE {command.name} ADD VALUE '{command.new}';",
+                f"ALTER TYPE {command.name} ADD VALUE {literal(command.new)};",
                 f"-- when no release writes '{command.old}' any more, change the rows in batches",
             ),
         )
@@ -146,7 +156,7 @@ def rename_enum_value(step: Step) -> Iterator[Remark]:
     on=(Rename,),
 )
 def rename_schema(step: Step) -> Iterator[Remark]:
-    """Every name in the schema changes at once; programs of the release before fail."""
+    """Every name in the schema changes at once; programs of the previous release fail."""
     command = step.read.command
     if isinstance(command, Rename) and command.what == "SCHEMA":
         yield Remark(f"Programs that use names in {command.name} fail from now on.")

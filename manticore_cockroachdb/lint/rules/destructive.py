@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from ..._model.actions import DropColumn, DropConstraint
 from ..._model.commands import AlterTable, Drop, Truncate, Understood
-from ..._model.schema import Space
-from ..._model.values import Name, View, quoted
+from ..._model.schema import Key, Space
+from ..._model.values import Name, Sequence, Table, View, quoted
 from ..ahead import column_returns, table_returns
 from ..finding import Severity
 from ..rule import BOTH, Example, Remark, Step, rule
+from ..safer import name_there
 from ..sql import allowed
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
@@ -30,22 +32,36 @@ def drop_table(step: Step) -> Iterator[Remark]:
     """A dropped table is gone with its rows, and the down section cannot bring the rows back.
 
     While a new release starts, the old one still runs and still reads the table. Drop it in
-    a separate script, one release after the last use of it, and say so in the allowance.
+    a separate script, one release after the last use of it, and say so in the allowance. IF EXISTS of a
+    table that no script made is a warning: only the database knows whether it is there, and `--live`
+    asks it.
     """
     command = step.read.command
     if not isinstance(command, Drop) or command.what != "TABLE":
         return
     for name in command.names:
-        if not step.is_new(name) and not _never_was(step, command, name):
-            after = (
-                "another takes its name"
-                if table_returns(step, name)
-                else "programs that still use it fail"
-            )
-            yield Remark(
-                f"DROP TABLE {name} deletes the table and its rows; {after}.",
-                allowed("drop-table", f"no release uses {name} any more", f"DROP TABLE {name}"),
-            )
+        if step.is_new(name) or _never_was(step, command, name):
+            continue
+        is_sure = not command.if_exists or step.before.was(step.before.key(Space.RELATION, name))
+        after = (
+            "another takes its name"
+            if table_returns(step, name)
+            else "programs that still use it fail"
+        )
+        yield Remark(
+            f"DROP TABLE {name} deletes the table and its rows; {after}."
+            if is_sure
+            else f"No script made the table {name}. Where it exists, DROP TABLE deletes it with its "
+            "rows.",
+            allowed("drop-table", f"no release uses {name} any more", _drop_one(command, name)),
+            subject=str(name),
+            most=None if is_sure else Severity.WARNING,
+        )
+
+
+def _drop_one(command: Drop, name: Name) -> str:
+    condition = "IF EXISTS " if command.if_exists else ""
+    return f"DROP {command.what} {condition}{name}"
 
 
 def _never_was(step: Step, command: Drop, name: Name) -> bool:
@@ -84,6 +100,7 @@ def drop_column(step: Step) -> Iterator[Remark]:
                 f"DROP COLUMN {quoted(action.column)} deletes the column of {command.name} with "
                 f"its data; {after}.",
                 allowed("drop-column", f"no release uses {action.column} any more", statement),
+                subject=action.column,
             )
 
 
@@ -106,7 +123,7 @@ def drop_schema(step: Step) -> Iterator[Remark]:
             tail = " with every object in it" if command.cascade else ""
             yield Remark(
                 f"DROP SCHEMA {name} deletes the schema{tail}.",
-                allowed("drop-schema", "nothing uses it any more", f"DROP SCHEMA {name}"),
+                allowed("drop-schema", "nothing uses it any more", _drop_one(command, name)),
             )
 
 
@@ -133,7 +150,7 @@ def drop_type(step: Step) -> Iterator[Remark]:
         tail = " CASCADE also drops every column that has it, with its data." * command.cascade
         yield Remark(
             f"Programs that still use the type {name} fail.{tail}",
-            allowed("drop-type", f"no release uses {name} any more", f"DROP {command.what} {name}"),
+            allowed("drop-type", f"no release uses {name} any more", _drop_one(command, name)),
         )
 
 
@@ -201,25 +218,59 @@ def drop_cascade(step: Step) -> Iterator[Remark]:
 
 
 def _dependents(step: Step, command: Drop) -> list[str]:
-    space = Space.RELATION if command.what in ("TABLE", "VIEW") else Space.TYPE
+    space = Space.RELATION if command.what in _RELATIONS else Space.TYPE
     keys = {
         key for name in command.names for key in step.before.referrers(step.before.key(space, name))
     }
-    return sorted(key.name for key in keys)
+    # A SERIAL's sequence goes with its table, also without CASCADE.
+    return sorted(key.name for key in keys if not isinstance(step.before.get(key), Sequence))
 
 
-def _without_cascade(step: Step, command: Drop) -> str:
-    """The views first, then the object, without CASCADE."""
-    lines = [
-        f"DROP VIEW {quoted(key.name)};"
-        for name in command.names
-        for key in sorted(step.before.referrers(step.before.key(Space.RELATION, name)))
-        if isinstance(step.before.get(key), View)
-    ]
+_RELATIONS: Final = frozenset(("TABLE", "VIEW", "MATERIALIZED VIEW"))
+
+
+def _without_cascade(step: Step, command: Drop) -> str | None:
+    """What depends on an object is dropped first, then the object; None where that is not modeled."""
+    if command.what not in _RELATIONS:
+        return None
+    keys = [step.before.key(Space.RELATION, name) for name in command.names]
+    lines = [*_foreign_keys_first(step, keys), *_views_first(step, keys)]
     if command.what == "TABLE":
         lines.append("-- manticore: allow=drop-table no release uses it any more")
-    lines.append(f"DROP {command.what} {', '.join(map(str, command.names))};")
+    condition = "IF EXISTS " if command.if_exists else ""
+    lines.append(f"DROP {command.what} {condition}{', '.join(map(str, command.names))};")
     return "\n".join(lines)
+
+
+def _foreign_keys_first(step: Step, keys: list[Key]) -> Iterator[str]:
+    """The foreign keys of other tables that refer to these."""
+    names = {Name(key.schema, key.name) for key in keys}
+    for other in sorted({one for key in keys for one in step.before.referrers(key)}):
+        value = step.before.get(other)
+        if isinstance(value, Table) and other not in keys:
+            for one in value.constraints:
+                if one.target in names and one.name is not None:
+                    name = quoted(name_there(step, value.name, one))
+                    yield f"ALTER TABLE {value.name} DROP CONSTRAINT {name};"
+
+
+def _views_first(step: Step, keys: list[Key]) -> list[str]:
+    """The views over these, each after the views over itself."""
+    found: list[str] = []
+
+    def visit(key: Key) -> None:
+        for other in sorted(step.before.referrers(key)):
+            value = step.before.get(other)
+            if isinstance(value, View) and other not in keys:
+                visit(other)
+                kind = "MATERIALIZED VIEW" if value.materialized else "VIEW"
+                line = f"DROP {kind} {value.name};"
+                if line not in found:
+                    found.append(line)
+
+    for key in keys:
+        visit(key)
+    return found
 
 
 @rule(
@@ -273,11 +324,16 @@ def truncate_cascade(step: Step) -> Iterator[Remark]:
     )
 
 
-def _referring(step: Step, command: Truncate) -> list[str]:
-    keys = {
-        key
-        for name in command.tables
-        for key in step.before.referrers(step.before.key(Space.RELATION, name))
-        if not isinstance(step.before.get(key), View)
-    }
-    return sorted(quoted(key.name) for key in keys)
+def _referring(step: Step, command: Truncate) -> list[Name]:
+    """The tables with a foreign key to these, and those with one to them, and so on."""
+    found: list[Name] = []
+    waiting = [step.before.key(Space.RELATION, name) for name in command.tables]
+    seen = set(waiting)
+    while waiting:
+        for other in sorted(step.before.referrers(waiting.pop())):
+            value = step.before.get(other)
+            if isinstance(value, Table) and other not in seen:
+                seen.add(other)
+                waiting.append(other)
+                found.append(value.name)
+    return found

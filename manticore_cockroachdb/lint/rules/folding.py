@@ -175,7 +175,7 @@ def down_does_not_revert(script: Script) -> Iterator[Remark]:
     differ from the others. What the up section drops, the down section makes again, empty.
     """
     if script.reverted is None or script.reverted.opaque != script.before.opaque:
-        return  # what one of its own statements did is not known
+        return  # what one of its statements did is not known
     parts = [
         f"{_named(key)} {_difference(before, after)}"
         for key, (before, after) in script.reverted.changes(script.before).items()

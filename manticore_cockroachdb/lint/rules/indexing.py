@@ -41,7 +41,8 @@ def foreign_key_without_index(script: Script) -> Iterator[Remark]:
         if table is None or not table.known or _begins_with(table, set(one.columns)):
             continue
         index = name_for(table.name, one.columns, "idx")
-        kind = "" if script.target.kind is CRDB else " CONCURRENTLY"
+        is_new = script.before.key(Space.RELATION, name) in script.made
+        kind = "" if script.target.kind is CRDB or is_new else " CONCURRENTLY"
         yield Remark(
             f"No index of {table.name} begins with {_any_of(one.columns)}, so deleting from "
             f"{one.target} reads every row of {table.name}.",
@@ -86,11 +87,7 @@ def _changed_tables(script: Script) -> Iterator[tuple[Table | None, Table]]:
 
 def _begins_with(table: Table, columns: set[str]) -> bool:
     """Whether an index of the table begins with one of these columns: then not all rows are read."""
-    keys = [
-        one.columns
-        for one in table.constraints
-        if one.kind in (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
-    ]
+    keys = [one.columns for one in table.constraints if _is_key(one)]
     keys += [index.columns for index in table.indexes if index.predicate is None]
     keys += [
         index.columns
@@ -171,4 +168,5 @@ def _wider(table: Table, index: Index) -> str | None:
 
 
 def _is_key(one: Constraint) -> bool:
-    return one.kind in (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
+    kinds = (ConstraintKind.PRIMARY_KEY, ConstraintKind.UNIQUE)
+    return one.kind in kinds and one.expression is None

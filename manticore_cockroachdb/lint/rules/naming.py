@@ -9,13 +9,15 @@ from typing import Final
 from ..._model import naming
 from ..._model.actions import AddConstraint
 from ..._model.commands import AlterTable, Command, CreateIndex
-from ..._model.values import Constraint, ConstraintKind
+from ..._model.fold_table import chosen_index_name
+from ..._model.schema import Space
+from ..._model.values import ConstraintKind, Table, quoted
 from ..._sql.lexer import TokenKind, tokens
 from ..._sql.tokens import bare
 from ..finding import Severity
 from ..rule import BOTH, ON_PG, Example, Remark, Step, rule
-from ..sql import listed, name_for
-from .blocking_constraints import foreign_key
+from ..safer import name_of
+from ..sql import put_in
 
 _RIDES = "CREATE TABLE rides (id BIGINT PRIMARY KEY, city TEXT, price NUMERIC);"
 _INDEX = "https://www.cockroachlabs.com/docs/stable/create-index"
@@ -38,11 +40,13 @@ def unnamed_index(step: Step) -> Iterator[Remark]:
     """
     command = step.read.command
     if isinstance(command, CreateIndex) and command.index.name is None:
-        name = naming.for_index(command.table.name, command.index, lambda _: True)
-        at = step.text.upper().find(" ON ")
+        key = step.before.key(Space.RELATION, command.table)
+        known = step.before.table(command.table) or Table(command.table)
+        name = quoted(chosen_index_name(step.before, key, known, command.index))
+        after = "CONCURRENTLY" if command.concurrently else "INDEX"
         yield Remark(
             f"The index on {command.table} has no name, so sending the statement twice makes two.",
-            f"{step.text[:at]} {name}{step.text[at:]};" if at > 0 else None,
+            put_in(step.text, after, name),
         )
 
 
@@ -69,24 +73,9 @@ def unnamed_constraint(step: Step) -> Iterator[Remark]:
                 yield Remark(
                     f"The {one.kind.value} on {command.name} has no name, so sending the "
                     "statement twice may add two.",
-                    _named(command, one),
+                    f"ALTER TABLE {command.name} ADD CONSTRAINT {name_of(step, command.name, one)} "
+                    f"{one.written}{'' if one.validated else ' NOT VALID'};",
                 )
-
-
-def _named(command: AlterTable, one: Constraint) -> str | None:
-    labels = {ConstraintKind.CHECK: "check", ConstraintKind.FOREIGN_KEY: "fkey"}
-    name = name_for(command.name, one.columns, labels.get(one.kind, "key"))
-    start = f"ALTER TABLE {command.name} ADD CONSTRAINT {name}"
-    tail = "" if one.validated else " NOT VALID"
-    match one.kind:
-        case ConstraintKind.CHECK if one.expression is not None:
-            return f"{start} CHECK ({one.expression.text}){tail};"
-        case ConstraintKind.FOREIGN_KEY:
-            return f"{start} {foreign_key(one)}{tail};"
-        case ConstraintKind.UNIQUE:
-            return f"{start} UNIQUE ({listed(one.columns)});"
-        case _:
-            return None
 
 
 @rule(

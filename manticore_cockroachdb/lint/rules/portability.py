@@ -147,7 +147,7 @@ def _lacking_in_columns(command: Command, version: tuple[int, ...]) -> Iterator[
 
 
 _USER_MAPPING: Final = re.compile(r"\s*CREATE\s+USER\s+MAPPING\b", re.IGNORECASE)
-#: GRANT SELECT (city) ON …: the columns stand before ON.
+#: GRANT SELECT (city) ON …: the columns come before ON.
 _OF_COLUMNS: Final = re.compile(
     r"\s*(?:GRANT|REVOKE)\b[^()'\"]*\b(?:SELECT|INSERT|UPDATE|REFERENCES|PRIVILEGES|ALL)\s*\(",
     re.IGNORECASE,
@@ -324,7 +324,7 @@ def _words_of_cockroachdb(text: str) -> Iterator[str]:
 def integer_width(step: Step) -> Iterator[Remark]:
     """INT and INTEGER have 8 bytes on CockroachDB and 4 on PostgreSQL.
 
-    Reported where scripts are judged for both servers. Write INT8 or INT4.
+    Reported where scripts are checked for both servers. Write INT8 or INT4.
     """
     if not any(target.kind is PG for target in step.script.targets):
         return

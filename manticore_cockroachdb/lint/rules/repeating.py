@@ -26,7 +26,7 @@ from ..._model.commands import (
 )
 from ..._model.faults import Fault, FaultKind
 from ..._model.folding import begin_script, fold
-from ..._model.values import Name
+from ..._model.values import Name, quoted
 from ..._sql.lexer import tokens
 from ..._sql.tokens import head, upper
 from ..finding import Severity
@@ -88,7 +88,7 @@ def _in_the_way(
             if not _says_or_replace(read.text):
                 yield (
                     f"The trigger {name}",
-                    f"DROP TRIGGER IF EXISTS {name} ON {table};\n{read.text};",
+                    f"DROP TRIGGER IF EXISTS {quoted(name)} ON {table};\n{read.text};",
                 )
         case _:
             for fault in faults:

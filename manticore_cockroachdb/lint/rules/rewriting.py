@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from ..._model.actions import AddColumn, OtherAction, SetType
-from ..._model.commands import AlterTable, Rebuild
-from ..._model.values import Column, Expression, Name, Type, TypeKind, UserType, quoted
+from ..._model.actions import AddColumn, ColumnDefinition, OtherAction, SetType
+from ..._model.commands import AlterTable, CreateIndex, Rebuild
+from ..._model.naming import choose
+from ..._model.schema import Space
+from ..._model.types import BUILT_IN
+from ..._model.values import Expression, Function, Name, Type, TypeKind, UserType, quoted
+from ..._sql.lexer import TokenKind, tokens
+from ..._sql.tokens import upper
 from ..finding import Severity
 from ..rule import ON_PG, Example, Remark, Step, rule
-from ..sql import filled, scripts
+from ..safer import bare, demands, filled_later, new_name
+from ..safer import column as column_of
+from ..sql import filled, literal, scripts
 
 _RIDES = (
     "CREATE TABLE rides (id BIGINT PRIMARY KEY, city VARCHAR(20), price NUMERIC(10, 2), seats INT);"
 )
 _ALTER_TABLE = "https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES"
 
-#: Functions whose result differs from row to row (provolatile = 'v'). now() and its kin are stable: as a
+#: Functions whose result differs from row to row (provolatile = 'v'). now() and the like are stable: as a
 #: default they are computed once, and nothing is rewritten.
 _VOLATILE: Final = frozenset(
     (
@@ -114,7 +122,7 @@ _UTC: Final = frozenset(("utc", "gmt", "etc/utc", "etc/gmt", "zulu", "universal"
 def keeps_storage(old: Type, new: Type) -> bool:
     """Whether PostgreSQL changes one type to the other without writing the table again.
 
-    Tested against the server by tests/lint/test_rewrites.py.
+    Tested against the server by tests/lint/test_measured_rewrites.py.
     """
     if old.array != new.array or old.schema != new.schema:
         return False
@@ -150,8 +158,9 @@ def switch_column(name: Name, action: SetType) -> str:
     new = quoted(f"{action.column}_new")
     old = quoted(action.column)
     value = action.using.text if action.using is not None else old
+    kind = f"{action.type} {action.collation}".rstrip()
     return scripts(
-        f"ALTER TABLE {name} ADD COLUMN {new} {action.type};",
+        f"ALTER TABLE {name} ADD COLUMN {new} {kind};",
         f"-- every release writes both columns from here on; then:\n{filled(name, new, value)}",
         f"-- when nothing uses {old} any more:\n"
         f"-- ALTER TABLE {name} DROP COLUMN {old};\n"
@@ -174,36 +183,49 @@ def volatile_default(step: Step) -> Iterator[Remark]:
     there. Add the column without the default, set the default for new rows, and fill the old
     rows in batches.
     """
-    for table, column, volatile in _new_columns(step):
-        if column.default is not None and volatile:
-            name = quoted(column.name)
+    for table, definition in _new_columns(step):
+        default = definition.column.default
+        if default is not None and is_volatile(step, default):
             yield Remark(
-                f"The default of {name} differs from row to row, so the whole table is written "
-                "again, and nobody can read or write it meanwhile.",
-                scripts(
-                    f"ALTER TABLE {table} ADD COLUMN {name} {column.type};\n"
-                    f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {column.default.text};",
-                    filled(table, name, column.default.text),
-                ),
+                f"The default of {quoted(definition.column.name)} differs from row to row, so the "
+                "whole table is written again, and nobody can read or write it meanwhile.",
+                filled_later(step, table, definition, default.text),
             )
 
 
-def _new_columns(step: Step) -> Iterator[tuple[str, Column, bool]]:
-    """The columns a statement adds to a table that was there, and whether their default is
-    volatile.
-    """
+def _new_columns(step: Step) -> Iterator[tuple[Name, ColumnDefinition]]:
+    """The columns a statement adds to a table that was there."""
     command = step.read.command
     if not isinstance(command, AlterTable) or step.is_new(command.name):
         return
     for action in command.actions:
         if isinstance(action, AddColumn):
-            column = action.definition.column
-            yield str(command.name), column, is_volatile(column.default)
+            yield command.name, action.definition
 
 
-def is_volatile(default: Expression | None) -> bool:
-    """Whether a default calls a function that is known to be volatile."""
-    return default is not None and bool(default.calls & _VOLATILE)
+def is_volatile(step: Step, default: Expression | None) -> bool:
+    """Whether a default calls a function that is known to be volatile.
+
+    A function of the scripts is volatile unless it says otherwise:
+    https://www.postgresql.org/docs/current/xfunc-volatility.html
+    """
+    if default is None:
+        return False
+    if default.calls & _VOLATILE:
+        return True
+    found = (
+        step.before.get(step.before.key(Space.FUNCTION, Name(None, call))) for call in default.calls
+    )
+    return any(
+        isinstance(one, Function) and all(map(_changes, (body for _, body in one.bodies)))
+        for one in found
+    )
+
+
+def _changes(body: str) -> bool:
+    """Whether a function's definition says neither IMMUTABLE nor STABLE."""
+    words = {upper(token) for token in tokens(body) if token.kind is TokenKind.WORD}
+    return not words & {"IMMUTABLE", "STABLE"}
 
 
 @rule(
@@ -218,19 +240,23 @@ def add_numbered_column(step: Step) -> Iterator[Remark]:
     """A new SERIAL or identity column numbers every row at once: the whole table is written
     again.
     """
-    for table, column, _ in _new_columns(step):
+    for table, definition in _new_columns(step):
+        column = definition.column
         if column.serial or column.identity:
             name = quoted(column.name)
-            sequence = quoted(f"{table.rpartition('.')[2]}_{column.name}_seq".replace('"', ""))
+            label = choose(table.name, column.name, "seq", lambda _: True)
+            sequence = Name(table.schema, label)
+            value = f"nextval({literal(str(sequence))})"
             yield Remark(
                 f"The column {name} is numbered by the server: every row of {table} is written "
                 "again, and nobody can read or write it meanwhile.",
-                scripts(
-                    f"CREATE SEQUENCE {sequence};\n"
-                    f"ALTER TABLE {table} ADD COLUMN {name} {column.type};\n"
-                    f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT nextval('{sequence}');\n"
-                    f"ALTER SEQUENCE {sequence} OWNED BY {table}.{name};",
-                    filled(table, name, f"nextval('{sequence}')"),
+                f"CREATE SEQUENCE {sequence};\n"
+                + filled_later(
+                    step,
+                    table,
+                    definition,
+                    value,
+                    then=f"ALTER SEQUENCE {sequence} OWNED BY {table}.{name};",
                 ),
             )
 
@@ -250,21 +276,64 @@ def add_stored_column(step: Step) -> Iterator[Remark]:
     """A new stored generated column is computed for every row at once: the whole table is
     written again.
 
-    From PostgreSQL 18 a VIRTUAL column is computed when it is read. Or fill a plain column by a
-    trigger.
+    From PostgreSQL 18 a VIRTUAL column is computed when it is read; it can have no index, no type and
+    no function of your own. Otherwise fill a plain column by a trigger.
     """
-    for table, column, _ in _new_columns(step):
+    for table, definition in _new_columns(step):
+        column = definition.column
         if column.generated is not None and column.stored:
-            name, formula = quoted(column.name), column.generated.text
-            plain = f"ALTER TABLE {table} ADD COLUMN {name} {column.type}"
+            name, formula = quoted(column.name), column.generated
+            plain = f"ALTER TABLE {table} ADD COLUMN {bare(definition)}"
+            virtual = step.target.version >= (18,) and _can_be_virtual(step, table, definition)
             yield Remark(
                 f"The column {name} is computed for every row of {table}, which is written again; "
                 "nobody can read or write it meanwhile.",
-                f"{plain} GENERATED ALWAYS AS ({formula}) VIRTUAL;"
-                if step.target.version >= (18,)
-                else f"{plain};\n"
-                f"-- then a trigger that sets {name} = {formula}, and the old rows in batches",
+                f"{plain} GENERATED ALWAYS AS ({formula.text}) VIRTUAL;"
+                if virtual
+                else _by_trigger(step, table, definition, formula),
             )
+
+
+def _can_be_virtual(step: Step, table: Name, definition: ColumnDefinition) -> bool:
+    """Whether PostgreSQL takes the column as a virtual one, as far as the scripts tell.
+
+    https://www.postgresql.org/docs/current/ddl-generated-columns.html
+    """
+    column = definition.column
+    if definition.constraints or column.generated is None:
+        return False
+    if column.type is None or column.type.name not in BUILT_IN - _OF_EXTENSIONS:
+        return False
+    own = (step.before.key(Space.FUNCTION, Name(None, one)) for one in column.generated.calls)
+    if any(step.before.get(key) is not None for key in own):
+        return False
+    return not any(
+        isinstance(read.command, CreateIndex)
+        and read.command.table.name == table.name
+        and read.command.index.uses(column.name)
+        for read in step.script.statements[step.index :]
+    )
+
+
+_OF_EXTENSIONS: Final = frozenset(("citext", "geography", "geometry", "hstore", "ltree", "vector"))
+
+
+def _by_trigger(step: Step, table: Name, definition: ColumnDefinition, formula: Expression) -> str:
+    """A plain column that a trigger fills."""
+    column = quoted(definition.column.name)
+    label = f"{table.name}_{definition.column.name}"
+    function = Name(table.schema, label)
+    return scripts(
+        f"ALTER TABLE {table} ADD COLUMN {bare(definition)};\n"
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN\n"
+        f"NEW.{column} := (SELECT {formula.text} FROM (SELECT NEW.*) AS {quoted(table.name)});\n"
+        "RETURN NEW;\n"
+        "END $$;\n"
+        f"CREATE TRIGGER {quoted(label)} BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW "
+        f"EXECUTE FUNCTION {function}();",
+        filled(table, column, formula.text),
+        *demands(step, table, definition),
+    )
 
 
 @rule(
@@ -282,27 +351,60 @@ def add_domain_column(step: Step) -> Iterator[Remark]:
     """A new column of a domain with a constraint is checked row by row: the whole table is
     written again.
     """
-    for table, column, _ in _new_columns(step):
-        kind = step.before.type(column.type.of_name) if column.type is not None else None
-        if kind is not None and kind.kind is TypeKind.DOMAIN and kind.checked:
-            name = quoted(column.name)
-            yield Remark(
-                f"The type of {name} is a domain with a constraint: every row of {table} is "
-                "written again, and nobody can read or write it meanwhile.",
-                scripts(
-                    f"ALTER TABLE {table} ADD COLUMN {name} {kind.base};\n"
-                    f"ALTER TABLE {table} ADD CONSTRAINT {quoted(f'{column.name}_check')} "
-                    f"CHECK ({_condition(kind, name)}) NOT VALID;",
-                    f"ALTER TABLE {table} VALIDATE CONSTRAINT {quoted(f'{column.name}_check')};",
-                ),
-            )
+    for table, definition in _new_columns(step):
+        column = definition.column
+        domain = _domain(step, column.type)
+        if domain is None or not domain.checked:
+            continue
+        name = quoted(column.name)
+        yield Remark(
+            f"The type of {name} is a domain with a constraint: every row of {table} is "
+            "written again, and nobody can read or write it meanwhile.",
+            _of_base(step, table, definition, domain),
+        )
+
+
+def _domain(step: Step, kind: Type | None) -> UserType | None:
+    """A domain with everything that the domains under it demand; None for another type."""
+    found = step.before.type(kind.of_name) if kind is not None and not kind.array else None
+    if found is None or found.kind is not TypeKind.DOMAIN:
+        return None
+    under = _domain(step, found.base)
+    if under is None:
+        return found
+    both = [one.condition for one in (under, found) if one.condition is not None]
+    text = " AND ".join(f"({one.text})" for one in both)
+    return replace(
+        found,
+        checked=found.checked or under.checked,
+        base=under.base,
+        condition=both[0] if len(both) == 1 else Expression(text) if both else None,
+        not_null=found.not_null or under.not_null,
+    )
+
+
+def _of_base(step: Step, table: Name, definition: ColumnDefinition, domain: UserType) -> str | None:
+    """A column of the type under a domain, with what the domain demands as a CHECK."""
+    if domain.base is None or (domain.condition is None and not domain.not_null):
+        return None
+    name = quoted(definition.column.name)
+    found = _condition(domain, name)
+    label = new_name(step, table, (definition.column.name,), "check")
+    return scripts(
+        f"ALTER TABLE {table} ADD COLUMN {column_of(definition, kind=domain.base)};\n"
+        f"ALTER TABLE {table} ADD CONSTRAINT {label} CHECK ({found}) NOT VALID;",
+        f"ALTER TABLE {table} VALIDATE CONSTRAINT {label};",
+    )
 
 
 def _condition(domain: UserType, column: str) -> str:
     """What a domain demands, of a column."""
-    if domain.condition is None:
-        return f"{column} IS NOT NULL"
-    return re.sub(r"\bVALUE\b", column, domain.condition.text, flags=re.IGNORECASE)
+    parts = [f"{column} IS NOT NULL"] if domain.not_null else []
+    if domain.condition is not None:
+        parts.append(
+            re.sub(r"\bVALUE\b", lambda _: column, domain.condition.text, flags=re.IGNORECASE)
+        )
+    return parts[0] if len(parts) == 1 else " AND ".join(f"({one})" for one in parts)
 
 
 @rule(

@@ -28,7 +28,7 @@ _TLS = frozenset({"require", "verify-ca", "verify-full"})
 
 
 async def async_refuse_tls(settings: ConnectionSettings) -> None:
-    """Refuse a server that a proxy cannot stand before.
+    """Refuse a server that a proxy cannot be put before.
 
     Raises:
         RehearsalRefused: The client or the server requires TLS, or several hosts are named.

@@ -1,4 +1,4 @@
-"""Reads a live schema: the questions of the pure room `_printing`, sent and answered."""
+"""Reads a live schema: the questions of the pure package `_printing`, sent and answered."""
 
 from __future__ import annotations
 

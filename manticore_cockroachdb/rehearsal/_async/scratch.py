@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ..._backend.dialect import INSUFFICIENT_PRIVILEGE
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._async.session import AsyncSession
@@ -128,7 +129,7 @@ class AsyncScratches:
             try:
                 await keeper.send(scratch.create(server, name, form, plain=plain))
             except DatabaseError as error:
-                if error.sqlstate == scratch.NO_RIGHT:
+                if error.sqlstate == INSUFFICIENT_PRIVILEGE:
                     raise RehearsalRefused(scratch.no_right(server, self._beside.place)) from error
                 if error.sqlstate != scratch.TEMPLATE_BUSY or not plain:
                     raise

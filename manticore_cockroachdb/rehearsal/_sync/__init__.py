@@ -1,1 +1,1 @@
-"""The executor for synchronous callers, generated from `_async`; do not edit."""
+"""What a rehearsal sends and reads, generated from `_async`; do not edit."""

@@ -1,7 +1,7 @@
 # Generated from _async/printing.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""Reads a live schema: the questions of the pure room `_printing`, sent and answered."""
+"""Reads a live schema: the questions of the pure package `_printing`, sent and answered."""
 
 from __future__ import annotations
 

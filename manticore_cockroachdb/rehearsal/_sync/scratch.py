@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ..._backend.dialect import INSUFFICIENT_PRIVILEGE
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._sync.session import Session
@@ -131,7 +132,7 @@ class Scratches:
             try:
                 keeper.send(scratch.create(server, name, form, plain=plain))
             except DatabaseError as error:
-                if error.sqlstate == scratch.NO_RIGHT:
+                if error.sqlstate == INSUFFICIENT_PRIVILEGE:
                     raise RehearsalRefused(scratch.no_right(server, self._beside.place)) from error
                 if error.sqlstate != scratch.TEMPLATE_BUSY or not plain:
                     raise

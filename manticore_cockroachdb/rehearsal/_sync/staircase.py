@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +13,10 @@ from ..._backend.protocol import Command
 from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._sync.executor import Executor
-from ..._executor._sync.session import Session
-from ..._executor.options import Options, new_owner
+from ..._executor.options import Options
 from ..._planner.step import Step
 from ..._printing.compare import compare
-from ..._printing.objects import Kind, Printing
+from ..._printing.objects import Printing
 from ..._scripts.direction import Direction
 from ..._scripts.script import MigrationScript
 from ..._sql.statement import Statement
@@ -26,19 +24,19 @@ from ..._store import fenced
 from ..._store.fenced import Lease
 from ..._store.ledger import Tables
 from ..._store.snapshot import Snapshot
-from ...errors import DatabaseError, ManticoreError, RehearsalRefused
+from ...errors import ManticoreError
 from ...events import Event, ScriptRehearsed
 from ..results import Crash, Outcome, Rehearsed
+from ..rows import Rows, lost_rows
 from ..seeds import Seed
 from ..surroundings import Surroundings
 from .building import apply, read, scratch_options
 from .crashes import cut
+from .rows import count_rows, failed_assertions, read_rows, sow
 from .scratch import Scratches
 
 #: Seconds a lease lasts on a crash tour.
 _CRASH_LEASE = 5.0
-#: Of each table, how many rows and a hash of them.
-Rows = dict[str, tuple[int, str]]
 
 
 class Staircase:
@@ -79,7 +77,7 @@ class Staircase:
     def run(
         self, base: Sequence[MigrationScript], pending: Sequence[MigrationScript]
     ) -> tuple[Rehearsed, ...]:
-        """Rehearse scripts one after the other, until one fails on its way up.
+        """Rehearse scripts in order, until one fails when it is applied.
 
         Args:
             base: The scripts that are applied already.
@@ -89,7 +87,9 @@ class Staircase:
         self._build()
         found: list[Rehearsed] = []
         for script in pending:
+            started = time.monotonic()
             result = self._rehearse(script)
+            result = replace(result, seconds=time.monotonic() - started)
             found.append(result)
             self._emit(
                 ScriptRehearsed(
@@ -117,66 +117,64 @@ class Staircase:
         self._build()
 
     def _rehearse(self, script: MigrationScript) -> Rehearsed:
-        started = time.monotonic()
-
-        def result(outcome: Outcome, **found: object) -> Rehearsed:
-            return Rehearsed(
-                script,
-                outcome,
-                **found,  # type: ignore[arg-type]
-                seconds=time.monotonic() - started,
-            )
-
         self._sow(script)
         before = self._print()
-        rows_before = self._rows(before)
-        scripts = (*self._base, *self._done, script)
+        rows = self._rows(before)
         try:
-            self._up(scripts)
+            self._up((*self._base, *self._done, script))
         except ManticoreError as error:
-            return result(Outcome.UP_FAILED, error=str(error))
+            return Rehearsed(script, Outcome.UP_FAILED, error=str(error))
         self._done.append(script)
         failed = self._failed_assertions(script)
         if failed:
-            return result(Outcome.ASSERTION_FAILED, failed_assertions=failed)
+            return Rehearsed(script, Outcome.ASSERTION_FAILED, failed_assertions=failed)
         if script.is_repeatable:
-            return self._repeat(script, before, result)
+            return self._repeat(script, before)
         if script.down_sql is None:
             missing = Outcome.IRREVERSIBLE if script.is_irreversible else Outcome.NO_DOWN
             crashes = self._tour(script, before, self._print(), comes_back=False)
-            return result(missing, crashes=crashes)
+            return Rehearsed(script, missing, crashes=crashes)
+        return self._come_back(script, before, rows)
+
+    def _come_back(
+        self, script: MigrationScript, before: Printing, rows_before: Rows
+    ) -> Rehearsed:
+        """Run a script down, and up again."""
         first = self._print()
         try:
             self._down(script)
         except ManticoreError as error:
             self._rebuild()
-            return result(Outcome.DOWN_FAILED, error=str(error))
+            return Rehearsed(script, Outcome.DOWN_FAILED, error=str(error))
         below = self._print()
         after_down, _ = compare(before, below)
-        lost = _lost(rows_before, self._rows(below))
+        lost = lost_rows(rows_before, self._rows(below))
         try:
-            self._up(scripts)
+            self._up((*self._base, *self._done))
         except ManticoreError as error:
             self._rebuild()
-            return result(
-                Outcome.AGAIN_FAILED, error=str(error), after_down=after_down, lost_rows=lost
+            return Rehearsed(
+                script,
+                Outcome.AGAIN_FAILED,
+                error=str(error),
+                after_down=after_down,
+                lost_rows=lost,
             )
         after_again, _ = compare(first, self._print())
         if not (after_down or after_again or lost):
             crashes = self._tour(script, before, first, comes_back=True)
-            return result(Outcome.COMES_BACK, crashes=crashes)
+            return Rehearsed(script, Outcome.COMES_BACK, crashes=crashes)
         if after_down or after_again:
             self._rebuild()
-        return result(
+        return Rehearsed(
+            script,
             Outcome.DIFFERS,
             after_down=after_down,
             after_up_again=after_again,
             lost_rows=lost,
         )
 
-    def _repeat(
-        self, script: MigrationScript, before: Printing, result: Callable[..., Rehearsed]
-    ) -> Rehearsed:
+    def _repeat(self, script: MigrationScript, before: Printing) -> Rehearsed:
         """Run a repeatable script once more, over what it has just made."""
         first = self._print()
         rows = self._rows(first)
@@ -185,15 +183,15 @@ class Staircase:
             self._up((*self._base, *self._done))
         except ManticoreError as error:
             self._rebuild()
-            return result(Outcome.AGAIN_FAILED, error=str(error))
+            return Rehearsed(script, Outcome.AGAIN_FAILED, error=str(error))
         again = self._print()
         differences, _ = compare(first, again)
-        others = _lost(rows, self._rows(again))
+        others = lost_rows(rows, self._rows(again))
         if not (differences or others):
             crashes = self._tour(script, before, first, comes_back=False)
-            return result(Outcome.REPEATS, crashes=crashes)
+            return Rehearsed(script, Outcome.REPEATS, crashes=crashes)
         self._rebuild()
-        return result(Outcome.NOT_THE_SAME, after_up_again=differences, lost_rows=others)
+        return Rehearsed(script, Outcome.NOT_THE_SAME, after_up_again=differences, lost_rows=others)
 
     def _forget(self, script: MigrationScript) -> None:
         """Have a repeatable script run again."""
@@ -209,7 +207,7 @@ class Staircase:
         """Cut each statement of both sections in turn; the scratch database ends as it is now."""
         if not self._crash:
             return ()
-        counts = self._counts(above)
+        counts = count_rows(self._scratch, above)
         found = []
         for statement, nth in _numbered(script.up_statements()):
             for when in ("before", "after"):
@@ -259,26 +257,13 @@ class Staircase:
         differences, _ = compare(wanted, found)
         words = [str(each) for each in differences]
         if counts is not None:
-            now = self._counts(found)
+            now = count_rows(self._scratch, found)
             words += [
                 f"table {name} has {now.get(name)} rows instead of {count}"
                 for name, count in counts.items()
                 if now.get(name) != count
             ]
         return "; ".join(words) or None
-
-    def _counts(self, printing: Printing) -> dict[str, int]:
-        names = [name.name for name in printing.objects if name.kind == Kind.TABLE.value]
-        if not names:
-            return {}
-        session = Session.open(self._scratch, f"{new_owner()}/rows")
-        try:
-            results = session.send(
-                *(Command(f"SELECT count(*) FROM {name}") for name in names)
-            )
-        finally:
-            session.close()
-        return {name: result.rows[0][0] for name, result in zip(names, results, strict=True)}
 
     def _up(
         self, scripts: Sequence[MigrationScript], settings: ConnectionSettings | None = None
@@ -302,54 +287,16 @@ class Staircase:
 
     def _sow(self, script: MigrationScript) -> None:
         seed = self._seeds.get(script.version)
-        if seed is None:
-            return
-        session = Session.open(self._scratch, f"{new_owner()}/seed")
-        try:
-            for statement in seed.rows:
-                try:
-                    session.run(statement.text)
-                except DatabaseError as error:
-                    raise RehearsalRefused(
-                        f"{seed.path.name}:{statement.line}: the seed for version {script.version} "
-                        f"failed: {error}. The database was not changed."
-                    ) from error
-        finally:
-            session.close()
+        if seed is not None:
+            sow(self._scratch, seed, script.version)
 
     def _failed_assertions(self, script: MigrationScript) -> tuple[str, ...]:
         seed = self._seeds.get(script.version)
-        if seed is None or not seed.assertions:
-            return ()
-        found = []
-        session = Session.open(self._scratch, f"{new_owner()}/assert")
-        try:
-            for statement in seed.assertions:
-                results, refusal = session.ask(Command(statement.text))
-                place = f"{seed.path.name}:{statement.line}"
-                if refusal is not None:
-                    found.append(f"{place}: {refusal.error}")
-                elif not results[0].rows:
-                    found.append(f"{place}: returned no row: {statement.text}")
-                elif not all(row[0] is True for row in results[0].rows):
-                    found.append(f"{place}: returned {results[0].rows[0][0]!r}: {statement.text}")
-        finally:
-            session.close()
-        return tuple(found)
+        return () if seed is None else failed_assertions(self._scratch, seed)
 
     def _rows(self, printing: Printing) -> Rows:
-        names = [name.name for name in printing.objects if name.kind == Kind.TABLE.value]
-        if not names or not self._seeds:
-            return {}
-        session = Session.open(self._scratch, f"{new_owner()}/rows")
-        try:
-            results = session.send(*(Command(f"SELECT * FROM {name}") for name in names))
-        finally:
-            session.close()
-        return {
-            name: (len(result.rows), _hash(result.rows))
-            for name, result in zip(names, results, strict=True)
-        }
+        """What the tables hold; nothing without seeds, since then they are empty."""
+        return read_rows(self._scratch, printing) if self._seeds else {}
 
 
 def _numbered(statements: Sequence[Statement]) -> list[tuple[Statement, int]]:
@@ -360,18 +307,3 @@ def _numbered(statements: Sequence[Statement]) -> list[tuple[Statement, int]]:
         seen[statement.text] = seen.get(statement.text, 0) + 1
         found.append((statement, seen[statement.text]))
     return found
-
-
-def _hash(rows: Sequence[tuple[object, ...]]) -> str:
-    return hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
-
-
-def _lost(before: Rows, after: Rows) -> tuple[str, ...]:
-    """Tables that hold other rows than before, in words; missing tables are reported elsewhere."""
-    found = []
-    for name, (count, digest) in sorted(before.items()):
-        if name in after and after[name][1] != digest:
-            now = after[name][0]
-            what = f"has {now} rows instead of {count}" if now != count else "has other values"
-            found.append(f"table {name} {what}")
-    return tuple(found)

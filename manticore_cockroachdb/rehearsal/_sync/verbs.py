@@ -1,7 +1,7 @@
 # Generated from _async/verbs.py by tools/unasync.py: edit that file, then run `make generate`.
 # fmt: off
 # ruff: noqa: I001, RUF100
-"""The verbs that need a scratch database: snapshot and drift."""
+"""The verbs that need a scratch database: snapshot, drift, rehearse and squash."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class ScratchVerbs:
         """Compare the target with what the scripts of its ledger make.
 
         Raises:
-            PlanRefused: Files and ledger do not fit together, or a script is partially applied.
+            PlanRefused: Files and ledger disagree, or a script is partially applied.
             RehearsalRefused: No scratch database can be made, or its server has another version.
             MigrationFailed: A script failed on the scratch database.
         """
@@ -174,7 +174,7 @@ class ScratchVerbs:
             crash: Cut the connection before and after each statement in turn, too.
 
         Raises:
-            PlanRefused: Files and ledger do not fit together, or a script is partially applied.
+            PlanRefused: Files and ledger disagree, or a script is partially applied.
             RehearsalRefused: No scratch database can be made, or a seed failed.
             MigrationFailed: A script that is applied already failed on the scratch database.
         """

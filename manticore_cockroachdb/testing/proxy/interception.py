@@ -68,7 +68,7 @@ class Interception:
 
     @property
     def withholds(self) -> bool:
-        """Whether its answer is not simply passed on."""
+        """Whether its answer is not just passed on."""
         return bool(self.answer_holds or self.error_after)
 
     def drops(self, *when: When) -> bool:
@@ -84,7 +84,7 @@ class Interception:
         self.failed = True
 
     def gates(self) -> Iterable[Callable[[], bool]]:
-        """What must be true, one after the other, before its answer may go."""
+        """What must be true, in this order, before its answer may go."""
         for rule, hold in self.answer_holds:
             rule.reach()
             yield hold.event.is_set

@@ -43,7 +43,7 @@ class Seen:
 
 
 class Proxy:
-    """Stands between clients and a server, and fails on demand.
+    """A link between clients and a server that fails on demand.
 
     Args:
         upstream_url: The server, reached without TLS.
@@ -111,7 +111,7 @@ class Proxy:
         """End every connection and the thread."""
         if self._thread is None:
             return
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=20)
         if self._thread.is_alive():

@@ -1,6 +1,6 @@
 """One client's connection and its twin upstream: what the client says, on its way to the server.
 
-Two tasks, one per direction; `response_relay` is the way back. Decides nothing: `Interception`
+Two tasks, one per direction; `response_relay` is the other direction. Decides nothing: `Interception`
 says what shall happen to a statement, this carries it out.
 """
 
@@ -211,7 +211,7 @@ class ProxyConnection:
                 self._send(message.raw, PendingResponse(kind, self._current))
         elif kind == b"F":
             self._send(message.raw, PendingResponse(kind))
-        else:  # COPY data, Terminate: no answer of their own; authentication's is not a statement's
+        else:  # COPY data, Terminate: without an answer; authentication's is not a statement's
             if kind == b"p":
                 self.traffic.handshakes += 1
             self._to_server += message.raw
@@ -271,7 +271,7 @@ class ProxyConnection:
             if interception is None:
                 return
             interception.tag = prepared.tag
-            if prepared.sent != prepared.sql:  # the rows in it may be of yesterday: once more
+            if prepared.sent != prepared.sql:  # the rows in it may be outdated: send it again
                 sent = self._host.words.translate(prepared.sql).sql
                 self._send(protocol.close_statement(name), PendingResponse(b"C", mute_body=True))
                 again = protocol.parse(name, sent, prepared.types)
@@ -340,7 +340,7 @@ class ProxyConnection:
         self._discards = True
 
     async def _end_here(self, interception: Interception) -> None:
-        """Cut, when the server has answered, or at once if it shall go on alone."""
+        """Cut, when the server has answered, or at once if it is to continue alone."""
         assert interception.drop is not None  # noqa: S101 - asked by its callers
         await self._flush_server()
         if not interception.drops(When.DURING):
@@ -359,7 +359,7 @@ class ProxyConnection:
         group: tuple[Interception, ...],
         inject: str | None,
     ) -> None:
-        """Send a Query or Sync, and a statement of our own after it that the client does not see."""
+        """Send a Query or Sync, and a statement of ours after it that the client does not see."""
         pending.mute_ready = inject is not None
         if inject is None:
             pending.group = group

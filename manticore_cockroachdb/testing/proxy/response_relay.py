@@ -1,6 +1,6 @@
 """What the server says, on its way to one client: passed on, withheld, replaced or swallowed.
 
-What the server owes an answer to stands in a queue of pending responses, so that every answer
+What the server owes an answer to is in a queue of pending responses, so that every answer
 is known by the statement it belongs to.
 Never sends anything to the server; decides nothing: `Interception` does.
 """
@@ -84,7 +84,7 @@ class ResponseRelay:
         self._words = words
         self._traffic = traffic
         self._client = client
-        self._reclaim = reclaim  # takes back the statements of a Sync that the server ignores
+        self._reclaim = reclaim  # returns the statements of a Sync that the server ignores
         self._to_client = bytearray()
         self._withheld: list[bytes] | None = None
         self._pending: deque[PendingResponse] = deque()

@@ -20,7 +20,7 @@ class When(Enum):
     """Where on its way a statement's connection is cut."""
 
     BEFORE = "before"  # the server has done all that came earlier, and never sees this one
-    DURING = "during"  # the client is cut off at once, the server goes on working for nobody
+    DURING = "during"  # the client is cut off at once, the server continues to work for nobody
     AFTER = "after"  # the server has done it and answered, the client never hears of it
 
 
@@ -42,7 +42,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Freeze the statement on its way to the server, or its answer on the way back."""
+    """Freeze the statement on its way to the server, or its answer on its way to the client."""
 
     event: threading.Event
     answer: bool
@@ -164,7 +164,7 @@ class Rule:
         """Let `wait` return: called when a statement or its answer is frozen."""
         self._reached.set()
 
-    def wait(self, timeout: float = 20) -> None:
+    def wait(self, timeout: float = 60) -> None:
         """Wait until the rule has fired (a hold: until the statement or its answer is frozen)."""
         if not self._reached.wait(timeout):
             raise AssertionError(f"the rule did not fire in {timeout} s; {self.seen} matches seen")

@@ -1,31 +1,28 @@
-# Generated from async_proving.py by tools/unasync.py: edit that file, then run `make generate`.
-# fmt: off
-# ruff: noqa: I001, RUF100
 """Runs scripts on a scratch database and compares its printing with the live one's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .._backend.settings import ConnectionSettings
-from .._executor.options import Options
-from .._printing.compare import compare
-from .._printing.objects import Printing
-from .._scripts.script import MigrationScript
-from ..events import Event
-from ..rehearsal._sync.building import apply, read, scratch_options
-from ..rehearsal._sync.scratch import Scratches
-from .proof import Proof
+from ..._backend.settings import ConnectionSettings
+from ..._executor.options import Options
+from ..._printing.compare import compare
+from ..._printing.objects import Printing
+from ..._scripts.script import MigrationScript
+from ...events import Event
+from ...rehearsal._async.building import async_apply, async_read, scratch_options
+from ...rehearsal._async.scratch import AsyncScratches
+from ..proof import Proof
 
 
-def read_schema(
+async def async_read_schema(
     settings: ConnectionSettings, table: str, emit: Callable[[Event], None]
 ) -> Printing:
     """Print a database's schema without our own tables."""
-    return read(settings, table, emit)
+    return await async_read(settings, table, emit)
 
 
-def compare_schemas(
+async def async_compare_schemas(
     settings: ConnectionSettings,
     options: Options,
     emit: Callable[[Event], None],
@@ -41,10 +38,10 @@ def compare_schemas(
         scripts: The scripts, by version.
         ignore: Patterns of objects that are left out.
     """
-    found = read(settings, options.table, emit)
-    with Scratches(settings, emit) as scratches:
-        scratch = scratches.make()
-        apply(scratch, options, emit, scripts)
-        expected = read(scratch, scratch_options(options).table, emit)
+    found = await async_read(settings, options.table, emit)
+    async with AsyncScratches(settings, emit) as scratches:
+        scratch = await scratches.make()
+        await async_apply(scratch, options, emit, scripts)
+        expected = await async_read(scratch, scratch_options(options).table, emit)
     differences, _ = compare(expected, found, ignore)
     return Proof(found.server, len({*expected.objects, *found.objects}), differences)
