@@ -133,6 +133,13 @@ class AsyncBatchedStatement:
         following: _Next | None = None
         while True:
             found = following or await self._find(key)
+            if found.upper is not None and found.upper == self._position:
+                raise await self._failed(
+                    DatabaseError(
+                        f"the row after {', '.join(found.upper)} reads the same as text, so the batch "
+                        "would not advance; name another key with key="
+                    )
+                )
             sent = await self._send(key, found)
             if sent.refusal is not None:
                 following = None

@@ -136,6 +136,13 @@ class BatchedStatement:
         following: _Next | None = None
         while True:
             found = following or self._find(key)
+            if found.upper is not None and found.upper == self._position:
+                raise self._failed(
+                    DatabaseError(
+                        f"the row after {', '.join(found.upper)} reads the same as text, so the batch "
+                        "would not advance; name another key with key="
+                    )
+                )
             sent = self._send(key, found)
             if sent.refusal is not None:
                 following = None
