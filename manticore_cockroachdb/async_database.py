@@ -239,6 +239,7 @@ class AsyncDatabase:
             check=AsyncConnectionPool.check_connection,
         )
         await pool.open()
+        await concurrency.async_close_at_exit(pool)
         self._pool = pool
         return pool
 

@@ -242,6 +242,7 @@ class Database:
             check=ConnectionPool.check_connection,
         )
         pool.open()
+        concurrency.close_at_exit(pool)
         self._pool = pool
         return pool
 

@@ -13,15 +13,16 @@ https://www.cockroachlabs.com/docs/stable/show-jobs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .._sql.lexer import RawStatement, TokenKind, split, tokens
-from .._sql.likeness import ANYBODY, Likeness, NameContext, likeness
+from .._sql.likeness import ANYBODY, UNKNOWN_SCHEMA, Likeness, NameContext, likeness
 from .._sql.schema_change import Effect, Verb
 from .._sql.statement import Statement, classify, effects, makes_no_job
-from .._sql.tokens import bare, head
+from .._sql.tokens import Reader, bare, head, quoted, unescaped, upper
 from .jobs import Job, JobState
 
 
@@ -135,10 +136,46 @@ def undoes(job: Job, statement: Statement, context: NameContext) -> bool:
 
 def _statements(description: str) -> tuple[Statement, ...]:
     """A transaction's changes of one table are one job, its statements joined by semicolons."""
-    found = split(description)
+    found = split(_view_placed(description))
     if found.fault is not None or not found.up:
         return (classify(RawStatement(description, 1)),)
     return tuple(classify(raw) for raw in found.up)
+
+
+# What the server prints of a view: its name and its query, each quoted once more.
+_VIEW = re.compile(
+    r'(CREATE (?:OR REPLACE )?VIEW )"((?:[^"\\]|\\.)*)" AS "((?:[^"\\]|\\.)*)"', re.DOTALL
+)
+
+
+def _view_placed(description: str) -> str:
+    """The same description; of a new view, with SQL's own quotes and the database it is in.
+
+    Only the tables of its query tell the database. Its schema, where the statement names none, is whatever
+    came first in the session's path: `UNKNOWN_SCHEMA`.
+    """
+    found = _VIEW.fullmatch(description)
+    if found is None:
+        return description
+    head, written, query = found[1], *(unescaped(part) for part in found.group(2, 3))
+    name = Reader(tokens(written)).name()
+    databases = _databases(query)
+    if name is None or len(name.parts) > 2 or len(databases) != 1:
+        return f"{head}{written} AS {query}"
+    schema = name.parts[0] if len(name.parts) == 2 else UNKNOWN_SCHEMA
+    placed = ".".join(quoted(part) for part in (*databases, schema, name.last))
+    return f"{head}{placed} AS {query}"
+
+
+def _databases(query: str) -> set[str]:
+    """The databases of the tables a query reads, as the server prints them."""
+    words = list(tokens(query))
+    names = (
+        Reader(words[at + 1 :]).name()
+        for at, token in enumerate(words)
+        if upper(token) in ("FROM", "JOIN")
+    )
+    return {name.parts[0] for name in names if name is not None and len(name.parts) == 3}
 
 
 def _effects(job: Job) -> tuple[Effect, ...]:
@@ -201,7 +238,8 @@ def _whose_in_words(description: str, mine: Sequence[Effect]) -> Whose:
     ]
     names = {effect.name[-1] for effect in mine if effect.name}
     names |= {effect.on[-1] for effect in mine if effect.on}
-    return Whose.UNCLEAR if names.intersection(words) else Whose.OTHERS
+    # DROP VALUE is described by the bare name of its type.
+    return Whose.UNCLEAR if names.intersection((*words, description)) else Whose.OTHERS
 
 
 def _whose_cut(description: str, statement: Statement, context: NameContext) -> Whose:

@@ -107,6 +107,15 @@ def show_job(job_id: int) -> Command:
     return Command(f"SELECT {_COLUMNS} FROM [SHOW JOB {job_id:d}]")
 
 
+#: Whether the user is an administrator, who is shown everybody's jobs.
+#: https://www.cockroachlabs.com/docs/stable/show-jobs#required-privileges
+IS_ADMINISTRATOR = Command(
+    "SELECT count(*) > 0 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user::TEXT "
+    "AND (r.rolsuper OR r.oid IN (SELECT m.member FROM pg_catalog.pg_auth_members m "
+    "JOIN pg_catalog.pg_roles a ON a.oid = m.roleid WHERE a.rolname = 'admin'))"
+)
+
+
 def jobs(result: Result) -> tuple[Job, ...]:
     """What `show_jobs` answered, oldest first."""
     found = (_job(dict(zip(result.columns, row, strict=True))) for row in result.rows)

@@ -35,6 +35,10 @@ _COCKROACHDB: Mapping[str, str] = MappingProxyType(
     {"default_transaction_isolation": "serializable"}
 )
 
+#: Reads of the past: a ledger as it was some seconds ago. Nobody's options may ask for that.
+#: https://www.cockroachlabs.com/docs/stable/follower-reads
+_NEVER: Mapping[str, str] = MappingProxyType({"default_transaction_use_follower_reads": "off"})
+
 #: What may forbid CockroachDB to read our own tables, and the values that allow it.
 #: https://www.cockroachlabs.com/docs/stable/session-variables
 _HINDRANCES: Mapping[str, str] = MappingProxyType(
@@ -56,7 +60,7 @@ _ROLE = "role"
 _LOOK = "statement_timeout"
 
 #: Every setting whose value a new connection is asked for.
-ASKED = (*AT_START, *_WHERE_KNOWN, *_COCKROACHDB, *_HINDRANCES, *_PLAIN_STYLES, _ROLE)
+ASKED = (*AT_START, *_WHERE_KNOWN, *_COCKROACHDB, *_NEVER, *_HINDRANCES, *_PLAIN_STYLES, _ROLE)
 
 _OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)((?:[\w.-])+)=")
 
@@ -129,7 +133,8 @@ class SessionState:
         theirs = named_in(options)
         wanted = {**AT_START, **_WHERE_KNOWN, **explicit}
         if kind is ServerKind.COCKROACHDB:
-            wanted = {**wanted, **_COCKROACHDB}
+            wanted = {**wanted, **_COCKROACHDB, **_NEVER}
+            theirs -= frozenset(_NEVER)
         pins = {
             name: value
             for name, value in wanted.items()
@@ -207,7 +212,7 @@ class SessionState:
         CockroachDB before v22.1 has neither roles to take nor settings that end with a transaction.
         """
         if self.kind is ServerKind.COCKROACHDB and not self.resets:
-            return tuple(commands)
+            return (_WRITING_BEGIN, *commands, COMMIT)
         return (_WRITING_BEGIN, *self._ours(), *commands, COMMIT)
 
     def inside(self, *commands: Command) -> tuple[Command, ...]:

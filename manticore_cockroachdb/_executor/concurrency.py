@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -20,6 +23,9 @@ _FAREWELLS = 8
 _FAREWELL = 1.0
 #: How long a cancelled task may still take to leave things in order, in seconds.
 _SHIELDED = 30.0
+
+#: Pools that are closed when the program ends, each with the process that opened it.
+_pools: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 async def async_sleep(seconds: float) -> None:
@@ -184,3 +190,23 @@ async def async_shield(action: Callable[[], Awaitable[R]]) -> R:
 def shield(action: Callable[[], R]) -> R:
     """Finish `action`. In threads nothing but a second Ctrl-C interrupts it, and that is meant to."""
     return action()
+
+
+async def async_close_at_exit(pool: Any) -> None:
+    """Do nothing: the tasks of a pool end with their event loop."""
+
+
+def close_at_exit(pool: Any) -> None:
+    """Close a pool when the program ends, if the program has left it open.
+
+    When psycopg deletes an open pool it stops the pool's threads. Since Python 3.13 no thread runs any more
+    at that time: psycopg would wait five seconds for each of them, and warn.
+    """
+    _pools[pool] = os.getpid()
+
+
+@atexit.register
+def _close_pools() -> None:
+    # A forked process has the pool's connections, but not its threads.
+    for pool in [pool for pool, process in _pools.items() if process == os.getpid()]:
+        pool.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .._backend.blockers import Blocker
 from .._backend.dialect import Server
 from .._backend.jobs import Job
+from .._backend.retry import QUERY_CANCELED
 from .._planner.losses import dropped_columns, loss, what_may_be_lost
 from .._planner.step import Step
 from .._scripts.direction import Direction
@@ -161,13 +162,20 @@ _ENDS_SESSIONS = (
     "memory. {script} is not recorded as finished. See the server's log, fix the statement or the "
     "server, and {again} again."
 )
+_CANCELED = (
+    "It is not sent a third time. {script} is not recorded as finished. Raise the limit "
+    "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and {again} again: a "
+    "schema change that continues in the server is waited for."
+)
 
 
 def connection_lost_twice(
     step: Step, statement: Statement | None, error: ManticoreError, server: Server
 ) -> MigrationFailed:
     """The error for a script that lost its connection twice at the same statement."""
-    reason = _ENDS_SESSIONS
+    reason, happened = _ENDS_SESSIONS, "the connection was lost twice while the server worked on"
+    if isinstance(error, DatabaseError) and error.sqlstate == QUERY_CANCELED:
+        reason, happened = _CANCELED, "the server twice canceled"
     if (
         server.has_jobs
     ):  # CockroachDB v21.1 closes the connection over a large statement without a word
@@ -177,8 +185,8 @@ def connection_lost_twice(
             statement, reason = large, _TOO_LARGE
     what = "the script" if statement is None else summary(statement)
     return MigrationFailed(
-        f"{step.where(statement)}: the connection was lost twice while the server worked on {what}: "
-        f"{error}\n  {reason.format(script=capitalized(step.called), again=_again(step))}",
+        f"{step.where(statement)}: {happened} {what}: {error}\n"
+        f"  {reason.format(script=capitalized(step.called), again=_again(step))}",
         version=step.version,
         path=step.path,
         line=statement.line if statement else None,

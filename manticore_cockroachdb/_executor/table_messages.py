@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from .._backend.dialect import Server
+from .._planner.step import Step
+from .._scripts.direction import Direction
 from .._sql.statement import Kind, Statement, summary
 from .._sql.tokens import head
 from .._store.fenced import LOST
@@ -80,6 +82,16 @@ def refused(tables: Tables, server: Server, error: DatabaseError) -> str:
     return (
         f"the ledger's tables cannot be used: {error}. Have an administrator run: "
         f"{grant.as_string(None)}."
+    )
+
+
+def not_written(tables: Tables, error: DatabaseError, step: Step) -> str:
+    """The server refused a write for a reason that has nothing to do with the tables themselves."""
+    opposite = "--not-applied" if step.direction is Direction.UP else "--applied"
+    return (
+        f"the ledger's tables ({tables.place} and {tables.state_place}) could not be written: {error}. "
+        "Remove the cause, and run again. If it is a setting of the script, first revert by hand what "
+        f"the script did, and record that with manticore_resolve {opposite} {step.key}."
     )
 
 

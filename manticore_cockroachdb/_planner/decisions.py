@@ -16,12 +16,14 @@ applies holds:
  4  its own jobs all succeeded                               DONE
  5  a job that may be its own is running                     WAIT: look again
  6  the catalogs show that it took effect                    DONE
- 7  the catalogs show that it did not                        SEND again
- 8  nothing, and a second sending does no harm               SEND again: if the first took effect, the
+ 7  it makes a job, another user sent it, and that user's    ASK: a job of it may be at work
+    jobs may be hidden from this one
+ 8  the catalogs show that it did not                        SEND again
+ 9  nothing, and a second sending does no harm               SEND again: if the first took effect, the
                                                              answer says so ("already exists")
- 9  no job at all that may be its own, although it makes     SEND again: it never arrived
+10  no job at all that may be its own, although it makes     SEND again: it never arrived
     one and the server still lists jobs of that time
-10  anything else                                            ASK: a person must look
+11  anything else                                            ASK: a person must look
 
 Whose a job is, `job_match` says; what the catalogs show, `evidence`; what a second sending does and what
 the server then answers, `schema_change`. A statement that makes no job takes no evidence from jobs, and
@@ -89,12 +91,14 @@ class Sent:
         context: The session it was sent in.
         at: When it was sent, in seconds since 1970 by the server's clock.
         age: How many seconds ago that was.
+        hidden_from: The user that asks now, where the jobs of the one that sent it may be hidden from it.
     """
 
     statement: Statement
     context: NameContext
     at: float
     age: float
+    hidden_from: str | None = None
 
 
 def outcome_unknown(sqlstate: str | None) -> bool:
@@ -131,6 +135,8 @@ def decide(sent: Sent, server: Server, found: Sequence[Job], evidence: Evidence)
         return Decision(Action.WAIT, "a schema-change job that may be its own is running", running)
     if evidence is Evidence.PRESENT:
         return Decision(Action.DONE, "what it does is done")
+    if sent.hidden_from is not None and not makes_no_job(sent.statement):
+        return Decision(Action.ASK, hidden(sent.context.user, sent.hidden_from))
     if evidence is Evidence.ABSENT:
         return Decision(Action.SEND, "it did not take effect; it is sent again")
     if repeatable(sent.statement) is Repeat.SAFE:
@@ -175,6 +181,14 @@ def _by_own_jobs(own: tuple[Job, ...]) -> Decision:
         if wrong:
             return Decision(action, described(wrong[0]), wrong)
     return Decision(Action.DONE, f"its job {own[-1].job_id} succeeded", own[-1:])
+
+
+def hidden(sender: str, user: str) -> str:
+    """Why nothing can be said of what another user sent, and the way on."""
+    return (
+        f"user {user} may not see the schema-change jobs of user {sender}, who sent it. Run again as "
+        f"{sender} or as an administrator"
+    )
 
 
 def _unknown(unclear: tuple[Job, ...]) -> Decision:

@@ -7,7 +7,7 @@ from typing import Final
 
 from .lexer import TokenKind
 from .schema_change import NO_ANSWERS, Answer, Change, Effect, Repeat, Verb, answers_of
-from .tokens import Name, Reader, upper, word_set
+from .tokens import Name, Reader, string_value, upper, word_set
 
 _TABLES: Final = frozenset(("TABLE", "VIEW"))
 
@@ -121,10 +121,12 @@ def last_names(name: Name | None) -> tuple[str, ...]:
 
 
 def _value(reader: Reader) -> Name | None:
-    """The value of an enum: a string, taken for a name as it is written."""
+    """The value of an enum: a string, taken for a name; servers print it with other quotes."""
     reader.skip_condition()
     token = reader.tokens[reader.at] if reader.at < len(reader.tokens) else None
-    return Name(token.text, (token.text,)) if token and token.kind is TokenKind.STRING else None
+    if token is None or token.kind is not TokenKind.STRING:
+        return None
+    return Name(token.text, (string_value(token.text),))
 
 
 def _read_add(what: str, reader: Reader) -> Change:

@@ -11,14 +11,13 @@ https://github.com/cockroachdb/cockroach/tree/master/pkg/sql/sem/tree
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
 from .lexer import Token, TokenKind, tokens
-from .tokens import bare, word_set
+from .tokens import bare, string_value, word_set
 
 
 class Likeness(Enum):
@@ -30,6 +29,8 @@ class Likeness(Enum):
 
 
 ANYBODY: Final = ""
+#: In place of a schema that a printed name does not tell; no schema has this name.
+UNKNOWN_SCHEMA: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class NameContext:
         if len(printed) < 3:
             return self._half_printed(written, printed)
         database, schema, _ = printed
+        if schema == UNKNOWN_SCHEMA:
+            mine = written[0] if len(written) > 2 else self.database
+            return Likeness.UNCLEAR if mine == database else Likeness.OTHER
         if len(written) > 2:
             return Likeness.SAME if written[-3:] == printed else Likeness.OTHER
         if len(written) == 2 and written[0] == database and schema == "public":
@@ -239,7 +243,7 @@ def _terms(text: str) -> Iterator[_Term]:
                 parts.append(bare(found[at]))
             yield _Term("quoted" if quoted and len(parts) == 1 else "name", tuple(parts))
         elif token.kind is TokenKind.STRING:
-            yield _Term("string", (_value(token.text),))
+            yield _Term("string", (string_value(token.text),))
         elif token.text in _OPERATOR:
             end = at + 1
             while end < len(found) and found[end].text in _OPERATOR and _adjoins(found, end):
@@ -262,30 +266,6 @@ def _is_name(token: Token) -> bool:
 
 def _adjoins(found: Sequence[Token], at: int) -> bool:
     return found[at - 1].end == found[at].start
-
-
-_ESCAPE: Final = re.compile(
-    r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
-)
-_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-
-
-def _value(literal: str) -> str:
-    """What a literal stands for; bytes (b'…', x'…') and bit strings as they are written."""
-    if literal.startswith("$"):
-        tag = literal.index("$", 1) + 1
-        return literal[tag:-tag]
-    if literal[:1] in "eE":
-        return _ESCAPE.sub(_unescaped, literal[2:-1].replace("''", "'"))
-    return literal[1:-1].replace("''", "'") if literal.startswith("'") else literal
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    octal, byte, four, eight, plain = found.groups()
-    if plain is not None:
-        return _ESCAPED.get(plain, plain)
-    point = int(octal, 8) if octal else int(byte or four or eight, 16)
-    return chr(point) if point <= 0x10FFFF else found.group()
 
 
 # The server's own names of types. https://www.cockroachlabs.com/docs/stable/data-types

@@ -5,9 +5,10 @@ Knows keywords from quoted names and steps over parentheses; knows no statement'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .lexer import Token, TokenKind, tokens
 
@@ -129,3 +130,32 @@ def bare(token: Token) -> str:
 def quoted(name: str) -> str:
     """A name as SQL writes it, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'
+
+
+_ESCAPE: Final = re.compile(
+    r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
+)
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def string_value(literal: str) -> str:
+    """What a literal stands for; bytes (b'…', x'…') and bit strings as they are written."""
+    if literal.startswith("$"):
+        tag = literal.index("$", 1) + 1
+        return literal[tag:-tag]
+    if literal[:1] in "eE":
+        return unescaped(literal[2:-1].replace("''", "'"))
+    return literal[1:-1].replace("''", "'") if literal.startswith("'") else literal
+
+
+def unescaped(text: str) -> str:
+    """A text without the backslashes of E'…', and of what CockroachDB's server quotes with "…"."""
+    return _ESCAPE.sub(_unescaped, text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    octal, byte, four, eight, plain = found.groups()
+    if plain is not None:
+        return _ESCAPED.get(plain, plain)
+    point = int(octal, 8) if octal else int(byte or four or eight, 16)
+    return chr(point) if point <= 0x10FFFF else found.group()

@@ -44,13 +44,14 @@ _CLEARED = (
     "version = NULL, script = NULL, direction = NULL, statements_done = NULL, in_flight = false, "
     "sent_at = NULL, "
     "done_hash = NULL, sent_by = NULL, traces = NULL, sent_session = NULL, "
-    f"{_NO_BATCH}, checkpoint = NULL"
+    f"sent_user = NULL, {_NO_BATCH}, checkpoint = NULL"
 )
 _STILL_SENT = (
     "version = $4::INT8, direction = $5, statements_done = $6::INT8, in_flight = $7::BOOL, "
     "done_hash = $8, sent_by = $9, traces = $10, error = $11, sent_session = $12, "
     "batch_position = $13, batch_hash = $14, batch_total = $15::INT8, script = $16, "
-    "checkpoint = $17::BOOL, batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
+    "checkpoint = $17::BOOL, sent_user = $18, "
+    "batch_rows = 0, batch_windows = 0, batch_scanned = 0, batch_ms = 0"
 )
 _PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
 
@@ -405,4 +406,5 @@ def _values(progress: Progress) -> tuple[str | None, ...]:
         str(progress.batch.total) if progress.batch and progress.batch.total is not None else None,
         progress.script,
         "true" if progress.checkpoint else None,
+        progress.sent_user,
     )

@@ -34,6 +34,7 @@ _ADDED = {
     "batch_ms": "INT8",
     "script": "TEXT",
     "repeatables": "BOOL",
+    "sent_user": "TEXT",
 }
 
 
@@ -96,6 +97,7 @@ def _read_row(row: dict[str, Any]) -> RunState:
             error=row["error"],
             sent_at=row["_sent_at"],
             sent_session=row.get("sent_session"),
+            sent_user=row.get("sent_user"),
             batch=_read_batch(row),
             script=script,
             checkpoint=row.get("checkpoint") or False,

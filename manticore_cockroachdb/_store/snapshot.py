@@ -72,6 +72,7 @@ class Progress:
         done_hash: Fingerprint of the statements that are done, and of those in flight.
         sent_by: The session that sent the segment in flight, by its application name.
         sent_session: The same session by the server's own id, which no script can change.
+        sent_user: The user it was sent as, which is all that CockroachDB keeps with a job of who made it.
         batch: How far the statement after those that are done has come in batches; None where it runs as a
             whole or has not begun.
         checkpoint: Whether it is the checkpoint of that version, and not the script.
@@ -91,6 +92,7 @@ class Progress:
     error: str | None = None
     sent_at: float | None = None
     sent_session: str | None = None
+    sent_user: str | None = None
     batch: BatchState | None = None
     script: str | None = None
     checkpoint: bool = False

@@ -128,6 +128,33 @@ def test_no_statement_takes_the_job_of_another_on_the_same_objects() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "description", "is_on_it"),
+    [
+        ('CREATE MATERIALIZED VIEW "V n" AS SELECT id FROM t',
+         'CREATE VIEW "\\"V n\\"" AS "SELECT id FROM d.public.t"', True),
+        ("CREATE MATERIALIZED VIEW n AS SELECT id FROM t",
+         'CREATE VIEW "n" AS "SELECT t.id FROM d.public.t JOIN d.public.u ON true"', True),
+        ("CREATE MATERIALIZED VIEW sn.n AS SELECT id FROM t",
+         'CREATE VIEW "sn.n" AS "SELECT id FROM d.public.t"', True),
+        ("CREATE MATERIALIZED VIEW sn.n AS SELECT id FROM t",
+         'CREATE VIEW "s2.n" AS "SELECT id FROM d.public.t"', False),
+        ("CREATE MATERIALIZED VIEW n AS SELECT id FROM t",
+         'CREATE VIEW "n" AS "SELECT id FROM d2.public.t"', False),
+        ("CREATE MATERIALIZED VIEW n AS SELECT id FROM t",
+         'CREATE VIEW "m" AS "SELECT id FROM d.public.t"', False),
+        ("ALTER TYPE n ADD VALUE 'ü'", "ALTER TYPE d.public.n ADD VALUE e'\\u00FC'", True),
+        ("ALTER TYPE n ADD VALUE 'u'", "ALTER TYPE d.public.n ADD VALUE e'\\u00FC'", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", ["running", "paused"])
+def test_an_unfinished_change_of_the_very_object_is_found_by_what_the_server_prints_of_it(
+    sql: str, description: str, is_on_it: bool, status: str
+) -> None:
+    other = job(description, status)
+    assert unfinished_on([other], statement(sql), HERE) == ((other,) if is_on_it else ())
+
+
+@pytest.mark.parametrize(
     ("sql", "description"),
     [
         # The same table, another column, constraint, value, order, condition or kind.

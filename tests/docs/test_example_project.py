@@ -14,6 +14,7 @@ from manticore_cockroachdb import Database, Migration
 from manticore_cockroachdb._scripts.loader import load
 from manticore_cockroachdb.testing import RunningServer, Source, choose
 from tests import older_cockroachdb
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "example_project"
@@ -55,7 +56,7 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=4 * PATIENCE,
         check=False,
     )
 

@@ -34,7 +34,6 @@ def test_names_of_tests_use_the_projects_words() -> None:
         ("version 2 is half done", ["half done"]),
         ("MODE is no dict", ["is no dict"]),
         ("The run goes on.", ["goes on"]),
-        ("a transaction of its own", ["of its own"]),
         ("What became of it?", ["became of"]),
         ("a column's behav" + "iour", ["behav" + "iour"]),
         ("There is no script of that name, and it is no longer there.", []),

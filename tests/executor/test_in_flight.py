@@ -14,7 +14,7 @@ import pytest
 
 from manticore_cockroachdb.errors import JobFailed, MigrationFailed, OutcomeUnknown, PlanRefused
 from manticore_cockroachdb.events import JobsAwaited, Reconciled
-from tests.fake_cockroach import drop_after, drop_before, drop_during
+from tests.fake_cockroach import drop_after, drop_before, drop_during, error, error_after
 from tests.harness import Cockroach, Harness, eventually
 from tests.waiting import PATIENCE
 
@@ -274,6 +274,44 @@ async def test_its_own_job_of_days_ago_still_counts(ready: Cockroach) -> None:
     assert ready.one("SELECT count(*) FROM lo") == 2
 
 
+@pytest.mark.parametrize(("name", "printed"), [("vw", "vw"), ('"V w"', '\\"V w\\"')])
+@pytest.mark.parametrize("cut", [drop_after(), drop_during()])
+async def test_a_view_whose_rows_are_not_there_yet_is_not_taken_for_done(
+    ready: Cockroach, name: str, printed: str, cut: Any
+) -> None:
+    sql = f"CREATE MATERIALIZED VIEW {name} AS SELECT v FROM t"
+    ready.write("V2__view", sql)
+    await applied(ready, 1)
+    description = f'CREATE VIEW "{printed}" AS "SELECT v FROM {ready.place}.t"'
+    next_door = f'CREATE VIEW "{printed}" AS "SELECT v FROM next_door.public.t"'
+    ready.fake.jobs.add(next_door, "paused")
+    job = ready.fake.jobs.add(description, "paused")
+    ready.fake.rule(lambda text: text == sql and len(ready.sent(sql)) == 1, then=cut)
+    with pytest.raises(JobFailed) as caught:
+        await ready.engine().migrate()
+    assert (caught.value.job_id, caught.value.status) == (job.job_id, "paused")
+    assert ready.ledger() == [1]
+    job.to("succeeded")
+    assert await ready.engine().migrate() == 1
+    assert ready.ledger() == [1, 2]
+
+
+async def test_a_value_that_is_still_being_added_is_not_taken_for_done(ready: Cockroach) -> None:
+    sql = "ALTER TYPE mood ADD VALUE 'für''s'"
+    ready.write("V2__type", "CREATE TYPE mood AS ENUM ('a')")
+    ready.write("V3__value", sql)
+    await applied(ready, 1, 2)
+    ready.fake.jobs.made_by_all = False
+    description = f"ALTER TYPE {ready.place}.mood ADD VALUE e'f\\u00FCr\\'s'"
+    other = ready.fake.jobs.add(description, "paused", user_name="somebody")
+    ready.ask(sql)
+    ready.fake.rule(lambda text: text == sql and len(ready.sent(sql)) == 1, then=drop_before())
+    with pytest.raises(JobFailed) as caught:
+        await ready.engine().migrate()
+    assert (caught.value.job_id, caught.value.status) == (other.job_id, "paused")
+    assert ready.ledger() == [1, 2]
+
+
 # -- IF [NOT] EXISTS --------------------------------------------------------------------------------
 
 SEVERAL = "ALTER TABLE t ADD COLUMN IF NOT EXISTS w INT8, ADD CHECK (v > 0), ADD UNIQUE (v)"
@@ -403,3 +441,43 @@ async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_reported(
         f"({ISSUE}). Look at the table before you run again.\n"
         "  The server rolled the change back. Fix the cause (the rows, or the statement) and run again."
     )
+
+
+# -- canceled, by a limit or a person -------------------------------------------------------------------
+
+CANCELED = "query execution canceled due to statement timeout"
+
+
+async def test_a_schema_change_that_goes_on_after_its_statement_was_canceled_is_waited_for(
+    ready: Cockroach,
+) -> None:
+    sql = "CREATE INDEX t_v ON t (v)"
+    ready.write("V2__change", sql)
+    await applied(ready, 1)
+    ready.fake.rule(lambda text: text == sql, then=error_after("57014", CANCELED))
+    assert await ready.engine().migrate() == 1
+    assert len(ready.sent(sql)) == 1
+    (finding,) = findings(ready)
+    assert finding.startswith("its job ")
+    assert finding.endswith(" succeeded")
+    assert ready.ledger() == [1, 2]
+
+
+async def test_a_schema_change_that_is_always_canceled_is_told_with_file_and_line(
+    ready: Cockroach,
+) -> None:
+    sql = "CREATE INDEX t_v ON t (v)"
+    ready.fake.jobs.made_by_all = False
+    ready.write("V2__change", f"SELECT 1;\n{sql};")
+    await applied(ready, 1)
+    rule = ready.fake.rule(lambda text: text == sql, nth=None, then=error("57014", CANCELED))
+    with pytest.raises(MigrationFailed) as caught:
+        await ready.engine().migrate()
+    assert str(caught.value) == (
+        f"V2__change.sql:2: the server twice canceled {sql}: {CANCELED} (57014)\n"
+        "  It is not sent a third time. Version 2 is not recorded as finished. Raise the limit "
+        "(statement_timeout, STATEMENT_TIMEOUT), or find out who cancels the statement, and migrate again: "
+        "a schema change that continues in the server is waited for."
+    )
+    assert (caught.value.line, caught.value.sqlstate, rule.fired) == (2, "57014", 2)
+    assert ready.ledger() == [1]

@@ -65,8 +65,9 @@ async def test_a_whole_script_whose_schema_change_failed_is_not_recorded(harness
     for _ in range(2):
         with pytest.raises(MigrationFailed) as failed:
             await harness.engine().migrate()
-        assert "Part of version 3 is there and part is not, and it is not in the" in str(
-            failed.value
+        assert (
+            "Part of version 3 exists and part does not, and it is not recorded as applied."
+            in str(failed.value)
         )
         assert harness.ledger() == [1, 2]
     assert harness.record()["error"] is not None
@@ -96,3 +97,51 @@ async def test_autocommit_sends_every_statement_alone(harness: Harness) -> None:
     assert await harness.engine().migrate() == 1
     assert [event.mode for event in harness.told(StepStarted)] == [Mode.AUTOCOMMIT]
     assert harness.ask("SELECT i FROM a") == [(1,)]
+
+
+async def test_a_setting_of_a_script_that_makes_its_session_read_only_ends_with_the_script(
+    harness: Harness,
+) -> None:
+    harness.write(
+        "V1__a",
+        "CREATE TABLE a (i INT8 PRIMARY KEY);\nSET default_transaction_read_only = on;\n"
+        "SELECT i FROM a;",
+    )
+    harness.write("V2__b", "CREATE TABLE b (i INT8 PRIMARY KEY)")
+    assert await harness.engine().migrate() == 2
+    assert harness.ledger() == [1, 2]
+    assert harness.free()
+
+
+async def test_a_setting_of_a_script_under_which_nothing_is_written_is_told_with_its_file(
+    harness: Harness,
+) -> None:
+    harness.write(
+        "V1__a",
+        "CREATE TABLE a (i INT8 PRIMARY KEY);\n"
+        "SET default_transaction_use_follower_reads = on;\nCREATE TABLE b (i INT8 PRIMARY KEY);",
+    )
+    with pytest.raises(MigrationFailed) as failed:
+        await harness.engine().migrate()
+    assert str(failed.value) == (
+        "V1__a.sql: the ledger's tables (public._migrations and public._migrations_state) could not be "
+        "written: AS OF SYSTEM TIME specified with READ WRITE mode (42601). Remove the cause, and run "
+        "again. If it is a setting of the script, first revert by hand what the script did, and record "
+        "that with manticore_resolve --not-applied 1.\n"
+        "  What version 1 did before is done, but is not recorded as applied."
+    )
+    assert harness.record()["owner"] is None
+    harness.ask("DROP TABLE a")
+    await harness.engine().resolve.not_applied(1)
+    harness.write("V1__a", "CREATE TABLE a (i INT8 PRIMARY KEY);\nCREATE TABLE b (i INT8);")
+    assert await harness.engine().migrate() == 1
+
+
+@pytest.mark.needs_cockroachdb_since((22, 1), "v21.1 has no ALTER DATABASE … SET")
+async def test_the_ledger_is_never_read_as_it_was_some_seconds_ago(harness: Harness) -> None:
+    await harness.engine().initialize()
+    name = harness.one("SELECT current_database()")
+    harness.ask(f"ALTER DATABASE {name} SET default_transaction_use_follower_reads = on")
+    harness.write("V1__a", "CREATE TABLE a (i INT8 PRIMARY KEY)")
+    assert await harness.engine().migrate() == 1
+    assert await harness.engine().migrate() == 0

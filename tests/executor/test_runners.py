@@ -79,7 +79,7 @@ def test_twenty_processes_at_once_on_an_empty_database(
     counts = runner_process.context.SimpleQueue()
     processes = [runner_process.start(order, counts) for _ in range(20)]
     for process in processes:
-        process.join(120)
+        process.join(runner_process.PATIENCE)
     assert {process.exitcode for process in processes} == {0}
     assert sum(counts.get() for _ in processes) == 4
     check_counted(harness)

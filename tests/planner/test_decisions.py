@@ -78,8 +78,10 @@ def decided(
     server: Server = COCKROACH,
     evidence: Evidence = Evidence.UNCLEAR,
     age: float = 60.0,
+    hidden_from: str | None = None,
 ) -> Decision:
-    return decide(Sent(statement(sql), HERE, SENT_AT, age), server, jobs, evidence)
+    sent = Sent(statement(sql), HERE, SENT_AT, age, hidden_from)
+    return decide(sent, server, jobs, evidence)
 
 
 def test_the_statements_here_are_one_of_each_kind() -> None:
@@ -188,6 +190,28 @@ def test_how_it_ended_decides_nothing(sql: str, status: str) -> None:
         "the jobs that may be its own do not show whether it took "
         f"effect (job 7, {status}: {MAYBE[sql]})",
     )
+
+
+# -- another user's jobs are hidden -----------------------------------------------------------------
+
+HIDDEN = Decision(
+    Action.ASK,
+    "user ann may not see the schema-change jobs of user root, who sent it. Run again as root or as an "
+    "administrator",
+)
+
+
+@pytest.mark.parametrize(("sql", "described"), ALL)
+def test_where_jobs_are_hidden_only_what_is_seen_counts(sql: str, described: str) -> None:
+    for evidence in (Evidence.ABSENT, Evidence.UNCLEAR):
+        assert decided(sql, evidence=evidence, hidden_from="ann") == HIDDEN
+    assert decided(sql, evidence=Evidence.PRESENT, hidden_from="ann").action is Action.DONE
+    running = job(described, "running")
+    assert decided(sql, running, hidden_from="ann").action is Action.WAIT
+
+
+def test_hidden_jobs_hide_nothing_of_a_statement_that_makes_none() -> None:
+    assert decided(JOBLESS, hidden_from="ann") == decided(JOBLESS)
 
 
 # -- no job -----------------------------------------------------------------------------------------

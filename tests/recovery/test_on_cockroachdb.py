@@ -1,6 +1,7 @@
 """A real CockroachDB: a run is killed or cut off while another database of the cluster runs the same.
 
-Both have the same tables and the same user. Both end as an undisturbed run does.
+Both have the same tables and the same user. Both end as an undisturbed run does. And a run of one user is
+finished by another.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
+from manticore_cockroachdb import Database, Migration
+from manticore_cockroachdb.errors import OutcomeUnknown
 from manticore_cockroachdb.testing import RunningServer
 from manticore_cockroachdb.testing.proxy import Proxy, drop_after, drop_before, hold, hold_answer
 from tests.recovery import cockroachdb_scenario as scenario
@@ -108,3 +113,75 @@ def _disturbed(order: Callable[[str], Order], url: str, fault: str, kth: int) ->
             runner_process.kill(process)
         process.join(PATIENCE)
         release.set()
+
+
+#: Users of the cluster who own nothing once their database is gone.
+SENDER, COLLEAGUE = "manticore_sender", "manticore_colleague"
+
+
+def as_user(url: str, name: str) -> str:
+    """The same database for another user."""
+    place = urlsplit(url)
+    if place.password or "sslcert" in place.query:
+        pytest.skip("a user without a password connects only to a server without TLS")
+    return place._replace(netloc=f"{name}@{place.hostname}:{place.port}").geturl()
+
+
+def killed_after(sql: str, url: str, folder: Path) -> None:
+    """A run that is killed when the server has done a statement and its answer is on the way."""
+    release = threading.Event()
+    with Proxy(url) as proxy:
+        rule = proxy.rule(lambda sent: sent == sql, then=hold_answer(release))
+        process = runner_process.start(Order(proxy.url, folder, "sync", "migrate"))
+        rule.wait(PATIENCE)
+        runner_process.kill(process)
+        process.join(PATIENCE)
+        release.set()
+
+
+@pytest.mark.parametrize("colleague", [COLLEAGUE, None])
+def test_what_another_user_sent_is_known_by_that_users_jobs(
+    server: RunningServer, database_url: str, tmp_path: Path, colleague: str | None
+) -> None:
+    sql = "TRUNCATE lo"
+    (tmp_path / "V1__lo.sql").write_text("CREATE TABLE lo (v INT8)")
+    (tmp_path / "V2__truncate.sql").write_text(sql)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def ask(question: str) -> list[tuple[object, ...]]:
+            cursor = connection.execute(question.encode())
+            return cursor.fetchall() if cursor.description else []
+
+        for name in (SENDER, COLLEAGUE):
+            ask(f"CREATE USER IF NOT EXISTS {name}")
+            ask(f"GRANT ALL ON DATABASE {connection.info.dbname} TO {name}")
+        sender = as_user(database_url, SENDER)
+        with Database.from_url(sender) as database:
+            Migration(database, tmp_path).migrate(1)
+        ask(f"GRANT ALL ON TABLE lo, _migrations, _migrations_state TO {SENDER}, {COLLEAGUE}")
+        killed_after(sql, sender, tmp_path)
+        ask("INSERT INTO lo VALUES (1), (2)")
+        with Database.from_url(
+            as_user(database_url, colleague) if colleague else database_url
+        ) as database:
+            migration = Migration(database, tmp_path, lease=runner_process.LEASE)
+            if colleague:
+                with pytest.raises(OutcomeUnknown) as caught:
+                    migration.migrate()
+                assert str(caught.value) == (
+                    "V2__truncate.sql:1: TRUNCATE lo has an unknown outcome: the previous run ended "
+                    f"before the server answered, and user {COLLEAGUE} may not see the schema-change jobs "
+                    f"of user {SENDER}, who sent it. Run again as {SENDER} or as an administrator. It was "
+                    "not sent again, because sending it again could delete what was created since. Look at "
+                    "the database; if the statement took effect, finish the rest of the script by hand and "
+                    "record that version 2 is applied, or revert it by hand and record the opposite, with "
+                    "manticore_resolve --applied 2 or --not-applied 2."
+                )
+                assert ask("SELECT version FROM _migrations") == [(1,)]
+            else:
+                assert migration.migrate() == 1
+        if colleague:
+            with Database.from_url(sender) as database:
+                assert Migration(database, tmp_path).migrate() == 1
+        assert ask("SELECT version FROM _migrations ORDER BY 1") == [(1,), (2,)]
+        assert ask("SELECT v FROM lo ORDER BY 1") == [(1,), (2,)]

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..._backend import introspection
 from ..._backend.job_match import match_jobs, unfinished_on
-from ..._backend.jobs import Job, JobState, described
+from ..._backend.jobs import IS_ADMINISTRATOR, Job, JobState, described
 from ..._planner import evidence
-from ..._planner.decisions import JOBS_KEPT, Action, Decision, Sent, decide
+from ..._planner.decisions import JOBS_KEPT, Action, Decision, Sent, decide, hidden
 from ..._planner.evidence import Trace
 from ..._planner.step import Step
 from ..._scripts.direction import Direction
 from ..._scripts.script import called
+from ..._sql.likeness import NameContext
 from ..._sql.schema_change import Repeat
 from ..._sql.statement import Statement, makes_no_job, repeatable, summary
 from ..._store.fenced import clear_progress, save_progress
@@ -134,7 +136,7 @@ async def async_await_others(
 
 
 async def async_await_own(
-    run: AsyncRun, step: Step, statements: Sequence[Statement], since: float
+    run: AsyncRun, step: Step, statements: Sequence[Statement], sent: Progress
 ) -> bool:
     """Wait for the schema changes of a committed transaction; whether all of them succeeded.
 
@@ -142,19 +144,25 @@ async def async_await_own(
         run: The run.
         step: The script.
         statements: What was in the transaction.
-        since: When it was sent, in seconds since 1970 by the server's clock.
+        sent: What is recorded of it.
 
     Raises:
         JobFailed: One is paused.
-        OutcomeUnknown: One that may be somebody else's did not succeed, or the server no longer lists them.
+        OutcomeUnknown: One that may be somebody else's did not succeed, or the server does not list them,
+            or not to this user.
     """
     started = time.monotonic()
     await run.read_name_context()
-    if not all(makes_no_job(each) for each in statements) and await _now(run) - since > JOBS_KEPT:
+    since, context = sent.sent_at or 0.0, _sender(run, sent)
+    makes_jobs = not all(makes_no_job(each) for each in statements)
+    if makes_jobs and await _now(run) - since > JOBS_KEPT:
         raise outcome_unknown(step, None, _NOT_LISTED)
     while True:
         found = await async_list_jobs(run.session, since)
-        jobs = match_jobs(found, statements, run.name_context, since=since)
+        if makes_jobs and not await _are_shown(run, context.user, found):
+            why = hidden(context.user, run.name_context.user)
+            raise outcome_unknown(step, None, f"{_NO_ANSWER}, and {why}")
+        jobs = match_jobs(found, statements, context, since=since)
         running = tuple(job for job in (*jobs.own, *jobs.unclear) if job.state is JobState.RUNNING)
         if not running:
             break
@@ -185,6 +193,21 @@ async def async_read_traces(run: AsyncRun, statement: Statement) -> list[Trace] 
     return introspection.found_traces(await run.session.send(*questions))
 
 
+def _sender(run: AsyncRun, sent: Progress) -> NameContext:
+    """The session that sent it: as ours is now, but maybe another user's."""
+    return replace(run.name_context, user=sent.sent_user or run.name_context.user)
+
+
+async def _are_shown(run: AsyncRun, user: str, found: Sequence[Job]) -> bool:
+    """Whether the server shows us the jobs of a user: our own, some of its, or everybody's."""
+    if not run.server.has_jobs or user == run.name_context.user:
+        return True
+    if any(job.user == user for job in found):
+        return True
+    is_administrator: bool = (await run.session.send(IS_ADMINISTRATOR))[0].rows[0][0]
+    return is_administrator
+
+
 async def _now(run: AsyncRun) -> float:
     """The server's clock, in seconds since 1970."""
     now: float = (await run.session.send(introspection.NOW))[0].rows[0][0]
@@ -196,8 +219,11 @@ async def _decide(run: AsyncRun, statement: Statement, sent: Progress) -> Decisi
     at = sent.sent_at if sent.sent_at is not None else now
     found = await async_list_jobs(run.session, at)
     traces = await async_read_traces(run, statement)
+    context = _sender(run, sent)
+    shown = await _are_shown(run, context.user, found)
+    hidden_from = None if shown else run.name_context.user
     return decide(
-        Sent(statement, run.name_context, at, age=now - at),
+        Sent(statement, context, at, age=now - at, hidden_from=hidden_from),
         run.server,
         found,
         evidence.compare(statement, sent.evidence, traces),

@@ -97,8 +97,7 @@ class AsyncRun:
         try:
             await self.store.write(*commands, as_ourselves=self.session_touched)
         except DatabaseError as error:
-            step = self.under_way.step if self.under_way else None
-            raise await self.why_refused(error, step, committed=True) from error
+            raise await self._why_not_written(error) from error
         self._watch.touch()
 
     async def write_and_ask(self, write: Command, questions: Sequence[Command]) -> list[Result]:
@@ -116,10 +115,15 @@ class AsyncRun:
                 write, questions, as_ourselves=self.session_touched
             )
         except DatabaseError as error:
-            step = self.under_way.step if self.under_way else None
-            raise await self.why_refused(error, step, committed=True) from error
+            raise await self._why_not_written(error) from error
         self._watch.touch()
         return answers
+
+    async def _why_not_written(self, error: DatabaseError) -> ManticoreError:
+        step = self.under_way.step if self.under_way else None
+        return await async_why_refused(
+            self.store, self.lease, error, step, committed=True, in_transaction=False
+        )
 
     async def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool

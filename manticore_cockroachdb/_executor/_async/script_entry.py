@@ -74,8 +74,7 @@ class AsyncScriptEntry:
         await async_await_session(self._run, resume)
         if resume.error is not None:
             raise partially_committed(self._step, resume.error, None)
-        since = resume.sent_at or 0.0
-        if not await async_await_own(self._run, self._step, self._statements, since):
+        if not await async_await_own(self._run, self._step, self._statements, resume):
             raise partially_committed(self._step, "one of its schema-change jobs failed", None)
 
     def _changed(self, count: int) -> PlanRefused:

@@ -28,6 +28,7 @@ from ..._store.ledger import Tables
 from ..._store.snapshot import Snapshot
 from ...errors import (
     ConnectionFailed,
+    ConnectionLost,
     DatabaseError,
     DatabaseMissing,
     ManticoreError,
@@ -127,7 +128,8 @@ class Executor:
     def _worth_another_try(self, error: DatabaseError | ConnectionFailed) -> bool:
         """Whether the answer was lost, not given: then what is true can be read again."""
         if isinstance(error, DatabaseError):
-            return outcome_unknown(error.sqlstate)
+            # A canceled schema change may continue as its job: it is looked for as after a lost connection.
+            return isinstance(error, ConnectionLost) or outcome_unknown(error.sqlstate)
         return self._holder.connections > 0 and not isinstance(error, DatabaseMissing)
 
     def _await_reconnect(self, error: DatabaseError | ConnectionFailed) -> None:

@@ -21,7 +21,7 @@ from ..._store.fenced import Lease
 from ..._store.ledger import Tables
 from ..._store.repeatables import RepeatableRow
 from ..._store.snapshot import Snapshot
-from ...errors import ConnectionLost, ManticoreError
+from ...errors import ConnectionLost, DatabaseError, ManticoreError
 from ...events import Connected, Event, Warned
 from .. import concurrency
 from ..options import Options, new_owner
@@ -146,8 +146,8 @@ class LeaseHolder:
         if session is not None and session.usable:
             try:
                 self._give_back(Store(session, tables, self._emit), tally)
-            except ManticoreError:
-                pass  # it is lost, or the script has taken a role that may not read our tables
+            except DatabaseError:
+                pass  # lost, or a script has left it so that it cannot write: another connection can
             else:
                 return
         self.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ..._backend import introspection
 from ..._backend.dialect import INSUFFICIENT_PRIVILEGE
+from ..._planner.decisions import outcome_unknown
 from ..._planner.step import Step
 from ..._sql.statement import Statement
 from ..._store import fenced, run_state
@@ -18,7 +19,7 @@ from ..._store.fenced import Lease
 from ..._store.ledger import NO_TABLE
 from ..._store.snapshot import RunState
 from ...errors import DatabaseError, ManticoreError, MigrationFailed
-from ..table_messages import gone, hidden, refused, takes_away
+from ..table_messages import gone, hidden, not_written, refused, takes_away
 from .store import Store, lease_lost
 
 #: What says that a table, its schema, its database or a column of it is not there.
@@ -32,6 +33,7 @@ def why_refused(
     step: Step | None,
     *,
     committed: bool,
+    in_transaction: bool = True,
 ) -> ManticoreError:
     """The error to raise for a statement of ours that was refused.
 
@@ -41,9 +43,13 @@ def why_refused(
         error: What the server said.
         step: The script that ran, where there was one.
         committed: Whether what the script did before is committed.
+        in_transaction: Whether it was part of the script's own transaction: that says what failed.
     """
     if error.sqlstate not in _GONE | {fenced.LOST, INSUFFICIENT_PRIVILEGE}:
-        return error
+        if step is None or outcome_unknown(error.sqlstate) or in_transaction:
+            return error
+        message = not_written(store.tables, error, step)
+        return _failed(step, None, message, error, committed=committed)
     taker = takes_away(step.statements(), store.tables) if step is not None else None
     record, rows_hidden = _look(store)
     if record is not None and (record.owner, record.epoch) != (lease.owner, lease.epoch):

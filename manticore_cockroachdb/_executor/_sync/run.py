@@ -100,8 +100,7 @@ class Run:
         try:
             self.store.write(*commands, as_ourselves=self.session_touched)
         except DatabaseError as error:
-            step = self.under_way.step if self.under_way else None
-            raise self.why_refused(error, step, committed=True) from error
+            raise self._why_not_written(error) from error
         self._watch.touch()
 
     def write_and_ask(self, write: Command, questions: Sequence[Command]) -> list[Result]:
@@ -119,10 +118,15 @@ class Run:
                 write, questions, as_ourselves=self.session_touched
             )
         except DatabaseError as error:
-            step = self.under_way.step if self.under_way else None
-            raise self.why_refused(error, step, committed=True) from error
+            raise self._why_not_written(error) from error
         self._watch.touch()
         return answers
+
+    def _why_not_written(self, error: DatabaseError) -> ManticoreError:
+        step = self.under_way.step if self.under_way else None
+        return why_refused(
+            self.store, self.lease, error, step, committed=True, in_transaction=False
+        )
 
     def why_refused(
         self, error: DatabaseError, step: Step | None, *, committed: bool

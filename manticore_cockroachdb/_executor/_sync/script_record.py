@@ -220,6 +220,7 @@ class ScriptRecord:
             done_hash=self._fingerprint.of(guarded),
             sent_by=self._run.session.name if in_flight else None,
             sent_session=self._run.session.session_id if in_flight else None,
+            sent_user=self._run.name_context.user if in_flight else None,
             evidence=traces,
             error=error,
             checkpoint=self._step.script.checkpoint is not None,
