@@ -286,7 +286,8 @@ def read_row_estimate(result: Result) -> int | None:
 def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
     """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
 
-    On CockroachDB a text with a collation has its own type, which cannot be compared with any other.
+    On CockroachDB a text with a collation has its own type, which cannot be compared with any other, and
+    the name of an enum comes without its schema.
     https://www.cockroachlabs.com/docs/stable/collate
 
     Args:
@@ -301,15 +302,25 @@ def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
         "WHERE c.oid = $1::TEXT::REGCLASS",
         (table,),
     )
-    written = "format_type(atttypid, atttypmod)::TEXT"
-    if kind is ServerKind.COCKROACHDB:
-        written += (
-            " || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
+    written, not_null = "format_type(atttypid, atttypmod)::TEXT", "attnotnull"
+    if kind is ServerKind.POSTGRESQL:
+        # From 18 on, a constraint that is not validated counts for attnotnull.
+        # https://www.postgresql.org/docs/current/catalog-pg-attribute.html
+        not_null += (
+            " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint o WHERE o.conrelid = attrelid "
+            "AND o.contype = 'n' AND NOT o.convalidated AND attnum = ANY (o.conkey))"
+        )
+    else:
+        written = (
+            "CASE WHEN y.typname IS NOT NULL THEN quote_ident(s.nspname) || '.' || quote_ident(y.typname) "
+            f"ELSE {written} END || CASE WHEN n.collname IS NULL OR n.collname = 'default' THEN '' "
             "ELSE ' COLLATE \"' || n.collname || '\"' END"
         )
     columns = Command(
-        f"SELECT attnum, attname::TEXT, {written}, attnotnull FROM pg_catalog.pg_attribute a "
+        f"SELECT attnum, attname::TEXT, {written}, {not_null} FROM pg_catalog.pg_attribute a "
         "LEFT JOIN pg_catalog.pg_collation n ON n.oid = a.attcollation "
+        "LEFT JOIN pg_catalog.pg_type y ON y.oid = a.atttypid AND y.typtype = 'e' "
+        "LEFT JOIN pg_catalog.pg_namespace s ON s.oid = y.typnamespace "
         "WHERE attrelid = $1::TEXT::REGCLASS AND NOT attisdropped",
         (table,),
     )

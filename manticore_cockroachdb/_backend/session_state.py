@@ -45,10 +45,15 @@ _HINDRANCES: Mapping[str, str] = MappingProxyType(
     {"disallow_full_table_scans": "off", "transaction_rows_read_err": "0"}
 )
 
-#: Styles of dates and intervals whose text any session reads alike: how each of them begins.
+#: Styles of dates, intervals and floats whose text any session reads alike: how each of them begins.
 #: https://www.postgresql.org/docs/current/datatype-datetime.html#DATATYPE-DATETIME-OUTPUT
+#: https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-EXTRA-FLOAT-DIGITS
 _PLAIN_STYLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"datestyle": ("iso",), "intervalstyle": ("iso_8601", "postgres")}
+    {
+        "datestyle": ("iso",),
+        "intervalstyle": ("iso_8601", "postgres"),
+        "extra_float_digits": ("1", "2", "3"),
+    }
 )
 
 _ROLE = "role"
@@ -145,8 +150,18 @@ class SessionState:
             name: plain[0]
             for name, plain in _PLAIN_STYLES.items()
             if not values.get(name, plain[0]).lower().startswith(plain)
+            # CockroachDB rounds floats by default; `next_upper` of a batch knows.
+            and (kind is ServerKind.POSTGRESQL or name != "extra_float_digits")
         }
         return cls(kind, pins, hindrances, has_role, resets, styles)
+
+    @property
+    def carries_values(self) -> bool:
+        """Whether a transaction can carry values of ours, set by `set_config('manticore.…', …, true)`.
+
+        CockroachDB does since v22.1, as it has roles.
+        """
+        return self.has_role
 
     def pin(self) -> tuple[Command, ...]:
         """Set what the connection's start could not."""

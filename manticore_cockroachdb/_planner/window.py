@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._backend.protocol import Command
+from .._sql.server_kind import ServerKind
 from .._sql.tokens import quoted
 from .._sql.windowed import Windowed
 from .batch_key import BatchKey
@@ -38,16 +39,29 @@ def read(text: str) -> Position:
     return tuple(json.loads(text))
 
 
-def next_upper(batched: Windowed, key: BatchKey, lower: Position, rows: int) -> Command:
+#: Types whose text CockroachDB rounds to 15 digits; as a decimal it has them all.
+#: https://www.cockroachlabs.com/docs/stable/session-variables (extra_float_digits)
+_FLOATS = ("double precision", "real")
+
+
+def next_upper(
+    batched: Windowed, key: BatchKey, lower: Position, rows: int, kind: ServerKind
+) -> Command:
     """Ask for the last row of the next window; no row means that fewer than `rows` are left."""
-    # Qualified: ORDER BY would otherwise take a name for that of an output column, which is text.
     columns = [f"batched.{quoted(column)}" for column in key.columns]
     condition, params = _above(columns, key, lower, 1)
-    values = ", ".join(f"{column}::TEXT" for column in columns)
     where = f" WHERE {condition}" if condition else ""
+    # Only the row that is found is written as text, not those that are passed over.
+    names = [f"k{number}" for number in range(1, len(columns) + 1)]
+    found = ", ".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
+    is_rounded = [kind is ServerKind.COCKROACHDB and each in _FLOATS for each in key.types]
+    values = ", ".join(
+        f"{name}{'::DECIMAL' * rounded}::TEXT"
+        for name, rounded in zip(names, is_rounded, strict=True)
+    )
     return Command(
-        f"SELECT {values} FROM {batched.table} AS batched{where} "
-        f"ORDER BY {', '.join(columns)} LIMIT 1 OFFSET {rows - 1:d}",
+        f"SELECT {values} FROM (SELECT {found} FROM {batched.table} AS batched{where} "
+        f"ORDER BY {', '.join(columns)} LIMIT 1 OFFSET {rows - 1:d}) AS last_row",
         params,
     )
 

@@ -7,19 +7,26 @@ differ from that of the whole statement (aggregates, LIMIT, DISTINCT, set operat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from .lexer import Token, TokenKind, tokens
-from .tokens import bare, upper, word_set
+from .tables_read import may_be_same, tables_read
+from .tokens import Name, bare, upper, word_set
 
 #: Clauses that make a part of the rows mean something else than the part of the result.
 _WHOLE_ONLY = word_set("GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION INTERSECT EXCEPT")
 #: Functions over all rows; each window would have its own result.
+#: https://www.postgresql.org/docs/current/functions-aggregate.html
+#: https://www.cockroachlabs.com/docs/stable/functions-and-operators#aggregate-functions
 _AGGREGATES = word_set(
-    "ARRAY_AGG AVG BIT_AND BIT_OR BOOL_AND BOOL_OR CONCAT_AGG CORR COUNT EVERY JSONB_AGG JSON_AGG "
-    "JSONB_OBJECT_AGG JSON_OBJECT_AGG MAX MIN STDDEV STDDEV_POP STDDEV_SAMP STRING_AGG SUM VARIANCE "
-    "VAR_POP VAR_SAMP XMLAGG"
+    "ANY_VALUE ARRAY_AGG ARRAY_CAT_AGG AVG BIT_AND BIT_OR BIT_XOR BOOL_AND BOOL_OR CONCAT_AGG CORR COUNT "
+    "COUNT_ROWS COVAR_POP COVAR_SAMP EVERY JSONB_AGG JSON_AGG JSONB_AGG_STRICT JSON_AGG_STRICT "
+    "JSONB_OBJECT_AGG JSON_OBJECT_AGG JSON_ARRAYAGG JSON_OBJECTAGG MAX MIN MODE PERCENTILE_CONT "
+    "PERCENTILE_DISC RANGE_AGG RANGE_INTERSECT_AGG REGR_AVGX REGR_AVGY REGR_COUNT REGR_INTERCEPT REGR_R2 "
+    "REGR_SLOPE REGR_SXX REGR_SXY REGR_SYY SQRDIFF STDDEV STDDEV_POP STDDEV_SAMP STRING_AGG SUM SUM_INT "
+    "VARIANCE VAR_POP VAR_SAMP XMLAGG XOR_AGG"
 )
 #: What may follow a table's name and is not an alias.
 _AFTER_TABLE = word_set(
@@ -139,20 +146,19 @@ class _Walk:
         """Where the token before ends."""
         return self.top[self.at - 1].end
 
-    def name(self) -> tuple[str, Token]:
-        """A table's name as written, and its last part."""
-        written = ""
-        while True:
+    def name(self) -> tuple[Name, Token]:
+        """A table's name, and its last part."""
+        parts: list[Token] = []
+        while not parts or self.take("."):
             token = self.top[self.at] if self.at < len(self.top) else None
             if token is None or token.kind not in (TokenKind.WORD, TokenKind.NAME):
                 raise NotWindowed("a table's name is expected")
             self.at += 1
-            written += token.text
-            if not self.take("."):
-                return written, token
-            written += "."
+            parts.append(token)
+        written = ".".join(each.text for each in parts)
+        return Name(written, tuple(bare(each) for each in parts)), parts[-1]
 
-    def table(self) -> tuple[str, str]:
+    def table(self) -> tuple[Name, str]:
         """A table and how it is referred to: `[ONLY] name [*] [[AS] alias]`."""
         self.take("ONLY")
         written, last = self.name()
@@ -170,19 +176,30 @@ class _Walk:
     def seek(self, *words: str) -> str:
         """Go to the first of these words that comes; "" and the end where none does."""
         while self.at < len(self.top):
-            if self.peek() in words and not self._is_a_column():
+            if self.peek() in words and not self.continues():
                 return self.peek()
             self.at += 1
         return ""
 
-    def _is_a_column(self) -> bool:
-        return self.at > 0 and self.top[self.at - 1].text == "."
+    def continues(self) -> bool:
+        """Whether the next word is a column after a dot, or the FROM of IS DISTINCT FROM: no clause."""
+        before = self.top[self.at - 1] if self.at else None
+        if before is None:
+            return False
+        return before.text == "." or (self.peek() == "FROM" and upper(before) == "DISTINCT")
+
+    def reads_besides(self) -> Iterator[Name]:
+        """The tables that are named from here on."""
+        start = self.top[self.at].start if self.at < len(self.top) else len(self.text)
+        at = next((n for n, token in enumerate(self.all) if token.start >= start), len(self.all))
+        return tables_read(self.all, at)
 
 
 def _update(walk: _Walk) -> Windowed:
     table, reference = walk.table()
     if not walk.take("SET"):
         raise NotWindowed("only a plain UPDATE of one table can be split into windows")
+    _check_reads(walk, table)
     assigned = _assigned(walk)
     return _finished(walk, table, reference, assigned)
 
@@ -190,12 +207,14 @@ def _update(walk: _Walk) -> Windowed:
 def _delete(walk: _Walk) -> Windowed:
     walk.take("FROM")
     table, reference = walk.table()
+    _check_reads(walk, table)
     return _finished(walk, table, reference, frozenset())
 
 
 def _insert(walk: _Walk) -> Windowed:
     walk.take("INTO")
     target, _ = walk.table()
+    reads = list(walk.reads_besides())
     if walk.seek("SELECT", "VALUES", "DEFAULT", "WITH", "TABLE") != "SELECT":
         raise NotWindowed(
             "only an INSERT with a SELECT outside parentheses can be split into windows"
@@ -208,34 +227,44 @@ def _insert(walk: _Walk) -> Windowed:
     selected = walk.at
     if walk.seek("FROM", *_WHOLE_ONLY) != "FROM":
         raise NotWindowed("the SELECT has no FROM, so there is no table to split into windows")
-    _check_selected(walk, selected)
+    _check_selected(walk, walk.top[selected].start, walk.offset())
     walk.word()
     if walk.peek() == "(":
         raise NotWindowed(
             "the SELECT reads a subquery first; name the table to split into windows first"
         )
     table, reference = walk.table()
-    if _same(target, table):
+    read = next((each for each in reads if may_be_same(each, target)), None)
+    if read is not None:
         raise NotWindowed(
-            f"it reads the table it writes, {table}: the rows of one window could be read by the next"
+            f"it reads the table it writes, {read.written}: later windows would read rows that earlier "
+            "ones wrote. Use ON CONFLICT DO NOTHING to leave out rows that are there; if these are two "
+            "tables, write both names with their schema"
         )
     return _finished(walk, table, reference, frozenset())
 
 
-def _same(one: str, other: str) -> bool:
-    return _last(one) == _last(other)
+def _check_selected(walk: _Walk, start: int, end: int) -> None:
+    """Refuse aggregates and window functions in the list that is selected, but for subqueries in it.
 
-
-def _last(name: str) -> str:
-    return bare(list(tokens(name))[-1])
-
-
-def _check_selected(walk: _Walk, start: int) -> None:
-    """Refuse aggregates and window functions in the list that is selected."""
-    for at in range(start, walk.at):
-        word = upper(walk.top[at])
-        called = at + 1 < len(walk.top) and walk.top[at + 1].text == "("
-        if (word in _AGGREGATES and called) or word == "OVER":
+    Args:
+        walk: The statement.
+        start: Offset of the list.
+        end: Offset of its end.
+    """
+    listed = [token for token in walk.all if start <= token.start < end]
+    queries = 0
+    depths: list[bool] = []
+    for before, token, after in zip([None, *listed], listed, [*listed[1:], None], strict=False):
+        word, next_word = upper(token), upper(after) if after else ""
+        if word == "(":
+            depths.append(next_word in ("SELECT", "WITH"))
+            queries += depths[-1]
+        elif word == ")" and depths:
+            queries -= depths.pop()
+        elif queries or (before is not None and before.text == "."):
+            continue
+        elif (word in _AGGREGATES and next_word == "(") or word == "OVER":
             raise NotWindowed(
                 f"{word} works on all rows at once: over windows it would give one result each"
             )
@@ -248,7 +277,7 @@ def _assigned(walk: _Walk) -> frozenset[str]:
     while walk.at < len(walk.top):
         token = walk.top[walk.at]
         word = upper(token)
-        if word in ("FROM", "WHERE", "RETURNING") and not _continues(walk):
+        if word in ("FROM", "WHERE", "RETURNING") and not walk.continues():
             break
         if starts and token.text == "(":
             columns |= _in_parentheses(walk, token)
@@ -257,12 +286,6 @@ def _assigned(walk: _Walk) -> frozenset[str]:
         starts = token.text == ","
         walk.at += 1
     return frozenset(columns)
-
-
-def _continues(walk: _Walk) -> bool:
-    """Whether a FROM is that of IS DISTINCT FROM, or any of the words is a column after a dot."""
-    before = walk.top[walk.at - 1]
-    return before.text == "." or (walk.peek() == "FROM" and upper(before) == "DISTINCT")
 
 
 def _in_parentheses(walk: _Walk, opening: Token) -> set[str]:
@@ -277,10 +300,8 @@ def _in_parentheses(walk: _Walk, opening: Token) -> set[str]:
     return names
 
 
-def _finished(walk: _Walk, table: str, reference: str, assigned: frozenset[str]) -> Windowed:
+def _finished(walk: _Walk, table: Name, reference: str, assigned: frozenset[str]) -> Windowed:
     """Find WHERE and its end; refuse what comes after and does not fit."""
-    if assigned or upper(walk.top[0]) == "DELETE":
-        _check_subqueries(walk, table)
     joined = walk.at
     clauses = ("WHERE", "RETURNING", *sorted(_WHOLE_ONLY))
     where: tuple[int, int] | None = None
@@ -299,49 +320,28 @@ def _finished(walk: _Walk, table: str, reference: str, assigned: frozenset[str])
         raise NotWindowed("RETURNING has no effect in batches, which discard rows; remove it")
     if found in _WHOLE_ONLY:
         raise NotWindowed(f"{found} works on all rows at once and cannot be split into windows")
-    return Windowed(walk.text, table, reference, assigned, where, end)
+    return Windowed(walk.text, table.written, reference, assigned, where, end)
 
 
 def _check_joins(walk: _Walk, start: int) -> None:
     """Refuse outer joins that keep rows without a partner in the table that is cut."""
-    for token in walk.top[start : walk.at]:
-        if upper(token) in ("RIGHT", "FULL"):
+    for token, after in pairwise(walk.top[start : walk.at]):
+        if upper(token) in ("RIGHT", "FULL") and after.text != "(":  # RIGHT(…) is a function, too
             raise NotWindowed(
                 f"a {upper(token)} JOIN keeps rows that belong to no window; write it as a LEFT JOIN of "
                 "the table to split into windows"
             )
 
 
-def _check_subqueries(walk: _Walk, table: str) -> None:
-    """Refuse subqueries on the table that is written: later windows would read changed rows."""
-    written = _last(table)
-    top = {token.start for token in walk.top}
-    for before, token in pairwise(walk.all):
-        if upper(before) not in ("FROM", "JOIN") or before.start in top:
-            continue
-        name = _named_at(walk, token)
-        if name is not None and _last(name) == written:
-            raise NotWindowed(
-                f"a subquery reads {table}, the table that is written: later windows would read rows "
-                "that earlier ones changed. Write what it finds into another table first"
-            )
-
-
-def _named_at(walk: _Walk, first: Token) -> str | None:
-    """The name that begins at a token; None where none does."""
-    start = walk.all.index(first)
-    end = start
-    while (
-        end < len(walk.all)
-        and walk.all[end].kind in (TokenKind.WORD, TokenKind.NAME)
-        and end + 2 < len(walk.all)
-        and walk.all[end + 1].text == "."
-    ):
-        end += 2
-    last = walk.all[end]
-    if last.kind not in (TokenKind.WORD, TokenKind.NAME):
-        return None
-    return "".join(token.text for token in walk.all[start : end + 1])
+def _check_reads(walk: _Walk, table: Name) -> None:
+    """Refuse a statement that also reads the table it writes: later windows would read changed rows."""
+    read = next((each for each in walk.reads_besides() if may_be_same(each, table)), None)
+    if read is not None:
+        raise NotWindowed(
+            f"it also reads {read.written}, the table it writes: later windows would read rows that "
+            "earlier ones changed. Write what it reads there into another table first; if these are two "
+            "tables, write both names with their schema"
+        )
 
 
 def _clause(walk: _Walk, *words: str) -> str:

@@ -55,6 +55,9 @@ _STILL_SENT = (
 )
 _PROGRESS = f"{_STILL_SENT}, sent_at = CASE WHEN $7::BOOL THEN clock_timestamp() END"
 
+_ADD_ROWS = (
+    "batch_rows = coalesce(batch_rows, 0) + pg_catalog.current_setting('manticore.rows')::INT8"
+)
 
 _SINCE_BEGIN = "(extract(epoch FROM clock_timestamp() - now()) * 1000)::INT8"
 
@@ -101,7 +104,7 @@ def save_window(
     *,
     scanned: int,
     seconds: float,
-    rows: int | None = None,
+    counts: bool,
 ) -> Command:
     """Write that one more window of a batch is done, and how far it has come.
 
@@ -111,17 +114,15 @@ def save_window(
         position: The last row of the window.
         scanned: How many rows of the table the window covers.
         seconds: How long runs have worked on the batch.
-        rows: How many rows the windows before have changed; None where `count_rows` counts them.
+        counts: Whether `count_rows` was sent before it in the transaction: its count is added.
     """
     changes = (
         "batch_position = $4, batch_windows = coalesce(batch_windows, 0) + 1, "
         "batch_scanned = coalesce(batch_scanned, 0) + $5::INT8, batch_ms = $6::INT8, error = NULL"
     )
-    params: tuple[str, ...] = (position, str(scanned), str(int(seconds * 1000)))
-    if rows is not None:
-        changes += ", batch_rows = $7::INT8"
-        params = (*params, str(rows))
-    return _fenced(tables, lease, changes, params)
+    if counts:
+        changes += f", {_ADD_ROWS}"
+    return _fenced(tables, lease, changes, (position, str(scanned), str(int(seconds * 1000))))
 
 
 def forget_batch(tables: Tables, lease: Lease) -> Command:
@@ -129,8 +130,28 @@ def forget_batch(tables: Tables, lease: Lease) -> Command:
     return _fenced(tables, lease, f"{_NO_BATCH}, error = NULL")
 
 
-def count_rows(tables: Tables, statement: Command) -> Command:
-    """A window's statement, with the rows it changes added to the run state; answers the new count."""
+def count_rows(statement: Command) -> Command:
+    """A window's statement, with the count of the rows it changes kept for the transaction; answers it.
+
+    It touches no table of ours: the script may have taken a role that cannot write them.
+    """
+    return Command(
+        f"WITH changed AS ({statement.sql} RETURNING 1) "
+        "SELECT pg_catalog.set_config('manticore.rows', count(*)::TEXT, true) FROM changed",
+        statement.params,
+    )
+
+
+def add_rows(tables: Tables) -> Command:
+    """Add what `count_rows` counted; for a server whose lease is proved before the statement."""
+    return Command(f"UPDATE {tables.state} SET {_ADD_ROWS} WHERE id = 1")
+
+
+def add_rows_of(tables: Tables, statement: Command) -> Command:
+    """A window's statement, with the rows it changes added at once; answers how many are changed by now.
+
+    For servers where a transaction cannot keep values, nor take roles.
+    """
     return Command(
         f"WITH changed AS ({statement.sql} RETURNING 1) UPDATE {tables.state} "
         "SET batch_rows = coalesce(batch_rows, 0) + (SELECT count(*) FROM changed) WHERE id = 1 "

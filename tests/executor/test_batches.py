@@ -23,6 +23,11 @@ TABLE = (
 )
 #: Its windows have a hundred rows, also where a machine is busy and they take long.
 ADD_ONE = "-- manticore: batch=100 target=60s\nUPDATE t SET n = n + 1;"
+#: Floats next to each other.
+ALMOST_ONE = (
+    "CREATE TABLE t (k FLOAT8 PRIMARY KEY, n INT8 NOT NULL);\nINSERT INTO t "
+    "SELECT 1.0::FLOAT8 + i::FLOAT8 * 2.220446049250313e-16::FLOAT8, 0 FROM generate_series(1, 12) AS g(i);"
+)
 NOT_STARTED = "V2__add.sql:2: {reason}. The batch was not started."
 
 
@@ -462,3 +467,147 @@ async def test_rows_are_counted_after_a_script_has_touched_its_session(any_mode:
     assert any_mode.record()["batch_rows"] >= 100
     assert await any_mode.engine().migrate() == 1
     assert counts(any_mode) == [(1, 250)]
+
+
+@pytest.mark.needs_postgresql("CockroachDB before v22.1 has no roles to take")
+async def test_rows_are_counted_exactly_as_another_role(harness: Harness) -> None:
+    harness.write("V1__t", TABLE)
+    await harness.engine().migrate()
+    user = harness.one("SELECT 'batch_owner_' || substr(md5(current_database()), 1, 8)")
+    harness.ask(f"CREATE ROLE {user}")
+    harness.ask(f"GRANT SELECT, UPDATE ON t TO {user}")
+    try:
+        harness.write("V2__add", f"SET ROLE {user};\n{ADD_ONE}")
+        with pytest.raises(Stopped):
+            await harness.engine(listener=stop_after(2)).migrate()
+        record = harness.record()
+        assert (record["batch_rows"], record["owner"]) == (200, None), "the lease was given back"
+        assert await harness.engine().migrate() == 1
+        assert counts(harness) == [(1, 250)]
+        assert harness.told(BatchProgress)[-1].rows == 250
+    finally:
+        harness.ask(f"DROP OWNED BY {user}; DROP ROLE {user}")
+
+
+async def test_one_round_trip_sends_a_window_and_finds_the_next(cockroach: Cockroach) -> None:
+    add_one(cockroach, ADD_ONE.replace("100", "10"))
+    await cockroach.engine().migrate(1)
+    cockroach.fake.statements.clear()
+    assert await cockroach.engine().migrate() == 1
+    assert counts(cockroach) == [(1, 250)]
+    asked = [at for at, seen in enumerate(cockroach.fake.statements) if "OFFSET 9" in seen.sql]
+    assert len(asked) == 26, "one for each window, and none is asked twice"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("1", "1"), ("'f'::TEXT", "'f'"), ("count(*) FROM t", "250")]
+)
+async def test_a_condition_that_is_neither_true_nor_false_is_refused(
+    any_mode: Harness, answer: str, said: str
+) -> None:
+    add_one(any_mode, f"-- manticore: batch=100 stop_if=SELECT {answer}\nUPDATE t SET n = n + 1;")
+    with pytest.raises(MigrationFailed) as caught:
+        await any_mode.engine().migrate()
+    assert (
+        f"its stop_if (SELECT {answer}) answered {said}, and a stop_if must answer true or false"
+        in str(caught.value)
+    )
+    assert counts(any_mode) == [(0, 250)]
+
+
+@pytest.mark.parametrize("answer", ["NULL::BOOL", "true WHERE false", "false"])
+async def test_a_condition_without_a_true_answer_stops_nothing(
+    any_mode: Harness, answer: str
+) -> None:
+    add_one(any_mode, f"-- manticore: batch=100 stop_if=SELECT {answer}\nUPDATE t SET n = n + 1;")
+    assert await any_mode.engine().migrate() == 2
+    assert counts(any_mode) == [(1, 250)]
+
+
+async def test_a_condition_that_turns_bad_in_mid_way_fails_with_what_is_done(
+    any_mode: Harness,
+) -> None:
+    condition = "stop_if=SELECT 1 / (1 - max(n)) = 5 FROM t"
+    add_one(any_mode, ADD_ONE.replace("target=60s", f"target=60s {condition}"))
+    with pytest.raises(MigrationFailed) as caught:
+        await any_mode.engine().migrate()
+    assert "1 window of it is done and stays done." in str(caught.value)
+    assert counts(any_mode) == [(0, 150), (1, 100)]
+    any_mode.write("V2__add", ADD_ONE)
+    assert await any_mode.engine().migrate() == 1
+    assert counts(any_mode) == [(1, 250)]
+
+
+async def test_floats_that_differ_in_their_last_digit_are_each_a_row(harness: Harness) -> None:
+    harness.write("V1__t", ALMOST_ONE)
+    harness.write("V2__add", ADD_ONE.replace("batch=100", "batch=1"))
+    if not harness.server_is_cockroachdb:
+        name = harness.one("SELECT current_database()")
+        harness.ask(f"ALTER DATABASE {name} SET extra_float_digits = 0")
+
+    def listen(event: Event) -> None:
+        harness.events.append(event)
+        assert len(harness.told(BatchProgress)) < 20, "it does not get on"
+
+    assert await harness.engine(listener=listen).migrate() == 2
+    assert counts(harness) == [(1, 12)]
+
+
+async def test_a_batch_whose_position_does_not_advance_is_given_up(cockroach: Cockroach) -> None:
+    """PostgreSQL behind the stand-in rounds floats as decimals, which no CockroachDB does."""
+    cockroach.write("V1__t", ALMOST_ONE)
+    cockroach.write("V2__add", ADD_ONE.replace("batch=100", "batch=1"))
+    with pytest.raises(MigrationFailed) as caught:
+        await cockroach.engine().migrate()
+    assert (
+        "the row after 1 reads the same as text, so the batch would not advance; name another key with key="
+    ) in str(caught.value)
+
+
+@pytest.mark.needs_postgresql("NOT NULL … NOT VALID is PostgreSQL's, from version 18 on")
+async def test_a_key_whose_not_null_is_not_validated_may_hold_nulls(harness: Harness) -> None:
+    if int(harness.one("SHOW server_version_num")) < 180000:
+        pytest.skip("this server has no such constraints")
+    harness.write(
+        "V1__t",
+        "CREATE TABLE t (id INT8 UNIQUE, n INT8);\nINSERT INTO t VALUES (1, 0), (NULL, 0);\n"
+        "ALTER TABLE t ADD CONSTRAINT there NOT NULL id NOT VALID;",
+    )
+    harness.write("V2__add", ADD_ONE.replace("batch=100", "batch=100 key=id"))
+    with pytest.raises(PlanRefused, match="id may be NULL, and such rows belong to no window"):
+        await harness.engine().migrate()
+
+
+async def test_rows_that_come_and_go_meanwhile_are_changed_once_if_they_are_ahead(
+    any_mode: Harness,
+) -> None:
+    add_one(any_mode)
+
+    def listen(event: Event) -> None:
+        any_mode.events.append(event)
+        if isinstance(event, BatchProgress) and event.windows == 1:
+            any_mode.ask("DELETE FROM t WHERE id IN (50, 150, 199, 200)")
+            any_mode.ask("INSERT INTO t VALUES (-5, 0), (151000, 0)")
+            any_mode.ask("INSERT INTO t SELECT i, 0 FROM generate_series(1000, 1400) AS g(i)")
+
+    assert await any_mode.engine(listener=listen).migrate() == 2
+    assert any_mode.ask("SELECT id FROM t WHERE n <> 1 ORDER BY id") == [(-5,)]
+    assert counts(any_mode) == [(0, 1), (1, 250 - 4 + 1 + 401)]
+    assert max(event.size for event in any_mode.told(BatchProgress)) == 100
+
+
+async def test_an_empty_table_and_one_without_rows_to_change_are_done_in_no_time(
+    any_mode: Harness,
+) -> None:
+    any_mode.write("V1__t", "CREATE TABLE t (id INT8 PRIMARY KEY, n INT8 NOT NULL);")
+    any_mode.write("V2__add", ADD_ONE)
+    any_mode.write("V3__row", "INSERT INTO t VALUES (7, 0);")
+    any_mode.write("V4__add", ADD_ONE)
+    any_mode.write("V5__none", f"{ADD_ONE.rstrip(';')} WHERE n > 99 OR id = -1;")
+    assert await any_mode.engine().migrate() == 5
+    assert counts(any_mode) == [(1, 1)]
+    assert [(event.windows, event.rows) for event in any_mode.told(BatchProgress)] == [
+        (1, 0),
+        (1, 1),
+        (1, 0),
+    ]

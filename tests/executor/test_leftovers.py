@@ -6,7 +6,7 @@ import anyio
 import psycopg
 import pytest
 
-from manticore_cockroachdb.errors import MigrationFailed
+from manticore_cockroachdb.errors import LockNotGranted, MigrationFailed
 from tests.harness import Harness, eventually
 
 pytestmark = pytest.mark.needs_postgresql("only PostgreSQL leaves invalid indexes")
@@ -81,6 +81,23 @@ async def test_an_index_that_waited_too_long_for_a_lock_is_dropped(harness: Harn
     # The settings before it are done; the index is not, and its removal had to wait as well.
     assert "canceling statement due to lock timeout (55P03)" in said
     assert harness.ledger() == []
+    assert await harness.engine().migrate() == 1
+    assert indexes(harness) == [("i", True)]
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_removing_an_index_waits_no_longer_than_its_statement_may(
+    harness: Harness, retries: int
+) -> None:
+    harness.ask("CREATE TABLE t (v INT8)")
+    script = "SELECT 1;\n-- manticore: lock_timeout=200ms\nCREATE INDEX CONCURRENTLY i ON t (v);"
+    harness.write("V1__i", script)
+    async with await psycopg.AsyncConnection.connect(harness.direct) as other:
+        await other.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(LockNotGranted) as caught:
+            await harness.engine(lock_retries=retries).migrate()
+        assert "It left the invalid index public.i" in str(caught.value)
+        assert indexes(harness) == [("i", False)]
     assert await harness.engine().migrate() == 1
     assert indexes(harness) == [("i", True)]
 

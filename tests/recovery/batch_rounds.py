@@ -1,4 +1,4 @@
-"""Batches over random tables and keys, with runs that are killed, cut off and refused on the way.
+"""Batches over random tables and keys; runs are killed, suspended, cut off and refused on the way.
 
 One round is a table, a script with a batch, and a few faults; in the end each row must have been changed
 exactly once, by a statement that shows if it ran twice. As a program it makes any number of faults:
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -19,9 +21,10 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psycopg
@@ -212,7 +215,7 @@ class Rounds:
     """Rounds on fresh databases of one server.
 
     Attributes:
-        faults: What has happened to runs so far: kills, cuts, refusals.
+        faults: What has happened to runs so far: kills, suspensions, cuts, refusals.
         kinds: How many rounds each type of key was in.
         rounds: How many rounds there were.
     """
@@ -268,7 +271,10 @@ class Rounds:
         runner_process.let_the_lease_run_out(url)
         kth, seen = chance.randint(1, 60), count(1)
         refusals = ("40001",) if self.server.kind == "postgresql" else ()  # injected by a DO block
-        fault = chance.choice(("kill", "kill", "cut", "cut", *refusals))
+        fault = chance.choice(("kill", "kill", "cut", "cut", "freeze", *refusals))
+        if fault == "freeze":
+            self._freeze(proxy, order, url, chance, what)
+            return
         if fault == "kill":
             release = threading.Event()
             freeze = chance.choice((hold, hold_answer))(release)
@@ -292,6 +298,34 @@ class Rounds:
         self._finish(order, what)
         self.faults[fault] += rule.fired
 
+    def _freeze(
+        self, proxy: Proxy, order: Order, url: str, chance: random.Random, what: str
+    ) -> None:
+        """A runner is suspended around a window, another one takes over, and the first one wakes up."""
+        kth, seen = chance.randint(1, 20), count(1)
+        release = threading.Event()
+        freeze = chance.choice((hold, hold_answer))(release)
+        rule = proxy.rule(lambda sql: _is_of_a_window(sql) and next(seen) == kth, then=freeze)
+        process = runner_process.start(order)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not rule.fired and process.is_alive():
+                assert time.monotonic() < deadline, f"{what}: nothing happened"
+                time.sleep(0.002)
+            if not _signal(process, signal.SIGSTOP):
+                return
+            release.set()  # what it has sent goes on without it
+            runner_process.let_the_lease_run_out(url)
+            self._finish(replace(order, url=url), what)
+            _signal(process, signal.SIGCONT)
+            process.join(PATIENCE)
+            assert not process.is_alive(), f"{what}: the runner that woke up did not end"
+            self.faults["freeze"] += 1
+        finally:
+            release.set()
+            if process.is_alive():
+                runner_process.kill(process)
+
     def _finish(self, order: Order, what: str) -> None:
         process = runner_process.start(order)
         process.join(PATIENCE)
@@ -307,6 +341,21 @@ class Rounds:
         self.server.drop_database(url)
 
 
+def _is_of_a_window(sql: str) -> bool:
+    """Whether a statement is one of those that a window consists of."""
+    return any(each in sql for each in ("AS last_row", "WITH changed AS", "batch_position = $4"))
+
+
+def _signal(process: BaseProcess, number: signal.Signals) -> bool:
+    """Send a signal; whether there was still a process to send it to."""
+    assert process.pid is not None
+    try:
+        os.kill(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _say(told: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
@@ -314,7 +363,7 @@ def _say(told: dict[str, object]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=500, help="kills and cuts")
+    parser.add_argument("--faults", type=int, default=500, help="kills, suspensions and cuts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--url")
     options = parser.parse_args()
@@ -324,7 +373,7 @@ def main() -> int:
         rounds = Rounds(server)
         for seed in count(options.seed):
             rounds.round(seed)
-            done = rounds.faults["kill"] + rounds.faults["cut"]
+            done = sum(rounds.faults[each] for each in ("kill", "cut", "freeze"))
             if rounds.rounds % 10 == 0 or done >= options.faults:
                 told = {
                     "rounds": rounds.rounds,

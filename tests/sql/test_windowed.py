@@ -7,6 +7,7 @@ import pytest
 from manticore_cockroachdb._sql.windowed import NotWindowed, windowed
 
 CONDITION = "t.id > 1"
+MAX = "MAX works on all rows at once: over windows it would give one result each"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,24 @@ def test_the_condition_joins_the_authors_own(text: str, narrowed: str) -> None:
     found = windowed(text)
     assert found.narrowed(CONDITION) == narrowed
     assert found.reference == "t"
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("INSERT INTO archive.t SELECT * FROM public.t", "public.t"),
+        ("INSERT INTO c SELECT a IS DISTINCT FROM b FROM t", "t"),
+        ("INSERT INTO c SELECT (SELECT max(n) FROM u), x.count (3) FROM t", "t"),
+        ("INSERT INTO c SELECT t.id FROM t JOIN u ON right(u.k, 2) = t.k", "t"),
+        ("INSERT INTO c SELECT extract(year FROM c), trim(both FROM t.c) FROM t", "t"),
+        ("UPDATE a.t SET n = (SELECT max(n) FROM b.t)", "a.t"),
+        ("UPDATE t SET t = extract(year FROM t), n = substring(t.n FROM 2)", "t"),
+        ("DELETE FROM t WHERE t IN (SELECT t.t FROM u WHERE t.t IS NOT DISTINCT FROM u.t)", "t"),
+        ("UPDATE t SET n = 1 FROM t(3) AS f", "t"),
+    ],
+)
+def test_what_only_looks_like_it_is_not_refused(text: str, table: str) -> None:
+    assert windowed(text).table == table
 
 
 @pytest.mark.parametrize(
@@ -132,9 +151,31 @@ def test_the_table_its_alias_and_what_is_written(
             "INSERT INTO c VALUES (1)",
             "only an INSERT with a SELECT outside parentheses can be split into windows",
         ),
+        *(
+            (
+                text,
+                (
+                    f"it reads the table it writes, {read}: later windows would read rows that earlier "
+                    "ones wrote. Use ON CONFLICT DO NOTHING to leave out rows that are there; if these are "
+                    "two tables, write both names with their schema"
+                ),
+            )
+            for text, read in (
+                ("INSERT INTO s.t SELECT id + 1 FROM t", "t"),
+                ("INSERT INTO t SELECT id + 1 FROM s.t AS x", "s.t"),
+                (
+                    "INSERT INTO c SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.k = t.k)",
+                    "c",
+                ),
+                ("INSERT INTO c SELECT t.id FROM t LEFT JOIN c ON c.id = t.id", "c"),
+                ('INSERT INTO c SELECT (SELECT max(n) FROM u, "c") FROM t', '"c"'),
+            )
+        ),
+        ("INSERT INTO c SELECT coalesce(max(n), 0) FROM t", MAX),
+        ("INSERT INTO c SELECT (1 + (max(n))) FROM t", MAX),
         (
-            "INSERT INTO s.t SELECT id + 1 FROM t",
-            "it reads the table it writes, t: the rows of one window could be read by the next",
+            "INSERT INTO c SELECT mode() WITHIN GROUP (ORDER BY n) FROM t",
+            "the SELECT has no FROM, so there is no table to split into windows",
         ),
         (
             "INSERT INTO c SELECT a FROM (SELECT 1 AS a) x",
@@ -151,13 +192,26 @@ def test_the_table_its_alias_and_what_is_written(
             (
                 text,
                 (
-                    "a subquery reads t, the table that is written: later windows would read rows that "
-                    "earlier ones changed. Write what it finds into another table first"
+                    f"it also reads {read}, the table it writes: later windows would read rows that "
+                    "earlier ones changed. Write what it reads there into another table first; if these "
+                    "are two tables, write both names with their schema"
                 ),
             )
-            for text in (
-                "DELETE FROM t WHERE id NOT IN (SELECT min(id) FROM public.t GROUP BY a)",
-                "UPDATE t SET n = (SELECT sum(n) FROM u JOIN t x ON true)",
+            for text, read in (
+                (
+                    "DELETE FROM t WHERE id NOT IN (SELECT min(id) FROM public.t GROUP BY a)",
+                    "public.t",
+                ),
+                ("UPDATE t SET n = (SELECT sum(n) FROM u JOIN t x ON true)", "t"),
+                ("UPDATE t SET n = o.n FROM t AS o WHERE o.id = t.id - 1", "t"),
+                ("UPDATE t SET n = 1 FROM u, t AS o WHERE o.id = u.id", "t"),
+                ("UPDATE t SET n = s.n FROM (u CROSS JOIN T) AS s", "T"),
+                ("UPDATE t AS x SET n = s.n FROM u, LATERAL (SELECT n FROM ONLY t) AS s", "t"),
+                ("DELETE FROM t USING t AS o WHERE o.id > t.id", "t"),
+                ("DELETE FROM t USING u JOIN t o USING (id) WHERE o.id = t.id", "t"),
+                ("DELETE FROM t WHERE id IN (SELECT x.id FROM parts p, t x)", "t"),
+                ("DELETE FROM t WHERE id IN (TABLE t)", "t"),
+                ("DELETE FROM t WHERE id IN (WITH x AS (SELECT id FROM t) SELECT id FROM x)", "t"),
             )
         ),
         (

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ..._backend import introspection
 from ..._backend.protocol import COMMIT, Command, Refusal, Result
@@ -27,7 +26,7 @@ from ..._sql.windowed import windowed
 from ..._store import fenced
 from ..._store.snapshot import BatchState, Progress
 from ..._store.transactions import begin, lock_state
-from ...errors import ConnectionLost, DatabaseError, PlanRefused, Problem
+from ...errors import ConnectionLost, DatabaseError, MigrationFailed, PlanRefused, Problem
 from ...events import BatchPaused, BatchProgress, StatementFinished, StatementStarted
 from .. import concurrency
 from ..messages import windows_stay
@@ -38,6 +37,36 @@ from .supervision import async_run_transaction
 
 #: Seconds between two looks at `stop_if` while it is true.
 _STOPPED = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The next window, as it was found.
+
+    Attributes:
+        upper: Its last row; None for the last window.
+        rows: How many rows of the table it covers.
+    """
+
+    upper: Position | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What became of a window.
+
+    Attributes:
+        refusal: Why nothing of it was done; None where it is done.
+        rows: How many rows are changed by now.
+        seconds: How long it took.
+        following: The window after it, where that was found in the same round trip.
+    """
+
+    refusal: Refusal | None
+    rows: int = 0
+    seconds: float = 0.0
+    following: _Next | None = None
 
 
 class AsyncBatchedStatement:
@@ -101,25 +130,35 @@ class AsyncBatchedStatement:
             )
             await run.write(await self._record.begin_batch(self._segment, self._state))
         run.emit(StatementStarted(self._step, self._statement, number, self._total))
+        following: _Next | None = None
         while True:
-            await self._wait_while_stopped()
-            upper, size = await self._upper(key), self._size.rows
-            began = time.monotonic()
-            refusal, rows = await self._send(key, Window(self._position, upper), size)
-            if refusal is not None:
-                await self._again(refusal)
+            found = following or await self._find(key)
+            if found.upper is not None and found.upper == self._position:
+                raise await self._failed(
+                    DatabaseError(
+                        f"the row after {', '.join(found.upper)} reads the same as text, so the batch "
+                        "would not advance; name another key with key="
+                    )
+                )
+            sent = await self._send(key, found)
+            if sent.refusal is not None:
+                following = None
+                await self._again(sent.refusal)
                 continue
-            self._size.took(time.monotonic() - began)
+            self._size.took(sent.seconds)
             self._state = replace(
                 self._state,
                 windows=self._state.windows + 1,
-                rows=rows,
-                scanned=self._state.scanned + size,
+                rows=sent.rows,
+                scanned=self._state.scanned + found.rows,
             )
-            self._position = self._position if upper is None else upper
-            self._tell(is_last=upper is None)
-            if upper is None:
+            self._position = self._position if found.upper is None else found.upper
+            self._tell(is_last=found.upper is None)
+            if found.upper is None:
                 break
+            following = sent.following
+            if following is not None and following.rows > self._size.rows:
+                following = None  # it was found before this one turned out to be slow
             await self._pause(self._batch.pause)
         seconds = time.monotonic() - self._started
         rows = self._state.rows
@@ -182,90 +221,159 @@ class AsyncBatchedStatement:
         answers, _refusal = await self._run.session.ask(question)
         return introspection.read_row_estimate(answers[0]) if answers else None
 
-    async def _upper(self, key: BatchKey) -> Position | None:
-        asked = window.next_upper(self._windowed, key, self._position, self._size.rows)
+    async def _find(self, key: BatchKey) -> _Next:
+        """Wait until no `stop_if` speaks against it, and find the next window."""
+        await self._wait_while_stopped()
+        size = self._size.rows
+        asked = self._end_of_next(key, self._position, size)
         sent = self._run.session.state.unambiguous(asked)
-        rows = await self._ask(sent, sent.index(asked), "looking for the end of the next window")
-        return rows[0] if rows else None
+        answers = await self._ask(sent, "looking for the end of the next window")
+        rows = answers[sent.index(asked)].rows
+        return _Next(rows[0] if rows else None, size)
 
-    async def _ask(self, commands: Sequence[Command], at: int, what: str) -> list[tuple[Any, ...]]:
-        """The rows that answer a question between two windows.
+    def _end_of_next(self, key: BatchKey, lower: Position, rows: int) -> Command:
+        return window.next_upper(self._windowed, key, lower, rows, self._run.server.kind)
+
+    def _questions(self, key: BatchKey, lower: Position | None) -> tuple[list[Command], int]:
+        """What is asked about the window after the one that is sent, and which of them finds its end.
+
+        None where that one is the last, or where a pause comes between.
+
+        Args:
+            key: The key.
+            lower: Where the window after it begins.
+        """
+        if lower is None or self._batch.pause:
+            return [], 0
+        asked = self._end_of_next(key, lower, self._size.rows)
+        sent = list(self._run.session.state.unambiguous(asked))
+        at = sent.index(asked)
+        if self._batch.stop_if is not None:
+            sent.append(Command(self._batch.stop_if))
+        return sent, at
+
+    def _read_ahead(self, answers: Sequence[Result], at: int, size: int) -> _Next | None:
+        """The window after the one that was sent; None where `stop_if` may hold it up."""
+        if self._batch.stop_if is not None and _first_value(answers[-1]) not in (None, False):
+            return None
+        rows = answers[at].rows
+        return _Next(rows[0] if rows else None, size)
+
+    async def _ask(self, commands: Sequence[Command], what: str) -> list[Result]:
+        """The answers to a question between two windows.
 
         Args:
             commands: The question, and what stands around it.
-            at: Which of them it is.
             what: What is asked, for people.
 
         Raises:
             MigrationFailed: The server refused it; the windows before it stay done.
         """
         try:
-            return (await self._run.session.send(*commands))[at].rows
+            return await self._run.session.send(*commands)
         except DatabaseError as error:
             if outcome_unknown(error.sqlstate):
                 raise
             failed = DatabaseError(f"{what} failed: {error}", sqlstate=error.sqlstate)
-            raise await self._record.fail_batch(
-                self._statement, failed, self._segment.start, self._state.windows
-            ) from error
+            raise await self._failed(failed) from error
 
-    async def _send(self, key: BatchKey, cut: Window, size: int) -> tuple[Refusal | None, int]:
-        """Send one window; the refusal if there was one, and how many rows are changed by now.
+    async def _failed(self, error: DatabaseError) -> MigrationFailed:
+        """Record that a question between two windows was not answered well; the error to raise."""
+        return await self._record.fail_batch(
+            self._statement, error, self._segment.start, self._state.windows
+        )
+
+    async def _send(self, key: BatchKey, found: _Next) -> _Sent:
+        """Send one window, and look for the next one in the same round trip.
 
         Args:
             key: The key.
-            cut: The window.
-            size: How many rows of the table it covers.
+            found: The window.
         """
         run = self._run
-        tables, lease = run.store.tables, run.lease
-        statement = window.narrowed(self._windowed, key, cut)
-        # Counted with the rows, except for the last window, which clears the count. Where the script may
-        # have taken a role that cannot write our table, the next window writes the count.
-        counted = cut.upper is not None and not run.session_touched
-        if counted:
-            statement = fenced.count_rows(tables, statement)
-        if cut.upper is not None:
-            write = fenced.save_window(
-                tables,
-                lease,
-                window.written(cut.upper),
-                scanned=size,
-                seconds=self._seconds,
-                rows=None if counted else self._state.rows,
-            )
-        elif self._last:
-            write = await self._record.complete(in_transaction=True)
-        else:
-            write = await self._record.mark(self._segment, self._following)
-        opening = [begin(run.server, self._step.script.isolation)]
-        # The written row keeps other runners out until the transaction ends.
-        ours: Sequence[Command] = (
-            (write,) if run.server.serializable_only else (lock_state(tables),)
-        )
-        if run.session_touched:
-            ours = run.session.state.inside(*ours)
         limits = run.lock_limits(
             self._step, self._statements, self._segment.start, self._segment.end
         )
         settings = [each for each in limits.settings if each is not None]
-        commands = [*opening, *ours, *settings, statement]
-        if not run.server.serializable_only:
-            commands += run.session.state.at_end(write) if run.session_touched else (write,)
-        at = len(opening) + len(ours) + len(settings)
-        commands.append(COMMIT)
-        under_way = self._under_way
-        rows = self._state.rows
+        cut = Window(self._position, found.upper)
+        statement = window.narrowed(self._windowed, key, cut)
+        counts = found.upper is not None  # the last window clears the count
+        if counts and run.session.state.carries_values:
+            statement = fenced.count_rows(statement)
+        elif counts:
+            statement = fenced.add_rows_of(run.store.tables, statement)
+        before, after = await self._writes(found)
+        commands = [
+            begin(run.server, self._step.script.isolation),
+            *before,
+            *settings,
+            statement,
+            *after,
+            # Answered at once: the time to find the next window is not this one's.
+            replace(COMMIT, flushes=True),
+        ]
+        at, committed = commands.index(statement), len(commands) - 1
+        (ahead, asked), size = self._questions(key, found.upper), self._size.rows
+        under_way, began = self._under_way, time.monotonic()
+        ended = began
+        answers: list[Result] = []
 
         def answered(number: int, result: Result) -> None:
-            nonlocal rows
-            if number == at:
-                rows = result.rows[0][0] if counted else rows + result.count
+            nonlocal ended
+            answers.append(result)
+            if number == committed:
+                ended = time.monotonic()
 
         refusal = await async_run_transaction(
-            run, commands, lambda _answered: under_way, answered, limits=limits.seconds
+            run,
+            [*commands, *ahead],
+            lambda _answered: under_way,
+            answered,
+            renew=lambda count: count > committed,
+            limits=limits.seconds,
         )
-        return refusal, rows
+        if refusal is not None and refusal.index <= committed:
+            return _Sent(refusal)
+        rows = self._state.rows
+        if not counts:
+            rows += answers[at].count
+        elif run.session.state.carries_values:
+            rows += int(answers[at].rows[0][0])
+        else:
+            rows = answers[at].rows[0][0]
+        following = None
+        if ahead and refusal is None:
+            following = self._read_ahead(answers[committed + 1 :], asked, size)
+        return _Sent(None, rows, ended - began, following)
+
+    async def _writes(self, found: _Next) -> tuple[Sequence[Command], Sequence[Command]]:
+        """Our writes before and after the statement of a window."""
+        run = self._run
+        tables, state = run.store.tables, run.session.state
+        is_first = run.server.serializable_only
+        last: list[Command] = []
+        if found.upper is not None:
+            write = fenced.save_window(
+                tables,
+                run.lease,
+                window.written(found.upper),
+                scanned=found.rows,
+                seconds=self._seconds,
+                counts=state.carries_values and not is_first,
+            )
+            if state.carries_values and is_first:
+                last = [fenced.add_rows(tables)]
+        elif self._last:
+            write = await self._record.complete(in_transaction=True)
+        else:
+            write = await self._record.mark(self._segment, self._following)
+        # The written row keeps other runners out until the transaction ends.
+        first = write if is_first else lock_state(tables)
+        if not is_first:
+            last = [write]
+        if not run.session_touched:
+            return (first,), last
+        return state.inside(first), state.at_end(*last) if last else ()
 
     @property
     def _under_way(self) -> UnderWay:
@@ -309,9 +417,16 @@ class AsyncBatchedStatement:
         began = time.monotonic()
         while True:
             what = f"its stop_if ({self._batch.stop_if})"
-            rows = await self._ask((Command(self._batch.stop_if),), 0, what)
-            if not rows or rows[0][0] is not True:
+            (answer,) = await self._ask((Command(self._batch.stop_if),), what)
+            stops = _first_value(answer)
+            if stops is None or stops is False:
                 return
+            if stops is not True:
+                raise await self._failed(
+                    DatabaseError(
+                        f"{what} answered {stops!r}, and a stop_if must answer true or false"
+                    )
+                )
             self._run.emit(BatchPaused(self._step, self._statement, time.monotonic() - began))
             await self._pause(_STOPPED)
 
@@ -345,6 +460,11 @@ class AsyncBatchedStatement:
                 batch_progress.rate(state.rows, seconds),
             )
         )
+
+
+def _first_value(answer: Result) -> object:
+    """What a `stop_if` says of the next window."""
+    return answer.rows[0][0] if answer.rows and answer.rows[0] else None
 
 
 def _is_too_large(error: DatabaseError) -> bool:

@@ -5,14 +5,18 @@ What that may be, and what is done about it, is decided by `_backend.leftovers`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..._backend import leftovers
 from ..._backend.leftovers import Kind, Leftover
 from ..._planner.decisions import outcome_unknown
+from ..._planner.step import Step
 from ..._sql.statement import Statement, has_if_exists
 from ...errors import ConnectionLost, DatabaseError
 from ...events import Warned
 from .. import concurrency
 from .run import AsyncRun
+from .supervision import async_run_statement
 
 #: Seconds between two looks at an index that another session is building.
 _PAUSE = 0.5
@@ -23,14 +27,25 @@ class AsyncLeftovers:
 
     Args:
         run: The run.
-        statement: The statement.
-        where: Its file and line, for people.
+        step: Its script.
+        statements: The script's statements.
+        done: How many of them are done: the next one is meant.
         sent_before: Whether it was sent before, by another connection or another run.
     """
 
-    def __init__(self, run: AsyncRun, statement: Statement, where: str, sent_before: bool) -> None:
+    def __init__(
+        self,
+        run: AsyncRun,
+        step: Step,
+        statements: Sequence[Statement],
+        done: int,
+        *,
+        sent_before: bool,
+    ) -> None:
+        statement = statements[done]
         self._run = run
-        self._where = where
+        self._place = (step, statements, done)
+        self._where = step.where(statement)
         self._suspect = leftovers.suspect(run.server, statement)
         self._may_be_skipped = has_if_exists(statement)
         self._sent_before = sent_before
@@ -53,7 +68,8 @@ class AsyncLeftovers:
             if left.removal is None or left.busy:
                 continue
             await self._run.renew_lease()
-            await self._run.session.run(left.removal)
+            # It waits for locks no longer than the statement may, and as visibly.
+            await async_run_statement(self._run, *self._place, instead=left.removal)
             done = done or left.kind is Kind.PENDING_DETACH
             self._run.emit(Warned(f"{self._where}: {_said(left)}"))
         return done

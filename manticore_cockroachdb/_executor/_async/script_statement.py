@@ -60,7 +60,13 @@ class AsyncScriptStatements:
         began = time.monotonic()
         rows: int | None = None
         where, place = self._step.where(statement), UnderWay(self._step, segment.start).place
-        left = AsyncLeftovers(run, statement, where, sent_before is not None)
+        left = AsyncLeftovers(
+            run,
+            self._step,
+            self._statements,
+            segment.start,
+            sent_before=sent_before is not None,
+        )
         while True:
             try:
                 if await left.settle():

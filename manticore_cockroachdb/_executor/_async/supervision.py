@@ -101,7 +101,12 @@ async def async_run_supervised(
 
 
 async def async_run_statement(
-    run: AsyncRun, step: Step, statements: Sequence[Statement], done: int
+    run: AsyncRun,
+    step: Step,
+    statements: Sequence[Statement],
+    done: int,
+    *,
+    instead: str | None = None,
 ) -> int | None:
     """Send one statement alone, supervised.
 
@@ -110,15 +115,17 @@ async def async_run_statement(
         step: Its script.
         statements: The script's statements.
         done: How many of them are done: the next one is sent.
+        instead: What is sent in its place, under the same limit: what clears the way for it.
 
     Returns:
         How many rows it changed; None for what changes none.
     """
     statement = statements[done]
+    text = session_wide(statement) if instead is None else instead
     (limit,) = run.lock_limits(step, statements, done, done + 1).seconds
 
     async def work(_report: Callable[[None], None]) -> str:
-        return await run.session.run(session_wide(statement))
+        return await run.session.run(text)
 
     if limit is not None:
         await run.session.run(session_setting(limit))

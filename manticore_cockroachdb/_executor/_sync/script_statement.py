@@ -63,7 +63,13 @@ class ScriptStatements:
         began = time.monotonic()
         rows: int | None = None
         where, place = self._step.where(statement), UnderWay(self._step, segment.start).place
-        left = Leftovers(run, statement, where, sent_before is not None)
+        left = Leftovers(
+            run,
+            self._step,
+            self._statements,
+            segment.start,
+            sent_before=sent_before is not None,
+        )
         while True:
             try:
                 if left.settle():

@@ -104,7 +104,12 @@ def run_supervised(
 
 
 def run_statement(
-    run: Run, step: Step, statements: Sequence[Statement], done: int
+    run: Run,
+    step: Step,
+    statements: Sequence[Statement],
+    done: int,
+    *,
+    instead: str | None = None,
 ) -> int | None:
     """Send one statement alone, supervised.
 
@@ -113,15 +118,17 @@ def run_statement(
         step: Its script.
         statements: The script's statements.
         done: How many of them are done: the next one is sent.
+        instead: What is sent in its place, under the same limit: what clears the way for it.
 
     Returns:
         How many rows it changed; None for what changes none.
     """
     statement = statements[done]
+    text = session_wide(statement) if instead is None else instead
     (limit,) = run.lock_limits(step, statements, done, done + 1).seconds
 
     def work(_report: Callable[[None], None]) -> str:
-        return run.session.run(session_wide(statement))
+        return run.session.run(text)
 
     if limit is not None:
         run.session.run(session_setting(limit))
