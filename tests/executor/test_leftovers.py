@@ -177,6 +177,7 @@ async def test_an_index_that_is_partially_dropped_is_reported_as_invalid(harness
     assert indexes(harness) == []
 
 
+@pytest.mark.needs_postgresql_since((14,), "DETACH PARTITION CONCURRENTLY came with 14")
 async def test_a_partition_that_is_half_detached_is_detached_by_the_next_run(
     harness: Harness,
 ) -> None:
