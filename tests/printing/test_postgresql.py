@@ -99,10 +99,10 @@ async def test_pg_dump_finds_no_difference_after_a_replay(
     script = everything[: everything.index("CREATE OPERATOR")]
     text = below_head(await printed(flavour, database_url, tmp_path / "a", script))
     dumps = []
-    for script in (script, text):
+    for made_by in (script, text):
         url = server.new_database()
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(script.encode())
+            connection.execute(made_by.encode())
         dumps.append(_dumped(program, url))
         server.drop_database(url)
 
