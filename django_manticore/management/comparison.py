@@ -3,7 +3,8 @@
 `manticore_drift --json`, besides `ok` (true if nothing differs), each database:
     `database`, `server`, `version`, `objects` (how many were compared), `unused_ignores`, `differences`:
     a list of `change` ("missing", "extra", "changed"), `kind`, `name`, `details`, `expected`, `found`,
-    `repair`, `adopt`: the last four are lists of SQL statements.
+    `repair`, `adopt`: the last four are lists of SQL statements. `repair` and `adopt` of the database are
+    those of all differences, each once, in an order in which they can be run.
 
 `manticore_drift --quick --json`, besides `ok` (true if nothing was changed), each database:
     `database`, `answer` ("unchanged", "changed", "unknown"), `reason` (why it is not known).
@@ -78,8 +79,20 @@ def in_words(difference: Difference) -> Iterator[str]:
         yield "    No statement certainly changes one into the other: write it by hand."
 
 
+def together(drift: Drift) -> Iterator[str]:
+    """The lines for several objects: how all are made to match, in an order that can be run."""
+    if sum(bool(each.repair) for each in drift.differences) < 2:
+        return
+    yield "  To make all of them match the scripts, in an order that can be run:"
+    yield from _statements(drift.repair)
+
+
 def _block(title: str, statements: Sequence[str]) -> Iterator[str]:
     yield f"    {title}"
+    yield from _statements(statements)
+
+
+def _statements(statements: Sequence[str]) -> Iterator[str]:
     for statement in statements:
         lines = f"{statement};".split("\n")
         yield from (f"      {line}".rstrip() for line in lines)
@@ -100,6 +113,8 @@ def report(found: Iterable[tuple[str, Drift]]) -> dict[str, Any]:
                 "objects": drift.objects,
                 "unused_ignores": list(drift.unused_ignores),
                 "differences": [_values(each) for each in drift.differences],
+                "repair": list(drift.repair),
+                "adopt": list(drift.adopt),
             }
             for alias, drift in parts
         ],

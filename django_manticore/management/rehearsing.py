@@ -4,7 +4,8 @@
 fixed): `database`, `server`, `planned` (how many scripts were to be rehearsed), and `scripts`: a list of
 `version` (null for a repeatable script), `name`, `path`, `ok`, `outcome`, `after_down`,
 `after_up_again` (lists of `change`, `kind`, `name`, `place`, `details`), `lost_rows`, `failed_assertions`,
-`crashes` (a list of `direction`, `line`, `statement`, `cut`, `recovery`, `message`), `error`, `seconds`.
+`crashes` (a list of `direction`, `line`, `statement`, `cut`, `recovery`, `message`), `error`, `seconds`;
+and `left_out`: statements that change the server and not the database, and were not run.
 """
 
 from __future__ import annotations
@@ -77,6 +78,14 @@ def summary(alias: str, found: Rehearsal) -> str:
     return text + (f"; {left} were not reached." if left else ".")
 
 
+def left_out(found: Rehearsal) -> Iterator[str]:
+    """What was not run, and how it can be."""
+    for each in found.left_out:
+        yield f"  {each} changes the server and not the database: it was left out."
+    if found.left_out:
+        yield "  Name a server where it may run with --scratch URL."
+
+
 def report(parts: Iterable[tuple[str, Rehearsal]]) -> dict[str, Any]:
     """The report of `manticore_rehearse`."""
     found = list(parts)
@@ -90,6 +99,7 @@ def report(parts: Iterable[tuple[str, Rehearsal]]) -> dict[str, Any]:
                 "server": each.server,
                 "planned": each.planned,
                 "scripts": [_values(result) for result in each.scripts],
+                "left_out": list(each.left_out),
             }
             for alias, each in found
         ],

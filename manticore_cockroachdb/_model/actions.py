@@ -15,8 +15,8 @@ class ColumnDefinition:
         column: The column itself.
         constraints: What is written beside it: keys, checks, references.
         if_not_exists: Whether ADD COLUMN says so.
-        parts: What follows the name, part by part: the word it begins with (`TYPE` for the type),
-            and its text.
+        parts: What follows the name, part by part: the word it begins with (`TYPE` for the type), and
+            its text.
     """
 
     column: Column

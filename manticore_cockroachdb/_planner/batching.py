@@ -3,7 +3,9 @@
 Schema changes of tables that a transaction itself made are carried out before its COMMIT, with no job
 after it: they are as atomic as rows, and many times faster than one transaction each. A change of
 anything older would continue as a job after COMMIT, and may fail when the ledger has its row already:
-such a script is run alone.
+such a script is run alone. Privileges and owners are part of what the transaction writes, whatever has
+them: the job after GRANT only waits until every node knows of it, and has nothing that could fail (seen
+on v22.1).
 https://www.cockroachlabs.com/docs/stable/online-schema-changes
 """
 
@@ -65,7 +67,7 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
         return None
     verb, *rest = head(statement.text, 5)
     what = next((word for word in rest if word not in _MODIFIERS), "")
-    if verb == "COMMENT":
+    if verb == "COMMENT" or _is_about_privileges(statement):
         return made
     if verb == "CREATE" and what == "TABLE":
         grown = made | set(object_names(statement)[:1])
@@ -76,6 +78,20 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
         target = target_name(statement)
         return made if target is not None and target[1] in made else None
     return None
+
+
+def _is_about_privileges(statement: Statement) -> bool:
+    """GRANT and REVOKE on objects, default privileges, and the owner of anything but a table."""
+    words = [upper(token) for token in tokens(statement.text)]
+    match words[:2]:
+        case ["GRANT" | "REVOKE", _]:
+            return "ON" in words  # Else it is about the membership of a role.
+        case ["ALTER", "DEFAULT"]:
+            return words[2:3] == ["PRIVILEGES"]
+        case ["ALTER", what]:
+            return what in _JOBLESS and words[-3:-1] == ["OWNER", "TO"]
+        case _:
+            return False
 
 
 def _referenced(statement: Statement) -> frozenset[str]:

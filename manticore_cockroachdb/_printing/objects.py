@@ -106,6 +106,17 @@ class Printing:
             tuple(name for name in self.omitted if name not in other.omitted),
         )
 
+    def only_of_server(self) -> Printing:
+        """Privileges on objects of the server, such as its catalogs: some servers begin with their own."""
+        objects = {
+            name: made
+            for name, made in self.objects.items()
+            if name.kind == Kind.GRANTS.value and made.parent is None
+        }
+        return Printing(
+            self.server, tuple(each for each in self.statements if each[0] in objects), objects
+        )
+
     def blocks(self) -> Iterator[tuple[ObjectName, list[str]]]:
         """Neighboring statements of one object together, in order."""
         block: list[str] = []

@@ -48,7 +48,7 @@ from .table import TOOLS, chosen, read, tool_named
 from .takeover import Seen, Table
 from .tool import Tool
 from .tools.baseline import reading as baseline
-from .values import Folder, Guard, Reading, Recognition, Undone
+from .values import Folder, Guard, Reading, Recognition, Trouble, Undone
 from .wording import unfinished, versions_called
 
 
@@ -395,8 +395,10 @@ class Adoption:
                 lambda reading: _sides(seen, reading, (*ours, *again)),
             )
             theirs.update(plan.applied_there)
+            _check_it_is_the_same_project(plan)
             _check_nothing_was_reverted_since(plan)
-        _check_nothing_was_applied_since(ours, theirs, tool)
+        if adopted or guard:
+            _check_nothing_was_applied_since(ours, theirs, tool)
         versions = tuple(row.version for row in ours if row.version in adopted | theirs)
         names = tuple(row.name for row in again if is_adopted(row, tool))
         keys: tuple[ScriptKey, ...] = (*versions, *names)
@@ -447,6 +449,12 @@ def _check_nothing_was_added(before: AdoptionPlan, after: AdoptionPlan) -> None:
         raise PlanRefused("The rest was adopted", [Problem(message)])
 
 
+def _check_it_is_the_same_project(plan: AdoptionPlan) -> None:
+    foreign = [each for each in plan.findings if each.trouble is Trouble.FOREIGN]
+    if foreign:
+        raise PlanRefused("Nothing was reverted", [Problem(str(each)) for each in foreign])
+
+
 def _check_nothing_was_reverted_since(plan: AdoptionPlan) -> None:
     if plan.reverted:
         message = (
@@ -461,7 +469,7 @@ def _check_nothing_was_applied_since(
     ours: Sequence[LedgerRow], theirs: Collection[int], tool: Tool
 ) -> None:
     own = [row.version for row in ours if not is_adopted(row, tool) and row.version not in theirs]
-    if own and len(own) < len(ours):
+    if own:
         message = (
             f"Manticore has applied {versions_called(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."

@@ -51,7 +51,7 @@ async def _ask(db: AsyncDatabase, question: Probe, seconds: float) -> Answer:
 
 
 def _said(error: DatabaseError) -> str:
-    """The server's words, except those about a value: they would show it."""
+    """The server's words; of an error about a value, which they would show, only the code."""
     code = error.sqlstate or ""
     if code.startswith(_DATA):
         return f"the server cannot compute it for a row that is there (SQLSTATE {code})."

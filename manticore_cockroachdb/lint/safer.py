@@ -36,7 +36,7 @@ def name_of(step: Step, table: Name, one: Constraint, beside: str = "") -> str:
         step: The statement that adds it.
         table: The table.
         one: The constraint.
-        beside: The new column that it comes with.
+        beside: The new column that it was written beside.
     """
     if one.name is not None:
         return quoted(one.name)
@@ -90,7 +90,7 @@ def column(
 def bare(definition: ColumnDefinition) -> str:
     """A column with nothing but its name, its type and how that is kept."""
     made = definition.column
-    kind = made.type if made.serial else None  # SERIAL is not a type
+    kind = made.type if made.serial else None  # SERIAL stands for a type
     return column(definition, VALUES | DEMANDS, kind=kind)
 
 
@@ -147,7 +147,7 @@ def added(step: Step, table: Name, one: Constraint, beside: str = "") -> tuple[s
         step: The statement that adds it at once.
         table: The table.
         one: The constraint.
-        beside: The new column that it comes with.
+        beside: The new column that it was written beside.
     """
     name = name_of(step, table, one, beside)
     start = f"ALTER TABLE {table} ADD CONSTRAINT {name}"
@@ -181,7 +181,7 @@ def _built(step: Step, table: Name, one: Constraint) -> tuple[str, ...]:
     except NotUnderstoodError:
         return ()
     if Cursor(keys).has("OVERLAPS"):
-        return ()  # only a constraint of its own has it
+        return ()  # only ADD CONSTRAINT has it
     index = constraint = ""
     while not cursor.done:
         start = cursor.at

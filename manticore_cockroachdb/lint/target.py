@@ -19,7 +19,7 @@ _NAMES: Final = {
     "postgres": ServerKind.POSTGRESQL,
     "pg": ServerKind.POSTGRESQL,
 }
-_FORM: Final = re.compile(r"\s*([a-z]+)\s*(?::\s*v?(\d+(?:\.\d+)*)[\w.+-]*)?\s*", re.IGNORECASE)
+_FORM: Final = re.compile(r"\s*([a-z]+)\s*(?:[:-]\s*v?(\d+(?:\.\d+)*)[\w.+-]*)?\s*", re.IGNORECASE)
 _VERSION: Final = re.compile(r"v?(\d+(?:\.\d+)*)")
 
 
@@ -37,7 +37,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read `cockroachdb:25.4`, `postgresql:17` or a name alone.
+        """Read `cockroachdb:25.4`, `postgresql:17` (or `postgresql-17`), or a name alone.
 
         Raises:
             SettingsError: It is neither.

@@ -25,6 +25,9 @@ class Drift:
         objects: How many objects were compared.
         differences: What differs, by name of the object.
         unused_ignores: Patterns of the ignore list that nothing needed.
+        repair: The statements of all differences that bring the database to what the scripts say, in an
+            order in which they can be run.
+        adopt: The same, for a new script that brings the scripts to what the database has.
     """
 
     server: str
@@ -32,6 +35,8 @@ class Drift:
     objects: int
     differences: tuple[Difference, ...]
     unused_ignores: tuple[str, ...] = ()
+    repair: tuple[str, ...] = ()
+    adopt: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.differences)

@@ -127,11 +127,14 @@ class Rehearsal:
         server: The kind and version of the server it was made on.
         scripts: Each script's part, in the order of the run.
         planned: How many scripts were to be rehearsed; more than there are parts where one failed.
+        left_out: Statements of them that change the server and not the database, and were not run: file,
+            line and statement.
     """
 
     server: str
     scripts: tuple[Rehearsed, ...]
     planned: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

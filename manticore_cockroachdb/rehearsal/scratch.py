@@ -86,6 +86,8 @@ def holds_anything(server: Server) -> Command:
     )
 
 
+#: The databases of a CockroachDB server.
+DATABASES = Command("SELECT database_name FROM [SHOW DATABASES]")
 #: How the target was made, as far as a scratch on PostgreSQL must be made alike.
 TARGET_FORM = Command(
     "SELECT pg_catalog.pg_encoding_to_char(d.encoding)::TEXT, d.datcollate::TEXT, d.datctype::TEXT, "

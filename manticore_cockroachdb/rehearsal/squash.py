@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,8 +12,8 @@ from .._printing.head import preamble
 from .._printing.objects import Kind, Printing
 from .._scripts.checkpoint import Checkpoint, Replaced, render, span
 from .._scripts.script import MigrationScript
+from .._sql.reach import changes_server
 from .._sql.statement import Statement, summary
-from .._sql.tokens import head
 from ..errors import PlanRefused, Problem, RehearsalRefused
 from .contents import Contents, differences
 
@@ -208,13 +207,6 @@ def refuse_placeholders(
         raise PlanRefused(_NOT_WRITTEN, problems)
 
 
-_SERVER_OBJECTS = frozenset({"ROLE", "USER", "GROUP", "DATABASE", "TABLESPACE"})
-_ANYWHERE = re.compile(
-    r"\b(?:CREATE|ALTER|DROP)\s+(?:ROLE|USER|DATABASE|TABLESPACE)\b|\bALTER\s+SYSTEM\b",
-    re.IGNORECASE,
-)
-
-
 def server_changes(scripts: Iterable[MigrationScript]) -> list[tuple[MigrationScript, Statement]]:
     """Statements that change the server and not the database: roles, settings, databases.
 
@@ -225,21 +217,8 @@ def server_changes(scripts: Iterable[MigrationScript]) -> list[tuple[MigrationSc
         for script in scripts
         if script.checkpoint is None
         for statement in script.up_statements()
-        if _changes_server(statement)
+        if changes_server(statement)
     ]
-
-
-def _changes_server(statement: Statement) -> bool:
-    words = (*head(statement.text, 40), "", "", "")
-    if words[:1] == ("DO",):
-        return _ANYWHERE.search(statement.text) is not None
-    if words[:1] in (("CREATE",), ("ALTER",), ("DROP",)):
-        return words[1] == "SYSTEM" or (words[1] in _SERVER_OBJECTS and words[2] != "MAPPING")
-    if words[:3] == ("SET", "CLUSTER", "SETTING"):
-        return True
-    if words[:1] in (("GRANT",), ("REVOKE",)):
-        return "ON" not in words
-    return words[:2] == ("COMMENT", "ON") and words[2] in _SERVER_OBJECTS
 
 
 def described(found: Iterable[tuple[MigrationScript, Statement]]) -> Iterator[str]:

@@ -483,12 +483,13 @@ def test_a_down_section_that_does_not_lex_is_left_out_and_reported() -> None:
     ]
 
 
-def test_files_that_are_not_utf_8_are_named() -> None:
-    reading = TOOLS["golang-migrate"].read(
-        Folder(Path("theirs"), {"1_a.up.sql": b"SELECT 1;\n\xff"}, frozenset())
-    )
+@pytest.mark.parametrize("tool", ["golang-migrate", "pop", "sqlx"])
+def test_files_that_are_not_utf_8_are_named(tool: str) -> None:
+    files = {"1_a.up.sql": b"SELECT 1;\n\xff", "1_a.down.sql": b""}
 
-    assert [str(remark) for remark in reading.problems] == [
+    conversion = convert(TOOLS[tool].read(Folder(Path("theirs"), files, frozenset())), TARGET)
+
+    assert [str(remark) for remark in conversion.problems] == [
         "1_a.up.sql:2: is not UTF-8: byte 0xff. Save it as UTF-8."
     ]
 

@@ -211,6 +211,70 @@ async def test_what_was_reverted_here_is_neither_recorded_again_nor_left_to_the_
     assert harness.one(history.stopped) == 0
 
 
+@pytest.mark.parametrize(
+    ("tool", "table", "row"),
+    [
+        ("golang-migrate", "schema_migrations", "version = -2 AND dirty"),
+        ("flyway", "flyway_schema_history", "installed_rank = 1 AND NOT success"),
+    ],
+)
+async def test_a_tool_that_has_applied_nothing_is_stopped_too(
+    tool_bench: Harness, tool: str, table: str, row: str
+) -> None:
+    """Its table has no row then, whose flag could be set or whose rank be followed."""
+    harness = tool_bench
+    harness.make(HISTORIES[tool])
+    harness.ask(f"DELETE FROM {table}")
+    adoption = harness.adoption(tool=tool)
+
+    plan = await adoption.apply()
+    stopped = harness.one(f"SELECT count(*) FROM {table} WHERE {row}")
+    again = await adoption.apply()
+    await adoption.undo()
+
+    assert (plan.applied, plan.findings, again.is_done) == ((), (), True)
+    assert (stopped, harness.one(f"SELECT count(*) FROM {table}")) == (1, 0)
+
+
+async def test_what_was_applied_here_on_an_empty_ledger_is_not_left_to_the_other_tool(
+    tool_bench: Harness,
+) -> None:
+    """It would apply all of it a second time."""
+    harness = tool_bench
+    harness.write(HISTORIES["flyway"].files)
+    harness.ask(HISTORIES["flyway"].ledger[0])
+    adoption = harness.adoption(tool="flyway")
+    await adoption.apply()
+    await harness.migration().migrate()
+
+    with pytest.raises(PlanRefused) as refused:
+        await adoption.undo()
+
+    assert str(refused.value) == (
+        "Manticore has applied versions 1, 2, 3 since, which Flyway does not know. Roll it back first "
+        "(manticore_rollback). Nothing was reverted."
+    )
+    assert harness.ledger() == [1, 2, 3]
+
+
+async def test_the_ledger_of_another_project_is_not_reverted(tool_bench: Harness) -> None:
+    harness, history = tool_bench, HISTORIES["goose"]
+    harness.make(history)
+    await harness.adoption(tool="goose").apply()
+    harness.theirs = harness.theirs.parent / "other"
+    harness.write({f"{history.versions[0]}_other.sql": "-- +goose Up\nSELECT 1;\n"})
+    harness.ours = harness.ours.parent / "other scripts"
+
+    with pytest.raises(PlanRefused) as refused:
+        await harness.adoption(tool="goose").undo()
+
+    assert str(refused.value) == (
+        "Our ledger has version 20240101000000 as 'users', which is not 20240101000000_other.sql. Set "
+        "TABLE to give this project its own ledger, or find out whose rows these are. Nothing was reverted."
+    )
+    assert harness.ledger() == list(history.versions[:2])
+
+
 async def test_what_a_tool_applied_after_all_is_not_taken_for_reverted(tool_bench: Harness) -> None:
     """Somebody lifted the guard by hand and ran the other tool: nobody can know which of the two it was."""
     harness, history = tool_bench, HISTORIES["goose"]

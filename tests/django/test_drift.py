@@ -59,6 +59,9 @@ def test_each_difference_is_reported_with_the_statements_for_it(
         "      ALTER TABLE public.users DROP COLUMN nickname;\n"
         "    To keep it, put this into a new script:\n"
         "      ALTER TABLE public.users ADD COLUMN nickname text;\n"
+        "  To make all of them match the scripts, in an order that can be run:\n"
+        "      ALTER TABLE public.users DROP COLUMN nickname;\n"
+        "      CREATE INDEX by_email ON public.users USING btree (email);\n"
     )
     assert ran.err == "CommandError: The database does not match its scripts.\n"
 

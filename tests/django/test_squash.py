@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.django.conftest import Site
+from tests.django.test_admin import LIST, client, text
 
 UP = "CREATE TABLE users (id INT8 PRIMARY KEY, email TEXT NOT NULL);\nINSERT INTO users VALUES (1, 'a@b');"
 MORE = "CREATE TABLE more (id INT8 PRIMARY KEY);"
@@ -208,5 +209,77 @@ def test_django_tables_stay_out_of_it(project: Site, manage: Callable[..., Any])
     text = (project.folder / "B4__schema.sql").read_text("utf-8")
     assert "CREATE TABLE public.points" in text
     assert "CREATE TABLE public.auth_user" not in text
+    # Where its sequences stand is Django's own, too.
+    assert "setval" not in text
     assert manage("manticore_migrate", "--no-color").out.count("B4__schema.sql") == 1
     assert manage("manticore_drift").code == 0
+
+
+@pytest.fixture
+def without_files(project: Site) -> Site:
+    """A project whose files up to the checkpoint are gone."""
+    project.call("manticore_squash", "2", verbosity=0)
+    remove(project, "V1__users", "V2__more")
+    return project
+
+
+def test_an_empty_database_without_the_files_has_them_pending(
+    without_files: Site, manage: Callable[..., Any]
+) -> None:
+    assert manage("manticore_showmigrations", "--no-color").out == (
+        "default\n [ ] V1__users\n [ ] V2__more\n [ ] V3__later\n"
+    )
+    checked = manage("manticore_migrate", "--check", "--no-color")
+    assert (checked.code, checked.err) == (
+        1,
+        "CommandError: default: 3 scripts are pending (V1, V2, V3). Run manticore_migrate to apply them.\n",
+    )
+    warned = manage("check", "--database", "default", "--no-color")
+    assert "?: (manticore.W004) default: 3 scripts are not applied: V1, V2, V3." in warned.err
+    (database,) = json.loads(manage("manticore_migrate", "--plan", "--json").out)["databases"]
+    assert [(step["version"], step["name"]) for step in database["steps"]] == [
+        (2, "B2__schema"),
+        (3, "V3__later"),
+    ]
+
+
+def test_a_database_that_started_at_it_is_like_every_other(
+    without_files: Site, manage: Callable[..., Any]
+) -> None:
+    without_files.call("manticore_migrate", verbosity=0)
+
+    assert manage("manticore_showmigrations", "--no-color").out == (
+        "default\n [X] V1__users\n [X] V2__more\n [X] V3__later\n"
+    )
+    (listed,) = json.loads(manage("manticore_showmigrations", "--json").out)["databases"]
+    assert [(each["state"], each["path"] is None) for each in listed["scripts"]] == [
+        ("applied", True),
+        ("applied", True),
+        ("applied", False),
+    ]
+    assert all(each["applied_by"].endswith(" (checkpoint 2)") for each in listed["scripts"][:2])
+    for command in (
+        ("manticore_migrate", "--check"),
+        ("check", "--database", "default"),
+        ("manticore_lint", "--all"),
+        ("manticore_drift",),
+        ("manticore_rehearse", "--all"),
+    ):
+        ran = manage(*command, "--no-color")
+        assert (ran.code, ran.err) == (0, ""), command
+
+
+def test_the_admin_shows_what_a_checkpoint_stands_for(without_files: Site) -> None:
+    without_files.call("migrate", verbosity=0)
+    browser = client(is_staff=True, is_superuser=True)
+
+    pending = text(browser.get(LIST))
+    without_files.call("manticore_migrate", verbosity=0)
+    applied = text(browser.get(LIST))
+
+    assert [pending.count(f"V{number}__") for number in (1, 2, 3)] == [1, 1, 1]
+    assert pending.count(" pending ") >= 3
+    assert [applied.count(f"V{number}__") for number in (1, 2, 3)] == [1, 1, 1]
+    assert applied.count(" applied ") >= 3
+    assert applied.count("(checkpoint 2)") == 2
+    assert "missing" not in applied.lower()

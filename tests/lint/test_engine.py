@@ -100,6 +100,8 @@ def test_a_table_that_was_just_emptied_has_no_rows_in_the_way() -> None:
         ("crdb", ServerKind.COCKROACHDB, (26, 2)),
         ("postgres:9.6", ServerKind.POSTGRESQL, (9, 6)),
         (" pg : 17 ", ServerKind.POSTGRESQL, (17,)),
+        ("postgresql-17", ServerKind.POSTGRESQL, (17,)),
+        ("cockroachdb-v24.1", ServerKind.COCKROACHDB, (24, 1)),
     ],
 )
 def test_a_server_is_named(text: str, kind: ServerKind, version: tuple[int, ...]) -> None:

@@ -252,7 +252,7 @@ CREATE TABLE p1 (a INT CHECK (a = 1)); CREATE TABLE p2 (a INT NOT NULL CHECK (a 
 
 
 @pytest.mark.parametrize(("rule", "sql", "is_found"), ADDED)
-def test_what_comes_with_a_column_or_refers_to_another_table_counts(
+def test_what_is_written_beside_a_column_or_refers_to_another_table_counts(
     rule: str, sql: str, is_found: bool
 ) -> None:
     assert bool(found(rule, sql, given=MORE, server="postgresql")) is is_found

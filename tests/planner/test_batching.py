@@ -54,7 +54,11 @@ def joined(*scripts: str) -> int:
         ((A, "CREATE TABLE c (i INT8 REFERENCES a, j INT8 REFERENCES b);"), 1),
         ((A, "DROP TABLE a;"), 1),
         ((A, "SET search_path = s;"), 1),
-        ((A, "GRANT SELECT ON a TO u;"), 1),
+        ((A, "GRANT SELECT ON a TO u;", "REVOKE ALL ON SCHEMA public FROM u;", B), 4),
+        ((A, "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO u;", B), 3),
+        ((A, "ALTER TYPE m OWNER TO u;", "ALTER TABLE a OWNER TO u;"), 3),
+        ((A, "GRANT admins TO u;"), 1),
+        ((A, "ALTER TYPE m ADD VALUE 'b';"), 1),
         ((A, "BACKUP INTO 'x';"), 1),
     ],
 )

@@ -18,6 +18,9 @@ from tests.flavors import Flavour
 pytestmark = pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
 
 EVERYTHING = (Path(__file__).parent / "everything.sql").read_text("utf-8")
+#: The rest makes objects of kinds that are not printed, and a table whose columns pg_dump puts elsewhere.
+PRINTED = EVERYTHING[: EVERYTHING.index("CREATE OPERATOR")]
+SINCE_18 = (Path(__file__).parent / "since_18.sql").read_text("utf-8")
 
 
 @pytest.fixture
@@ -62,6 +65,25 @@ async def test_what_is_printed_makes_the_same_schema_again(
     assert second.split("\n") == first.split("\n")
 
 
+async def test_what_newer_servers_have_makes_the_same_schema_again(
+    flavour: Flavour,
+    database_url: str,
+    server: RunningServer,
+    server_version: tuple[int, ...],
+    tmp_path: Path,
+) -> None:
+    if server_version < (18,):
+        pytest.skip("it asks for what PostgreSQL has since version 18")
+    script = PRINTED + SINCE_18
+    first = below_head(await printed(flavour, database_url, tmp_path / "a", script))
+    second = below_head(await printed(flavour, database_url, tmp_path / "b", first))
+
+    assert second.split("\n") == first.split("\n")
+    program = _pg_dump()
+    if program is not None:
+        assert dumps_differ(server, program, script, first) == []
+
+
 async def test_kinds_that_are_not_printed_are_counted_and_named(
     flavour: Flavour, database_url: str, tmp_path: Path, everything: str
 ) -> None:
@@ -89,21 +111,25 @@ def _dumped(program: str, url: str) -> list[str]:
     return [normal_query(normal(x)) for x in ran.stdout.split("\n") if not ours.match(x)]
 
 
+def dumps_differ(server: RunningServer, program: str, *scripts: str) -> list[str]:
+    """How pg_dump shows the databases that two scripts make."""
+    dumps = []
+    for script in scripts:
+        url = server.new_database()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(script.encode())
+        dumps.append(_dumped(program, url))
+        server.drop_database(url)
+    return list(difflib.unified_diff(*dumps, "original", "replayed", n=0))
+
+
 async def test_pg_dump_finds_no_difference_after_a_replay(
     flavour: Flavour, server: RunningServer, database_url: str, tmp_path: Path, everything: str
 ) -> None:
     program = _pg_dump()
     if program is None:
         pytest.skip("there is no pg_dump")
-    # The last two statements make objects of kinds that are not printed.
     script = everything[: everything.index("CREATE OPERATOR")]
     text = below_head(await printed(flavour, database_url, tmp_path / "a", script))
-    dumps = []
-    for made_by in (script, text):
-        url = server.new_database()
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(made_by.encode())
-        dumps.append(_dumped(program, url))
-        server.drop_database(url)
 
-    assert list(difflib.unified_diff(*dumps, "original", "replayed", n=0)) == []
+    assert dumps_differ(server, program, script, text) == []

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from manticore_cockroachdb.errors import RehearsalRefused
 from manticore_cockroachdb.events import ScratchCreated
@@ -14,6 +16,7 @@ from manticore_cockroachdb.testing import RunningServer
 from tests.flavors import Flavour
 from tests.harness import Harness
 from tests.rehearsal.test_drift import scratch_databases
+from tests.rehearsal.tls import can_make_certificates, tls_door
 
 UP = """CREATE TABLE users (id INT8 PRIMARY KEY, name VARCHAR(20));
 INSERT INTO users (id, name) VALUES (1, 'Ann');
@@ -112,3 +115,35 @@ async def test_a_server_that_the_proxy_cannot_reach_is_refused(
 
     assert str(refused.value) == reason
     assert harness.told(ScratchCreated) == []
+
+
+@pytest.mark.needs_postgresql(
+    "an insecure CockroachDB has nothing that a door could require TLS for"
+)
+@pytest.mark.skipif(not can_make_certificates(), reason="there is no openssl to make a certificate")
+async def test_a_server_that_requires_tls_is_refused_with_its_words(
+    harness: Harness, server: RunningServer, flavour: Flavour, tmp_path: Path
+) -> None:
+    harness.write("V1__users", UP)
+    direct = conninfo_to_dict(harness.direct)
+    with tls_door(str(direct["host"]), int(str(direct["port"])), tmp_path) as port:
+        behind = f"postgresql://{direct['user']}:{direct['password']}@127.0.0.1:{port}/{direct['dbname']}"
+        with psycopg.connect(behind) as connection:
+            assert connection.pgconn.ssl_in_use
+        database = flavour.database(behind)
+
+        with pytest.raises(RehearsalRefused) as refused:
+            await harness.engine().rehearse(
+                crash=True, scratch=getattr(database, "wrapped", database)
+            )
+
+    place = f"127.0.0.1:{port}/{direct['dbname']}"
+    words = str(refused.value)
+    assert words.startswith(
+        "A crash tour needs a server that is reached without TLS and without a service file: its "
+        f"connections go through a proxy. {place} refuses such a connection ("
+    )
+    assert "no pg_hba.conf entry for this host, no encryption" in words
+    assert words.endswith("). Name a server on this machine as the scratch. Nothing was changed.")
+    assert harness.told(ScratchCreated) == []
+    assert scratch_databases(server) == []

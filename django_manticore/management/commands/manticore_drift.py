@@ -119,5 +119,7 @@ class Command(ManticoreCommand):
         for difference in drift.differences:
             for line in comparison.in_words(difference):
                 self.stdout.write(line)
+        for line in comparison.together(drift):
+            self.stdout.write(line)
         for pattern in drift.unused_ignores if verbosity else ():
             self.stdout.write(f"  The ignored pattern {pattern!r} matches nothing that differs.")

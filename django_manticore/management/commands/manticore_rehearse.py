@@ -101,6 +101,8 @@ class Command(ManticoreCommand):
                 )
                 for line in rehearsing.in_words(each):
                     self.stdout.write(line)
+        for line in rehearsing.left_out(result):
+            self.stdout.write(self.style.WARNING(line))
         if not quiet:
             style = self.style.SUCCESS if result.ok else self.style.WARNING
             self.stdout.write(style(rehearsing.summary(alias, result)))

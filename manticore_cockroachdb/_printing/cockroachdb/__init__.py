@@ -93,6 +93,13 @@ class _Assembly:
         self._database = rows["self"][0]["database"]
         self._ourselves = ourselves or rows["self"][0]["role"]
         self._schemas = {row["name"] for row in rows["schemas"]}
+        self._identities = {_spelled(row["sequence"]) for row in rows["identities"]}
+        #: Types whose names the server prints in tables without the quotes they need.
+        self._odd_types = [
+            (f" {row['schema']}.{row['name']}", f" {qualified(row['schema'], row['name'])}")
+            for row in (*rows["enums"], *rows["types"])
+            if qualified(row["schema"], row["name"]) != f"{row['schema']}.{row['name']}"
+        ]
         self._nodes: list[Node] = []
         self._objects: dict[ObjectName, SchemaObject] = {}
         self._by_name: dict[str, Node] = {}
@@ -147,7 +154,15 @@ class _Assembly:
         if owner not in (None, self._ourselves, "admin", "node"):
             words = words or f"{kind.value.upper()} {name}"
             statement = f"ALTER {words} OWNER TO {quoted_name(str(owner))}"
-            self._add(Kind.OWNER, str(named), [statement], (*rank[:4], rank[4] + 1), parent=node)
+            drop = f"ALTER {words} OWNER TO {quoted_name(self._ourselves)}"
+            self._add(
+                Kind.OWNER,
+                str(named),
+                [statement],
+                (*rank[:4], rank[4] + 1),
+                drop=drop,
+                parent=node,
+            )
         return node
 
     def _make_schemas(self) -> None:
@@ -181,6 +196,8 @@ class _Assembly:
         if answer == "relations" and (row["schema"], row["name"]) in self._own:
             return
         if answer == "triggers" and (row["schema"], row["relation"]) in self._own:
+            return
+        if row.get("kind") == "S" and name in self._identities:
             return
         kind = {
             "types": Kind.TYPE,
@@ -228,7 +245,8 @@ class _Assembly:
         head, elements, tail = _cut(statements[0])
         kept: list[tuple[tuple[int, str], str, str]] = []
         later: list[tuple[str, str]] = []
-        for number, element in enumerate(elements):
+        for number, text in enumerate(elements):
+            element = self._with_quoted_type(text)
             constraint = _CONSTRAINT.match(element)
             if constraint and (_FOREIGN_KEY.match(element) or element.endswith(" NOT VALID")):
                 later.append((constraint[1], element))
@@ -340,7 +358,9 @@ class _Assembly:
                         f"ON {target} TO {quoted_name(grantee)}"
                     )
             if statements:
-                name = f"{target.lower()}{role.lower()}{where.lower()}"
+                name = target.lower()
+                name += role.replace("FOR ROLE", "for role", 1)
+                name += where.replace("IN SCHEMA", "in schema", 1)
                 rank = (_Phase.DEFAULT_PRIVILEGES, name, 0, "", 0)
                 self._add(Kind.DEFAULT_PRIVILEGES, name, statements, rank)
 
@@ -354,6 +374,15 @@ class _Assembly:
                     # A table that calls a routine which reads the table: the routine is first.
                     if need.rank[0] <= node.rank[0] or node.name.kind == Kind.TABLE.value:
                         node.needs.add(need)
+
+    def _with_quoted_type(self, column: str) -> str:
+        """A column's definition with its type's name as it can be read again."""
+        name = _ELEMENT_NAME.match(column)
+        end = name.end() if name else 0
+        for printed, quoted in self._odd_types:
+            if column.startswith(printed, end):
+                return column[:end] + quoted + column[end + len(printed) :]
+        return column
 
     def _freed(self, text: str) -> str:
         """A statement without the name of the database it was read in."""
@@ -454,6 +483,12 @@ def qualified(schema: str, name: str) -> str:
 def quoted_name(name: str) -> str:
     """A name as the server prints it."""
     return name if _PLAIN.fullmatch(name) and name.upper() not in _RESERVED else identifier(name)
+
+
+def _spelled(name: str | None) -> str:
+    """A name as `qualified` writes it, from how PostgreSQL's functions do."""
+    parts = [token for token in tokens(name or "") if token.text != "."]
+    return ".".join(quoted_name(_unquoted(token.text)) for token in parts)
 
 
 def _unquoted(text: str) -> str:

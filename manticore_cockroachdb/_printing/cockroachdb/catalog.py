@@ -43,6 +43,11 @@ OPTIONAL: dict[str, str] = {
     "type_grants": "SELECT type_schema AS schema, type_name AS name, grantee, privilege_type AS privilege "
     f"FROM information_schema.type_privileges WHERE grantee NOT IN {_ADMINS} "
     f"AND type_schema NOT IN {_SYSTEM} AND type_catalog = current_database()",
+    # GENERATED … AS IDENTITY makes the sequence, by the same name if that is free.
+    "identities": "SELECT pg_get_serial_sequence(quote_ident(table_schema) || '.' || "
+    "quote_ident(table_name), column_name) AS sequence FROM information_schema.columns "
+    f"WHERE is_identity = 'YES' AND table_schema NOT IN {_SYSTEM} "
+    "AND table_catalog = current_database()",
     "routines": "SELECT DISTINCT routine_schema AS schema, routine_name AS name, routine_type AS kind "
     f"FROM information_schema.routines WHERE routine_schema NOT IN {_SYSTEM}",
     "triggers": "SELECT n.nspname::TEXT AS schema, c.relname::TEXT AS relation, t.tgname::TEXT AS name "

@@ -79,7 +79,8 @@ class Assembly:
         nodes: The statements so far.
         objects: The objects so far, without their statements.
         at: The node that makes what is at an address of the catalogs.
-        words: How ALTER, COMMENT and GRANT name what is at an address.
+        words: How ALTER and COMMENT name what is at an address; mostly GRANT as well.
+        granted: How GRANT names it, where that is not so.
         owned: The OWNER statements of a node's object.
         relations: Tables, views and composite types, by oid.
         columns: Their columns.
@@ -88,6 +89,7 @@ class Assembly:
         bonds: The same, by partition.
         stubs: Views that are made twice.
         bodies: The statements of views, by oid.
+        refreshes: The statements that fill materialized views, by what makes them.
     """
 
     def __init__(self, rows: Rows, own: frozenset[tuple[str, str]], ourselves: str) -> None:
@@ -98,6 +100,7 @@ class Assembly:
         self.objects: dict[ObjectName, SchemaObject] = {}
         self.at: dict[Address, Node] = {}
         self.words: dict[Address, str] = {}
+        self.granted: dict[Address, str] = {}
         self.owned: dict[Node, list[Node]] = defaultdict(list)
         self.relations: dict[int, Row] = {
             row["oid"]: row
@@ -116,6 +119,7 @@ class Assembly:
         self.bonds: dict[int, Node] = {}
         self.stubs: set[int] = set()
         self.bodies: dict[int, Node] = {}
+        self.refreshes: dict[Node, Node] = {}
 
     def add(
         self,
@@ -163,7 +167,13 @@ class Assembly:
         if owner is not None and owner != self.ourselves:
             statement = f"ALTER {words} OWNER TO {identifier(owner)}"
             added = self.add(
-                Kind.OWNER, str(named), [statement], rank, parent=named, aspect=Aspect.OWNER
+                Kind.OWNER,
+                str(named),
+                [statement],
+                rank,
+                drop=f"ALTER {words} OWNER TO {identifier(self.ourselves)}",
+                parent=named,
+                aspect=Aspect.OWNER,
             )
             added.needs.add(node)
             self.owned[node].append(added)

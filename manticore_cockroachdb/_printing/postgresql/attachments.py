@@ -172,7 +172,8 @@ def triggers(assembly: Assembly) -> None:
             original = assembly.at["pg_trigger", row["original"]]
             name = names[row["original"]]
             statement = enabled_as("TRIGGER", name, table["name"], row["enabled"])
-            node = Node(original.name, [statement], (*original.rank[:4], original.rank[4] + 1))
+            rank = (*original.rank[:4], original.rank[4] + row["depth"])
+            node = Node(original.name, [statement], rank)
             node.needs |= {original, assembly.at["pg_class", table["oid"]]}
             assembly.nodes.append(node)
 

@@ -43,6 +43,19 @@ def _qualified(schema: str, name: str) -> str:
     return f"quote_ident({schema}.nspname) || '.' || quote_ident({name})"
 
 
+def _named_twice(constraint: str) -> str:
+    """Whether a constraint of NOT NULL has its name in common with another one of the schema.
+
+    The server does not choose such a name. Constraints that a table inherits are left out: they come
+    after the one they are named as.
+    """
+    return (
+        f"EXISTS (SELECT FROM pg_constraint x WHERE x.conname = {constraint}.conname "
+        f"AND x.connamespace = {constraint}.connamespace AND x.oid <> {constraint}.oid "
+        "AND x.coninhcount = 0)"
+    )
+
+
 SELF = "SELECT current_user::TEXT AS role, current_setting('server_version') AS version"
 
 #: $1, $2: schema and name of the ledger.
@@ -113,10 +126,13 @@ DOMAINS = f"""
 SELECT t.oid::INT8, {_qualified("n", "t.typname")} AS name, pg_get_userbyid(t.typowner)::TEXT AS owner,
     format_type(t.typbasetype, t.typtypmod) AS base, t.typnotnull AS not_null,
     pg_get_expr(t.typdefaultbin, 0) AS default_expression, t.typdefault AS default_text,
-    CASE WHEN t.typcollation <> b.typcollation THEN {_qualified("cn", "c.collname")} END AS collation
+    CASE WHEN t.typcollation <> b.typcollation THEN {_qualified("cn", "c.collname")} END AS collation,
+    t.typname::TEXT AS raw_name, o.oid::INT8 AS not_null_oid, o.conname::TEXT AS not_null_name,
+    {_named_twice("o")} AS not_null_name_twice
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_type b ON b.oid = t.typbasetype
     LEFT JOIN pg_collation c ON c.oid = t.typcollation
     LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+    LEFT JOIN pg_constraint o ON o.contypid = t.oid AND o.contype = 'n'
 WHERE t.typtype = 'd' AND {_outside("n")} AND {_free("pg_type", "t.oid")}
 """
 
@@ -225,7 +241,8 @@ SELECT a.attrelid::INT8 AS relation, a.attnum AS number, a.attname::TEXT AS raw_
     a.attoptions::TEXT[] AS options, a.attislocal AS is_local,
     o.conname::TEXT AS not_null_name, coalesce(o.conislocal, true) AS not_null_is_local,
     coalesce(o.connoinherit, false) AS not_null_no_inherit,
-    coalesce(o.convalidated, true) AS not_null_valid, o.oid::INT8 AS not_null_oid
+    coalesce(o.convalidated, true) AS not_null_valid, o.oid::INT8 AS not_null_oid,
+    {_named_twice("o")} AS not_null_name_twice
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -275,13 +292,20 @@ WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND {_outside("n")} AND {_free("pg
     AND {_free("pg_trigger", "t.oid")}
 """
 
-#: Copies of a partitioned table's trigger that are not enabled as the original is.
+#: Copies of a partitioned table's trigger that are not enabled as the one they are copied from: those of
+#: a table before those of its partitions, to which a change of its trigger extends.
 PARTITION_TRIGGERS = f"""
-SELECT t.oid::INT8, quote_ident(t.tgname) AS name, t.tgrelid::INT8 AS relation,
-    t.tgparentid::INT8 AS original, t.tgenabled::TEXT AS enabled
-FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid JOIN pg_class c ON c.oid = t.tgrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE t.tgenabled <> p.tgenabled AND NOT p.tgisinternal AND {_outside("n")}
+WITH RECURSIVE copy AS (
+    SELECT t.oid, t.oid AS original, t.tgrelid, t.tgenabled, true AS is_alike, 0 AS depth
+    FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgparentid = 0
+    UNION ALL
+    SELECT t.oid, copy.original, t.tgrelid, t.tgenabled, t.tgenabled = copy.tgenabled, copy.depth + 1
+    FROM pg_trigger t JOIN copy ON t.tgparentid = copy.oid
+)
+SELECT t.tgrelid::INT8 AS relation, t.original::INT8, t.tgenabled::TEXT AS enabled, t.depth
+FROM copy t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT t.is_alike AND {_outside("n")} AND {_free("pg_class", "c.oid")}
+ORDER BY t.depth, 1
 """
 
 RULES = f"""
@@ -314,7 +338,11 @@ COMMENTS = """
 SELECT d.classoid::regclass::TEXT AS class, d.objoid::INT8 AS oid, d.objsubid AS column_number,
     quote_literal(d.description) AS text
 FROM pg_description d
-WHERE d.objoid >= 16384 OR d.classoid = 'pg_namespace'::regclass AND d.objoid = (
+WHERE d.objoid >= 16384 AND NOT (d.classoid = 'pg_extension'::regclass AND EXISTS (
+        -- What CREATE EXTENSION itself says of it.
+        SELECT FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname
+        WHERE e.oid = d.objoid AND a.comment = d.description))
+    OR d.classoid = 'pg_namespace'::regclass AND d.objoid = (
         SELECT n.oid FROM pg_namespace n WHERE n.nspname = 'public')
     AND d.description <> 'standard public schema'
 """
@@ -335,6 +363,8 @@ WITH object (class, oid, column_number, kind, owner, acl) AS (
     UNION ALL
     SELECT 'pg_type', t.oid, 0, 'T', t.typowner, t.typacl FROM pg_type t WHERE t.typacl IS NOT NULL
     UNION ALL
+    SELECT 'pg_language', l.oid, 0, 'l', l.lanowner, l.lanacl FROM pg_language l WHERE l.lanacl IS NOT NULL
+    UNION ALL
     SELECT 'pg_namespace', n.oid, 0, 'n', n.nspowner, n.nspacl FROM pg_namespace n
     WHERE n.nspacl IS NOT NULL AND n.nspname !~ '^pg_(temp|toast)'
 ), list AS (
@@ -342,7 +372,6 @@ WITH object (class, oid, column_number, kind, owner, acl) AS (
         CASE WHEN o.kind = 'c' THEN NULL::aclitem[] ELSE acldefault(o.kind::"char", o.owner) END) AS base
     FROM object o LEFT JOIN pg_init_privs i ON i.objoid = o.oid AND i.objsubid = o.column_number
         AND i.classoid = o.class::regclass
-    WHERE o.oid >= 16384 OR i.objoid IS NOT NULL
 ), entry AS (
     SELECT l.class, l.oid, l.column_number, l.kind, l.owner, false AS initial,
         CASE WHEN e.grantee = l.owner THEN 10 ELSE e.grantee END AS grantee,
@@ -355,6 +384,8 @@ WITH object (class, oid, column_number, kind, owner, acl) AS (
     FROM list l, aclexplode(l.base) e
 )
 SELECT class, oid::INT8, column_number, kind, pg_get_userbyid(owner)::TEXT AS owner, is_owner,
+    (SELECT quote_ident(a.attname) FROM pg_attribute a
+        WHERE column_number > 0 AND a.attrelid = oid AND a.attnum = column_number) AS column_name,
     CASE WHEN is_owner THEN '' WHEN grantee = 0 THEN 'PUBLIC'
         ELSE quote_ident(pg_get_userbyid(grantee)) END AS grantee,
     privilege_type AS privilege,
@@ -366,26 +397,39 @@ GROUP BY class, oid, column_number, kind, owner, is_owner,
         ELSE quote_ident(pg_get_userbyid(grantee)) END, privilege_type
 HAVING max(CASE WHEN NOT initial THEN 1 + (is_grantable AND NOT is_owner)::INT ELSE 0 END)
     <> max(CASE WHEN initial THEN 1 + (is_grantable AND NOT is_owner)::INT ELSE 0 END)
-ORDER BY 1, 2, 3, 7, 8
+ORDER BY class, oid, column_number, grantee, privilege
 """
+
+
+def _foreign(catalog: str, oid: str) -> str:
+    """Made by initdb or by an extension: there where a printing is run, though it does not print it."""
+    return f"({oid} < 16384 OR NOT {_free(catalog, oid)})"
+
 
 #: Objects that have their own privileges but are not printed: the server's and its extensions'.
 FOREIGN_NAMES = f"""
 SELECT 'pg_class' AS class, c.oid::INT8, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
     {_qualified("n", "c.relname")} AS name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-    AND n.nspname !~ '^pg_(temp|toast)'
+WHERE (c.relacl IS NOT NULL OR EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL))
+    AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    AND n.nspname !~ '^pg_(temp|toast)' AND {_foreign("pg_class", "c.oid")}
 UNION ALL
 SELECT 'pg_proc', p.oid::INT8, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
     {_qualified("n", "p.proname")} || '(' || oidvectortypes(p.proargtypes) || ')'
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.proacl IS NOT NULL
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE p.proacl IS NOT NULL AND {_foreign("pg_proc", "p.oid")}
 UNION ALL
 SELECT 'pg_type', t.oid::INT8, 'TYPE', {_qualified("n", "t.typname")}
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typacl IS NOT NULL
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typacl IS NOT NULL AND {_foreign("pg_type", "t.oid")}
+UNION ALL
+SELECT 'pg_language', l.oid::INT8, 'LANGUAGE', quote_ident(l.lanname)
+FROM pg_language l WHERE l.lanacl IS NOT NULL AND {_foreign("pg_language", "l.oid")}
 UNION ALL
 SELECT 'pg_namespace', n.oid::INT8, 'SCHEMA', quote_ident(n.nspname)
-FROM pg_namespace n WHERE n.nspacl IS NOT NULL
+FROM pg_namespace n WHERE n.nspacl IS NOT NULL AND {_foreign("pg_namespace", "n.oid")}
 """
 
 DEFAULT_PRIVILEGES = """

@@ -52,6 +52,18 @@ def depend(assembly: Assembly) -> None:
                 continue
         node.needs.add(need)
     _calling_last(assembly)
+    _fill_in_order(assembly)
+
+
+def _fill_in_order(assembly: Assembly) -> None:
+    """A materialized view is filled after those that it reads, directly or through other objects."""
+    for made, refresh in assembly.refreshes.items():
+        seen, pending = {made}, [made]
+        while pending:
+            for need in pending.pop().needs - seen:
+                seen.add(need)
+                pending.append(need)
+        refresh.needs |= {assembly.refreshes[each] for each in seen & assembly.refreshes.keys()}
 
 
 def _calling_last(assembly: Assembly) -> None:

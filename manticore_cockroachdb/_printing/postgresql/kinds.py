@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..names import Row
-from ..objects import Kind
+from ..names import Row, identifier
+from ..objects import Kind, ObjectName
 from .assembly import ROUTINES, Assembly, Phase
 from .privileges import default_privileges as granted_by_default
-from .words import bracketed, literal, sequence_options
+from .words import attribute, bracketed, literal, not_null, sequence_options
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _MODIFY = {"r": "READ_ONLY", "s": "SHAREABLE", "w": "READ_WRITE"}
@@ -88,12 +88,17 @@ def types(assembly: Assembly) -> None:
         elif row["default_text"] is not None:
             words.append(f"DEFAULT {literal(row['default_text'])}")
         if row["not_null"]:
-            words.append("NOT NULL")
-        assembly.simple(Kind.DOMAIN, row, Phase.TYPE, "pg_type", " ".join(words))
+            words += not_null(row, row["raw_name"])
+        node = assembly.simple(Kind.DOMAIN, row, Phase.TYPE, "pg_type", " ".join(words))
+        if row["not_null_oid"] is not None:
+            named = identifier(row["not_null_name"])
+            address = ("pg_constraint", row["not_null_oid"])
+            assembly.at[address] = node
+            assembly.words[address] = f"CONSTRAINT {named} ON DOMAIN {row['name']}"
     for row in assembly.relations.values():
         if row["kind"] == "c":
             columns = assembly.columns[row["oid"]]
-            parts = [(column["name"], _attribute(column)) for column in columns]
+            parts = [(column["name"], attribute(column)) for column in columns]
             assembly.add(
                 Kind.TYPE,
                 row["name"],
@@ -143,6 +148,9 @@ def sequences(assembly: Assembly) -> None:
     for row in assembly.rows["sequences"]:
         if row["ownership"] == "i":
             continue
+        table = assembly.relations.get(row["table_oid"]) if row["ownership"] == "a" else None
+        # One that a column owns goes with it.
+        if_there = "IF EXISTS " if table is not None else ""
         unlogged = "UNLOGGED " if row["persistence"] == "u" else ""
         words = [f"CREATE {unlogged}SEQUENCE {row['name']}"]
         if row["type"] != "bigint":
@@ -153,7 +161,8 @@ def sequences(assembly: Assembly) -> None:
             [" ".join([*words, *sequence_options(row)])],
             (Phase.SEQUENCE, row["name"], 0, ""),
             addresses=[("pg_class", row["oid"])],
-            drop=f"DROP SEQUENCE {row['name']}",
+            drop=f"DROP SEQUENCE {if_there}{row['name']}",
+            parent=None if table is None else ObjectName(Kind.TABLE.value, table["name"]),
             owner=row["owner"],
         )
 
@@ -179,6 +188,7 @@ def aggregates(assembly: Assembly) -> None:
         signature = row["signature"] or "*"
         name = f"{row['name']}({row['arguments'] or '*'})"
         words = f"AGGREGATE {row['name']}({signature})"
+        assembly.granted["pg_proc", row["oid"]] = f"FUNCTION {row['name']}({row['arguments']})"
         assembly.add(
             Kind.AGGREGATE,
             name,
@@ -220,11 +230,6 @@ def default_privileges(assembly: Assembly) -> None:
             statements,
             (Phase.DEFAULT_PRIVILEGES, name, 0, ""),
         )
-
-
-def _attribute(column: Row) -> str:
-    collation = f" COLLATE {column['collation']}" if column["collation"] else ""
-    return f"{column['name']} {column['type']}{collation}"
 
 
 def _aggregate_options(row: Row) -> list[str]:

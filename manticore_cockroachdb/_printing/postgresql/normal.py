@@ -37,7 +37,7 @@ _INTERNAL = {
 }
 _NAMED_CONSTANT = re.compile(
     r"^(\s*(?:SELECT (?:DISTINCT )?)?(?:NULL|'(?:[^']|'')*'|\(?'?-?[\d.]+'?\)?)::([a-z][a-z ]*[a-z]))"
-    r'(?:\([\d, ]+\))? AS "?(\w+)"?(?=,?$)',
+    r'(?:\([\d, ]+\))? AS "?(\w+)"?(?=[,)]|$)',
     re.MULTILINE,
 )
 

@@ -66,7 +66,10 @@ def default_privileges(rows: Iterable[Row], ourselves: str) -> dict[str, list[st
     for row in rows:
         role = "" if row["role"] == ourselves else f" FOR ROLE {row['quoted_role']}"
         schema = f" IN SCHEMA {row['schema']}" if row["schema"] else ""
-        name = f"{_TYPES[row['type']].lower()}{role.lower()}{schema.lower()}"
+        name = _TYPES[row["type"]].lower()
+        name += role.replace("FOR ROLE", "for role", 1) + schema.replace(
+            "IN SCHEMA", "in schema", 1
+        )
         heads[name] = (
             f"ALTER DEFAULT PRIVILEGES{role}{schema}",
             f"ON {_TYPES[row['type']]}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..names import Row, identifier
 from ..objects import Kind
 from .assembly import RELATIONS, Assembly, Phase, Place
-from .words import bracketed, column_definition, column_settings, storage_options
+from .words import attribute, bracketed, column_definition, column_settings, storage_options
 
 
 def tables(assembly: Assembly) -> None:
@@ -13,8 +13,11 @@ def tables(assembly: Assembly) -> None:
         if row["kind"] in ("r", "p"):
             _table(assembly, row)
     for child, bond in assembly.bonds.items():
+        parent = assembly.at["pg_class", assembly.relations[child]["parents"][0]]
+        # A parent's table is first, so that its constraints get the names that its partitions take over.
+        assembly.at["pg_class", child].needs.add(parent)
         # From the leaves up: a parent's constraints then reach all of them.
-        bond.needs |= set(assembly.attached[child])
+        bond.needs |= {parent, *assembly.attached[child]}
     for row in assembly.rows["sequences"]:
         table = assembly.relations.get(row["table_oid"])
         if row["ownership"] != "a" or table is None:
@@ -35,6 +38,10 @@ def _table(assembly: Assembly, row: Row) -> None:
     name, oid = row["name"], row["oid"]
     inherits = not row["is_partition"] and bool(row["parents"])
     shown = [c for c in assembly.columns[oid] if c["is_local"] or not inherits]
+    if inherits:
+        # The server puts columns that parents have, too, first: so they stand where they will be.
+        places = {name: at for at, name in enumerate(_inherited_names(assembly, row))}
+        shown.sort(key=lambda column: places.get(column["raw_name"], len(places)))
     parts = [(c["name"], _column_text(assembly, c, row)) for c in shown]
     unlogged = "UNLOGGED " if row["persistence"] == "u" else ""
     text = f"CREATE {unlogged}TABLE {name} {bracketed([part for _, part in parts])}"
@@ -60,7 +67,6 @@ def _table(assembly: Assembly, row: Row) -> None:
             addresses.append(("pg_constraint", column["not_null_oid"]))
         if (oid, column["number"]) in assembly.identities:
             sequence = assembly.identities[oid, column["number"]]
-            assembly.words["pg_class", sequence["oid"]] = f"SEQUENCE {sequence['name']}"
             addresses.append(("pg_class", sequence["oid"]))
     node = assembly.add(
         Kind.TABLE,
@@ -73,10 +79,14 @@ def _table(assembly: Assembly, row: Row) -> None:
         parts=parts,
         owner=row["owner"],
     )
+    assembly.words["pg_type", row["row_type"]] = f"TYPE {name}"
     for column in assembly.columns[oid]:
         if (oid, column["number"]) in assembly.identities:
             sequence = assembly.identities[oid, column["number"]]
             assembly.words["pg_class", sequence["oid"]] = f"SEQUENCE {sequence['name']}"
+        if column["not_null_oid"] is not None:
+            named = f"CONSTRAINT {identifier(column['not_null_name'])} ON {name}"
+            assembly.words["pg_constraint", column["not_null_oid"]] = named
     if row["is_partition"]:
         parent = assembly.relations[row["parents"][0]]
         bond = assembly.add(
@@ -91,8 +101,28 @@ def _table(assembly: Assembly, row: Row) -> None:
         assembly.bonds[oid] = bond
 
 
+def _inherited_names(assembly: Assembly, row: Row) -> list[str]:
+    """The columns of a table's parents, in the order in which it gets them."""
+    columns = (column for oid in row["parents"] for column in assembly.columns[oid])
+    return list(dict.fromkeys(column["raw_name"] for column in columns))
+
+
+def _theirs(assembly: Assembly, column: Row, row: Row) -> list[Row]:
+    """The columns of a table's parents that a column of it is merged with."""
+    return [
+        parent
+        for oid in row["parents"]
+        for parent in assembly.columns[oid]
+        if parent["raw_name"] == column["raw_name"]
+    ]
+
+
 def _column_text(assembly: Assembly, column: Row, table: Row) -> str:
     identity = assembly.identities.get((table["oid"], column["number"]))
+    if column["default"] is None and identity is None and not table["is_partition"]:
+        inherited = any(each["default"] is not None for each in _theirs(assembly, column, table))
+        if inherited:
+            column = {**column, "default": "NULL"}
     return column_definition(column, table, identity)
 
 
@@ -123,21 +153,25 @@ def _table_settings(assembly: Assembly, row: Row, *, inherits: bool) -> list[str
 def _inherited(assembly: Assembly, column: Row, row: Row) -> list[str]:
     """Where a column of a child is not as its parents' are."""
     alter = f"ALTER TABLE ONLY {row['name']} ALTER COLUMN {column['name']}"
-    theirs = [
-        parent
-        for oid in row["parents"]
-        for parent in assembly.columns[oid]
-        if parent["raw_name"] == column["raw_name"]
-    ]
+    theirs = _theirs(assembly, column, row)
     found = []
-    if all(parent["default"] != column["default"] for parent in theirs):
-        found.append(
-            f"{alter} DROP DEFAULT"
-            if column["default"] is None
-            else f"{alter} SET DEFAULT {column['default']}"
-        )
-    if column["not_null"] and not any(parent["not_null"] for parent in theirs):
-        found.append(f"{alter} SET NOT NULL")
+    merged = next((each["default"] for each in theirs if each["default"] is not None), None)
+    if column["default"] != merged:
+        if column["generated"]:
+            found.append(f"{alter} SET EXPRESSION AS ({column['default']})")
+        elif column["default"] is None:
+            found.append(f"{alter} DROP DEFAULT")
+        else:
+            found.append(f"{alter} SET DEFAULT {column['default']}")
+    inherited = any(parent["not_null"] and not parent["not_null_no_inherit"] for parent in theirs)
+    if column["not_null"] and column["not_null_valid"] and not inherited:
+        if column["not_null_name"] is None:
+            found.append(f"{alter} SET NOT NULL")
+        else:
+            found.append(
+                f"ALTER TABLE ONLY {row['name']} ADD CONSTRAINT {identifier(column['not_null_name'])} "
+                f"NOT NULL {column['name']}"
+            )
     return found
 
 
@@ -188,6 +222,7 @@ def _view(assembly: Assembly, row: Row) -> None:
         rank,
         addresses=addresses,
         drop=f"DROP {words} {name}",
+        parts=[(each["name"], attribute(each)) for each in assembly.columns[oid]],
         owner=row["owner"],
     )
     assembly.bodies[oid] = node
@@ -196,6 +231,7 @@ def _view(assembly: Assembly, row: Row) -> None:
             kind, name, [f"REFRESH {words} {name}"], (Phase.REFRESH, name, 0, "")
         )
         refresh.needs.add(node)
+        assembly.refreshes[node] = refresh
 
 
 def _indented(query: str) -> str:

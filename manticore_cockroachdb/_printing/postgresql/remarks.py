@@ -17,7 +17,7 @@ def comments(assembly: Assembly) -> None:
         address = (row["class"], row["oid"])
         node = assembly.at.get(address)
         words = assembly.words.get(address)
-        if node is None or words is None or row["class"] == "pg_extension":
+        if node is None or words is None:
             continue
         if row["column_number"]:
             relation = assembly.relations.get(row["oid"])
@@ -48,14 +48,13 @@ def privileges(assembly: Assembly) -> None:
         node = assembly.at.get((catalog, oid))
         words = assembly.words.get((catalog, oid))
         if words is None:
-            if (catalog, oid) not in foreign or _is_own(assembly, catalog, oid):
-                continue
+            if (catalog, oid) not in foreign:
+                continue  # Of a kind that is not printed; or one of our own tables.
             words = f"{foreign[catalog, oid]['kind']} {foreign[catalog, oid]['name']}"
-        target, columns = _granted(words), ""
+        target, columns = assembly.granted.get((catalog, oid)) or _granted(words), ""
         if number:
-            column = assembly.column(oid, number)
-            columns = f" ({column['name']})"
-            words = f"COLUMN {assembly.relations[oid]['name']}.{column['name']}"
+            columns = f" ({members[0]['column_name']})"
+            words = f"COLUMN {target.partition(' ')[2]}.{members[0]['column_name']}"
         owner = members[0]["owner"]
         statements = grants(
             members,
@@ -64,14 +63,6 @@ def privileges(assembly: Assembly) -> None:
             columns,
         )
         _aspect(assembly, Kind.GRANTS, node, words, statements, Aspect.GRANTS)
-
-
-def _is_own(assembly: Assembly, catalog: str, oid: int) -> bool:
-    return (
-        catalog in ("pg_class", "pg_type")
-        and oid not in assembly.relations
-        and assembly.own != set()
-    )
 
 
 def _aspect(
@@ -99,11 +90,10 @@ def _aspect(
 
 
 def _granted(words: str) -> str:
-    """What GRANT calls an object: every relation is a TABLE there, an aggregate a FUNCTION."""
+    """What GRANT calls an object: every relation is a TABLE there."""
     for ours, theirs in (
         ("MATERIALIZED VIEW ", "TABLE "),
         ("VIEW ", "TABLE "),
-        ("AGGREGATE ", "FUNCTION "),
         ("DOMAIN ", "TYPE "),
     ):
         if words.startswith(ours):

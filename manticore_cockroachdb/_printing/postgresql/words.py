@@ -23,15 +23,20 @@ def chosen_name(table: str, column: str, label: str) -> str:
     """The name that the server gives a sequence or constraint of a column, unless that is taken.
 
     `makeObjectName` in PostgreSQL's src/backend/commands/indexcmds.c.
+
+    Args:
+        table: The table's name, or a domain's.
+        column: The column's name; empty for a domain.
+        label: What the name ends in.
     """
     first, second = table.encode(), column.encode()
-    room = _NAME_BYTES - len(label) - 2
+    room = _NAME_BYTES - len(label) - (2 if column else 1)
     while len(first) + len(second) > room:
         if len(first) > len(second):
             first = first[:-1]
         else:
             second = second[:-1]
-    return b"_".join((first, second, label.encode())).decode(errors="replace")
+    return b"_".join(filter(None, (first, second, label.encode()))).decode(errors="replace")
 
 
 def storage_options(options: Iterable[str] | None, prefix: str = "") -> list[str]:
@@ -64,6 +69,12 @@ def sequence_options(row: Row, separator: str = " ") -> list[str]:
     return found
 
 
+def attribute(column: Row) -> str:
+    """A column of a composite type, or of a view."""
+    collation = f" COLLATE {column['collation']}" if column["collation"] else ""
+    return f"{column['name']} {column['type']}{collation}"
+
+
 def column_definition(
     column: Row, table: Row, identity: Row | None, *, with_default: bool = True
 ) -> str:
@@ -88,13 +99,25 @@ def column_definition(
     elif column["default"] is not None and with_default:
         words.append(f"DEFAULT {column['default']}")
     if column["not_null"] and column["not_null_valid"]:
-        named = column["not_null_name"]
-        if named not in (None, chosen_name(table["raw_name"], column["raw_name"], "not_null")):
-            words.append(f"CONSTRAINT {identifier(named)}")
-        words.append("NOT NULL")
+        words += not_null(column, table["raw_name"], column["raw_name"])
         if column["not_null_no_inherit"]:
             words.append("NO INHERIT")
     return " ".join(words)
+
+
+def not_null(row: Row, owner: str, column: str = "") -> list[str]:
+    """NOT NULL, with the constraint's name where the server would not choose it.
+
+    Args:
+        row: The column's row of the catalogs, or the domain's.
+        owner: The bare name of the table, or of the domain.
+        column: The bare name of the column.
+    """
+    name = row["not_null_name"]
+    usual = name is None or name == chosen_name(owner, column, "not_null")
+    if usual and not row["not_null_name_twice"]:
+        return ["NOT NULL"]
+    return [f"CONSTRAINT {identifier(name)}", "NOT NULL"]
 
 
 def _identity(column: Row, table: Row, sequence: Row) -> str:

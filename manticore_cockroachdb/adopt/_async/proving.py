@@ -40,8 +40,9 @@ async def async_compare_schemas(
     """
     found = await async_read(settings, options.table, emit)
     async with AsyncScratches(settings, emit) as scratches:
+        confined = await scratches.confine(scripts)
         scratch = await scratches.make()
-        await async_apply(scratch, options, emit, scripts)
+        await async_apply(scratch, options, emit, confined.scripts)
         expected = await async_read(scratch, scratch_options(options).table, emit)
     differences, _ = compare(expected, found, ignore)
     return Proof(found.server, len({*expected.objects, *found.objects}), differences)

@@ -43,8 +43,9 @@ def compare_schemas(
     """
     found = read(settings, options.table, emit)
     with Scratches(settings, emit) as scratches:
+        confined = scratches.confine(scripts)
         scratch = scratches.make()
-        apply(scratch, options, emit, scripts)
+        apply(scratch, options, emit, confined.scripts)
         expected = read(scratch, scratch_options(options).table, emit)
     differences, _ = compare(expected, found, ignore)
     return Proof(found.server, len({*expected.objects, *found.objects}), differences)

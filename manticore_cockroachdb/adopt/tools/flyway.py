@@ -265,8 +265,8 @@ def guard(found: Found) -> Guard:
         set=(
             f"INSERT INTO {table} (installed_rank, version, description, type, script, checksum, "
             "installed_by, execution_time, success) "
-            f"SELECT max(installed_rank) + 1, '0.9223372036854775807', '{MARK}', 'SQL', '{MARK}', 0, "
-            f"current_user, 0, false FROM {table}"
+            f"SELECT coalesce(max(installed_rank), 0) + 1, '0.9223372036854775807', '{MARK}', 'SQL', "
+            f"'{MARK}', 0, current_user, 0, false FROM {table}"
         ),
         lift=f"DELETE FROM {table} WHERE description = '{MARK}'",
         is_set=any(row["description"] == MARK for row in found.rows[_TABLE]),

@@ -35,6 +35,8 @@ NAME: Final = "golang-migrate"
 _FILE: Final = re.compile(r"([0-9]+)_(.*)\.(up|down)\.(.+)")
 _TABLE: Final = "schema_migrations"
 _LOCK: Final = "schema_lock"
+#: golang-migrate has -1 for no version.
+_STOPPED: Final = -2
 
 
 def recognize(folder: Folder) -> Recognition | None:
@@ -76,6 +78,8 @@ def read(folder: Folder) -> Reading:
     for version in sorted(ups):
         name, match = ups[version]
         up = _sql(folder, name, problems)
+        if up is None and name.endswith(".sql"):
+            continue  # it cannot be decoded, which is among the problems
         down = _sql(folder, downs[version], problems) if version in downs else None
         migrations.append(
             TheirMigration(
@@ -121,6 +125,8 @@ def read_ledger(found: Found, reading: Reading) -> TheirLedger:
         remedy = TOOL.remedy(Trouble.UNREADABLE)
         return TheirLedger(findings=(*findings, Finding(Trouble.UNREADABLE, message, remedy)))
     version = int(rows[0]["version"])
+    if version == _STOPPED:
+        return TheirLedger(findings=tuple(findings))
     if rows[0]["dirty"]:
         message = f"Version {version} is dirty: its run failed in the middle."
         remedy = TOOL.remedy(Trouble.PARTIALLY_APPLIED, str(version))
@@ -132,14 +138,23 @@ def read_ledger(found: Found, reading: Reading) -> TheirLedger:
 
 
 def guard(found: Found) -> Guard:
-    """Its own dirty flag."""
-    table = found.names[_TABLE]
+    """Its own dirty flag; an empty table gets a row for it, of a version that it never writes."""
+    table, rows = found.names[_TABLE], found.rows[_TABLE]
+    is_empty = all(int(row["version"]) == _STOPPED for row in rows)
     return Guard(
         says="Dirty database version N. Fix and force version.",
-        set=f"UPDATE {table} SET dirty = true",
-        lift=f"UPDATE {table} SET dirty = false",
-        is_set=any(row["dirty"] for row in found.rows[_TABLE]),
-        unmistakable=False,
+        set=(
+            f"INSERT INTO {table} (version, dirty) VALUES ({_STOPPED}, true)"
+            if is_empty
+            else f"UPDATE {table} SET dirty = true"
+        ),
+        lift=(
+            f"DELETE FROM {table} WHERE version = {_STOPPED}"
+            if is_empty
+            else f"UPDATE {table} SET dirty = false"
+        ),
+        is_set=any(row["dirty"] for row in rows),
+        unmistakable=is_empty,
     )
 
 

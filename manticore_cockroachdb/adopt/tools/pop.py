@@ -85,6 +85,8 @@ def read(folder: Folder) -> Reading:
             continue
         down = downs[version][0] if downs[version] else None
         up = _sql(folder, name, problems)
+        if up is None and name.endswith(".sql"):
+            continue  # it cannot be decoded, which is among the problems
         migrations.append(
             TheirMigration(
                 key=version,

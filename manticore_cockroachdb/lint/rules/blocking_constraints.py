@@ -61,7 +61,7 @@ def constraint_scan(step: Step) -> Iterator[Remark]:
 
 
 def _scanned(command: AlterTable) -> Iterator[tuple[Constraint, ColumnDefinition | None]]:
-    """The constraints that are tried on every row, each with the new column it comes with.
+    """The constraints that are tried on every row, each with the new column it was written beside.
 
     A new column that is NULL everywhere breaks no foreign key: PostgreSQL then reads no rows.
     """
@@ -181,7 +181,7 @@ def unique_constraint_blocking(step: Step) -> Iterator[Remark]:
 
 
 def _built(step: Step, command: AlterTable) -> Iterator[tuple[Constraint, ColumnDefinition | None]]:
-    """The keys whose index is built, each with the new column it comes with.
+    """The keys whose index is built, each with the new column it was written beside.
 
     A column whose addition writes the table again has its own finding, which keeps the key.
     """

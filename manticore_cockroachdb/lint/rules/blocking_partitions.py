@@ -108,7 +108,7 @@ def attach_partition_scan(step: Step) -> Iterator[Remark]:
 
 
 def _is_checked(table: Table | None, key: tuple[str, ...]) -> bool:
-    """Whether a validated CHECK may say what the bounds say, with the key NOT NULL declared or checked."""
+    """Whether a validated CHECK may say what the bounds say, and the key is known to be NOT NULL."""
     if table is None:
         return False
     checks = [

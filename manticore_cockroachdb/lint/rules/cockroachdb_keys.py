@@ -93,7 +93,7 @@ def _with_uuid(step: Step, command: CreateTable, key: Column) -> str | None:
 
 
 def _elements(text: str) -> Iterator[Cursor]:
-    """What is in the parentheses of CREATE TABLE."""
+    """The elements in the parentheses of CREATE TABLE."""
     cursor = Cursor(text)
     cursor.until(frozenset("("))
     try:

@@ -276,8 +276,8 @@ def add_stored_column(step: Step) -> Iterator[Remark]:
     """A new stored generated column is computed for every row at once: the whole table is
     written again.
 
-    From PostgreSQL 18 a VIRTUAL column is computed when it is read; it can have no index, and no
-    user-defined type or function. Otherwise fill a plain column by a trigger.
+    From PostgreSQL 18 a VIRTUAL column is computed when it is read. It cannot have an index, and it
+    can only use the server's types and functions. Otherwise fill a plain column by a trigger.
     """
     for table, definition in _new_columns(step):
         column = definition.column

@@ -14,6 +14,17 @@ from .. import contents
 from ..contents import Contents, TableRows
 
 
+async def async_sequence_names(settings: ConnectionSettings) -> tuple[str, ...]:
+    """The names of every sequence of a database, those of identity columns among them."""
+    session = await AsyncSession.open(settings, f"{new_owner()}/rows")
+    try:
+        kind = session.server.kind
+        (listed,) = await session.send(contents.sequences_question(kind))
+        return tuple(contents.sequences_of(kind, listed.rows))
+    finally:
+        await session.close()
+
+
 async def async_read_contents(
     settings: ConnectionSettings,
     tables: Sequence[str],

@@ -1,12 +1,13 @@
 """Makes a scratch database beside another one, and drops it on every path.
 
 What was left by a process that was killed is swept before a new one is made. A scratch database is never
-the target: its name is made here, and nobody connects to anything else through this module.
+the target: its name is made here, nobody connects to anything else through this module, and scripts are
+confined to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,10 +16,12 @@ from ..._backend.settings import ConnectionSettings
 from ..._executor import concurrency
 from ..._executor._async.session import AsyncSession
 from ..._executor.options import new_owner
+from ..._scripts.script import MigrationScript
 from ..._sql.server_kind import ServerKind
-from ...errors import ConnectionFailed, DatabaseError, RehearsalRefused
-from ...events import Event, ScratchCreated, ScratchDropped
+from ...errors import ConnectionFailed, DatabaseError, Problem, RehearsalRefused
+from ...events import Event, ScratchCreated, ScratchDropped, Warned
 from .. import scratch
+from ..confinement import Confined, leave_out_server, left_out_words, refuse_other_databases
 
 
 class AsyncScratches:
@@ -27,11 +30,19 @@ class AsyncScratches:
     Args:
         beside: The database beside which they are made; it is not touched.
         emit: Called with each event.
+        is_named: Whether the server was named for them: then scripts may change it.
     """
 
-    def __init__(self, beside: ConnectionSettings, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        beside: ConnectionSettings,
+        emit: Callable[[Event], None],
+        *,
+        is_named: bool = False,
+    ) -> None:
         self._beside = beside
         self._emit = emit
+        self._is_named = is_named
         self._owner = new_owner()
         self._keeper: AsyncSession | None = None
         self._names: list[str] = []
@@ -96,6 +107,32 @@ class AsyncScratches:
         await self._make_alike(keeper, name)
         self._emit(ScratchCreated(name))
         return self._settings(name)
+
+    async def confine(
+        self,
+        scripts: Sequence[MigrationScript],
+        texts: Iterable[tuple[str, Problem]] = (),
+    ) -> Confined:
+        """Scripts as they may run here: they change nothing but their scratch database.
+
+        Args:
+            scripts: The scripts.
+            texts: Other statements that run here, each with where it stands.
+
+        Raises:
+            PlanRefused: A statement names another database.
+        """
+        keeper = await self._alive()
+        if keeper.server.kind is ServerKind.COCKROACHDB:
+            answers = await keeper.send(scratch.DATABASES)
+            names = {str(name) for (name,) in answers[0].rows}
+            refuse_other_databases(scripts, names, texts)
+        if self._is_named:
+            return Confined(tuple(scripts))
+        confined = leave_out_server(scripts)
+        if confined.left_out:
+            self._emit(Warned(left_out_words(confined.left_out)))
+        return confined
 
     async def drop(self, settings: ConnectionSettings) -> None:
         """Drop one of them now.

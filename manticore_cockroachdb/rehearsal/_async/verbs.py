@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..._backend.settings import ConnectionSettings
@@ -15,6 +15,7 @@ from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
 from ..._printing.head import snapshot
 from ..._printing.objects import Kind, Printing
+from ..._printing.suggestions import in_order
 from ..._printing.text import fingerprint
 from ..._scripts.checkpoint import span
 from ..._scripts.checkpoint_file import parse_checkpoint
@@ -50,7 +51,7 @@ from ..squash import (
 )
 from ..surroundings import Maker, Surroundings
 from .building import async_apply, async_read, scratch_options
-from .contents import async_read_contents
+from .contents import async_read_contents, async_sequence_names
 from .crashes import async_refuse_tls
 from .scratch import AsyncScratches
 from .staircase import AsyncStaircase
@@ -91,17 +92,17 @@ class AsyncScratchVerbs:
             RehearsalRefused: No scratch database can be made.
             MigrationFailed: A script failed on the scratch database.
         """
-        async with AsyncScratches(self._beside, self._emit) as scratches:
-            settings = await scratches.make()
-            around = None
-            if self._surroundings.before is not None:
-                await self._make(self._surroundings.before, settings)
-                around = await self._read(settings)
+        async with self._scratches() as scratches:
             base = self._all(scripts, scratches.server_kind)
-            await async_apply(settings, self._options, self._emit, base)
+            confined = await scratches.confine(base)
+            settings = await scratches.make()
+            await self._make(self._surroundings.before, settings)
+            around = await self._read(settings)
+            await async_apply(settings, self._options, self._emit, confined.scripts)
             printing = await self._read(settings)
-        if around is not None:
-            printing = printing.without(around)
+        if self._surroundings.before is None:
+            around = around.only_of_server()
+        printing = printing.without(around)
         return SchemaSnapshot(printing.server, snapshot(printing, checksums(base)))
 
     async def drift(self, scripts: Sequence[MigrationScript], ignore: Iterable[str]) -> Drift:
@@ -126,6 +127,8 @@ class AsyncScratchVerbs:
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
+            repair=in_order(((each.name, each.repair) for each in differences), expected, found),
+            adopt=in_order(((each.name, each.adopt) for each in differences), found, expected),
         )
 
     async def record(self) -> bool:
@@ -181,7 +184,9 @@ class AsyncScratchVerbs:
         if not all_scripts:
             snapshot, kind = await self._snapshot()
             base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
-        async with AsyncScratches(self._beside, self._emit) as scratches:
+        async with self._scratches() as scratches:
+            confined = await scratches.confine((*base, *scripts), _statements_of(seeds))
+            base, scripts = confined.scripts[: len(base)], confined.scripts[len(base) :]
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
                 base = tuple(script for script in every if script.checkpoint is not None)
@@ -194,7 +199,8 @@ class AsyncScratchVerbs:
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = await stairs.run(base, pending) if pending else ()
-            return Rehearsal(scratches.server, results, len(pending))
+            left_out = confined.left_out_of(pending)
+            return Rehearsal(scratches.server, results, len(pending), left_out)
 
     async def squash(
         self,
@@ -225,20 +231,22 @@ class AsyncScratchVerbs:
         if not leave_out_server:
             refuse_server_changes(changing)
         left_out = tuple(described(changing))
-        async with AsyncScratches(self._beside, self._emit) as scratches:
+        async with self._scratches() as scratches:
             if self._beside is not self._target:
                 await self._refuse_other_server(scratches.server)
             self._at(Stage.BUILD)
             base = self._all(scripts, scratches.server_kind)
+            confined = await scratches.confine(base)
             first = await scratches.make()
             around, before = await self._around(first)
-            await async_apply(first, self._options, self._emit, base)
+            others = await async_sequence_names(first)
+            await async_apply(first, self._options, self._emit, confined.scripts)
             self._at(Stage.READ)
             printing = await self._read(first)
             made = printing.without(around)
             refuse_unprinted(made)
             tables = _tables(made)
-            rows = await self._contents(first, tables, around, most_rows)
+            rows = await async_read_contents(first, tables, others, most_rows=most_rows)
             await self._refuse_other_tools_rows(first, around, before)
             await scratches.drop(first)
             versions = versions_of(base)
@@ -250,7 +258,7 @@ class AsyncScratchVerbs:
             await async_apply(second, self._options, self._emit, (script,))
             self._at(Stage.COMPARE)
             again = await self._read(second)
-            found = await self._contents(second, tables, around, None)
+            found = await async_read_contents(second, tables, others, most_rows=None)
             refuse_difference(printing, again, rows, found)
         squash = Squash(
             path=path,
@@ -262,6 +270,10 @@ class AsyncScratchVerbs:
             left_out=left_out,
         )
         return text, squash
+
+    def _scratches(self) -> AsyncScratches:
+        is_named = self._beside is not self._target
+        return AsyncScratches(self._beside, self._emit, is_named=is_named)
 
     def _at(self, stage: Stage) -> None:
         stages = list(Stage)
@@ -277,17 +289,6 @@ class AsyncScratchVerbs:
         if self._surroundings.before is None:
             return around, Contents()
         return around, await async_read_contents(settings, _tables(around), (), most_rows=None)
-
-    async def _contents(
-        self,
-        settings: ConnectionSettings,
-        tables: Sequence[str],
-        around: Printing,
-        most_rows: int | None,
-    ) -> Contents:
-        """The rows of the scripts' own tables, and where their sequences stand."""
-        others = [name.name for name in around.objects if name.kind == Kind.SEQUENCE.value]
-        return await async_read_contents(settings, tables, others, most_rows=most_rows)
 
     async def _refuse_other_tools_rows(
         self, settings: ConnectionSettings, around: Printing, before: Contents
@@ -357,16 +358,17 @@ class AsyncScratchVerbs:
         self, scripts: Sequence[MigrationScript], alike: Printing | None = None
     ) -> Printing:
         """The schema that scripts make."""
-        async with AsyncScratches(self._beside, self._emit) as scratches:
+        async with self._scratches() as scratches:
             if alike is not None and scratches.server != alike.server:
                 raise RehearsalRefused(
                     f"The target runs on {alike.server} and the scratch database would be on "
                     f"{scratches.server}: two versions print the same schema differently. Name a server "
                     "of the target's version as the scratch. The target was not changed."
                 )
+            confined = await scratches.confine(scripts)
             settings = await scratches.make()
             await self._make(self._surroundings.before, settings)
-            await async_apply(settings, self._options, self._emit, scripts)
+            await async_apply(settings, self._options, self._emit, confined.scripts)
             await self._make(self._surroundings.after, settings)
             return await self._read(settings)
 
@@ -382,6 +384,13 @@ def _makes_schema(printing: Printing, schema: str) -> bool:
     return any(
         name.kind == "schema" and name.name.strip('"') == schema for name in printing.objects
     )
+
+
+def _statements_of(seeds: Mapping[int, Seed]) -> Iterator[tuple[str, Problem]]:
+    """The statements of seeds, each with where it stands."""
+    for version, seed in seeds.items():
+        for statement in (*seed.rows, *seed.assertions):
+            yield statement.text, Problem("", seed.path, statement.line, version)
 
 
 def _tables(printing: Printing) -> list[str]:

@@ -17,6 +17,17 @@ from .. import contents
 from ..contents import Contents, TableRows
 
 
+def sequence_names(settings: ConnectionSettings) -> tuple[str, ...]:
+    """The names of every sequence of a database, those of identity columns among them."""
+    session = Session.open(settings, f"{new_owner()}/rows")
+    try:
+        kind = session.server.kind
+        (listed,) = session.send(contents.sequences_question(kind))
+        return tuple(contents.sequences_of(kind, listed.rows))
+    finally:
+        session.close()
+
+
 def read_contents(
     settings: ConnectionSettings,
     tables: Sequence[str],

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..._backend.settings import ConnectionSettings
@@ -18,6 +18,7 @@ from ..._planner.checkpoints import replaced_versions, sources
 from ..._printing.compare import compare
 from ..._printing.head import snapshot
 from ..._printing.objects import Kind, Printing
+from ..._printing.suggestions import in_order
 from ..._printing.text import fingerprint
 from ..._scripts.checkpoint import span
 from ..._scripts.checkpoint_file import parse_checkpoint
@@ -53,7 +54,7 @@ from ..squash import (
 )
 from ..surroundings import Maker, Surroundings
 from .building import apply, read, scratch_options
-from .contents import read_contents
+from .contents import read_contents, sequence_names
 from .crashes import refuse_tls
 from .scratch import Scratches
 from .staircase import Staircase
@@ -94,17 +95,17 @@ class ScratchVerbs:
             RehearsalRefused: No scratch database can be made.
             MigrationFailed: A script failed on the scratch database.
         """
-        with Scratches(self._beside, self._emit) as scratches:
-            settings = scratches.make()
-            around = None
-            if self._surroundings.before is not None:
-                self._make(self._surroundings.before, settings)
-                around = self._read(settings)
+        with self._scratches() as scratches:
             base = self._all(scripts, scratches.server_kind)
-            apply(settings, self._options, self._emit, base)
+            confined = scratches.confine(base)
+            settings = scratches.make()
+            self._make(self._surroundings.before, settings)
+            around = self._read(settings)
+            apply(settings, self._options, self._emit, confined.scripts)
             printing = self._read(settings)
-        if around is not None:
-            printing = printing.without(around)
+        if self._surroundings.before is None:
+            around = around.only_of_server()
+        printing = printing.without(around)
         return SchemaSnapshot(printing.server, snapshot(printing, checksums(base)))
 
     def drift(self, scripts: Sequence[MigrationScript], ignore: Iterable[str]) -> Drift:
@@ -129,6 +130,8 @@ class ScratchVerbs:
             objects=len({*expected.objects, *found.objects}),
             differences=differences,
             unused_ignores=tuple(each for each in unused if not each.endswith(f"schema {schema}")),
+            repair=in_order(((each.name, each.repair) for each in differences), expected, found),
+            adopt=in_order(((each.name, each.adopt) for each in differences), found, expected),
         )
 
     def record(self) -> bool:
@@ -184,7 +187,9 @@ class ScratchVerbs:
         if not all_scripts:
             snapshot, kind = self._snapshot()
             base = applied_scripts(scripts, self._checkpoints, snapshot, kind)
-        with Scratches(self._beside, self._emit) as scratches:
+        with self._scratches() as scratches:
+            confined = scratches.confine((*base, *scripts), _statements_of(seeds))
+            base, scripts = confined.scripts[: len(base)], confined.scripts[len(base) :]
             if all_scripts:
                 every = self._all(scripts, scratches.server_kind)
                 base = tuple(script for script in every if script.checkpoint is not None)
@@ -197,7 +202,8 @@ class ScratchVerbs:
                 scratches, self._options, self._emit, self._surroundings, seeds, crash=crash
             )
             results = stairs.run(base, pending) if pending else ()
-            return Rehearsal(scratches.server, results, len(pending))
+            left_out = confined.left_out_of(pending)
+            return Rehearsal(scratches.server, results, len(pending), left_out)
 
     def squash(
         self,
@@ -228,20 +234,22 @@ class ScratchVerbs:
         if not leave_out_server:
             refuse_server_changes(changing)
         left_out = tuple(described(changing))
-        with Scratches(self._beside, self._emit) as scratches:
+        with self._scratches() as scratches:
             if self._beside is not self._target:
                 self._refuse_other_server(scratches.server)
             self._at(Stage.BUILD)
             base = self._all(scripts, scratches.server_kind)
+            confined = scratches.confine(base)
             first = scratches.make()
             around, before = self._around(first)
-            apply(first, self._options, self._emit, base)
+            others = sequence_names(first)
+            apply(first, self._options, self._emit, confined.scripts)
             self._at(Stage.READ)
             printing = self._read(first)
             made = printing.without(around)
             refuse_unprinted(made)
             tables = _tables(made)
-            rows = self._contents(first, tables, around, most_rows)
+            rows = read_contents(first, tables, others, most_rows=most_rows)
             self._refuse_other_tools_rows(first, around, before)
             scratches.drop(first)
             versions = versions_of(base)
@@ -253,7 +261,7 @@ class ScratchVerbs:
             apply(second, self._options, self._emit, (script,))
             self._at(Stage.COMPARE)
             again = self._read(second)
-            found = self._contents(second, tables, around, None)
+            found = read_contents(second, tables, others, most_rows=None)
             refuse_difference(printing, again, rows, found)
         squash = Squash(
             path=path,
@@ -265,6 +273,10 @@ class ScratchVerbs:
             left_out=left_out,
         )
         return text, squash
+
+    def _scratches(self) -> Scratches:
+        is_named = self._beside is not self._target
+        return Scratches(self._beside, self._emit, is_named=is_named)
 
     def _at(self, stage: Stage) -> None:
         stages = list(Stage)
@@ -280,17 +292,6 @@ class ScratchVerbs:
         if self._surroundings.before is None:
             return around, Contents()
         return around, read_contents(settings, _tables(around), (), most_rows=None)
-
-    def _contents(
-        self,
-        settings: ConnectionSettings,
-        tables: Sequence[str],
-        around: Printing,
-        most_rows: int | None,
-    ) -> Contents:
-        """The rows of the scripts' own tables, and where their sequences stand."""
-        others = [name.name for name in around.objects if name.kind == Kind.SEQUENCE.value]
-        return read_contents(settings, tables, others, most_rows=most_rows)
 
     def _refuse_other_tools_rows(
         self, settings: ConnectionSettings, around: Printing, before: Contents
@@ -360,16 +361,17 @@ class ScratchVerbs:
         self, scripts: Sequence[MigrationScript], alike: Printing | None = None
     ) -> Printing:
         """The schema that scripts make."""
-        with Scratches(self._beside, self._emit) as scratches:
+        with self._scratches() as scratches:
             if alike is not None and scratches.server != alike.server:
                 raise RehearsalRefused(
                     f"The target runs on {alike.server} and the scratch database would be on "
                     f"{scratches.server}: two versions print the same schema differently. Name a server "
                     "of the target's version as the scratch. The target was not changed."
                 )
+            confined = scratches.confine(scripts)
             settings = scratches.make()
             self._make(self._surroundings.before, settings)
-            apply(settings, self._options, self._emit, scripts)
+            apply(settings, self._options, self._emit, confined.scripts)
             self._make(self._surroundings.after, settings)
             return self._read(settings)
 
@@ -385,6 +387,13 @@ def _makes_schema(printing: Printing, schema: str) -> bool:
     return any(
         name.kind == "schema" and name.name.strip('"') == schema for name in printing.objects
     )
+
+
+def _statements_of(seeds: Mapping[int, Seed]) -> Iterator[tuple[str, Problem]]:
+    """The statements of seeds, each with where it stands."""
+    for version, seed in seeds.items():
+        for statement in (*seed.rows, *seed.assertions):
+            yield statement.text, Problem("", seed.path, statement.line, version)
 
 
 def _tables(printing: Printing) -> list[str]:

@@ -1,0 +1,15 @@
+CREATE TABLE public.named (a integer CONSTRAINT "never null" NOT NULL, b integer NOT NULL, c integer, d text NOT NULL NO INHERIT);
+COMMENT ON CONSTRAINT "never null" ON public.named IS 'always there';
+COMMENT ON CONSTRAINT named_b_not_null ON public.named IS 'this one, too';
+ALTER TABLE public.named ADD CONSTRAINT c_later NOT NULL c NOT VALID;
+CREATE TABLE public.named_child () INHERITS (public.named);
+ALTER TABLE public.named_child ADD CONSTRAINT own_d NOT NULL d;
+COMMENT ON CONSTRAINT "never null" ON DOMAIN public.named_not_null IS 'nor this';
+CREATE TABLE public.doubled (a integer, twice integer GENERATED ALWAYS AS (a * 2) STORED, thrice integer GENERATED ALWAYS AS (a * 3));
+CREATE TABLE public.quadrupled () INHERITS (public.doubled);
+ALTER TABLE public.quadrupled ALTER COLUMN twice SET EXPRESSION AS (a * 4);
+CREATE TABLE public.lax (a integer CONSTRAINT maybe CHECK (a > 0) NOT ENFORCED);
+CREATE TABLE public.stays (room int4range, during daterange, PRIMARY KEY (room, during WITHOUT OVERLAPS));
+CREATE TABLE public.numbered (id integer GENERATED ALWAYS AS IDENTITY (START WITH 5), k integer) PARTITION BY LIST (k);
+CREATE TABLE public.numbered_1 PARTITION OF public.numbered FOR VALUES IN (1);
+GRANT MAINTAIN ON public.named TO manticore_reader;
