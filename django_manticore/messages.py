@@ -111,16 +111,17 @@ def doing(step: Step) -> str:
 
 def scripts(number: int) -> str:
     """`1 script`, `2 scripts`."""
-    return _counted(number, "script")
+    return counted(number, "script")
 
 
 def statements(number: int) -> str:
     """`1 statement`, `2 statements`."""
-    return _counted(number, "statement")
+    return counted(number, "statement")
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def counted(number: int, what: str) -> str:
+    """`1 file`, `2 files`, `1,200 rows`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def short_name(key: ScriptKey) -> str:
@@ -185,7 +186,7 @@ def waiting(event: Event) -> str | None:
             left = f", about {duration(remaining)} left" if remaining is not None else ""
             return (
                 f"Still running {step.name}, line {statement.line} ({summary(statement, _SHORT)}): "
-                f"{_rows(rows)} in {windows:,} windows{_pace(event.rate)}, next {size:,}, "
+                f"{counted(rows, 'row')} in {windows:,} windows{_pace(event.rate)}, next {size:,}, "
                 f"{duration(elapsed)} so far{left}"
             )
         case BatchPaused(step, statement, waited):
@@ -225,24 +226,20 @@ def blocker_line(blocker: Blocker) -> str:
 
 def rows_changed(number: int | None) -> str:
     """`, 1 row`, `, 250 rows`; "" for a statement that changes none."""
-    return "" if number is None else f", {_rows(number)}"
+    return "" if number is None else f", {counted(number, 'row')}"
 
 
 def _pace(rate: float | None) -> str:
     return f", {rate:,.0f} rows/s" if rate is not None else ""
 
 
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
-
-
 def batch_line(batch: BatchStatus) -> str:
     """How far a statement in batches has come: `line 2 in batches: 1,200 rows in 12 windows, …`."""
     where = "its statement" if batch.line is None else f"line {batch.line}"
-    windows = "1 window" if batch.windows == 1 else f"{batch.windows:,} windows"
+    windows = counted(batch.windows, "window")
     at = f", up to {', '.join(batch.position)}" if batch.position else ""
     left = f", about {duration(batch.remaining)} left" if batch.remaining is not None else ""
-    return f"{where} in batches: {_rows(batch.rows)} in {windows}{at}{_pace(batch.rate)}{left}"
+    return f"{where} in batches: {counted(batch.rows, 'row')} in {windows}{at}{_pace(batch.rate)}{left}"
 
 
 def _jobs(jobs: Sequence[Job]) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
+from ._wording import counted
 from .events import (
     BatchPaused,
     BatchProgress,
@@ -213,7 +214,7 @@ def _sentence(event: Event) -> str:
         case Connected(server):
             return f"Connected to {server.name}, database {server.database}."
         case Planned(steps):
-            return f"{_scripts(len(steps))} to run."
+            return f"{counted(len(steps), 'script')} to run."
         case LeaseTaken(owner, epoch):
             return f"{owner} holds the lease, epoch {epoch}."
         case StepStarted(step, number, total):
@@ -227,7 +228,7 @@ def _sentence(event: Event) -> str:
         case Reconnecting(reason, attempt, pause):
             return f"Connection lost ({reason}); attempt {attempt} to reconnect in {pause:.1f} s."
         case RunEnded(done, error):
-            finished = _scripts(done)
+            finished = counted(done, "script")
             return (
                 f"Run failed after {finished}: {error}" if error else f"Run ended: {finished} done."
             )
@@ -264,10 +265,6 @@ def _scalars(found: dict[str, Any]) -> dict[str, Any]:
         for key, value in found.items()
         if isinstance(value, str | bool | int | float)
     }
-
-
-def _scripts(number: int) -> str:
-    return "1 script" if number == 1 else f"{number} scripts"
 
 
 def _verb(step: Step) -> str:

@@ -14,6 +14,7 @@ from .._scripts.direction import Direction
 from .._scripts.script import Mode
 from .._sql.statement import Statement, summary
 from .._sql.tokens import head
+from .._wording import capitalized
 from ..errors import (
     ConnectionFailed,
     ConnectionLost,
@@ -270,11 +271,6 @@ def windows_stay(windows: int) -> str:
     if windows == 1:
         return "1 window of it is done and stays done."
     return f"{windows} windows of it are done and stay done."
-
-
-def capitalized(words: str) -> str:
-    """The same words at the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
 
 
 _LOCK_WAY_ON = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from .._wording import counted
 from .plan import AdoptionPlan
 from .table import TOOLS
 from .values import Remark, Sure
@@ -69,7 +70,7 @@ def _files(plan: AdoptionPlan, most: int | None) -> Iterator[ReportLine]:
     downs = sum(script.down_statements for script in plan.scripts)
     new = len(plan.new_files)
     yield _text(
-        f"{len(plan.scripts)} scripts for {plan.target}: {new} to be written, "
+        f"{counted(len(plan.scripts), 'script')} for {plan.target}: {new} to be written, "
         f"{len(plan.scripts) - new} exist already."
     )
     yield _text(

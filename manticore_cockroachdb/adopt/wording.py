@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .._executor.messages import capitalized
 from .._scripts.direction import Direction
 from .._scripts.script import ScriptKey, called
 from .._sql.lexer import RawStatement, Token, split, tokens
+from .._wording import capitalized
 
 
 @dataclass(frozen=True, slots=True)

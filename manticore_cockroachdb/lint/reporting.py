@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from .._wording import counted
 from .finding import Finding, Report, Severity
 from .rules import RULES
 
@@ -63,15 +64,11 @@ def text(report: Report, base: Path, style: Callable[[Severity, str], str] | Non
 
 def summary(report: Report) -> str:
     """How much was judged and what was found, in one line."""
-    judged = _count(report.scripts, "script") + ", " + _count(report.statements, "statement")
-    found = ", ".join(_count(report.count(severity), severity.value) for severity in Severity)
+    judged = counted(report.scripts, "script") + ", " + counted(report.statements, "statement")
+    found = ", ".join(counted(report.count(severity), severity.value) for severity in Severity)
     unknown = len(report.not_understood)
-    tail = f" {_count(unknown, 'statement')} not understood." if unknown else ""
+    tail = f" {counted(unknown, 'statement')} not understood." if unknown else ""
     return f"{judged} for {', '.join(report.servers)}: {found}.{tail}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def as_json(report: Report, base: Path) -> str:

@@ -61,7 +61,7 @@ def test_apply_takes_the_ledger_over_and_migrate_continues(
 
     assert (adopted.code, migrated.code) == (0, 0)
     assert adopted.out.endswith(
-        "Wrote 2 files and recorded 1 migrations. manticore_showmigrations lists them.\n"
+        "Wrote 2 files and recorded 1 migration. manticore_showmigrations lists them.\n"
     )
     assert site.versions() == [1, 2]
     assert site.query("SELECT count(*) FROM rides") == [(0,)]
@@ -83,7 +83,7 @@ def test_apply_asks_first_and_a_no_changes_nothing(
     assert ran.code == 0
     assert ran.out.endswith("Nothing was changed.\n")
     assert asked[0].startswith(
-        f"Write 2 files to {site.folder}, record 1 migrations as applied on 'default' ("
+        f"Write 2 files to {site.folder}, record 1 migration as applied on 'default' ("
     )
     assert list(site.folder.iterdir()) == []
 
@@ -107,7 +107,7 @@ def test_the_option_undo_removes_what_was_adopted(site: Site, manage: Manage, go
 
     assert (ran.code, ran.out) == (
         0,
-        "Removed 1 migrations from the ledger; the guard is lifted.\n",
+        "Removed 1 migration from the ledger; the guard is lifted.\n",
     )
     assert site.versions() == []
 
@@ -209,7 +209,7 @@ def test_export_writes_the_files_of_another_tool_and_fills_its_ledger(
         0,
         "For Flyway:\n"
         f"2 files for {folder}: 2 to be written, 0 exist already.\n"
-        "Ledger flyway_schema_history: 1 migrations are applied.\n"
+        "Ledger flyway_schema_history: 1 migration applied.\n"
         "Nothing was written. Use --write or --apply.\n",
         "",
     )

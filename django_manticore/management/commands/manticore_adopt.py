@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore import conf
+from django_manticore import conf, messages
 from django_manticore.connections import connection_settings
 from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand, place_of
@@ -127,7 +127,9 @@ class Command(ManticoreCommand):
         elif options["write"]:
             plan.check_files()
             adoption.write(offline=options["offline"])
-            self._say(options, f"Wrote {len(plan.new_files)} files to {plan.target}.")
+            self._say(
+                options, f"Wrote {messages.counted(len(plan.new_files), 'file')} to {plan.target}."
+            )
         else:
             self._end_of_look(plan, options)
 
@@ -164,9 +166,11 @@ class Command(ManticoreCommand):
         if plan.is_done:
             self._say(options, "Everything is adopted already.")
             return
+        files = messages.counted(len(plan.new_files), "file")
+        migrations = messages.counted(len(plan.rows), "migration")
         question = (
-            f"Write {len(plan.new_files)} files to {plan.target}, record {len(plan.rows)} migrations as "
-            f"applied on {alias!r} ({place_of(alias)}), and stop {plan.title} there?"
+            f"Write {files} to {plan.target}, record {migrations} as applied on {alias!r} "
+            f"({place_of(alias)}), and stop {plan.title} there?"
         )
         if options["interactive"] and not self.confirmed(question):
             self.stdout.write("Nothing was changed.")
@@ -174,7 +178,8 @@ class Command(ManticoreCommand):
         done = adoption.apply()
         self._say(
             options,
-            f"Wrote {len(done.new_files)} files and recorded {len(done.rows)} migrations. "
+            f"Wrote {messages.counted(len(done.new_files), 'file')} and recorded "
+            f"{messages.counted(len(done.rows), 'migration')}. "
             "manticore_showmigrations lists them.",
         )
 
@@ -190,10 +195,9 @@ class Command(ManticoreCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_undone(undone), indent=2))
         else:
+            migrations = messages.counted(len(undone.versions), "migration")
             lifted = "the guard is lifted" if undone.guard else "no guard was set"
-            self._say(
-                options, f"Removed {len(undone.versions)} migrations from the ledger; {lifted}."
-            )
+            self._say(options, f"Removed {migrations} from the ledger; {lifted}.")
 
     def _say(self, options: dict[str, Any], text: str) -> None:
         if options["verbosity"] and not options["json"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore import conf
+from django_manticore import conf, messages
 from django_manticore.connections import connection_settings
 from django_manticore.management.base import ManticoreCommand, place_of
 from manticore_cockroachdb import Database
@@ -64,11 +64,15 @@ class Command(ManticoreCommand):
         plan.check_files()
         if options["write"]:
             leaving.write()
-            self._say(options, f"Wrote {len(plan.new_files)} files to {plan.target}.")
+            self._say(
+                options, f"Wrote {messages.counted(len(plan.new_files), 'file')} to {plan.target}."
+            )
             return
+        files = messages.counted(len(plan.new_files), "file")
+        migrations = messages.counted(len(plan.applied), "migration")
         question = (
-            f"Write {len(plan.new_files)} files to {plan.target} and record {len(plan.applied)} migrations "
-            f"in {plan.title}'s ledger on {alias!r} ({place_of(alias)})?"
+            f"Write {files} to {plan.target} and record {migrations} in {plan.title}'s ledger on "
+            f"{alias!r} ({place_of(alias)})?"
         )
         if options["interactive"] and not self.confirmed(question):
             self.stdout.write("Nothing was changed.")
@@ -76,18 +80,20 @@ class Command(ManticoreCommand):
         leaving.apply()
         self._say(
             options,
-            f"Wrote {len(plan.new_files)} files and recorded {len(plan.applied)} migrations in "
-            f"{plan.ledger}. Manticore's own tables are left as they are: drop them when you no longer "
-            "need them.",
+            f"Wrote {files} and recorded {migrations} in {plan.ledger}. Manticore's own tables are left "
+            "as they are: drop them when you no longer need them.",
         )
 
     def _show(self, plan: ExportPlan) -> None:
         self.stdout.write(self.style.MIGRATE_HEADING(f"For {plan.title}:"))
+        files = messages.counted(len(plan.files), "file")
         self.stdout.write(
-            f"{len(plan.files)} files for {plan.target}: {len(plan.new_files)} to be written, "
+            f"{files} for {plan.target}: {len(plan.new_files)} to be written, "
             f"{len(plan.files) - len(plan.new_files)} exist already."
         )
-        self.stdout.write(f"Ledger {plan.ledger}: {len(plan.applied)} migrations are applied.")
+        self.stdout.write(
+            f"Ledger {plan.ledger}: {messages.counted(len(plan.applied), 'migration')} applied."
+        )
         for remark in plan.problems:
             self.stdout.write(self.style.WARNING(f"  {remark}"))
         for remark in plan.notes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from django_manticore import conf, linting
+from django_manticore import conf, linting, messages
 from django_manticore.management import exit_codes
 from django_manticore.management.base import ManticoreCommand
 from django_manticore.migrators import get_migration
@@ -78,7 +78,7 @@ class Command(ManticoreCommand):
         if not report.ok:
             errors = report.count(Severity.ERROR)
             raise CommandError(
-                f"{errors} error{'' if errors == 1 else 's'} found.", returncode=exit_codes.ERROR
+                f"{messages.counted(errors, 'error')} found.", returncode=exit_codes.ERROR
             )
 
     def _scope(

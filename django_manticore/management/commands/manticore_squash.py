@@ -89,8 +89,8 @@ class Command(ManticoreCommand):
 
 def _in_words(squash: Squash) -> list[str]:
     done = "Wrote" if squash.is_new else "Nothing has changed:"
-    rows = "1 row" if squash.rows == 1 else f"{squash.rows} rows"
-    objects = "1 object" if squash.objects == 1 else f"{squash.objects} objects"
+    rows = messages.counted(squash.rows, "row")
+    objects = messages.counted(squash.objects, "object")
     what = f"stands for versions {squash.span}; {objects}, {rows}; proved on {squash.server}"
     lines = [f"{done} {squash.path} ({what})."]
     if squash.left_out:
