@@ -129,8 +129,8 @@ def _skip_what_this_server_cannot_show(request: pytest.FixtureRequest) -> None:
         marker = request.node.get_closest_marker(f"needs_{kind}")
         if marker and request.getfixturevalue("server_kind") != kind:
             pytest.skip(*marker.args or [f"only {kind} shows this"])
-    since = request.node.get_closest_marker("needs_cockroachdb_since")
-    if since and request.getfixturevalue("server_kind") == "cockroachdb":
-        version, why = since.args
-        if request.getfixturevalue("server_version") < version:
-            pytest.skip(why)
+        since = request.node.get_closest_marker(f"needs_{kind}_since")
+        if since and request.getfixturevalue("server_kind") == kind:
+            version, why = since.args
+            if request.getfixturevalue("server_version") < version:
+                pytest.skip(why)

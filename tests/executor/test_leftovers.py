@@ -151,11 +151,13 @@ async def test_an_index_that_another_session_is_building_is_waited_for(harness: 
         await psycopg.AsyncConnection.connect(harness.direct, autocommit=True) as builder,
         anyio.create_task_group() as tasks,
     ):
+        # The two builds wait for each other in the end. This one never gives in: ours tries again.
+        await builder.execute("SET deadlock_timeout = '1h'")
         await blocker.execute("INSERT INTO t VALUES (2)")
         tasks.start_soon(builder.execute, "CREATE INDEX CONCURRENTLY i ON t (v)")
         await eventually(lambda: indexes(harness) == [("i", False)])
         before = harness.one("SELECT 'i'::regclass::oid")
-        tasks.start_soon(harness.engine().migrate)
+        tasks.start_soon(harness.engine(ddl_lock_timeout=2).migrate)
         await eventually(lambda: harness.one("SELECT bool_or(in_flight) FROM _migrations_state"))
         await blocker.commit()
     assert indexes(harness) == [("i", True)]
@@ -194,6 +196,7 @@ async def test_an_index_that_is_partially_dropped_is_reported_as_invalid(harness
     assert indexes(harness) == []
 
 
+@pytest.mark.needs_postgresql_since((14,), "DETACH PARTITION CONCURRENTLY came with 14")
 async def test_a_partition_that_is_half_detached_is_detached_by_the_next_run(
     harness: Harness,
 ) -> None:

@@ -181,6 +181,7 @@ async def test_the_users_own_options_are_kept(
 
 
 @pytest.mark.needs_postgresql("it asks for what only PostgreSQL has")
+@pytest.mark.needs_postgresql_since((14,), "idle_session_timeout came with 14")
 async def test_timeouts_of_the_user_apply_everywhere(every_mode: Harness) -> None:
     harness = every_mode
     name = harness.one("SELECT current_database()")

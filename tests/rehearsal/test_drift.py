@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from manticore_cockroachdb.events import (
 )
 from manticore_cockroachdb.rehearsal import Surroundings
 from manticore_cockroachdb.testing import RunningServer
+from tests.conftest import URL_VARIABLE
 from tests.flavors import Flavour
 from tests.harness import Harness
 
@@ -56,6 +58,8 @@ def by_hand(harness: Harness, *statements: str) -> None:
 
 
 def scratch_databases(server: RunningServer) -> list[str]:
+    if "PYTEST_XDIST_WORKER" in os.environ and URL_VARIABLE in os.environ:
+        pytest.skip("other processes of this run have scratch databases on the same server")
     question = (
         "SELECT database_name FROM [SHOW DATABASES]"
         if server.kind == "cockroachdb"
