@@ -81,7 +81,7 @@ def _joins(statement: Statement, made: frozenset[str]) -> frozenset[str] | None:
 
 
 def _is_about_privileges(statement: Statement) -> bool:
-    """GRANT and REVOKE on objects, default privileges, and the owner of what is no table."""
+    """GRANT and REVOKE on objects, default privileges, and the owner of anything but a table."""
     words = [upper(token) for token in tokens(statement.text)]
     match words[:2]:
         case ["GRANT" | "REVOKE", _]:

@@ -34,7 +34,7 @@ _REMAKABLE = frozenset(
         Kind.TEXT_SEARCH_DICTIONARY,
     )
 )
-#: What other objects stand on: it goes last.
+#: What other objects depend on: it goes last.
 _BASES = frozenset(
     kind.value
     for kind in (
@@ -65,7 +65,7 @@ _COLUMN = re.compile(
 _COMPUTED = re.compile(r" AS \(| ON UPDATE | NO INHERIT$")
 _STORAGE_OPTIONS = re.compile(r"\nWITH \((?P<options>.*)\)")
 _OPTION = re.compile(r"(?P<name>[\w.]+)='(?:[^']|'')*'")
-#: Statements after the one that makes an object, and what takes them back.
+#: Statements after the one that makes an object, and what reverts them.
 _TAKEN_BACK = (
     (re.compile(r"(ALTER TABLE .*) ENABLE ROW LEVEL SECURITY"), r"\1 DISABLE ROW LEVEL SECURITY"),
     (re.compile(r"(ALTER TABLE .*) FORCE ROW LEVEL SECURITY"), r"\1 NO FORCE ROW LEVEL SECURITY"),
@@ -495,7 +495,7 @@ def in_order(
 ) -> Statements:
     """The statements of several objects, each once, in an order in which they can be run.
 
-    What is removed goes first if others cannot stand on it (a view, a constraint), and last if they can (a
+    What is removed goes first if others cannot depend on it (a view, a constraint), and last if they can (a
     table, a type); in between is what is made or changed. Each group follows the order of its printing.
 
     Args:

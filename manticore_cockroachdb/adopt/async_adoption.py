@@ -394,7 +394,8 @@ class AsyncAdoption:
             theirs.update(plan.applied_there)
             _check_it_is_the_same_project(plan)
             _check_nothing_was_reverted_since(plan)
-        _check_nothing_was_applied_since(ours, theirs, tool)
+        if adopted or guard:
+            _check_nothing_was_applied_since(ours, theirs, tool)
         versions = tuple(row.version for row in ours if row.version in adopted | theirs)
         names = tuple(row.name for row in again if is_adopted(row, tool))
         keys: tuple[ScriptKey, ...] = (*versions, *names)
@@ -465,7 +466,7 @@ def _check_nothing_was_applied_since(
     ours: Sequence[LedgerRow], theirs: Collection[int], tool: Tool
 ) -> None:
     own = [row.version for row in ours if not is_adopted(row, tool) and row.version not in theirs]
-    if own and len(own) < len(ours):
+    if own:
         message = (
             f"Manticore has applied {versions_called(own)} since, which {tool.title} does not know. Roll "
             "it back first (manticore_rollback)."

@@ -154,7 +154,7 @@ def _statements(script: MigrationScript, direction: Direction) -> tuple[Statemen
 
 
 def _without(text: str, first_line: int, leaving: Iterable[Statement]) -> str:
-    """A section with blanks in place of some statements, so that every line stays where it is."""
+    """A section with spaces in place of some statements, so that every line stays where it is."""
     starts = [0]
     for line in text.split("\n"):
         starts.append(starts[-1] + len(line) + 1)

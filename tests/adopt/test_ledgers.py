@@ -236,7 +236,28 @@ async def test_a_tool_that_has_applied_nothing_is_stopped_too(
     assert (stopped, harness.one(f"SELECT count(*) FROM {table}")) == (1, 0)
 
 
-async def test_the_ledger_of_another_project_is_not_undone(tool_bench: Harness) -> None:
+async def test_what_was_applied_here_on_an_empty_ledger_is_not_left_to_the_other_tool(
+    tool_bench: Harness,
+) -> None:
+    """It would apply all of it a second time."""
+    harness = tool_bench
+    harness.write(HISTORIES["flyway"].files)
+    harness.ask(HISTORIES["flyway"].ledger[0])
+    adoption = harness.adoption(tool="flyway")
+    await adoption.apply()
+    await harness.migration().migrate()
+
+    with pytest.raises(PlanRefused) as refused:
+        await adoption.undo()
+
+    assert str(refused.value) == (
+        "Manticore has applied versions 1, 2, 3 since, which Flyway does not know. Roll it back first "
+        "(manticore_rollback). Nothing was reverted."
+    )
+    assert harness.ledger() == [1, 2, 3]
+
+
+async def test_the_ledger_of_another_project_is_not_reverted(tool_bench: Harness) -> None:
     harness, history = tool_bench, HISTORIES["goose"]
     harness.make(history)
     await harness.adoption(tool="goose").apply()

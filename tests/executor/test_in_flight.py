@@ -448,7 +448,7 @@ async def test_after_a_job_with_a_dropped_column_failed_the_loss_is_reported(
 CANCELED = "query execution canceled due to statement timeout"
 
 
-async def test_a_schema_change_that_continues_after_its_statement_was_canceled_is_waited_for(
+async def test_a_schema_change_that_outlives_its_canceled_statement_is_waited_for(
     ready: Cockroach,
 ) -> None:
     sql = "CREATE INDEX t_v ON t (v)"
@@ -463,7 +463,7 @@ async def test_a_schema_change_that_continues_after_its_statement_was_canceled_i
     assert ready.ledger() == [1, 2]
 
 
-async def test_the_error_for_a_schema_change_that_is_always_canceled_names_file_and_line(
+async def test_a_schema_change_that_is_always_canceled_is_reported_with_file_and_line(
     ready: Cockroach,
 ) -> None:
     sql = "CREATE INDEX t_v ON t (v)"

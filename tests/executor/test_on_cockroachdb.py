@@ -113,7 +113,7 @@ async def test_a_setting_of_a_script_that_makes_its_session_read_only_ends_with_
     assert harness.free()
 
 
-async def test_the_error_for_a_setting_under_which_nothing_is_written_names_the_file(
+async def test_a_setting_of_a_script_under_which_nothing_is_written_is_reported_with_its_file(
     harness: Harness,
 ) -> None:
     harness.write(

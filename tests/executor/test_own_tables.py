@@ -190,7 +190,7 @@ async def test_a_renamed_schema_of_the_ledger_is_named_and_the_run_continues_the
     harness.write("V1__t", "CREATE TABLE t (i INT8)")
     rename = "ALTER SCHEMA app RENAME TO gone"
     harness.write("V2__gone", f"SELECT 1;\n{rename};\nINSERT INTO gone.t VALUES (1);")
-    # It cannot give its lease back where the statement took effect, and the next run waits for its end.
+    # It cannot release its lease where the statement took effect, and the next run waits for its end.
     message = await fails(harness, mode=mode, lease=2.0)
     took_effect = harness.on_cockroachdb or mode == "autocommit"
     way = (

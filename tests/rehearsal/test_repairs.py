@@ -173,7 +173,7 @@ def _statements(change: str) -> list[str]:
     return parts
 
 
-async def test_all_repairs_together_leave_no_difference(harness: Harness) -> None:
+async def test_all_suggestions_together_leave_no_difference(harness: Harness) -> None:
     changed = by_hand(harness)
 
     found = await harness.engine().drift()

@@ -112,7 +112,7 @@ def test_schemas_are_found_where_they_are_made() -> None:
         ("DO $$ BEGIN CREATE TABLE t (id INT8); END $$", False),
     ],
 )
-def test_what_changes_the_server_is_told_from_what_changes_the_database(
+def test_what_changes_the_server_differs_from_what_changes_the_database(
     text: str, changes: bool
 ) -> None:
     (raw,) = split_script(text)
