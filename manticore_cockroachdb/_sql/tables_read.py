@@ -13,7 +13,7 @@ _ENDS_LIST = word_set(
     "WHERE SELECT VALUES SET RETURNING GROUP HAVING WINDOW ORDER LIMIT OFFSET FETCH FOR UNION INTERSECT "
     "EXCEPT"
 )
-#: Words that may stand between FROM and a table's name.
+#: Words that may be between FROM and a table's name.
 _BETWEEN = word_set("ONLY LATERAL")
 #: How a query in parentheses begins; a FROM in other parentheses belongs to a function: EXTRACT(… FROM …).
 _QUERY = word_set("SELECT WITH VALUES TABLE (")
@@ -21,11 +21,11 @@ _QUERY = word_set("SELECT WITH VALUES TABLE (")
 
 @dataclass(slots=True)
 class _Level:
-    """What stands in one pair of parentheses.
+    """What is in one pair of parentheses.
 
     Attributes:
         is_query: Whether tables can be named there.
-        lists: Whether a list of tables goes on there: a comma is followed by another one.
+        lists: Whether a list of tables continues there: another one follows a comma.
         expects: Whether a table is named next.
     """
 

@@ -245,7 +245,7 @@ def _insert(walk: _Walk) -> Windowed:
 
 
 def _check_selected(walk: _Walk, start: int, end: int) -> None:
-    """Refuse aggregates and window functions in the list that is selected, but for subqueries in it.
+    """Refuse aggregates and window functions in the list that is selected, except in its subqueries.
 
     Args:
         walk: The statement.

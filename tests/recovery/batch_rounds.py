@@ -314,7 +314,7 @@ class Rounds:
                 time.sleep(0.002)
             if not _signal(process, signal.SIGSTOP):
                 return
-            release.set()  # what it has sent goes on without it
+            release.set()  # what it has sent continues without it
             runner_process.let_the_lease_run_out(url)
             self._finish(replace(order, url=url), what)
             _signal(process, signal.SIGCONT)

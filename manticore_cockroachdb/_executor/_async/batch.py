@@ -54,7 +54,7 @@ class _Next:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What became of a window.
+    """What happened to a window.
 
     Attributes:
         refusal: Why nothing of it was done; None where it is done.
@@ -222,7 +222,7 @@ class AsyncBatchedStatement:
         return introspection.read_row_estimate(answers[0]) if answers else None
 
     async def _find(self, key: BatchKey) -> _Next:
-        """Wait until no `stop_if` speaks against it, and find the next window."""
+        """Wait while a `stop_if` says to, and find the next window."""
         await self._wait_while_stopped()
         size = self._size.rows
         asked = self._end_of_next(key, self._position, size)
