@@ -283,6 +283,25 @@ def read_row_estimate(result: Result) -> int | None:
     return int((found[1] or found[2]).replace(",", "")) if found else None
 
 
+def aggregates(functions: Iterable[str]) -> Command:
+    """Which functions are aggregates that a user of this PostgreSQL server has defined.
+
+    https://www.postgresql.org/docs/current/catalog-pg-proc.html
+
+    Args:
+        functions: Their names, qualified or not, without quotes.
+    """
+    return Command(
+        "SELECT DISTINCT p.proname::TEXT FROM pg_catalog.pg_proc p "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace "
+        "JOIN unnest(string_to_array($1, chr(10))) AS called (name) "
+        "ON called.name = n.nspname || '.' || p.proname "
+        "OR called.name = p.proname AND pg_catalog.pg_function_is_visible(p.oid) "
+        "WHERE p.prokind = 'a' AND n.nspname <> 'pg_catalog' ORDER BY 1",
+        ("\n".join(sorted(functions)),),
+    )
+
+
 def unique_indexes(kind: ServerKind, table: str) -> tuple[Command, Command]:
     """A table's kind and its valid unique indexes, and its columns; `_planner.batch_key` reads them.
 

@@ -8,7 +8,7 @@ differ from that of the whole statement (aggregates, LIMIT, DISTINCT, set operat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from .lexer import Token, TokenKind, tokens
@@ -51,6 +51,8 @@ class Windowed:
         assigned: Columns of the table that the statement writes, bare; empty for DELETE and INSERT.
         where: Offsets of the condition after WHERE, or None where there is no WHERE.
         end: Offset where a WHERE would be added.
+        functions: Functions that the list of an INSERT … SELECT calls outside subqueries, qualified where
+            they are written so. Which of them are aggregates that a user has defined, the server knows.
     """
 
     text: str
@@ -59,6 +61,7 @@ class Windowed:
     assigned: frozenset[str]
     where: tuple[int, int] | None
     end: int
+    functions: frozenset[str] = frozenset()
 
     def narrowed(self, condition: str) -> str:
         """The statement for the rows that meet a further condition.
@@ -227,7 +230,7 @@ def _insert(walk: _Walk) -> Windowed:
     selected = walk.at
     if walk.seek("FROM", *_WHOLE_ONLY) != "FROM":
         raise NotWindowed("the SELECT has no FROM, so there is no table to split into windows")
-    _check_selected(walk, walk.top[selected].start, walk.offset())
+    functions = _functions(walk, walk.top[selected].start, walk.offset())
     walk.word()
     if walk.peek() == "(":
         raise NotWindowed(
@@ -241,33 +244,45 @@ def _insert(walk: _Walk) -> Windowed:
             "ones wrote. Use ON CONFLICT DO NOTHING to leave out rows that are there; if these are two "
             "tables, write both names with their schema"
         )
-    return _finished(walk, table, reference, frozenset())
+    return replace(_finished(walk, table, reference, frozenset()), functions=functions)
 
 
-def _check_selected(walk: _Walk, start: int, end: int) -> None:
-    """Refuse aggregates and window functions in the list that is selected, except in its subqueries.
+def _functions(walk: _Walk, start: int, end: int) -> frozenset[str]:
+    """The functions that the selected list calls, except in its subqueries.
 
     Args:
         walk: The statement.
         start: Offset of the list.
         end: Offset of its end.
+
+    Raises:
+        NotWindowed: One is an aggregate or a window function.
     """
+    found: set[str] = set()
     listed = [token for token in walk.all if start <= token.start < end]
     queries = 0
     depths: list[bool] = []
-    for before, token, after in zip([None, *listed], listed, [*listed[1:], None], strict=False):
-        word, next_word = upper(token), upper(after) if after else ""
+    for number, token in enumerate(listed):
+        word = upper(token)
+        next_word = upper(listed[number + 1]) if number + 1 < len(listed) else ""
+        schema = bare(listed[number - 2]) if number > 1 and listed[number - 1].text == "." else None
         if word == "(":
             depths.append(next_word in ("SELECT", "WITH"))
             queries += depths[-1]
         elif word == ")" and depths:
             queries -= depths.pop()
-        elif queries or (before is not None and before.text == "."):
+        elif queries:
             continue
-        elif (word in _AGGREGATES and next_word == "(") or word == "OVER":
-            raise NotWindowed(
-                f"{word} works on all rows at once: over windows it would give one result each"
-            )
+        elif schema is None and ((word in _AGGREGATES and next_word == "(") or word == "OVER"):
+            raise NotWindowed(works_on_all(word))
+        elif next_word == "(" and token.kind in (TokenKind.WORD, TokenKind.NAME):
+            found.add(bare(token) if schema is None else f"{schema}.{bare(token)}")
+    return frozenset(found)
+
+
+def works_on_all(function: str) -> str:
+    """Why a statement that calls an aggregate cannot be run window by window."""
+    return f"{function} works on all rows at once: over windows it would give one result each"
 
 
 def _assigned(walk: _Walk) -> frozenset[str]:

@@ -611,3 +611,28 @@ async def test_an_empty_table_and_one_without_rows_to_change_are_done_in_no_time
         (1, 1),
         (1, 0),
     ]
+
+
+@pytest.mark.needs_postgresql("on CockroachDB nobody can define an aggregate")
+@pytest.mark.parametrize("called", ["total", '"other".total'])
+async def test_an_aggregate_that_a_user_has_defined_is_refused(
+    harness: Harness, called: str
+) -> None:
+    """A function of the same name that does not aggregate is another one, on another path."""
+    aggregate = "(INT8) (sfunc = int8pl, stype = INT8, initcond = '0')"
+    harness.write(
+        "V1__t",
+        "CREATE TABLE t (id INT8 PRIMARY KEY);\nINSERT INTO t VALUES (1), (2);\n"
+        "CREATE TABLE sums (n INT8);\nCREATE SCHEMA other;\n"
+        f"CREATE AGGREGATE {called} {aggregate};\nCREATE AGGREGATE other.twice {aggregate};\n"
+        "CREATE FUNCTION twice(INT8) RETURNS INT8 LANGUAGE sql AS 'SELECT 2 * $1';\n",
+    )
+    script = "-- manticore: batch=100\nINSERT INTO sums SELECT {} FROM t;"
+    harness.write("V2__add", script.format(f"twice({called}(id))"))
+    with pytest.raises(PlanRefused) as caught:
+        await harness.engine().migrate()
+    reason = "total works on all rows at once: over windows it would give one result each"
+    assert str(caught.value) == NOT_STARTED.format(reason=reason)
+    harness.write("V2__add", script.format("twice(id)"))
+    assert await harness.engine().migrate() == 1
+    assert harness.ask("SELECT n FROM sums ORDER BY n") == [(2,), (4,)]

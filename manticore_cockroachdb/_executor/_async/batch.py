@@ -21,8 +21,9 @@ from ..._planner.step import Step
 from ..._planner.window import Position, Window
 from ..._planner.window_size import WindowSize
 from ..._sql.batch import Batch
+from ..._sql.server_kind import ServerKind
 from ..._sql.statement import Statement
-from ..._sql.windowed import windowed
+from ..._sql.windowed import windowed, works_on_all
 from ..._store import fenced
 from ..._store.snapshot import BatchState, Progress
 from ..._store.transactions import begin, lock_state
@@ -170,10 +171,15 @@ class AsyncBatchedStatement:
         Raises:
             PlanRefused: There is none that does; nothing of the statement was run.
         """
-        table = self._windowed.table
+        table, functions = self._windowed.table, self._windowed.functions
+        kind = self._run.server.kind
         try:
-            asked = introspection.unique_indexes(self._run.server.kind, table)
-            indexes, columns = await self._run.session.send(*asked)
+            asked = [*introspection.unique_indexes(kind, table)]
+            if functions and kind is ServerKind.POSTGRESQL:
+                asked.append(introspection.aggregates(functions))
+            indexes, columns, *aggregates = await self._run.session.send(*asked)
+            for name in (row[0] for found in aggregates for row in found.rows):
+                raise NoKey(works_on_all(name))
             return batch_key.choose_key(
                 table,
                 batch_key.read_indexes(table, indexes, columns),
