@@ -17,9 +17,6 @@ from .._sql.statement import Statement, summary
 from ..errors import PlanRefused, Problem, RehearsalRefused
 from .contents import Contents, differences
 
-#: Rows that a checkpoint holds, unless more are allowed.
-MOST_ROWS = 10_000
-
 _NOT_WRITTEN = "No checkpoint was written"
 
 

@@ -22,9 +22,6 @@ BEGIN_READING = (
     "SET LOCAL standard_conforming_strings = on",
 )
 
-#: Objects with a lower id were made by initdb.
-FIRST_USER_OID = 16384
-
 
 def _outside(schema: str) -> str:
     """Not in one of the server's own schemas, nor in a session's temporary one."""
