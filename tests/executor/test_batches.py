@@ -564,6 +564,26 @@ async def test_a_batch_whose_position_does_not_advance_is_given_up(cockroach: Co
     ) in str(caught.value)
 
 
+async def test_intervals_which_cockroachdb_compares_otherwise_than_it_sorts_are_no_key(
+    cockroach: Cockroach,
+) -> None:
+    """On v22.1 the second of these is less than the first, and comes after it in an index."""
+    cockroach.write(
+        "V1__t",
+        "CREATE TABLE t (part INT8, i INTERVAL, n INT8 NOT NULL, PRIMARY KEY (part, i));\n"
+        "INSERT INTO t VALUES (1, '-86 days 19:22:42', 0), (1, '-90 days 122:02:10', 0);",
+    )
+    cockroach.write("V2__add", ADD_ONE)
+    with pytest.raises(PlanRefused) as caught:
+        await cockroach.engine().migrate()
+    reason = (
+        "i is an INTERVAL, which CockroachDB compares otherwise than it sorts: windows would miss rows. "
+        "Name another key with key="
+    )
+    assert str(caught.value) == NOT_STARTED.format(reason=reason)
+    assert counts(cockroach) == [(0, 2)]
+
+
 @pytest.mark.needs_postgresql("NOT NULL … NOT VALID is PostgreSQL's, from version 18 on")
 async def test_a_key_whose_not_null_is_not_validated_may_hold_nulls(harness: Harness) -> None:
     if int(harness.one("SHOW server_version_num")) < 180000:

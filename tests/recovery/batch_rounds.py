@@ -91,7 +91,11 @@ KINDS = (
     Kind("DATE", lambda c: _quoted(str(date(1970, 1, 1) + timedelta(c.randint(0, 40000))))),
     Kind("TIMESTAMPTZ", lambda c: _quoted(_moment(c).isoformat())),
     Kind("TIMESTAMP", lambda c: _quoted(_moment(c).replace(tzinfo=None).isoformat())),
-    Kind("INTERVAL", lambda c: _quoted(f"{c.randint(-90, 90)} days {c.randint(0, 10**6)} seconds")),
+    Kind(
+        "INTERVAL",
+        lambda c: _quoted(f"{c.randint(-90, 90)} days {c.randint(0, 10**6)} seconds"),
+        "postgresql",
+    ),
     Kind("NUMERIC", lambda c: f"{c.randint(-(10**12), 10**12)}.{c.randint(0, 10**9)}"),
     Kind("FLOAT8", lambda c: repr(c.uniform(-1e9, 1e-9))),
     Kind("BYTEA", lambda c: f"'\\x{c.getrandbits(40):010x}'"),

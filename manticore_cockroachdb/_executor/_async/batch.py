@@ -185,6 +185,7 @@ class AsyncBatchedStatement:
                 batch_key.read_indexes(table, indexes, columns),
                 self._batch.key,
                 self._windowed.assigned,
+                kind,
             )
         except NoKey as error:
             reason = str(error)

@@ -188,6 +188,7 @@ class BatchedStatement:
                 batch_key.read_indexes(table, indexes, columns),
                 self._batch.key,
                 self._windowed.assigned,
+                kind,
             )
         except NoKey as error:
             reason = str(error)
