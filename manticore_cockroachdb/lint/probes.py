@@ -16,35 +16,28 @@ from typing import Any, Final
 
 from .._model.actions import (
     AddColumn,
-    AddConstraint,
-    DropColumn,
     RenameColumn,
-    SetNotNull,
     SetType,
-    ValidateConstraint,
 )
 from .._model.commands import (
     AlterTable,
     Command,
-    CreateIndex,
-    Drop,
     Rename,
     SetSchema,
     Truncate,
     Write,
 )
-from .._model.cursor import Cursor, NotUnderstoodError
 from .._model.folding import begin_script, fold
 from .._model.reading import read
-from .._model.schema import DEFAULT_PATH, Key, Schema, Space
-from .._model.values import Constraint, ConstraintKind, Expression, Index, Name, Table, quoted
+from .._model.schema import Key, Schema, Space
+from .._model.values import Name, quoted
 from .._scripts.script import MigrationScript, ScriptKey
 from .._sql.lexer import split
 from .._sql.server_kind import ServerKind
 from .finding import Finding, Report, Severity
+from .questions import counts, placed, questions
 from .rules import RULES
 from .rules.cockroachdb_space import written_again
-from .sql import each_key, listed
 from .target import Target
 
 #: A count is not continued beyond this: more is "at least" so many.
@@ -223,20 +216,6 @@ class _Touched:
         return key not in self._tables and not any((key, one) in self._columns for one in columns)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The parts of a question, before it is known whether it can be asked."""
-
-    rule: str
-    table: Name
-    columns: frozenset[str]
-    condition: str
-    meaning: str
-    others: tuple[Name, ...] = ()
-    alias: str = ""
-    subject: str = ""
-
-
 def _of_statement(
     script: MigrationScript,
     text: str,
@@ -246,7 +225,7 @@ def _of_statement(
     target: Target,
 ) -> Iterator[Probe]:
     schema = touched.schema
-    for asked in _asked(command, schema):
+    for asked in questions(command, schema):
         tables = (asked.table, *asked.others)
         if not all(touched.allows(name, asked.columns) for name in tables):
             continue
@@ -254,7 +233,7 @@ def _of_statement(
         keys = table.key_columns() if table is not None else ()
         prefix = f"{asked.alias}." if asked.alias else ""
         columns = [f"{prefix}{quoted(key)} AS k{number}" for number, key in enumerate(keys)]
-        source = f"{_placed(asked.table, schema)} {asked.alias}".rstrip()
+        source = f"{placed(asked.table, schema)} {asked.alias}".rstrip()
         where = f" WHERE {asked.condition}" if asked.condition else ""
         yield Probe(
             rule=asked.rule,
@@ -268,12 +247,12 @@ def _of_statement(
             table=str(asked.table),
             subject=asked.subject,
         )
-    for one in _counted(text, command):
+    for one in counts(text, command):
         names = one.condition.names if one.condition is not None else frozenset[str]()
         if not touched.allows(one.table, names) or schema.view(one.table) is not None:
             continue
         where = f" WHERE {one.condition.text}" if one.condition is not None else ""
-        inner = f"SELECT 1 FROM {_placed(one.table, schema)}{where} LIMIT {COUNTED}"
+        inner = f"SELECT 1 FROM {placed(one.table, schema)}{where} LIMIT {COUNTED}"
         yield Probe(
             rule=one.rule,
             path=script.path,
@@ -294,21 +273,13 @@ def _of_statement(
             path=script.path,
             line=line,
             version=script.version,
-            query=_size(_placed(name, schema), target),
+            query=_size(placed(name, schema), target),
             keys=(),
             meaning="",
             fails=False,
             table=str(name),
             sizes=True,
         )
-
-
-def _placed(name: Name, schema: Schema) -> Name:
-    """A name as it leads to its object in a session that has not run the script's SET search_path."""
-    if name.schema is not None or schema.path == DEFAULT_PATH:
-        return name
-    key = schema.key(Space.RELATION, name)
-    return Name(key.schema or None, key.name)
 
 
 def _size(name: Name, target: Target) -> str:
@@ -326,225 +297,6 @@ def _size(name: Name, target: Target) -> str:
         f"FROM [SHOW STATISTICS FOR TABLE {name}] "
         "WHERE array_length(column_names, 1) = 1 ORDER BY column_names, created DESC) AS latest"
     )
-
-
-def _asked(command: Command, schema: Schema) -> Iterator[_Asked]:
-    """What would make a statement fail."""
-    if isinstance(command, CreateIndex):
-        index = command.index
-        if index.unique:
-            names = _names_of(index)
-            yield _equal(
-                command.table,
-                schema,
-                names,
-                each_key(index),
-                index.predicate,
-                nulls_equal=index.nulls_equal,
-            )
-    elif isinstance(command, AlterTable) and command.what == "TABLE":
-        table = schema.table(command.name)
-        for action in command.actions:
-            yield from _asked_of_action(command.name, table, action, schema)
-
-
-def _names_of(index: Index) -> frozenset[str]:
-    """The columns of an index, in its expressions and its condition too."""
-    expressions = (*(one.expression for one in index.keys), index.predicate)
-    used = (one.names for one in expressions if one is not None)
-    return frozenset(index.columns).union(*used)
-
-
-def _asked_of_action(
-    name: Name, table: Table | None, action: object, schema: Schema
-) -> Iterator[_Asked]:
-    match action:
-        case SetNotNull(column=column):
-            yield _without_value("not-null-on-data", name, column)
-        case AddColumn(definition=definition):
-            added = definition.column
-            filled = added.default or added.generated or added.identity or added.serial
-            if added.not_null and not filled:
-                one = quoted(added.name)
-                yield _Asked(
-                    "required-column",
-                    name,
-                    frozenset(),
-                    "",
-                    f"would have no {one}",
-                    subject=added.name,
-                )
-        case AddConstraint(constraint=constraint) if constraint.validated:
-            yield from _asked_of_constraint(name, constraint, schema)
-        case ValidateConstraint(name=label) if table is not None:
-            there = table.constraint(label)
-            if there is not None and not there.validated:
-                yield from _asked_of_constraint(name, there, schema)
-        case SetType(column=column, type=kind) if kind.modifier and kind.name.startswith("char"):
-            one = quoted(column)
-            yield _Asked(
-                "narrow-column",
-                name,
-                frozenset((column,)),
-                f"length({one}) > {kind.modifier[0]}",
-                f"has a {one} longer than {kind.modifier[0]}",
-                subject=column,
-            )
-        case _:
-            pass
-
-
-def _without_value(rule: str, name: Name, column: str, subject: str | None = None) -> _Asked:
-    one = quoted(column)
-    return _Asked(
-        rule,
-        name,
-        frozenset((column,)),
-        f"{one} IS NULL",
-        f"has no {one}",
-        subject=column if subject is None else subject,
-    )
-
-
-def _asked_of_constraint(name: Name, one: Constraint, schema: Schema) -> Iterator[_Asked]:
-    columns = frozenset(one.columns)
-    if one.kind in (ConstraintKind.UNIQUE, ConstraintKind.PRIMARY_KEY) and one.columns:
-        keys = [quoted(column) for column in one.columns]
-        yield _equal(name, schema, columns, keys, one.expression, nulls_equal=one.nulls_equal)
-        if one.kind is ConstraintKind.PRIMARY_KEY:
-            table = schema.table(name)
-            for column in one.columns:
-                known = table.column(column) if table is not None else None
-                if known is None or not known.not_null:
-                    yield _without_value("unique-on-data", name, column, ", ".join(keys))
-    elif one.kind is ConstraintKind.NOT_NULL:
-        yield _without_value("not-null-on-data", name, one.columns[0])
-    elif one.kind is ConstraintKind.CHECK and one.expression is not None:
-        yield _Asked(
-            "check-on-data",
-            name,
-            one.expression.names,
-            f"NOT ({one.expression.text})",
-            f"does not obey CHECK ({one.expression.text})",
-            subject=one.expression.text,
-        )
-    elif one.kind is ConstraintKind.FOREIGN_KEY and one.target is not None:
-        target = schema.table(one.target)
-        theirs = one.target_columns or (target.key_columns() if target is not None else ())
-        yield from _orphans(name, one, one.target, theirs, schema)
-
-
-def _orphans(
-    name: Name, one: Constraint, target: Name, theirs: tuple[str, ...], schema: Schema
-) -> Iterator[_Asked]:
-    if len(theirs) != len(one.columns):
-        return  # the key it refers to is not known
-    filled = " AND ".join(f"c.{quoted(column)} IS NOT NULL" for column in one.columns)
-    pairs = zip(one.columns, theirs, strict=True)
-    joined = " AND ".join(f"p.{quoted(there)} = c.{quoted(here)}" for here, there in pairs)
-    source = _placed(target, schema)
-    yield _Asked(
-        "foreign-key-on-data",
-        name,
-        frozenset(one.columns),
-        f"{filled} AND NOT EXISTS (SELECT 1 FROM {source} p WHERE {joined})",
-        f"refers by {listed(one.columns)} to a row that is not in {target}",
-        others=(target,),
-        alias="c",
-        subject=listed(one.columns),
-    )
-
-
-def _equal(
-    name: Name,
-    schema: Schema,
-    columns: frozenset[str],
-    keys: Sequence[str],
-    predicate: Expression | None,
-    *,
-    nulls_equal: bool,
-) -> _Asked:
-    """Two rows with the same key; rows with a NULL in it are never the same, unless it says so."""
-    shown = ", ".join(keys)
-    where = f"({predicate.text}) AND " if predicate is not None else ""
-    source = _placed(name, schema)
-    if nulls_equal:
-        named = ", ".join(f"{key} AS d{number}" for number, key in enumerate(keys))
-        same = " AND ".join(
-            f"d.d{number} IS NOT DISTINCT FROM {key}" for number, key in enumerate(keys)
-        )
-        inner = f"SELECT {named} FROM {source} WHERE {where}true GROUP BY {shown}"
-        inner += " HAVING count(*) > 1 LIMIT 1"
-        condition = f"{where}EXISTS (SELECT 1 FROM ({inner}) AS d WHERE {same})"
-    else:
-        filled = " AND ".join(f"{key} IS NOT NULL" for key in keys)
-        inner = f"SELECT {shown} FROM {source} WHERE {where}{filled}"
-        condition = f"{where}({shown}) IN ({inner} GROUP BY {shown} HAVING count(*) > 1 LIMIT 1)"
-    return _Asked(
-        "unique-on-data",
-        name,
-        columns,
-        condition,
-        f"has the same {shown} as another",
-        subject=shown,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """What a statement writes or deletes."""
-
-    rule: str
-    table: Name
-    condition: Expression | None
-    meaning: str
-    subject: str = ""
-    may_be_gone: bool = False
-
-
-def _counted(text: str, command: Command) -> Iterator[_Counted]:
-    """Statements that write or delete rows: how many?"""
-    match command:
-        case Write(verb="UPDATE" | "DELETE" as verb, limited=False) if _is_plain(text):
-            yield _Counted("large-write", command.table, command.where, f"{verb.capitalize()}s")
-        case Drop(what="TABLE"):
-            for name in command.names:
-                yield _Counted(
-                    "drop-table", name, None, "Deletes", str(name), may_be_gone=command.if_exists
-                )
-        case Truncate():
-            for name in command.tables:
-                yield _Counted("truncate-table", name, None, "Deletes")
-        case AlterTable():
-            for action in command.actions:
-                if isinstance(action, DropColumn):
-                    column = quoted(action.column)
-                    filled = Expression(f"{column} IS NOT NULL", frozenset((action.column,)))
-                    yield _Counted(
-                        "drop-column",
-                        command.name,
-                        filled,
-                        f"Deletes {column} of",
-                        action.column,
-                    )
-        case _:
-            pass
-
-
-def _is_plain(text: str) -> bool:
-    """Whether an UPDATE or DELETE has nothing but its table in reach: no alias, no FROM, no USING."""
-    cursor = Cursor(text)
-    verb = cursor.word()
-    if verb == "DELETE":
-        cursor.take("FROM")
-    cursor.take("ONLY")
-    try:
-        cursor.name()
-    except NotUnderstoodError:
-        return False
-    if verb == "DELETE":
-        return cursor.peek() in ("", "WHERE", "RETURNING")
-    return cursor.take("SET") and not cursor.seek("FROM")
 
 
 # -- answers -------------------------------------------------------------------------------------
